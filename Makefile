@@ -1,0 +1,79 @@
+# Every target explains itself: `make help`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+TOOLS := $(CURDIR)/.tools
+GOLANGCI_LINT_VERSION := v2.15.0
+BUF_VERSION := v1.75.0
+PROTOC_GEN_GO_VERSION := v1.36.12
+
+# Go needs no C compiler anywhere but for the race detector.
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Watch recommendations change as a visitor clicks (generated data, nothing to set up)
+	go run ./services/penchant demo
+
+.PHONY: run
+run: ## Run everything in one process on http://127.0.0.1:8080
+	go run ./services/penchant all
+
+.PHONY: build
+build: ## Build bin/penchant
+	go build -o bin/penchant ./services/penchant
+
+.PHONY: test
+test: ## Run the tests
+	go test ./...
+
+.PHONY: test-race
+test-race: ## Run the tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+.PHONY: test-integration
+test-integration: build .venv/ready ## Drive the product with boto3 and read its archive with pyarrow
+	.venv/bin/python -m pytest -q scripts/integration
+	PENCHANT_TEST_LONG=1 go test -count=1 -run 'TestKill|TestStory' -timeout 20m ./services/penchant
+
+# The Python tools of the integration tests; the product itself needs none.
+.venv/ready: scripts/integration/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for a minute each (FUZZTIME=10m for longer)
+	scripts/fuzz.sh $${FUZZTIME:-1m}
+
+.PHONY: bench
+bench: ## Run the benchmarks behind docs/benchmarks.md
+	scripts/bench.sh
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Run the linters
+	$(TOOLS)/golangci-lint run ./...
+
+.PHONY: generate
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go ## Generate the Go code of proto/
+	cd proto && PATH="$(TOOLS):$$PATH" buf lint && PATH="$(TOOLS):$$PATH" buf generate
+
+.PHONY: check-generated
+check-generated: generate ## Fail if generated code is not what its source gives
+	git diff --exit-code -- proto
+
+$(TOOLS)/golangci-lint: Makefile
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@touch $@
+
+$(TOOLS)/buf: Makefile
+	GOBIN=$(TOOLS) go install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)
+	@touch $@
+
+$(TOOLS)/protoc-gen-go: Makefile
+	GOBIN=$(TOOLS) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+	@touch $@

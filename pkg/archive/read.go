@@ -1,0 +1,131 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventfile"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// ReadOptions narrows what is read; the zero value reads everything.
+type ReadOptions struct {
+	TopicID   *[16]byte
+	Partition *int32
+	// FromOffset leaves out the records before it, in every chain that is read.
+	FromOffset int64
+}
+
+// ReadInteractions reads a group's interactions in the order of topic id, partition and offset, one file in memory at a
+// time, with Origin filled in. Repeats of an event id that were too far apart for the sink are still there. After a
+// *CorruptError the caller may go on with the sequence, which continues behind the object; every other error ends it.
+func ReadInteractions(ctx context.Context, b *blob.Bucket, group string, opts ReadOptions) iter.Seq2[reco.Interaction, error] {
+	return read(ctx, b, group, KindInteractions, opts, eventfile.DecodeInteractions,
+		func(i *reco.Interaction) *reco.Origin { return &i.Origin })
+}
+
+// ReadEntities reads a group's items or users in the same way: every record that was put, of which the newest per id counts.
+func ReadEntities(ctx context.Context, b *blob.Bucket, group, kind string) iter.Seq2[reco.Entity, error] {
+	return read(ctx, b, group, kind, ReadOptions{}, eventfile.DecodeEntities,
+		func(e *reco.Entity) *reco.Origin { return &e.Origin })
+}
+
+type decoder[T any] func(io.ReaderAt, int64) iter.Seq2[T, error]
+
+func read[T any](ctx context.Context, b *blob.Bucket, group, kind string, opts ReadOptions, decode decoder[T], origin func(*T) *reco.Origin) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for f, err := range files(ctx, b, kindPrefix(group, kind), opts) {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			for row, err := range rows(ctx, b, f.key, decode) {
+				var corrupt *CorruptError
+				if err != nil && (!yield(none, err) || !errors.As(err, &corrupt)) {
+					return
+				}
+				if err != nil {
+					break
+				}
+				o := origin(&row)
+				o.TopicID, o.Partition = f.id.TopicID, f.id.Partition
+				if o.Offset >= opts.FromOffset && !yield(row, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// file is an object of the archive by its name.
+type file struct {
+	id    ChainID
+	first int64
+	key   string
+	size  int64
+}
+
+// files lists the objects that may hold what opts asks for. A name gives only the first offset, so each file waits for
+// its successor: if that one begins at or before FromOffset, nothing in the file is asked for.
+func files(ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions) iter.Seq2[file, error] {
+	return func(yield func(file, error) bool) {
+		var waiting *file
+		for info, err := range b.List(ctx, prefix) {
+			if err != nil {
+				yield(file{}, fmt.Errorf("listing %s: %w", prefix, err))
+				return
+			}
+			id, first, ok := parseKey(info.Key)
+			if !ok || opts.TopicID != nil && id.TopicID != *opts.TopicID || opts.Partition != nil && id.Partition != *opts.Partition {
+				continue
+			}
+			if waiting != nil && (waiting.id != id || first > opts.FromOffset) && !yield(*waiting, nil) {
+				return
+			}
+			waiting = &file{id, first, info.Key, info.Size}
+		}
+		if waiting != nil {
+			yield(*waiting, nil)
+		}
+	}
+}
+
+// rows reads one object. The first error ends it.
+func rows[T any](ctx context.Context, b *blob.Bucket, key string, decode decoder[T]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		data, _, err := get(ctx, b, key)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		for row, err := range decode(bytes.NewReader(data), int64(len(data))) {
+			if err != nil {
+				yield(none, &CorruptError{key, err})
+				return
+			}
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// get reads one object whole and checks it. The checksum comes before any decoding: a decoder should not have to make
+// sense of flipped bits.
+func get(ctx context.Context, b *blob.Bucket, key string) (data []byte, metadata map[string]string, err error) {
+	data, info, err := b.Get(ctx, key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading %s: %w", key, err)
+	}
+	if want, ok := info.Metadata[metadataChecksum]; ok && want != checksum(data) {
+		return nil, nil, &CorruptError{key, fmt.Errorf("the checksum is %s, it was written with %s", checksum(data), want)}
+	}
+	return data, info.Metadata, nil
+}

@@ -1,0 +1,158 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventfile"
+)
+
+// Report is what Verify finds in a group's archive.
+type Report struct {
+	Chains, Files int
+	Rows, Bytes   int64
+	Gaps          []Gap
+	Problems      []Problem
+}
+
+// Gap is a stretch of offsets that the log had lost before they could be archived.
+type Gap struct {
+	Chain       ChainID
+	First, Last int64
+	Reason      string
+}
+
+// Problem is something that the archive's rules exclude.
+type Problem struct {
+	Key  string
+	What ProblemKind
+	// Detail is a sentence for the operator.
+	Detail string
+}
+
+// ProblemKind sorts problems.
+type ProblemKind string
+
+// What can be wrong with an object.
+const (
+	// Hole: between this file and the one before it offsets are missing.
+	Hole ProblemKind = "hole"
+	// Overlap: this file begins before the one before it ends.
+	Overlap ProblemKind = "overlap"
+	// Unreadable: the object or its metadata is damaged.
+	Unreadable ProblemKind = "unreadable"
+	// Misplaced: a row has an offset that its file does not cover, or its offsets do not ascend.
+	Misplaced ProblemKind = "misplaced row"
+	// Foreign: the object is none of the archive's.
+	Foreign ProblemKind = "foreign object"
+)
+
+// Verify reads a group's whole archive and checks that its chains have no gaps and no overlaps, and that every file can
+// be read and holds what its name and metadata say. An error means that the check itself could not be finished.
+func Verify(ctx context.Context, b *blob.Bucket, group string) (Report, error) {
+	v := verification{bucket: b}
+	for info, err := range b.List(ctx, GroupPrefix(group)) {
+		if err != nil {
+			return v.report, fmt.Errorf("listing the archive: %w", err)
+		}
+		if err := v.object(ctx, info); err != nil {
+			return v.report, err
+		}
+	}
+	return v.report, nil
+}
+
+type verification struct {
+	bucket *blob.Bucket
+	report Report
+	chain  ChainID // of the object before
+	next   int64   // where the chain goes on; -1 while that is not known
+}
+
+func (v *verification) object(ctx context.Context, info blob.Info) error {
+	id, first, ok := parseKey(info.Key)
+	if !ok {
+		v.problem(info.Key, Foreign, "its name is not <first offset, 20 digits>.parquet under kind, topic id and partition")
+		return nil
+	}
+	if id != v.chain || v.report.Files == 0 {
+		v.chain, v.next = id, 0
+		v.report.Chains++
+	}
+	v.report.Files++
+	v.report.Bytes += info.Size
+	switch {
+	case v.next >= 0 && first > v.next:
+		v.problem(info.Key, Hole, fmt.Sprintf("offsets %d to %d are in no file", v.next, first-1))
+	case first < v.next:
+		v.problem(info.Key, Overlap, fmt.Sprintf("the file before covers offsets up to %d", v.next-1))
+	}
+	v.next = -1
+
+	data, metadata, err := get(ctx, v.bucket, info.Key)
+	if err := v.unreadable(info.Key, err); err != nil {
+		return err
+	}
+	if err != nil {
+		return nil
+	}
+	last, err := lastOffset(info.Key, first, metadata)
+	if err != nil {
+		return v.unreadable(info.Key, err)
+	}
+	v.next = last + 1
+	if reason, ok := metadata[metadataGap]; ok {
+		v.report.Gaps = append(v.report.Gaps, Gap{id, first, last, reason})
+	}
+	v.rows(info.Key, id.Kind, data, first, last)
+	return nil
+}
+
+// rows checks the offsets of a file's rows.
+func (v *verification) rows(key, kind string, data []byte, first, last int64) {
+	previous := first - 1
+	check := func(offset int64, err error) bool {
+		if err != nil {
+			v.problem(key, Unreadable, err.Error())
+			return false
+		}
+		if offset <= previous || offset > last {
+			v.problem(key, Misplaced, fmt.Sprintf("offset %d after %d in the file of %d to %d", offset, previous, first, last))
+			return false
+		}
+		previous = offset
+		v.report.Rows++
+		return true
+	}
+	r, size := bytes.NewReader(data), int64(len(data))
+	if kind == KindInteractions {
+		for row, err := range eventfile.DecodeInteractions(r, size) {
+			if !check(row.Origin.Offset, err) {
+				return
+			}
+		}
+		return
+	}
+	for row, err := range eventfile.DecodeEntities(r, size) {
+		if !check(row.Origin.Offset, err) {
+			return
+		}
+	}
+}
+
+// unreadable notes damage and passes every other error on.
+func (v *verification) unreadable(key string, err error) error {
+	var corrupt *CorruptError
+	if errors.As(err, &corrupt) {
+		v.problem(key, Unreadable, corrupt.Err.Error())
+		return nil
+	}
+	return err
+}
+
+func (v *verification) problem(key string, what ProblemKind, detail string) {
+	v.report.Problems = append(v.report.Problems, Problem{key, what, detail})
+}

@@ -1,0 +1,4 @@
+package awsapi
+
+// HashHex lets tests sign requests themselves.
+var HashHex = hashHex

@@ -1,0 +1,358 @@
+package awsapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+const (
+	// maxBody is more than the largest legitimate body: ten items with 32,000 characters of properties, each escaped twice.
+	maxBody = 8 << 20
+	// MaxHeaderBytes is what a request's header may take; servers in front of a Router set it too.
+	MaxHeaderBytes = 32 << 10
+
+	targetPrefix = "AmazonPersonalize."
+)
+
+// protocol is how a service speaks.
+type protocol int
+
+const (
+	// controlJSON is AWS JSON 1.1: everything is posted to "/", X-Amz-Target names the operation.
+	controlJSON protocol = iota
+	// restJSON is REST-JSON: each operation has its path.
+	restJSON
+)
+
+func (p protocol) contentType() string {
+	if p == controlJSON {
+		return "application/x-amz-json-1.1"
+	}
+	return "application/json"
+}
+
+// RouterConfig is what a Router needs.
+type RouterConfig struct {
+	Credentials []Credential
+	Log         *zap.Logger
+	Registerer  prometheus.Registerer
+	// Now is the clock against which signatures are checked; nil is time.Now.
+	Now func() time.Time
+}
+
+// Router answers the calls of all three AWS services. Operations are registered before it serves.
+type Router struct {
+	verifier *verifier
+	log      *zap.Logger
+	metrics  *metrics
+	targets  map[string]*operation // by operation name
+	paths    map[string]*operation
+}
+
+// operation is a registered operation. serve decodes and validates the body and calls the handler; a nil answer has an
+// empty body.
+type operation struct {
+	protocol protocol
+	serve    func(ctx context.Context, body []byte) (answer any, err error)
+	measured *operationMetrics
+}
+
+// NewRouter returns a Router without operations.
+func NewRouter(cfg RouterConfig) *Router {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Router{
+		verifier: newVerifier(cfg.Credentials, cfg.Now),
+		log:      cfg.Log,
+		metrics:  newMetrics(cfg.Registerer),
+		targets:  map[string]*operation{},
+		paths:    map[string]*operation{},
+	}
+}
+
+// Option changes how an operation is served.
+type Option func(*options)
+
+type options struct{ refused func(*Error) }
+
+// OnRefusal has f called for each call that is refused before the handler sees it, because its body cannot be read or
+// breaks a constraint of the API model.
+func OnRefusal(f func(*Error)) Option { return func(o *options) { o.refused = f } }
+
+// HandleTarget registers a control plane operation. The request is decoded and validated before h is called. An error of h
+// that is, or wraps, an *Error goes to the client; any other is logged and answered with InternalServerError. A nil
+// response has an empty body.
+func HandleTarget[Req, Resp any](r *Router, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
+	r.targets[name] = newOperation(r, controlJSON, name, h, opts)
+}
+
+// HandlePath registers an operation of the events or runtime service at POST path; otherwise as HandleTarget.
+func HandlePath[Req, Resp any](r *Router, path, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
+	r.paths[path] = newOperation(r, restJSON, name, h, opts)
+}
+
+func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(context.Context, *Req) (*Resp, error), opts []Option) *operation {
+	o := options{refused: func(*Error) {}}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return &operation{
+		protocol: p,
+		measured: r.metrics.operation(name),
+		serve: func(ctx context.Context, body []byte) (any, error) {
+			req := new(Req)
+			if err := decode(body, req); err != nil {
+				o.refused(err)
+				return nil, err
+			}
+			resp, err := h(ctx, req)
+			if err != nil || resp == nil {
+				return nil, err
+			}
+			if response, ok := any(resp).(interface{ Complete() }); ok {
+				response.Complete()
+			}
+			return resp, nil
+		},
+	}
+}
+
+// decode reads and validates a request.
+func decode(body []byte, req any) *Error {
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	if err := json.Unmarshal(body, req); err != nil {
+		var mismatch *json.UnmarshalTypeError
+		if errors.As(err, &mismatch) && mismatch.Field != "" {
+			return InvalidInput("The member '%s' must not be a %s.", mismatch.Field, mismatch.Value)
+		}
+		return newError(CodeSerialization, "The body is not the expected JSON: "+err.Error(), nil)
+	}
+	if checked, ok := req.(interface{ Validate() error }); ok {
+		if err := checked.Validate(); err != nil {
+			var refusal *Error
+			if !errors.As(err, &refusal) {
+				refusal = InvalidInput("%s", err.Error())
+			}
+			return refusal
+		}
+	}
+	return nil
+}
+
+// ServeHTTP answers one call: identity first, then the request's shape, then the handler.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	c := &call{id: uuid.NewString(), traceParent: req.Header.Get("Traceparent"), header: w.Header()}
+	w.Header().Set("X-Amzn-Requestid", c.id)
+
+	op, p := r.route(req)
+	measured := r.metrics.unknown
+	if op != nil {
+		measured = op.measured
+	}
+	started := time.Now()
+	answer, refusal := r.answer(req, c, op)
+	if refusal == nil {
+		refusal = r.write(w, p, answer)
+	}
+	code := codeOK
+	if refusal != nil {
+		code = refusal.Code
+		writeError(w, p, refusal)
+	}
+	measured.observe(code, time.Since(started))
+}
+
+// route finds the operation, nil if there is none, and the protocol in which to answer.
+func (r *Router) route(req *http.Request) (*operation, protocol) {
+	target := req.Header.Get("X-Amz-Target")
+	if target != "" || req.URL.Path == "/" {
+		name, found := strings.CutPrefix(target, targetPrefix)
+		if !found || req.URL.Path != "/" || req.Method != http.MethodPost {
+			return nil, controlJSON
+		}
+		return r.targets[name], controlJSON
+	}
+	if req.Method != http.MethodPost {
+		return nil, restJSON
+	}
+	return r.paths[req.URL.Path], restJSON
+}
+
+// answer runs a call up to the response that is to be encoded. A handler's panic ends its call only.
+func (r *Router) answer(req *http.Request, c *call, op *operation) (answer any, refusal *Error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			r.log.Error("handler panicked", zap.Any("panic", fault), zap.String("path", req.URL.Path),
+				zap.String("target", req.Header.Get("X-Amz-Target")), zap.String("request_id", c.id), zap.ByteString("stack", debug.Stack()))
+			answer, refusal = nil, Internal("The request could not be processed because of an internal error.")
+		}
+	}()
+	if headerSize(req) > MaxHeaderBytes {
+		return nil, &Error{Code: CodeRequestTooLarge, Message: "The request's header is too large.", Status: http.StatusRequestHeaderFieldsTooLarge}
+	}
+	body, release, err := readBody(req)
+	if err != nil {
+		return nil, r.refusal(req, c, err)
+	}
+	defer release()
+	signed, refusal := r.verifier.verify(req, body)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if op == nil {
+		return nil, newError(CodeUnknownOperation, "The requested operation is not known.", nil)
+	}
+	c.region = signed.region
+	answer, err = op.serve(context.WithValue(req.Context(), callKey{}, c), body)
+	if err != nil {
+		return nil, r.refusal(req, c, err)
+	}
+	return answer, nil
+}
+
+// refusal is what the client is told of an error. Errors that are not refusals are logged here, and only here.
+func (r *Router) refusal(req *http.Request, c *call, err error) *Error {
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	if req.Context().Err() != nil {
+		// The client has gone: nobody reads the answer, and nothing is wrong here.
+		return ServiceUnavailable("The request was given up.")
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		r.log.Warn("request timed out", zap.Error(err), zap.String("request_id", c.id))
+		return ServiceUnavailable("The request took too long.")
+	}
+	r.log.Error("request failed", zap.Error(err), zap.String("path", req.URL.Path),
+		zap.String("target", req.Header.Get("X-Amz-Target")), zap.String("request_id", c.id))
+	return Internal("The request could not be processed because of an internal error.")
+}
+
+func headerSize(req *http.Request) int {
+	size := len(req.URL.RawPath) + len(req.URL.Path) + len(req.URL.RawQuery)
+	for name, values := range req.Header {
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	return size
+}
+
+// bodies keeps buffers between calls. Decoded requests hold copies of what they need, never parts of a buffer.
+var bodies = sync.Pool{New: func() any { return new(bodyBuffer) }}
+
+type bodyBuffer struct{ data []byte }
+
+// keptBody is the largest buffer that goes back into the pool.
+const keptBody = 64 << 10
+
+// readBody reads a bounded body. release gives the buffer back.
+func readBody(req *http.Request) (body []byte, release func(), err error) {
+	if req.ContentLength > maxBody {
+		return nil, nil, newError(CodeRequestTooLarge, "The request's body is too large.", nil)
+	}
+	buffer := bodies.Get().(*bodyBuffer)
+	release = func() {
+		if cap(buffer.data) <= keptBody {
+			bodies.Put(buffer)
+		}
+	}
+	data := buffer.data[:0]
+	for {
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+		n, err := req.Body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		buffer.data = data
+		switch {
+		case len(data) > maxBody:
+			release()
+			return nil, nil, newError(CodeRequestTooLarge, "The request's body is too large.", nil)
+		case err == io.EOF:
+			return data, release, nil
+		case err != nil:
+			release()
+			return nil, nil, newError(CodeSerialization, "The request's body could not be read.", nil)
+		}
+	}
+}
+
+// write encodes an answer. It fails before the first byte is sent, or not at all.
+func (r *Router) write(w http.ResponseWriter, p protocol, answer any) *Error {
+	var body []byte
+	if answer != nil {
+		var err error
+		if body, err = json.Marshal(answer); err != nil {
+			r.log.Error("encoding a response", zap.Error(err))
+			return Internal("The response could not be encoded.")
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", p.contentType())
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	// What fails here is the client's connection: there is nobody left to tell.
+	_, _ = w.Write(body)
+	return nil
+}
+
+func writeError(w http.ResponseWriter, p protocol, e *Error) {
+	// Strings always encode.
+	body, _ := json.Marshal(struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}{e.Code, e.Message})
+	h := w.Header()
+	h.Set("X-Amzn-Errortype", e.Code)
+	h.Set("Content-Type", p.contentType())
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(max(1, int((e.RetryAfter+time.Second-1)/time.Second))))
+	}
+	status := e.status(p)
+	if status == http.StatusRequestEntityTooLarge {
+		// The rest of the body is not read.
+		h.Set("Connection", "close")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// call is what a handler may ask about its request.
+type call struct {
+	id, region, traceParent string
+	// header is the response's.
+	header http.Header
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{}
+}
+
+// RequestRegion is the region under which the request was signed, "" outside of a request.
+func RequestRegion(ctx context.Context) string { return callOf(ctx).region }
+
+// RequestID is the id that the response carries as x-amzn-RequestId, "" outside of a request.
+func RequestID(ctx context.Context) string { return callOf(ctx).id }

@@ -1,0 +1,110 @@
+package blob_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/blob/blobtest"
+	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, embeddedtest.LeakOptions()...) }
+
+func TestEmbeddedStore(t *testing.T) { blobtest.Run(t, embeddedtest.Bucket(t)) }
+
+// TestRealStore runs the suite against the S3 that PENCHANT_TEST_S3_ENDPOINT, _ACCESS_KEY and _SECRET_KEY name.
+func TestRealStore(t *testing.T) {
+	endpoint := os.Getenv("PENCHANT_TEST_S3_ENDPOINT")
+	if endpoint == "" {
+		t.Skip("PENCHANT_TEST_S3_ENDPOINT names no S3 to test against")
+	}
+	client := open(t, blob.Config{
+		Endpoint:  endpoint,
+		AccessKey: os.Getenv("PENCHANT_TEST_S3_ACCESS_KEY"),
+		SecretKey: os.Getenv("PENCHANT_TEST_S3_SECRET_KEY"),
+	})
+	name := fmt.Sprintf("penchant-test-%d", os.Getpid())
+	if err := client.EnsureBucket(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	blobtest.Run(t, client.Bucket(name))
+}
+
+func TestErrorsTellWhatIsWrong(t *testing.T) {
+	cfg, name := embeddedtest.S3(t)
+	wrongSecret, wrongKey := cfg, cfg
+	wrongSecret.SecretKey = "another"
+	wrongKey.AccessKey = "nobody"
+	tests := []struct {
+		name   string
+		cfg    blob.Config
+		bucket string
+		want   error
+	}{
+		{"wrong secret", wrongSecret, name, blob.ErrAccessDenied},
+		{"unknown access key", wrongKey, name, blob.ErrAccessDenied},
+		{"no such bucket", cfg, "nobucket", blob.ErrNotFound},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bucket := open(t, test.cfg).Bucket(test.bucket)
+			_, err := bucket.Put(t.Context(), "key", []byte("x"), blob.PutOptions{})
+			check(t, err, test.want)
+			_, _, err = bucket.Get(t.Context(), "key")
+			check(t, err, test.want)
+			for _, err := range bucket.List(t.Context(), "") {
+				check(t, err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), test.cfg.SecretKey) {
+				t.Errorf("the error holds the secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestEnsureBucketTwice(t *testing.T) {
+	cfg, name := embeddedtest.S3(t)
+	for range 2 {
+		if err := open(t, cfg).EnsureBucket(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOpenRefusesBadEndpoints(t *testing.T) {
+	for _, endpoint := range []string{"", "localhost:9000", "ftp://host", "http://", "http://host/path", "http://ho st"} {
+		if _, err := blob.Open(blob.Config{Endpoint: endpoint}); err == nil {
+			t.Errorf("%q was accepted", endpoint)
+		}
+	}
+}
+
+func TestConfigHidesItsSecret(t *testing.T) {
+	cfg := blob.Config{Endpoint: "http://host", AccessKey: "id", SecretKey: "hidden"}
+	if text := fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg); strings.Contains(text, "hidden") {
+		t.Error(text)
+	}
+}
+
+func open(t *testing.T, cfg blob.Config) *blob.Client {
+	t.Helper()
+	client, err := blob.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func check(t *testing.T, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Errorf("got error %v, want %v", err, target)
+	}
+}

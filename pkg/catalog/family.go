@@ -1,0 +1,369 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A family: how a child is never left without its parent, though the two are separate objects.
+//
+// Creating a child: (1) a reservation is written into each parent by compare-and-swap, after the parent's rules were checked on
+// the state that is swapped; (2) the child is created. Deleting a parent: one compare-and-swap to DELETE PENDING, refused while a
+// reservation stands. Both go through the parent's etag, so one of them sees the other.
+//
+// A creator that dies between (1) and (2) leaves a reservation without child; it is swept once it is older than a creation may
+// take. A creator that was only asleep then makes its child without reservation: it notices by its own clock and takes the child
+// back, and if it dies before it could, Repair finds a child that no parent knows, and removes it. Until then such a child is no
+// more than CREATE PENDING, since control looks for the reservation before it makes anything of it (Orphaned).
+//
+// Deleting a child gives the reservations back before the object goes, so that a client who saw the child gone can delete the
+// parent at once. Jobs hold their parents only until they have finished: their reservations are swept by the next one.
+
+// Child is a reservation in a parent.
+type Child struct {
+	ARN string `json:"arn"`
+	// At is when it was made.
+	At time.Time `json:"at"`
+}
+
+// Children are a parent's reservations by the child's Meta.ID: creators that race for one name hold one each.
+type Children map[string]Child
+
+// Count is the number of different ARNs of a type, without one: that of the child about to be created.
+func (c Children) Count(kind, without string) int {
+	arns := map[string]bool{}
+	for _, child := range c {
+		if child.ARN != without && TypeOf(child.ARN) == kind {
+			arns[child.ARN] = true
+		}
+	}
+	return len(arns)
+}
+
+// Place is one parent that a new resource goes under.
+type Place struct {
+	arn   string
+	allow func(Resource) error
+	// create makes the parent where it is missing; only accounts are.
+	create func() Resource
+}
+
+// Under names a parent and the rule that must hold in it. The rule is asked on the state that the reservation is written to; its
+// error is returned as it is.
+func Under[P Resource](arn string, allow func(P) error) Place {
+	return Place{arn: arn, allow: func(r Resource) error {
+		parent, ok := r.(P)
+		if !ok {
+			return fmt.Errorf("%w: %s is of another type", ErrNotFound, arn)
+		}
+		return allow(parent)
+	}}
+}
+
+// UnderAccount is Under for what is limited for the whole account.
+func UnderAccount(account string, allow func(*Account) error) Place {
+	arn := AccountARN(account)
+	place := Under(arn, allow)
+	place.create = func() Resource { return &Account{Meta: Meta{ARN: arn, Name: account, Status: StatusActive}} }
+	return place
+}
+
+// CreateUnder is Create for a resource with parents. It returns ErrDeleting if a parent is being deleted, ErrNotFound if there is
+// none, or what a place's rule says; then nothing was created.
+func CreateUnder[R Resource](ctx context.Context, s *Store, r R, places ...Place) error {
+	prepare(s, r)
+	m := r.Head()
+	for _, place := range places {
+		m.Parents = append(m.Parents, place.arn)
+	}
+	started := time.Now()
+	for i, place := range places {
+		if err := s.reserve(ctx, place, m); err != nil {
+			s.releaseAll(ctx, places[:i+1], m.ID)
+			return err
+		}
+	}
+	if err := s.create(ctx, r); err != nil {
+		if errors.Is(err, ErrExists) {
+			s.releaseAll(ctx, places, m.ID)
+			return err
+		}
+		// The object may be there. The reservations stay until a sweep knows.
+		return err
+	}
+	if time.Since(started) < s.reservationTTL/2 {
+		return nil
+	}
+	// So late that the reservations may have been swept.
+	if removed, err := RemoveOrphan(ctx, s, m.ARN); err != nil {
+		return err
+	} else if removed {
+		return fmt.Errorf("%w: creating %s took too long", ErrDeleting, m.ARN)
+	}
+	return nil
+}
+
+// Attach reserves one more parent for a child that exists, or renews the reservation. The caller then adds the parent to the child's
+// Parents; a reservation whose child does not name the parent is swept when it is old.
+func Attach(ctx context.Context, s *Store, child *Meta, place Place) error {
+	return s.reserve(ctx, place, child)
+}
+
+func (s *Store) reserve(ctx context.Context, place Place, child *Meta) error {
+	reserve := func() error {
+		_, err := update(ctx, s, place.arn, func(parent Resource) error {
+			m := parent.Head()
+			if err := s.sweep(ctx, m, finishing); err != nil {
+				return err
+			}
+			if err := place.allow(parent); err != nil {
+				return err
+			}
+			if m.Deleting() {
+				return fmt.Errorf("%w: %s", ErrDeleting, m.ARN)
+			}
+			if m.Children == nil {
+				m.Children = Children{}
+			}
+			m.Children[child.ID] = Child{ARN: child.ARN, At: s.now()}
+			return nil
+		})
+		return err
+	}
+	err := reserve()
+	if errors.Is(err, ErrNotFound) && place.create != nil {
+		if err := Create(ctx, s, place.create()); err != nil && !errors.Is(err, ErrExists) {
+			return err
+		}
+		err = reserve()
+	}
+	return err
+}
+
+// releaseAll gives the reservations of a failed creation back, as far as it can: one that stays is swept later.
+func (s *Store) releaseAll(ctx context.Context, places []Place, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	for _, place := range places {
+		if err := s.release(ctx, place.arn, id); err != nil {
+			s.log.Warn("a reservation stays until it is swept", zap.String("parent", place.arn), zap.Error(err))
+		}
+	}
+}
+
+func (s *Store) release(ctx context.Context, parent, id string) error {
+	_, err := update(ctx, s, parent, func(r Resource) error {
+		m := r.Head()
+		if _, ok := m.Children[id]; !ok {
+			return errUnchanged
+		}
+		delete(m.Children, id)
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("giving back a reservation in %s: %w", parent, err)
+	}
+	return nil
+}
+
+// finishing are the types whose resources stop holding their parents when they have finished.
+func finishing(arn string) bool {
+	switch TypeOf(arn) {
+	case TypeDatasetImportJob, TypeSolutionVersion:
+		return true
+	}
+	return false
+}
+
+// Sweep drops, in a parent that was read, the reservations of jobs that have finished, without writing it: what is left is what
+// a rule of Under will see.
+func Sweep(ctx context.Context, s *Store, parent Resource) error {
+	return s.sweep(ctx, parent.Head(), finishing)
+}
+
+// sweep drops the reservations that no longer stand for anything, of the children that filter names.
+func (s *Store) sweep(ctx context.Context, parent *Meta, filter func(arn string) bool) error {
+	for id, child := range parent.Children {
+		if !filter(child.ARN) {
+			continue
+		}
+		holds, err := s.holds(ctx, parent.ARN, id, child)
+		if err != nil {
+			return err
+		}
+		if !holds {
+			delete(parent.Children, id)
+		}
+	}
+	return nil
+}
+
+// holds says whether a reservation stands for a child, or for one that may still be on its way.
+func (s *Store) holds(ctx context.Context, parentARN, id string, child Child) (bool, error) {
+	r, err := s.get(ctx, child.ARN)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	if err != nil || r.Head().ID != id || !slices.Contains(r.Head().Parents, parentARN) {
+		return s.now().Sub(child.At) < s.reservationTTL, nil
+	}
+	return !finishing(child.ARN) || !r.Head().Finished(), nil
+}
+
+// HeldError says which resources keep another from being deleted.
+type HeldError struct {
+	ARN string
+	By  []string
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s is in use by %s", e.ARN, strings.Join(e.By, ", "))
+}
+
+// MarkDeleting moves a resource to DELETE PENDING if allow (may be nil) approves and no child holds it; else *HeldError, or
+// ErrDeleting if it is so already. From then on no child can be created under it.
+func MarkDeleting[R Resource](ctx context.Context, s *Store, arn string, allow func(R) error) (R, error) {
+	return Update(ctx, s, arn, func(r R) error {
+		m := r.Head()
+		if m.Deleting() {
+			return fmt.Errorf("%w: %s", ErrDeleting, arn)
+		}
+		if allow != nil {
+			if err := allow(r); err != nil {
+				return err
+			}
+		}
+		if err := s.mustBeUnheld(ctx, m); err != nil {
+			return err
+		}
+		m.Status = StatusDeletePending
+		return nil
+	})
+}
+
+// DeleteUnused is Delete for a resource that no child may hold; else *HeldError.
+func DeleteUnused(ctx context.Context, s *Store, arn string) error {
+	unheld := func(r Resource) error { return s.mustBeUnheld(ctx, r.Head()) }
+	return deleteIf(ctx, s, arn, unheld, func(context.Context, Resource) error { return nil })
+}
+
+func (s *Store) mustBeUnheld(ctx context.Context, m *Meta) error {
+	if err := s.sweep(ctx, m, func(string) bool { return true }); err != nil {
+		return err
+	}
+	if len(m.Children) == 0 {
+		return nil
+	}
+	held := &HeldError{ARN: m.ARN}
+	for _, child := range m.Children {
+		held.By = append(held.By, child.ARN)
+	}
+	slices.Sort(held.By)
+	return held
+}
+
+// Orphaned says whether a parent of a resource that is being created does not know of it: r then must not be used, and is removed
+// by RemoveOrphan.
+func Orphaned(ctx context.Context, s *Store, r Resource) (bool, error) {
+	m := r.Head()
+	if !m.beingCreated() {
+		return false, nil
+	}
+	for _, arn := range m.Parents {
+		parent, err := s.get(ctx, arn)
+		if errors.Is(err, ErrNotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if _, ok := parent.Head().Children[m.ID]; !ok {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// RemoveOrphan deletes a resource if it is an orphan. A resource that gets another parent meanwhile is left alone, because that
+// changes it.
+func RemoveOrphan(ctx context.Context, s *Store, arn string) (bool, error) {
+	orphanOnly := func(r Resource) error {
+		orphaned, err := Orphaned(ctx, s, r)
+		if err == nil && !orphaned {
+			err = errKept
+		}
+		return err
+	}
+	err := deleteIf(ctx, s, arn, orphanOnly, func(context.Context, Resource) error { return nil })
+	if errors.Is(err, errKept) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+var errKept = errors.New("has its parents")
+
+// Repair sweeps reservations that were left behind and removes orphans, and says how many resources it changed. It looks at
+// every resource of the view, but reads from the bucket only where the view gives reason to.
+func Repair(ctx context.Context, s *Store, v *View) (int, error) {
+	repaired := 0
+	var failed error
+	for _, r := range v.snapshot() {
+		changed, err := repair(ctx, s, v, r.Head())
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("repairing %s: %w", r.Head().ARN, err))
+		}
+		if changed {
+			repaired++
+		}
+	}
+	return repaired, failed
+}
+
+func repair(ctx context.Context, s *Store, v *View, m *Meta) (bool, error) {
+	for _, arn := range m.Parents {
+		parent, ok := v.lookup(arn)
+		if m.beingCreated() && !(ok && hasChild(parent, m.ID)) {
+			return RemoveOrphan(ctx, s, m.ARN)
+		}
+	}
+	for id, child := range m.Children {
+		known, ok := v.lookup(child.ARN)
+		suspect := !ok || known.Head().ID != id || !slices.Contains(known.Head().Parents, m.ARN)
+		if suspect && s.now().Sub(child.At) >= s.reservationTTL {
+			return s.sweepNow(ctx, m.ARN)
+		}
+	}
+	return false, nil
+}
+
+func hasChild(parent Resource, id string) bool {
+	_, ok := parent.Head().Children[id]
+	return ok
+}
+
+func (s *Store) sweepNow(ctx context.Context, arn string) (bool, error) {
+	swept := false
+	_, err := update(ctx, s, arn, func(r Resource) error {
+		m := r.Head()
+		before := len(m.Children)
+		if err := s.sweep(ctx, m, func(string) bool { return true }); err != nil {
+			return err
+		}
+		swept = len(m.Children) < before
+		if !swept {
+			return errUnchanged
+		}
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return swept, err
+}

@@ -1,0 +1,260 @@
+package catalog
+
+import (
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+)
+
+// Statuses, exactly as clients see them.
+const (
+	StatusCreatePending    = "CREATE PENDING"
+	StatusCreateInProgress = "CREATE IN_PROGRESS"
+	StatusActive           = "ACTIVE"
+	StatusCreateFailed     = "CREATE FAILED"
+	StatusCreateStopping   = "CREATE STOPPING"
+	StatusCreateStopped    = "CREATE STOPPED"
+	StatusDeletePending    = "DELETE PENDING"
+	StatusDeleteInProgress = "DELETE IN_PROGRESS"
+)
+
+// Meta is what all resources have in common.
+type Meta struct {
+	ARN  string `json:"arn"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// ID tells two resources apart that had the same ARN one after the other.
+	ID            string            `json:"id"`
+	Status        string            `json:"status"`
+	FailureReason string            `json:"failureReason,omitempty"`
+	CreatedAt     time.Time         `json:"createdAt"`
+	UpdatedAt     time.Time         `json:"updatedAt"`
+	Tags          map[string]string `json:"tags,omitempty"`
+	// Progress of a job, 0 to 1.
+	Progress float64 `json:"progress,omitempty"`
+	Lease    *Lease  `json:"lease,omitempty"`
+	// Parents are the ARNs whose Children hold a reservation for this resource.
+	Parents []string `json:"parents,omitempty"`
+	// Children are the reservations that others hold here, by the child's ID.
+	Children Children `json:"children,omitempty"`
+	// Revision counts writes, from 1.
+	Revision int64 `json:"revision"`
+	// Nonces of the newest writes, newest first.
+	Nonces []string `json:"nonces"`
+
+	etag string
+}
+
+// Head gives access to the common part of any resource.
+func (m *Meta) Head() *Meta { return m }
+
+// Deleting says whether a client has asked for the resource's deletion.
+func (m *Meta) Deleting() bool {
+	return m.Status == StatusDeletePending || m.Status == StatusDeleteInProgress
+}
+
+// beingCreated says whether a resource has not become what it is to be.
+func (m *Meta) beingCreated() bool {
+	return m.Status == StatusCreatePending || m.Status == StatusCreateInProgress
+}
+
+// Finished says whether a job has come to its end, good or bad.
+func (m *Meta) Finished() bool {
+	switch m.Status {
+	case StatusActive, StatusCreateFailed, StatusCreateStopped:
+		return true
+	}
+	return false
+}
+
+// Fail moves the resource to CREATE FAILED with the reason that clients see.
+func (m *Meta) Fail(reason string) {
+	m.Status, m.FailureReason = StatusCreateFailed, reason
+}
+
+// Resource is one of the pointer types of this file.
+type Resource interface {
+	Head() *Meta
+	// kind must not touch its receiver: it is asked of nil pointers.
+	kind() string
+}
+
+// prototypes makes an empty resource of each type that the catalog keeps.
+var prototypes = map[string]func() Resource{
+	TypeAccount:          func() Resource { return new(Account) },
+	TypeDatasetGroup:     func() Resource { return new(DatasetGroup) },
+	TypeSchema:           func() Resource { return new(Schema) },
+	TypeDataset:          func() Resource { return new(Dataset) },
+	TypeDatasetImportJob: func() Resource { return new(DatasetImportJob) },
+	TypeEventTracker:     func() Resource { return new(EventTracker) },
+	TypeSolution:         func() Resource { return new(Solution) },
+	TypeSolutionVersion:  func() Resource { return new(SolutionVersion) },
+	TypeCampaign:         func() Resource { return new(Campaign) },
+}
+
+// Account carries the reservations of what is limited for the whole installation: jobs that wait or run. No client sees it.
+type Account struct {
+	Meta
+}
+
+// DatasetGroup is the container of everything about one body of users and items.
+type DatasetGroup struct {
+	Meta
+	Domain    string `json:"domain,omitempty"`
+	RoleARN   string `json:"roleArn,omitempty"`
+	KMSKeyARN string `json:"kmsKeyArn,omitempty"`
+	// ShortID makes the group key unlike that of every other group that ever had the name.
+	ShortID string `json:"shortId"`
+}
+
+// GroupKey names the group in Kafka, Redis and the bucket: `<name>-<short id>`.
+func (g *DatasetGroup) GroupKey() string { return g.Name + "-" + g.ShortID }
+
+// Schema is an Avro schema of one dataset type; immutable, without status.
+type Schema struct {
+	Meta
+	// Document is the schema's JSON text as the client gave it.
+	Document string `json:"document"`
+	Domain   string `json:"domain,omitempty"`
+}
+
+// Dataset holds one type of data of a dataset group.
+type Dataset struct {
+	Meta
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	// DatasetType is upper case: INTERACTIONS, ITEMS, USERS, ACTIONS, ACTION_INTERACTIONS.
+	DatasetType string `json:"datasetType"`
+	SchemaARN   string `json:"schemaArn"`
+	// Version of the imported data that is current, 0 before the first import.
+	Version int64 `json:"version,omitempty"`
+}
+
+// Import modes.
+const (
+	ImportFull        = "FULL"
+	ImportIncremental = "INCREMENTAL"
+)
+
+// DatasetImportJob brings CSV files into a dataset.
+type DatasetImportJob struct {
+	Meta
+	DatasetARN      string `json:"datasetArn"`
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	// DataLocation is s3://bucket/key of one file or s3://bucket/folder/ of several.
+	DataLocation string `json:"dataLocation"`
+	RoleARN      string `json:"roleArn,omitempty"`
+	// ImportMode is FULL or INCREMENTAL.
+	ImportMode                    string `json:"importMode"`
+	PublishAttributionMetricsToS3 *bool  `json:"publishAttributionMetricsToS3,omitempty"`
+}
+
+// EventTracker lets events into a dataset group. NewTrackingID makes its ids.
+type EventTracker struct {
+	Meta
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	TrackingID      string `json:"trackingId"`
+}
+
+// Solution says how models are trained.
+type Solution struct {
+	Meta
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	// RecipeARN is empty only with PerformAutoML.
+	RecipeARN                string                      `json:"recipeArn,omitempty"`
+	PerformHPO               bool                        `json:"performHpo,omitempty"`
+	PerformAutoML            bool                        `json:"performAutoMl,omitempty"`
+	PerformAutoTraining      bool                        `json:"performAutoTraining,omitempty"`
+	PerformIncrementalUpdate bool                        `json:"performIncrementalUpdate,omitempty"`
+	EventType                string                      `json:"eventType,omitempty"`
+	Config                   *personalize.SolutionConfig `json:"config,omitempty"`
+	// LatestUpdate is the newest UpdateSolution.
+	LatestUpdate *SolutionUpdate `json:"latestUpdate,omitempty"`
+}
+
+// SolutionUpdate is one change of a solution's training settings.
+type SolutionUpdate struct {
+	PerformAutoTraining      *bool                             `json:"performAutoTraining,omitempty"`
+	PerformIncrementalUpdate *bool                             `json:"performIncrementalUpdate,omitempty"`
+	Config                   *personalize.SolutionUpdateConfig `json:"config,omitempty"`
+	Status                   string                            `json:"status"`
+	FailureReason            string                            `json:"failureReason,omitempty"`
+	CreatedAt                time.Time                         `json:"createdAt"`
+	UpdatedAt                time.Time                         `json:"updatedAt"`
+}
+
+// Training modes and types of solution versions.
+const (
+	TrainingFull      = "FULL"
+	TrainingUpdate    = "UPDATE"
+	TrainingAutotrain = "AUTOTRAIN"
+	TrainingManual    = "MANUAL"
+	TrainingAutomatic = "AUTOMATIC"
+)
+
+// SolutionVersion is one trained model, or the job that trains it. Everything that training needs was copied from the solution
+// when the version was created.
+type SolutionVersion struct {
+	Meta
+	SolutionARN              string `json:"solutionArn"`
+	RecipeARN                string `json:"recipeArn"`
+	DatasetGroupARN          string `json:"datasetGroupArn"`
+	PerformHPO               bool   `json:"performHpo,omitempty"`
+	PerformAutoML            bool   `json:"performAutoMl,omitempty"`
+	PerformIncrementalUpdate bool   `json:"performIncrementalUpdate,omitempty"`
+	EventType                string `json:"eventType,omitempty"`
+	// TrainingMode is FULL, UPDATE or AUTOTRAIN; TrainingType is MANUAL or AUTOMATIC.
+	TrainingMode string                      `json:"trainingMode"`
+	TrainingType string                      `json:"trainingType"`
+	Config       *personalize.SolutionConfig `json:"config,omitempty"`
+
+	// What training adds.
+	TunedHyperParameters map[string]string  `json:"tunedHyperParameters,omitempty"`
+	Metrics              map[string]float64 `json:"metrics,omitempty"`
+	TrainingHours        float64            `json:"trainingHours,omitempty"`
+	// ManifestKey is the model manifest's key in the bucket, ModelID its content hash.
+	ManifestKey string `json:"manifestKey,omitempty"`
+	ModelID     string `json:"modelId,omitempty"`
+}
+
+// Campaign is a name for a model that answers requests.
+type Campaign struct {
+	Meta
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	// SolutionVersionARN is the version that serves: always a concrete one, also in a campaign that follows $LATEST.
+	SolutionVersionARN string                      `json:"solutionVersionArn"`
+	MinProvisionedTPS  int64                       `json:"minProvisionedTps"`
+	Config             *personalize.CampaignConfig `json:"config,omitempty"`
+	// LatestUpdate is the newest UpdateCampaign. While it is pending, the fields above stay as they were.
+	LatestUpdate *CampaignUpdate `json:"latestUpdate,omitempty"`
+}
+
+// CampaignUpdate is one change of a campaign, with the values that the campaign gets when it succeeds.
+type CampaignUpdate struct {
+	SolutionVersionARN string                      `json:"solutionVersionArn"`
+	MinProvisionedTPS  int64                       `json:"minProvisionedTps"`
+	Config             *personalize.CampaignConfig `json:"config,omitempty"`
+	Status             string                      `json:"status"`
+	FailureReason      string                      `json:"failureReason,omitempty"`
+	CreatedAt          time.Time                   `json:"createdAt"`
+	UpdatedAt          time.Time                   `json:"updatedAt"`
+}
+
+// Pending says whether the update still has to be carried out.
+func (u *CampaignUpdate) Pending() bool {
+	return u != nil && (u.Status == StatusCreatePending || u.Status == StatusCreateInProgress)
+}
+
+// FollowsLatest says whether the campaign moves to each new version of its solution.
+func (c *Campaign) FollowsLatest() bool {
+	return c.Config != nil && c.Config.SyncWithLatestSolutionVersion != nil && *c.Config.SyncWithLatestSolutionVersion
+}
+
+func (*Account) kind() string          { return TypeAccount }
+func (*DatasetGroup) kind() string     { return TypeDatasetGroup }
+func (*Schema) kind() string           { return TypeSchema }
+func (*Dataset) kind() string          { return TypeDataset }
+func (*DatasetImportJob) kind() string { return TypeDatasetImportJob }
+func (*EventTracker) kind() string     { return TypeEventTracker }
+func (*Solution) kind() string         { return TypeSolution }
+func (*SolutionVersion) kind() string  { return TypeSolutionVersion }
+func (*Campaign) kind() string         { return TypeCampaign }

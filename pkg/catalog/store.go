@@ -1,0 +1,406 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+)
+
+// What the functions of this package return, for errors.Is.
+var (
+	// ErrNotFound: there is no such resource.
+	ErrNotFound = errors.New("resource not found")
+	// ErrExists: the name is taken.
+	ErrExists = errors.New("resource already exists")
+	// ErrDeleting: the resource, or the parent of the one to be created, is being deleted.
+	ErrDeleting = errors.New("resource is being deleted")
+	// ErrContended: too many others changed the resource at the same time; nothing was changed.
+	ErrContended = errors.New("resource is changed by too many at once")
+)
+
+const (
+	// casAttempts bounds the compare-and-swap loop. Each round somebody else succeeded, so this many rounds mean hundreds
+	// of writers at one resource.
+	casAttempts = 200
+	// noncesKept is how many later writers may pass before a lost answer to one's own write is no longer recognised.
+	noncesKept = 8
+	// noticeTimeout bounds how long a write waits for its notice. A notice that fails is made up for by the views' rescan.
+	noticeTimeout = 2 * time.Second
+	// readers bounds concurrent reads of a listing.
+	readers = 16
+)
+
+// Notifier tells the other processes that a resource changed.
+type Notifier interface {
+	ResourceChanged(ctx context.Context, arn string, revision int64, deleted bool) error
+}
+
+// Store reads and writes the resources in a bucket. It is safe for concurrent use.
+type Store struct {
+	bucket   *blob.Bucket
+	notifier Notifier
+	log      *zap.Logger
+	now      func() time.Time
+	// reservationTTL is how long a creation may take between its reservation and its object.
+	reservationTTL time.Duration
+
+	conflicts, failedNotices prometheus.Counter
+
+	mu        sync.Mutex
+	observers []observer
+}
+
+// observer sees this process's own writes at once. The resource is its own copy; a deleted one is the last state.
+type observer func(r Resource, deleted bool)
+
+// Option changes a store's defaults.
+type Option func(*Store)
+
+// WithLog sets where failed notices are logged.
+func WithLog(log *zap.Logger) Option { return func(s *Store) { s.log = log } }
+
+// WithRegisterer registers the store's metrics.
+func WithRegisterer(r prometheus.Registerer) Option {
+	return func(s *Store) { r.MustRegister(s.conflicts, s.failedNotices) }
+}
+
+// NewStore makes a store on a bucket. Without a notifier (nil), views learn of changes by their rescan only.
+func NewStore(bucket *blob.Bucket, notifier Notifier, options ...Option) *Store {
+	s := &Store{
+		bucket:         bucket,
+		notifier:       notifier,
+		log:            zap.NewNop(),
+		now:            func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
+		reservationTTL: 2 * time.Minute,
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "penchant_catalog_conflicts_total",
+			Help: "Writes that another writer had overtaken and that were tried again.",
+		}),
+		failedNotices: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "penchant_catalog_notice_failures_total",
+			Help: "Changes that could not be announced on penchant.control.",
+		}),
+	}
+	for _, option := range options {
+		option(s)
+	}
+	return s
+}
+
+// Create stores a new resource; r's ARN, Name and Status must be set. It fills in the rest of r's Meta. Of several concurrent
+// creations of one ARN exactly one succeeds, the others get ErrExists.
+func Create[R Resource](ctx context.Context, s *Store, r R) error {
+	prepare(s, r)
+	return s.create(ctx, r)
+}
+
+// prepare fills in what a resource gets only once.
+func prepare(s *Store, r Resource) {
+	m := r.Head()
+	m.Type = r.kind()
+	m.ID = uuid.NewString()
+	m.CreatedAt = s.now()
+}
+
+func (s *Store) create(ctx context.Context, r Resource) error {
+	m := r.Head()
+	key, err := keyOf(m.ARN)
+	if err != nil {
+		return err
+	}
+	m.Revision, m.Nonces, m.UpdatedAt = 1, []string{newNonce()}, m.CreatedAt
+	err = s.put(ctx, key, r, blob.PutOptions{IfAbsent: true})
+	if errors.Is(err, blob.ErrPrecondition) {
+		return fmt.Errorf("%w: %s", ErrExists, m.ARN)
+	}
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", m.ARN, err)
+	}
+	return nil
+}
+
+// Get reads one resource from the bucket.
+func Get[R Resource](ctx context.Context, s *Store, arn string) (R, error) {
+	var none R
+	r, err := s.get(ctx, arn)
+	if err != nil {
+		return none, err
+	}
+	typed, ok := r.(R)
+	if !ok {
+		return none, fmt.Errorf("%w: %s is no %s", ErrNotFound, arn, none.kind())
+	}
+	return typed, nil
+}
+
+func (s *Store) get(ctx context.Context, arn string) (Resource, error) {
+	key, err := keyOf(arn)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.read(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	// The key does not hold region and account; the resource does.
+	if r.Head().ARN != arn {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, arn)
+	}
+	return r, nil
+}
+
+func (s *Store) read(ctx context.Context, key string) (Resource, error) {
+	data, info, err := s.bucket.Get(ctx, key)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %s", ErrNotFound, key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", key, err)
+	}
+	return decode(key, data, info.ETag)
+}
+
+func decode(key string, data []byte, etag string) (Resource, error) {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(key, root), "/")
+	prototype := prototypes[kind]
+	if prototype == nil {
+		return nil, fmt.Errorf("%w: unknown type in key %s", ErrNotFound, key)
+	}
+	r := prototype()
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("decoding %s: %w", key, err)
+	}
+	r.Head().etag = etag
+	return r, nil
+}
+
+// Update changes a resource: change is applied to its current state and the result stored, again on the newer state if
+// somebody else was faster. An error of change ends it and is returned as it is. UpdatedAt moves with each Update.
+func Update[R Resource](ctx context.Context, s *Store, arn string, change func(R) error) (R, error) {
+	return update(ctx, s, arn, func(r R) error {
+		if err := change(r); err != nil {
+			return err
+		}
+		r.Head().UpdatedAt = s.now()
+		return nil
+	})
+}
+
+// update is Update without moving UpdatedAt. An errUnchanged of change ends it successfully, without a write.
+func update[R Resource](ctx context.Context, s *Store, arn string, change func(R) error) (R, error) {
+	var none R
+	key, err := keyOf(arn)
+	if err != nil {
+		return none, err
+	}
+	for attempt := range casAttempts {
+		r, err := Get[R](ctx, s, arn)
+		if err != nil {
+			return none, err
+		}
+		if err := change(r); errors.Is(err, errUnchanged) {
+			return r, nil
+		} else if err != nil {
+			return none, err
+		}
+		m := r.Head()
+		m.Revision++
+		m.Nonces = slices.Insert(m.Nonces, 0, newNonce())
+		m.Nonces = m.Nonces[:min(len(m.Nonces), noncesKept)]
+		err = s.put(ctx, key, r, blob.PutOptions{IfMatch: m.etag})
+		if err == nil {
+			return r, nil
+		}
+		if !errors.Is(err, blob.ErrPrecondition) && !errors.Is(err, blob.ErrNotFound) {
+			return none, fmt.Errorf("updating %s: %w", arn, err)
+		}
+		s.conflicts.Inc()
+		if err := backOff(ctx, attempt); err != nil {
+			return none, err
+		}
+	}
+	return none, fmt.Errorf("%w: %s", ErrContended, arn)
+}
+
+// backOff spreads writers that met at one resource: a random time, longer the more often they met.
+func backOff(ctx context.Context, attempt int) error {
+	longest := min(time.Duration(attempt+1)*time.Millisecond, 20*time.Millisecond)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(mathrand.N(longest)):
+		return nil
+	}
+}
+
+var errUnchanged = errors.New("nothing to change")
+
+// put writes a resource under a condition and announces it. When the store refuses the condition, or its answer was lost, the
+// object's nonces tell whether this very write had arrived all the same.
+func (s *Store) put(ctx context.Context, key string, r Resource, options blob.PutOptions) error {
+	data, err := encode(r)
+	if err != nil {
+		return err
+	}
+	options.ContentType = "application/json"
+	info, err := s.bucket.Put(ctx, key, data, options)
+	if err != nil {
+		arrived, unknown := s.arrived(ctx, key, r.Head())
+		if unknown != nil {
+			return fmt.Errorf("whether %s was written is unknown: %w", key, errors.Join(unknown, asUnknown(err)))
+		}
+		if !arrived {
+			return err
+		}
+	}
+	// Empty after a lost answer: the next scan of the views then reads the object again.
+	r.Head().etag = info.ETag
+	s.announce(ctx, key, data, info.ETag)
+	return nil
+}
+
+// asUnknown hides which condition failed: after a lost answer it may have failed on our own object.
+func asUnknown(err error) error { return errors.New(err.Error()) }
+
+// arrived says whether a write is in the object's history.
+func (s *Store) arrived(ctx context.Context, key string, written *Meta) (bool, error) {
+	stored, err := s.read(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	m := stored.Head()
+	return m.ID == written.ID && slices.Contains(m.Nonces, written.Nonces[0]), nil
+}
+
+// encode gives the object's bytes: the fields in their order, maps sorted, so that equal resources are equal objects.
+func encode(r Resource) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(r); err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", r.Head().ARN, err)
+	}
+	return buffer.Bytes(), nil
+}
+
+// announce hands a write to this process's views and tells the other processes.
+func (s *Store) announce(ctx context.Context, key string, data []byte, etag string) {
+	// Decoded again, because views share their resources and the caller goes on using its own.
+	r, err := decode(key, data, etag)
+	if err != nil {
+		s.log.Error("decoding a resource just written", zap.String("key", key), zap.Error(err))
+		return
+	}
+	s.observed(r, false)
+	s.notify(ctx, r.Head(), false)
+}
+
+func (s *Store) notify(ctx context.Context, m *Meta, deleted bool) {
+	if s.notifier == nil {
+		return
+	}
+	// The write has happened: its notice must not depend on the client's patience.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeTimeout)
+	defer cancel()
+	if err := s.notifier.ResourceChanged(ctx, m.ARN, m.Revision, deleted); err != nil {
+		s.failedNotices.Inc()
+		s.log.Warn("announcing a change failed, views see it at their next scan", zap.String("arn", m.ARN), zap.Error(err))
+	}
+}
+
+func (s *Store) observe(f observer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observers = append(s.observers, f)
+}
+
+func (s *Store) observed(r Resource, deleted bool) {
+	s.mu.Lock()
+	observers := slices.Clip(s.observers)
+	s.mu.Unlock()
+	for _, f := range observers {
+		f(r, deleted)
+	}
+}
+
+// List reads all resources of a type, oldest first; equal ages by ARN.
+func List[R Resource](ctx context.Context, s *Store) ([]R, error) {
+	var none R
+	resources, err := s.load(ctx, root+none.kind()+"/", nil)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]R, 0, len(resources))
+	for _, r := range resources {
+		list = append(list, r.(R))
+	}
+	slices.SortFunc(list, func(a, b R) int { return compareAge(a.Head(), b.Head()) })
+	return list, nil
+}
+
+func compareAge(a, b *Meta) int {
+	if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ARN, b.ARN)
+}
+
+// load reads the objects under a prefix, but those that skip (if any) says are known by key and etag.
+func (s *Store) load(ctx context.Context, prefix string, skip func(key, etag string) bool) ([]Resource, error) {
+	var mu sync.Mutex
+	var found []Resource
+	group, reading := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for info, err := range s.bucket.List(ctx, prefix) {
+		if err != nil {
+			_ = group.Wait()
+			return nil, fmt.Errorf("listing %s: %w", prefix, err)
+		}
+		if !strings.HasSuffix(info.Key, ".json") || skip != nil && skip(info.Key, info.ETag) {
+			continue
+		}
+		group.Go(func() error {
+			r, err := s.read(reading, info.Key)
+			if errors.Is(err, ErrNotFound) {
+				return nil // deleted since the listing, or a type of a newer release
+			}
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			found = append(found, r)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func newNonce() string {
+	var nonce [8]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return hex.EncodeToString(nonce[:])
+}

@@ -1,0 +1,465 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penchant-io/penchant/pkg/bus"
+	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+)
+
+const (
+	// rescanInterval bounds how long a view can miss a change whose notice was lost.
+	rescanInterval = 30 * time.Second
+	// retryInterval is the pause after a failed scan or a lost connection to Kafka.
+	retryInterval = time.Second
+	// missTTL is how long an unknown tracking id stays unknown without another look, maxMisses how many are remembered.
+	missTTL   = 2 * time.Second
+	maxMisses = 10_000
+	// fetchTimeout bounds the look-up of a tracking id.
+	fetchTimeout = 5 * time.Second
+	// forgetAfter is how long the ids of deleted resources are remembered: longer than any read of them can be on its way.
+	forgetAfter = 2 * time.Minute
+)
+
+// View is a copy of all resources in memory. It follows penchant.control, so that it is milliseconds behind the bucket, and
+// rescans the bucket in case a notice was lost; it sees the writes of its own process's Store at once. Kafka may be away: the
+// view then lives by its scans. Resources that it returns are shared by all callers, who must not change them.
+//
+// A resource only ever moves to higher revisions in a view, and one that was seen deleted does not come back.
+type View struct {
+	store *Store
+	bus   *bus.Client
+	log   *zap.Logger
+	ready chan struct{}
+
+	fetches singleflight.Group
+
+	mu          sync.RWMutex
+	resources   map[string]Resource  // by ARN
+	keys        map[string]string    // key in the bucket → ARN
+	trackers    map[string]string    // tracking id → ARN
+	deleted     map[string]time.Time // Meta.ID → when it was seen deleted
+	misses      map[string]time.Time // tracking id → when it was last looked for
+	subscribers map[int]func(arn string)
+	nextID      int
+}
+
+// NewView makes an empty view. It fills while Run runs. Without a bus client (nil) it lives by its scans.
+func NewView(store *Store, client *bus.Client, log *zap.Logger) *View {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	v := &View{
+		store: store, bus: client, log: log,
+		ready:       make(chan struct{}),
+		resources:   map[string]Resource{},
+		keys:        map[string]string{},
+		trackers:    map[string]string{},
+		deleted:     map[string]time.Time{},
+		misses:      map[string]time.Time{},
+		subscribers: map[int]func(string){},
+	}
+	store.observe(func(r Resource, deleted bool) {
+		if deleted {
+			v.forget(r)
+		} else {
+			v.apply(r)
+		}
+	})
+	return v
+}
+
+// Run keeps the view up to date until the context ends.
+func (v *View) Run(ctx context.Context) error {
+	rescan := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return v.scanLoop(ctx, rescan) })
+	if v.bus != nil {
+		group.Go(func() error { return v.followLoop(ctx, rescan) })
+	}
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// Ready says whether the bucket has been read once.
+func (v *View) Ready() bool {
+	select {
+	case <-v.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// WaitReady returns when the bucket has been read once, or with the context's error.
+func (v *View) WaitReady(ctx context.Context) error {
+	select {
+	case <-v.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the catalog: %w", ctx.Err())
+	}
+}
+
+// Lookup finds a resource.
+func Lookup[R Resource](v *View, arn string) (R, bool) {
+	var none R
+	r, ok := v.lookup(arn)
+	if !ok {
+		return none, false
+	}
+	typed, ok := r.(R)
+	return typed, ok
+}
+
+// All lists the resources of a type, oldest first; equal ages by ARN. The slice is the caller's.
+func All[R Resource](v *View) []R {
+	var list []R
+	for _, r := range v.snapshot() {
+		if typed, ok := r.(R); ok {
+			list = append(list, typed)
+		}
+	}
+	slices.SortFunc(list, func(a, b R) int { return compareAge(a.Head(), b.Head()) })
+	return list
+}
+
+// TrackerByID finds the event tracker of a tracking id. An id that the view does not know is looked for in the bucket, once in two
+// seconds: a client may use it on any replica as soon as it was created. The error says that the bucket could not be asked.
+func (v *View) TrackerByID(ctx context.Context, trackingID string) (*EventTracker, bool, error) {
+	if tracker, ok := v.tracker(trackingID); ok {
+		return tracker, true, nil
+	}
+	if v.missedLately(trackingID) {
+		return nil, false, nil
+	}
+	key, err := ARN{Type: TypeEventTracker, ID: trackerID(trackingID)}.key()
+	if err != nil {
+		return nil, false, nil
+	}
+	// Callers with the same id share one read, which therefore outlives any of them.
+	_, err, _ = v.fetches.Do(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		return nil, v.fetch(ctx, key)
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("looking for an event tracker: %w", err)
+	}
+	tracker, ok := v.tracker(trackingID)
+	if !ok {
+		v.miss(trackingID)
+	}
+	return tracker, ok, nil
+}
+
+// Fetch reads one resource from the bucket into the view, or removes it there if it is gone.
+func (v *View) Fetch(ctx context.Context, arn string) error {
+	key, err := keyOf(arn)
+	if err != nil {
+		return err
+	}
+	return v.fetch(ctx, key)
+}
+
+// Subscribe calls f with the ARN after each change of the view: new, changed and deleted resources. f is called from whoever made
+// the change, several at once, and must not block or write to the store.
+func (v *View) Subscribe(f func(arn string)) (cancel func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	id := v.nextID
+	v.nextID++
+	v.subscribers[id] = f
+	return func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.subscribers, id)
+	}
+}
+
+func (v *View) scanLoop(ctx context.Context, rescan <-chan struct{}) error {
+	for {
+		pause := rescanInterval
+		if err := v.scan(ctx); err != nil && ctx.Err() == nil {
+			v.log.Warn("reading the catalog", zap.Error(err))
+			pause = retryInterval
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-rescan:
+		case <-time.After(pause):
+		}
+	}
+}
+
+// scan compares the view with the bucket's listing and reads what differs.
+func (v *View) scan(ctx context.Context) error {
+	before := v.known()
+	listed := map[string]bool{}
+	changed, err := v.store.load(ctx, root, func(key, etag string) bool {
+		listed[key] = true
+		r, ok := before[key]
+		return ok && r.Head().etag == etag
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range changed {
+		v.apply(r)
+	}
+	for key := range before {
+		if !listed[key] {
+			if err := v.fetch(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
+	v.tidy()
+	if !v.Ready() {
+		close(v.ready) // scans are made by one goroutine
+	}
+	return nil
+}
+
+// followLoop applies the notices. A rescan after the follower's start covers what changed before it listened.
+func (v *View) followLoop(ctx context.Context, rescan chan<- struct{}) error {
+	for {
+		err := v.follow(ctx, rescan)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		v.log.Warn("following the catalog's changes", zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryInterval):
+		}
+	}
+}
+
+func (v *View) follow(ctx context.Context, rescan chan<- struct{}) error {
+	// Whichever process is first makes the topic.
+	if err := v.bus.EnsureTopics(ctx, bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1}); err != nil {
+		return err
+	}
+	return v.bus.Follow(ctx, bus.FollowConfig{
+		Topics: []string{bus.ControlTopic},
+		CaughtUp: func() {
+			select {
+			case rescan <- struct{}{}:
+			default:
+			}
+		},
+	}, v.noticed)
+}
+
+// noticed reads what the notices name. What cannot be read now is left to the next scan.
+func (v *View) noticed(ctx context.Context, records []bus.Record) error {
+	for _, arn := range v.outdated(records) {
+		if err := v.Fetch(ctx, arn); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
+			v.log.Warn("reading a changed resource", zap.String("arn", arn), zap.Error(err))
+		}
+	}
+	return nil
+}
+
+// outdated are the ARNs of notices that say more than the view knows, each once.
+func (v *View) outdated(records []bus.Record) []string {
+	var arns []string
+	for _, record := range records {
+		var notice penchantv1.ResourceChanged
+		if err := proto.Unmarshal(record.Value, &notice); err != nil {
+			v.log.Warn("unreadable record on "+bus.ControlTopic, zap.Int64("offset", record.Offset), zap.Error(err))
+			continue
+		}
+		r, known := v.lookup(notice.Arn)
+		if known && !notice.Deleted && r.Head().Revision >= notice.Revision || !known && notice.Deleted {
+			continue
+		}
+		if !slices.Contains(arns, notice.Arn) {
+			arns = append(arns, notice.Arn)
+		}
+	}
+	return arns
+}
+
+// fetch reads a key into the view.
+func (v *View) fetch(ctx context.Context, key string) error {
+	v.mu.RLock()
+	before := v.resources[v.keys[key]]
+	v.mu.RUnlock()
+	r, err := v.store.read(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		// Not if it was replaced meanwhile.
+		if before != nil {
+			v.forget(before)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.apply(r)
+	return nil
+}
+
+// apply takes a resource into the view unless the view knows a newer state.
+func (v *View) apply(r Resource) {
+	m := r.Head()
+	key, err := keyOf(m.ARN)
+	if err != nil {
+		v.log.Warn("a resource with an impossible name", zap.String("arn", m.ARN), zap.Error(err))
+		return
+	}
+	v.mu.Lock()
+	if _, gone := v.deleted[m.ID]; gone || v.superseded(key, m) {
+		v.mu.Unlock()
+		return
+	}
+	// The key may have belonged to a resource of another region.
+	if old := v.resources[v.keys[key]]; old != nil && old.Head().ID != m.ID {
+		v.drop(key, old)
+	}
+	v.resources[m.ARN], v.keys[key] = r, m.ARN
+	if tracker, ok := r.(*EventTracker); ok {
+		v.trackers[tracker.TrackingID] = m.ARN
+		delete(v.misses, tracker.TrackingID)
+	}
+	v.mu.Unlock()
+	v.publish(m.ARN)
+}
+
+// superseded says whether the view already has this state or a newer one under the key.
+func (v *View) superseded(key string, m *Meta) bool {
+	old := v.resources[v.keys[key]]
+	if old == nil {
+		return false
+	}
+	o := old.Head()
+	if o.ID == m.ID {
+		// Equal revisions: only an etag that was unknown before is news.
+		return o.Revision > m.Revision || o.Revision == m.Revision && o.etag != ""
+	}
+	return o.CreatedAt.After(m.CreatedAt)
+}
+
+// forget removes a resource that is gone from the bucket, unless another stands in its place.
+func (v *View) forget(r Resource) {
+	m := r.Head()
+	key, err := keyOf(m.ARN)
+	if err != nil {
+		return
+	}
+	v.mu.Lock()
+	v.deleted[m.ID] = v.store.now()
+	old := v.resources[m.ARN]
+	gone := old != nil && old.Head().ID == m.ID
+	if gone {
+		v.drop(key, old)
+	}
+	v.mu.Unlock()
+	if gone {
+		v.publish(m.ARN)
+	}
+}
+
+func (v *View) drop(key string, r Resource) {
+	delete(v.resources, r.Head().ARN)
+	delete(v.keys, key)
+	if tracker, ok := r.(*EventTracker); ok {
+		delete(v.trackers, tracker.TrackingID)
+	}
+}
+
+func (v *View) publish(arn string) {
+	v.mu.RLock()
+	subscribers := make([]func(string), 0, len(v.subscribers))
+	for _, f := range v.subscribers {
+		subscribers = append(subscribers, f)
+	}
+	v.mu.RUnlock()
+	for _, f := range subscribers {
+		f(arn)
+	}
+}
+
+func (v *View) lookup(arn string) (Resource, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	r, ok := v.resources[arn]
+	return r, ok
+}
+
+func (v *View) tracker(trackingID string) (*EventTracker, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	tracker, ok := v.resources[v.trackers[trackingID]].(*EventTracker)
+	return tracker, ok
+}
+
+func (v *View) snapshot() []Resource {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	list := make([]Resource, 0, len(v.resources))
+	for _, r := range v.resources {
+		list = append(list, r)
+	}
+	return list
+}
+
+// known is what the view holds, by key.
+func (v *View) known() map[string]Resource {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	known := make(map[string]Resource, len(v.keys))
+	for key, arn := range v.keys {
+		known[key] = v.resources[arn]
+	}
+	return known
+}
+
+func (v *View) missedLately(trackingID string) bool {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	at, ok := v.misses[trackingID]
+	return ok && v.store.now().Sub(at) < missTTL
+}
+
+func (v *View) miss(trackingID string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.misses) >= maxMisses {
+		clear(v.misses) // somebody is guessing ids
+	}
+	v.misses[trackingID] = v.store.now()
+}
+
+// tidy drops what was remembered long enough.
+func (v *View) tidy() {
+	now := v.store.now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for id, at := range v.deleted {
+		if now.Sub(at) > forgetAfter {
+			delete(v.deleted, id)
+		}
+	}
+	for id, at := range v.misses {
+		if now.Sub(at) > missTTL {
+			delete(v.misses, id)
+		}
+	}
+}

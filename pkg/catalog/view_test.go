@@ -1,0 +1,164 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+)
+
+// process is a store and a view as one process has them.
+type process struct {
+	*Store
+	*View
+}
+
+// twoProcesses share a bucket and a Kafka.
+func twoProcesses(t *testing.T) (a, b process) {
+	t.Helper()
+	servers := embeddedtest.Servers(t)
+	start := func() process {
+		client := must(bus.Open(t.Context(), bus.Config{
+			Brokers: servers.KafkaBrokers, Topics: bus.TopicDefaults{Partitions: 1, ReplicationFactor: 1, MinInSyncReplicas: 1},
+		}))(t)
+		t.Cleanup(client.Close)
+		objects := must(blob.Open(servers.S3))(t)
+		t.Cleanup(objects.Close)
+		store := NewStore(objects.Bucket(servers.Bucket), BusNotifier(client), WithLog(zaptest.NewLogger(t)))
+		return process{store, runView(t, NewView(store, client, zaptest.NewLogger(t)))}
+	}
+	return start(), start()
+}
+
+// runView runs a view until the test ends.
+func runView(t *testing.T, v *View) *View {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := v.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	must(0, v.WaitReady(t.Context()))(t)
+	return v
+}
+
+func TestAViewFollowsTheOtherProcesses(t *testing.T) {
+	a, b := twoProcesses(t)
+	ctx := t.Context()
+	var mu sync.Mutex
+	seen := map[string]int{}
+	defer b.Subscribe(func(arn string) { mu.Lock(); defer mu.Unlock(); seen[arn]++ })()
+
+	group := newGroup("movies")
+	must(0, Create(ctx, a.Store, group))(t)
+	if _, ok := Lookup[*DatasetGroup](a.View, group.ARN); !ok {
+		t.Error("a process does not see its own write at once")
+	}
+	eventually(t, "the other view has the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return ok })
+
+	started := time.Now()
+	must(Update(ctx, a.Store, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
+	eventually(t, "the other view has the update", func() bool { g, _ := Lookup[*DatasetGroup](b.View, group.ARN); return g.RoleARN == "r" })
+	t.Logf("an update was seen after %v", time.Since(started))
+
+	must(0, Delete(ctx, a.Store, group.ARN))(t)
+	eventually(t, "the other view has lost the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return !ok })
+	eventually(t, "the subscriber was told", func() bool { mu.Lock(); defer mu.Unlock(); return seen[group.ARN] >= 3 })
+}
+
+func TestAViewThatMissedNoticesCatchesUpByItsScan(t *testing.T) {
+	bucket := embeddedtest.Bucket(t)
+	writer := NewStore(bucket, nil)
+	ctx := t.Context()
+	gone, changed := newGroup("gone"), newGroup("changed")
+	must(0, Create(ctx, writer, gone))(t)
+	must(0, Create(ctx, writer, changed))(t)
+	view := NewView(NewStore(bucket, nil), nil, nil)
+	must(0, view.scan(ctx))(t)
+
+	must(0, Delete(ctx, writer, gone.ARN))(t)
+	must(Update(ctx, writer, changed.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
+	must(0, Create(ctx, writer, newGroup("new")))(t)
+	must(0, view.scan(ctx))(t)
+	groups := All[*DatasetGroup](view)
+	if len(groups) != 2 || groups[0].RoleARN != "r" || groups[1].Name != "new" {
+		t.Errorf("got %d groups", len(groups))
+	}
+}
+
+func TestAViewNeverGoesBack(t *testing.T) {
+	s := testStore(t)
+	ctx := t.Context()
+	view := NewView(s, nil, nil)
+	group := newGroup("movies")
+	must(0, Create(ctx, s, group))(t)
+	old := must(Get[*DatasetGroup](ctx, s, group.ARN))(t)
+	must(Update(ctx, s, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
+	view.apply(old)
+	if got, _ := Lookup[*DatasetGroup](view, group.ARN); got.RoleARN != "r" {
+		t.Error("an old read replaced a newer state")
+	}
+	must(0, Delete(ctx, s, group.ARN))(t)
+	view.apply(old)
+	if _, ok := Lookup[*DatasetGroup](view, group.ARN); ok {
+		t.Error("an old read brought a deleted resource back")
+	}
+	again := newGroup("movies")
+	must(0, Create(ctx, s, again))(t)
+	if got, ok := Lookup[*DatasetGroup](view, group.ARN); !ok || got.ID != again.ID {
+		t.Error("a resource made again under the name is not seen")
+	}
+}
+
+func TestATrackerIsLookedForOnce(t *testing.T) {
+	bucket := embeddedtest.Bucket(t)
+	writer, reader := NewStore(bucket, nil), NewStore(bucket, nil)
+	now := time.Now()
+	reader.now = func() time.Time { return now }
+	ctx := t.Context()
+	view := NewView(reader, nil, nil)
+	id, trackingID := NewTrackingID()
+	tracker := &EventTracker{Meta: Meta{ARN: arn(TypeEventTracker, id), Status: StatusActive}, TrackingID: trackingID}
+
+	find := func(id string) bool {
+		t.Helper()
+		_, ok, err := view.TrackerByID(ctx, id)
+		return must(ok, err)(t)
+	}
+	if find(trackingID) || find("nonsense") || find("../x") {
+		t.Error("found a tracker that is not there")
+	}
+	must(0, Create(ctx, writer, tracker))(t)
+	if find(trackingID) {
+		t.Error("a miss is to be remembered")
+	}
+	now = now.Add(missTTL)
+	if !find(trackingID) {
+		t.Error("a tracker that another process created was not found")
+	}
+	if find(id + "-0000-0000-0000-000000000000") {
+		t.Error("another tracking id with the same beginning was accepted")
+	}
+}
+
+func TestAFailedNoticeDoesNotFailTheWrite(t *testing.T) {
+	s := NewStore(embeddedtest.Bucket(t), failingNotifier{}, WithLog(zaptest.NewLogger(t)))
+	must(0, Create(t.Context(), s, newGroup("movies")))(t)
+	must(Get[*DatasetGroup](t.Context(), s, arn(TypeDatasetGroup, "movies")))(t)
+}
+
+type failingNotifier struct{}
+
+func (failingNotifier) ResourceChanged(context.Context, string, int64, bool) error {
+	return errors.New("no broker")
+}

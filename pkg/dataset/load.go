@@ -1,0 +1,155 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
+)
+
+// LoadRequest says which data of a dataset group to train on.
+type LoadRequest struct {
+	Bucket *blob.Bucket
+	Group  string
+	// Until is the data cut: events, items and users that arrived later are left out. The zero time leaves out nothing.
+	Until time.Time
+	// More, if set, adds what the bucket doesn't hold yet. Its items and users replace those of the bucket.
+	More func(*Builder) error
+	BuilderOptions
+}
+
+// Loaded is a training set and where it comes from.
+type Loaded struct {
+	*TrainingSet
+	// Imported holds the number of each dataset's version that was read, by dataset type; types without data are absent.
+	Imported map[string]int64
+	// Damaged names the archive's objects that could not be decoded. They are left out.
+	Damaged []string
+}
+
+// Load joins what was imported into a dataset group with what its archive has received. Items and users that were both
+// imported and put count as they were last.
+//
+// An object of the archive that cannot be decoded is left out and named, so that one bad file doesn't end all training;
+// damaged imported data is an error, for importing it again mends it.
+func Load(ctx context.Context, req LoadRequest) (*Loaded, error) {
+	l := &loader{LoadRequest: req, builder: NewBuilder(req.BuilderOptions), loaded: Loaded{Imported: map[string]int64{}}}
+	if err := l.interactions(ctx); err != nil {
+		return nil, fmt.Errorf("loading interactions: %w", err)
+	}
+	if err := l.entities(ctx, schema.Items, archive.KindItems, l.builder.itemRows); err != nil {
+		return nil, fmt.Errorf("loading items: %w", err)
+	}
+	if err := l.entities(ctx, schema.Users, archive.KindUsers, l.builder.userRows); err != nil {
+		return nil, fmt.Errorf("loading users: %w", err)
+	}
+	if req.More != nil {
+		if err := req.More(l.builder); err != nil {
+			return nil, fmt.Errorf("loading what is newer than the archive: %w", err)
+		}
+	}
+	if req.More != nil {
+		if err := req.More(l.builder); err != nil {
+			return nil, fmt.Errorf("loading what is not archived yet: %w", err)
+		}
+	}
+	set, err := l.builder.Build()
+	if err != nil {
+		return nil, err
+	}
+	l.loaded.TrainingSet = set
+	return &l.loaded, nil
+}
+
+type loader struct {
+	LoadRequest
+	builder *Builder
+	loaded  Loaded
+}
+
+func (l *loader) interactions(ctx context.Context) error {
+	v, err := l.current(ctx, schema.Interactions)
+	if err != nil {
+		return err
+	}
+	for i, err := range Interactions(ctx, l.Bucket, v) {
+		if err != nil {
+			return err
+		}
+		l.builder.Add(&i)
+	}
+	archived := archive.ReadInteractions(ctx, l.Bucket, l.Group, archive.ReadOptions{})
+	for i, err := range tolerate(archived, &l.loaded.Damaged) {
+		if err != nil {
+			return err
+		}
+		if l.arrived(i.Origin) {
+			l.builder.Add(&i)
+		}
+	}
+	return nil
+}
+
+// current is the imported data of a type, without parts where there is none.
+func (l *loader) current(ctx context.Context, t schema.Type) (Version, error) {
+	v, err := Current(ctx, l.Bucket, l.Group, t.DatasetType())
+	if errors.Is(err, ErrNoData) {
+		return Version{}, nil
+	}
+	if err == nil {
+		l.loaded.Imported[t.DatasetType()] = v.Number
+	}
+	return v, err
+}
+
+func (l *loader) arrived(o reco.Origin) bool { return l.Until.IsZero() || !o.Arrival.After(l.Until) }
+
+// entities adds the newest row of every item or user. An imported row counts from the end of its import.
+func (l *loader) entities(ctx context.Context, t schema.Type, kind string, rows map[string]dated) error {
+	v, err := l.current(ctx, t)
+	if err != nil {
+		return err
+	}
+	for _, p := range v.Parts {
+		for e, err := range Entities(ctx, l.Bucket, Version{Parts: []Part{p}}) {
+			if err != nil {
+				return err
+			}
+			newest(rows, dated{e, p.Imported})
+		}
+	}
+	for e, err := range tolerate(archive.ReadEntities(ctx, l.Bucket, l.Group, kind), &l.loaded.Damaged) {
+		if err != nil {
+			return err
+		}
+		if l.arrived(e.Origin) {
+			newest(rows, dated{e, e.Origin.Arrival})
+		}
+	}
+	return nil
+}
+
+// tolerate passes a sequence of the archive on without its damaged objects, which it names.
+func tolerate[T any](rows iter.Seq2[T, error], damaged *[]string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for row, err := range rows {
+			var corrupt *archive.CorruptError
+			if errors.As(err, &corrupt) {
+				if !slices.Contains(*damaged, corrupt.Key) {
+					*damaged = append(*damaged, corrupt.Key)
+				}
+				continue
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package dataset
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// archived writes one file of interactions to partition 0.
+func (s *shop) archived(rows ...reco.Interaction) {
+	s.Helper()
+	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindInteractions, TopicID: [16]byte{1}})
+	if err != nil {
+		s.Fatal(err)
+	}
+	first := chain.Next()
+	for i := range rows {
+		rows[i].Origin.Offset = first + int64(i)
+	}
+	if err := chain.AppendInteractions(s.Context(), nil, rows, first+int64(len(rows))-1); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *shop) archivedItems(rows ...reco.Entity) {
+	s.Helper()
+	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindItems, TopicID: [16]byte{2}})
+	if err != nil {
+		s.Fatal(err)
+	}
+	for i := range rows {
+		rows[i].Origin.Offset = int64(i)
+	}
+	if err := chain.AppendEntities(s.Context(), items, rows, int64(len(rows))-1); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func arrived(i reco.Interaction, at time.Time) reco.Interaction {
+	i.Origin.Arrival = at
+	return i
+}
+
+func (s *shop) load(req LoadRequest) *Loaded {
+	s.Helper()
+	req.Bucket, req.Group = s.bucket, "g"
+	loaded, err := Load(s.Context(), req)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return loaded
+}
+
+func TestLoadJoinsImportsArchiveAndMore(t *testing.T) {
+	s := newShop(t)
+	if set := s.load(LoadRequest{}); set.Events() != 0 || len(set.Imported) != 0 {
+		t.Errorf("an empty group: %+v", set)
+	}
+	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,imported,1\n")
+	s.mustImport(s.request(smallInteractions, "in.csv"))
+	now := time.Now()
+	s.archived(arrived(streamed("1", "u", "", "archived", 2), now), arrived(streamed("2", "v", "", "late", 3), now.Add(time.Hour)))
+	tail := arrived(streamed("3", "u", "", "tail", 4), now)
+	repeat := arrived(streamed("1", "u", "", "archived", 2), now)
+	set := s.load(LoadRequest{Until: now.Add(time.Minute), More: func(b *Builder) error {
+		b.Add(&tail)
+		b.Add(&repeat)
+		return nil
+	}})
+	if diff := cmp.Diff("u: imported archived tail", histories(set.TrainingSet)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string]int64{"INTERACTIONS": 1}, set.Imported); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff("u: imported archived\nv: late", histories(s.load(LoadRequest{}).TrainingSet)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadTakesTheNewestRowOfAnItem(t *testing.T) {
+	s := newShop(t)
+	s.put("items.csv", "ITEM_ID,GENRES,PRICE,NEW,CREATION_TIMESTAMP,TEXT\na,twice,,,,\na,import,,,,\nb,import,,,,\nc,import,,,,\n")
+	s.mustImport(s.request(items, "items.csv"))
+	before, after := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	row := func(id, genres string, at time.Time) reco.Entity {
+		return reco.Entity{ID: id, Properties: map[string]any{"GENRES": genres}, Origin: reco.Origin{TopicID: [16]byte{2}, Arrival: at}}
+	}
+	s.archivedItems(row("b", "put before", before), row("c", "put after", after), row("c", "put again", after), row("d", "put only", before))
+	set := s.load(LoadRequest{More: func(b *Builder) error {
+		older := row("c", "tail, but older", before)
+		b.AddItem(older)
+		return nil
+	}})
+	got := map[string]any{}
+	for i, e := range set.ItemRows {
+		got[set.Items[i]] = e.Properties["GENRES"]
+	}
+	want := map[string]any{"a": "import", "b": "import", "c": "put again", "d": "put only"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadNamesDamagedArchiveFiles(t *testing.T) {
+	s := newShop(t)
+	s.archived(streamed("1", "u", "", "a", 1))
+	s.archived(streamed("2", "u", "", "b", 2))
+	s.archived(streamed("3", "u", "", "c", 3))
+	var keys []string
+	for info, err := range s.bucket.List(t.Context(), archive.GroupPrefix("g")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	_, info, err := s.bucket.Get(t.Context(), keys[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.bucket.Put(t.Context(), keys[1], []byte("damaged"), blob.PutOptions{Metadata: info.Metadata}); err != nil {
+		t.Fatal(err)
+	}
+	set := s.load(LoadRequest{})
+	if diff := cmp.Diff("u: a c", histories(set.TrainingSet)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{keys[1]}, set.Damaged); diff != "" {
+		t.Error(diff)
+	}
+}

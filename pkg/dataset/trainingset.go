@@ -1,0 +1,86 @@
+package dataset
+
+import (
+	"fmt"
+
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// TrainingSet is what a model is trained on: the interactions of a dataset group, grouped by user, with dense indices
+// for users and items. It is made by a Builder and never modified afterwards. The same data, added in any order, gives
+// an equal TrainingSet.
+type TrainingSet struct {
+	// Users and Items hold the ids in ascending order; their positions are the indices used everywhere else. Users have
+	// at least one interaction; an anonymous session that no user claims is a user under its session id. Items holds
+	// those of the interactions and those of ItemRows.
+	Users, Items []string
+	// UserStart has len(Users)+1 entries: the events of user u are [UserStart[u], UserStart[u+1]) of the event columns.
+	UserStart []int32
+	// Item, TimeMS, Type and Value are the event columns. A user's events are in the order of reco.CompareRecent.
+	Item []int32
+	// TimeMS is the event time in milliseconds since the Unix epoch.
+	TimeMS []int64
+	// Type indexes EventTypes.
+	Type []uint16
+	// Value is EVENT_VALUE, NaN where there is none.
+	Value []float32
+	// EventTypes are the event types in ascending order; "" stands for none.
+	EventTypes []string
+	// ItemRows is the metadata by item index. It may hold items without interactions, and lack items that have some.
+	ItemRows map[int32]reco.Entity
+	// UserRows is the metadata by user index. Users without interactions are left out.
+	UserRows map[int32]reco.Entity
+	// EventType is the filter that the events have passed, "" for none.
+	EventType string
+}
+
+// Events is the number of interactions.
+func (t *TrainingSet) Events() int { return len(t.Item) }
+
+// UserEvents is the range of user u's events.
+func (t *TrainingSet) UserEvents(u int) (start, end int) {
+	return int(t.UserStart[u]), int(t.UserStart[u+1])
+}
+
+// History is user u's events, oldest first, as models see them when they serve. Event ids are left out: the order is
+// final.
+func (t *TrainingSet) History(u int) []reco.RecentInteraction {
+	start, end := t.UserEvents(u)
+	history := make([]reco.RecentInteraction, 0, end-start)
+	for e := start; e < end; e++ {
+		r := reco.RecentInteraction{ItemID: t.Items[t.Item[e]], EventType: t.EventTypes[t.Type[e]], TimestampMS: t.TimeMS[e]}
+		if v := t.Value[e]; v == v { // not NaN
+			value := float64(v)
+			r.EventValue = &value
+		}
+		history = append(history, r)
+	}
+	return history
+}
+
+// TooSmallError says that there is too little data to train on; its text is the failure reason that clients see.
+type TooSmallError struct{ reason string }
+
+// Error is the failure reason.
+func (e *TooSmallError) Error() string { return e.reason }
+
+// CheckMinimum holds the set to Personalize's minima: the number of interactions, and the number of users that have at
+// least two. The error is a *TooSmallError.
+func (t *TrainingSet) CheckMinimum(minInteractions, minUsers int) error {
+	if t.Events() < minInteractions {
+		if t.EventType != "" {
+			return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions after filtering by event type: %s", minInteractions, t.EventType)}
+		}
+		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions", minInteractions)}
+	}
+	active := 0
+	for u := range t.Users {
+		if start, end := t.UserEvents(u); end-start >= 2 {
+			active++
+		}
+	}
+	if active < minUsers {
+		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d users with at least 2 interactions each", minUsers)}
+	}
+	return nil
+}

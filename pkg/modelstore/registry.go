@@ -1,0 +1,373 @@
+package modelstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// Serving is what a campaign answers with. It is shared and read-only.
+type Serving struct {
+	Campaign *catalog.Campaign
+	Version  *catalog.SolutionVersion
+	// Group is the dataset group's key: the name of its user states and topics.
+	Group  string
+	Loaded *Loaded
+}
+
+// Registry holds the model of every active campaign, once per model id however many campaigns share it. It follows the
+// catalog: a model is loaded, verified and warmed up beside the one that answers, then swapped in with one pointer. On any
+// failure the last good model stays and the load is tried again, ever less often.
+//
+// What is being served is also noted in the cache directory, so that a process that starts while the bucket is away
+// serves what it served last.
+type Registry struct {
+	view    *catalog.View
+	bucket  *blob.Bucket
+	cache   cache
+	log     *zap.Logger
+	metrics registryMetrics
+	now     func() time.Time
+
+	serving atomic.Pointer[snapshot]
+	loads   singleflight.Group // by model id
+	wake    chan struct{}
+
+	mu       sync.Mutex // guards the replacement of serving, and what follows
+	failures map[string]*failure
+
+	noted []pointer // what the cache directory says is being served; Run's alone
+}
+
+// snapshot is the whole of what is served at one moment. It is replaced, never changed.
+type snapshot struct {
+	campaigns map[string]*Serving
+	groups    map[string][]*Loaded
+}
+
+// failure remembers a model that did not load, so that requests do not hammer the bucket for it.
+type failure struct {
+	err   error
+	delay time.Duration
+	retry time.Time
+}
+
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+	// resyncInterval bounds how long a failed load or a lost notice goes without another try.
+	resyncInterval = 2 * time.Second
+	// loadTimeout bounds one load of one model on behalf of a request.
+	loadTimeout = 5 * time.Minute
+	// cacheGrace is how long an unused file of the cache is kept: long enough for whoever is loading it.
+	cacheGrace = time.Hour
+)
+
+// NewRegistry returns a registry that follows view once Run runs. cacheDir is a directory of its own, made when needed;
+// "" keeps nothing locally.
+func NewRegistry(view *catalog.View, b *blob.Bucket, cacheDir string, log *zap.Logger, reg prometheus.Registerer) *Registry {
+	r := &Registry{
+		view: view, bucket: b, cache: cache(cacheDir), log: log, now: time.Now,
+		wake: make(chan struct{}, 1), failures: map[string]*failure{},
+	}
+	r.serving.Store(&snapshot{})
+	r.metrics = newRegistryMetrics(reg, r)
+	return r
+}
+
+// Run keeps the models in step with the catalog until ctx ends. Before the catalog has been read for the first time it
+// serves what this process served last.
+func (r *Registry) Run(ctx context.Context) error {
+	unsubscribe := r.view.Subscribe(func(string) { r.nudge() })
+	defer unsubscribe()
+	r.restore(ctx)
+	tick := time.NewTicker(resyncInterval)
+	defer tick.Stop()
+	for {
+		if r.view.Ready() {
+			r.sync(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// nudge has Run look at the catalog now. Nudges that come while it looks are one.
+func (r *Registry) nudge() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Campaign returns what the campaign answers with: usually one look into a map. A campaign that became active a moment ago
+// is looked up in the catalog and its model loaded while the caller waits.
+//
+// Errors match ErrNoCampaign, ErrNotActive or ErrUnavailable.
+func (r *Registry) Campaign(ctx context.Context, campaignARN string) (*Serving, error) {
+	if s, ok := r.serving.Load().campaigns[campaignARN]; ok {
+		return s, nil
+	}
+	t, err := r.find(ctx, campaignARN)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.bring(ctx, t)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return s, nil
+}
+
+// Group returns the models whose vectors are kept for the dataset group's users: each model once, those that fold.
+func (r *Registry) Group(group string) []*Loaded {
+	return r.serving.Load().groups[group]
+}
+
+// Campaigns returns everything that is being served, ordered by the campaigns' ARNs.
+func (r *Registry) Campaigns() []*Serving {
+	campaigns := r.serving.Load().campaigns
+	all := make([]*Serving, 0, len(campaigns))
+	for _, arn := range slices.Sorted(maps.Keys(campaigns)) {
+		all = append(all, campaigns[arn])
+	}
+	return all
+}
+
+// Ready returns nil when every active campaign has a good model, or no campaign exists, and otherwise the reason.
+func (r *Registry) Ready() error {
+	served := r.serving.Load().campaigns
+	if !r.view.Ready() {
+		if len(served) > 0 {
+			return nil // the catalog is away; what was served last is served on
+		}
+		return errors.New("the catalog has not been read yet")
+	}
+	for _, c := range catalog.All[*catalog.Campaign](r.view) {
+		if c.Status == catalog.StatusActive && served[c.ARN] == nil {
+			return fmt.Errorf("campaign %s has no model loaded yet", c.Name)
+		}
+	}
+	return nil
+}
+
+// target is what the catalog wants a campaign to answer with.
+type target struct {
+	campaign *catalog.Campaign
+	version  *catalog.SolutionVersion
+	group    string
+}
+
+// sync makes what is served equal to what the catalog wants, as far as models load.
+func (r *Registry) sync(ctx context.Context) {
+	for _, c := range catalog.All[*catalog.Campaign](r.view) {
+		if ctx.Err() != nil {
+			return
+		}
+		if c.Status != catalog.StatusActive {
+			continue
+		}
+		t, err := r.resolve(c)
+		if err != nil {
+			continue // a parent is not in the view yet; the notice about it brings us back
+		}
+		// The error is counted, logged and remembered where the load failed.
+		_, _ = r.bring(ctx, t)
+	}
+	r.dropAbandoned()
+	r.note()
+}
+
+// find asks the view about a campaign that is not being served, and the catalog itself where the view would refuse: the
+// notice may still be under way.
+func (r *Registry) find(ctx context.Context, campaignARN string) (target, error) {
+	if !r.view.Ready() {
+		return target{}, fmt.Errorf("%w: the catalog has not been read yet", ErrUnavailable)
+	}
+	c, ok := catalog.Lookup[*catalog.Campaign](r.view, campaignARN)
+	if !ok || c.Status != catalog.StatusActive {
+		err := r.view.Fetch(ctx, campaignARN)
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrBadARN) {
+			return target{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if c, ok = catalog.Lookup[*catalog.Campaign](r.view, campaignARN); !ok {
+			return target{}, ErrNoCampaign
+		}
+	}
+	if c.Status != catalog.StatusActive {
+		return target{}, fmt.Errorf("%w: its status is %s", ErrNotActive, c.Status)
+	}
+	t, err := r.resolve(c)
+	if err == nil {
+		return t, nil
+	}
+	for _, parent := range []string{c.SolutionVersionARN, c.DatasetGroupARN} {
+		if err := r.view.Fetch(ctx, parent); err != nil {
+			return target{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	if t, err = r.resolve(c); err != nil {
+		return target{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return t, nil
+}
+
+// resolve finds the version and the dataset group of a campaign in the view.
+func (r *Registry) resolve(c *catalog.Campaign) (target, error) {
+	version, ok := catalog.Lookup[*catalog.SolutionVersion](r.view, c.SolutionVersionARN)
+	if !ok || version.ManifestKey == "" {
+		return target{}, fmt.Errorf("no trained version %s", c.SolutionVersionARN)
+	}
+	group, ok := catalog.Lookup[*catalog.DatasetGroup](r.view, c.DatasetGroupARN)
+	if !ok {
+		return target{}, fmt.Errorf("no dataset group %s", c.DatasetGroupARN)
+	}
+	return target{campaign: c, version: version, group: group.GroupKey()}, nil
+}
+
+// bring makes the campaign answer with the target's model, loading it if nobody has. On failure what was served stays.
+func (r *Registry) bring(ctx context.Context, t target) (*Serving, error) {
+	current := r.serving.Load().campaigns[t.campaign.ARN]
+	if current != nil && current.Campaign.ID == t.campaign.ID && current.Campaign.Revision == t.campaign.Revision &&
+		current.Version.ID == t.version.ID && current.Loaded.ModelID == t.version.ModelID {
+		return current, nil
+	}
+	loaded, err := r.model(ctx, t.version)
+	if err != nil {
+		return nil, err
+	}
+	next := &Serving{Campaign: t.campaign, Version: t.version, Group: t.group, Loaded: loaded}
+	r.replace(func(campaigns map[string]*Serving) { campaigns[t.campaign.ARN] = next })
+	if current == nil || current.Loaded.ModelID != loaded.ModelID {
+		r.log.Info("campaign answers with a new model", zap.String("campaign", t.campaign.ARN),
+			zap.String("solution_version", t.version.ARN), zap.String("model", loaded.ModelID))
+	}
+	return next, nil
+}
+
+// model returns a version's model: one that is in memory already, or else loads it, once for all who ask at the same time.
+func (r *Registry) model(ctx context.Context, v *catalog.SolutionVersion) (*Loaded, error) {
+	loaded, err, _ := r.loads.Do(v.ModelID, func() (any, error) {
+		for _, s := range r.serving.Load().campaigns {
+			if s.Loaded.ModelID == v.ModelID {
+				return s.Loaded, nil
+			}
+		}
+		if err := r.recentFailure(v.ModelID); err != nil {
+			return nil, err
+		}
+		// Whoever came first loads for all: its going away must not fail the others.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		loaded, err := r.load(ctx, r.bucket, v.ManifestKey, v.ModelID)
+		r.remember(v, err)
+		return loaded, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return loaded.(*Loaded), nil
+}
+
+func (r *Registry) load(ctx context.Context, b *blob.Bucket, manifestKey, modelID string) (loaded *Loaded, err error) {
+	started := time.Now()
+	defer func() { r.metrics.observe(time.Since(started), err) }()
+	loaded, err = Load(ctx, b, manifestKey, string(r.cache))
+	if err != nil {
+		return nil, err
+	}
+	if loaded.ModelID != modelID {
+		return nil, fmt.Errorf("%w: %s holds model %s, the catalog names %s", ErrCorrupt, manifestKey, loaded.ModelID, modelID)
+	}
+	if loaded.cacheErr != nil {
+		r.log.Warn("model is served, but will not survive a restart while the bucket is away", zap.Error(loaded.cacheErr))
+	}
+	return loaded, nil
+}
+
+func (r *Registry) recentFailure(modelID string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.failures[modelID]; f != nil && r.now().Before(f.retry) {
+		return f.err
+	}
+	return nil
+}
+
+// remember notes how a load ended. A model that keeps failing for the same reason is logged once.
+func (r *Registry) remember(v *catalog.SolutionVersion, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.failures[v.ModelID]
+	if err == nil {
+		delete(r.failures, v.ModelID)
+		return
+	}
+	f := &failure{err: err, delay: firstRetry}
+	if before != nil {
+		f.delay = min(2*before.delay, lastRetry)
+	}
+	f.retry = r.now().Add(f.delay)
+	r.failures[v.ModelID] = f
+	if before == nil || before.err.Error() != err.Error() {
+		r.log.Error("model does not load; what was served before is served on", zap.String("solution_version", v.ARN),
+			zap.String("model", v.ModelID), zap.Error(err))
+	}
+}
+
+// replace swaps in a snapshot that differs from the present one by change.
+func (r *Registry) replace(change func(map[string]*Serving)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := &snapshot{campaigns: map[string]*Serving{}, groups: map[string][]*Loaded{}}
+	maps.Copy(next.campaigns, r.serving.Load().campaigns)
+	change(next.campaigns)
+	for _, arn := range slices.Sorted(maps.Keys(next.campaigns)) {
+		s := next.campaigns[arn]
+		same := func(l *Loaded) bool { return l.ModelID == s.Loaded.ModelID }
+		if s.Loaded.Folder() != nil && !slices.ContainsFunc(next.groups[s.Group], same) {
+			next.groups[s.Group] = append(next.groups[s.Group], s.Loaded)
+		}
+	}
+	r.serving.Store(next)
+}
+
+// dropAbandoned stops serving campaigns that the catalog no longer has, or no longer as active, and forgets failures of
+// models that nobody wants.
+func (r *Registry) dropAbandoned() {
+	abandoned := func(arn string) bool {
+		c, ok := catalog.Lookup[*catalog.Campaign](r.view, arn)
+		return !ok || c.Status != catalog.StatusActive
+	}
+	for arn := range r.serving.Load().campaigns {
+		if abandoned(arn) {
+			r.replace(func(campaigns map[string]*Serving) { delete(campaigns, arn) })
+			r.log.Info("campaign is served no longer", zap.String("campaign", arn))
+		}
+	}
+	wanted := map[string]bool{}
+	for _, c := range catalog.All[*catalog.Campaign](r.view) {
+		if t, err := r.resolve(c); err == nil {
+			wanted[t.version.ModelID] = true
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.failures, func(id string, _ *failure) bool { return !wanted[id] })
+}

@@ -1,0 +1,158 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// A client gets this long to send its request's headers, and then its body.
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	// AWS SDKs send a few hundred bytes of headers; a signature's session token can take a few thousand.
+	maxHeaderBytes = 32 << 10
+	// drainTimeout bounds how long a stopping server waits for answers under way: SIGTERM has 30 s in all.
+	drainTimeout = 15 * time.Second
+	// readyTimeout bounds one readiness probe, so that a hanging dependency can't hang the page.
+	readyTimeout = 2 * time.Second
+)
+
+// HTTPConfig is what an HTTPServer serves, and where.
+type HTTPConfig struct {
+	// Addr is host:port of the API; port 0 takes a free one.
+	Addr string
+	// AdminAddr is host:port for /healthz and /metrics alone; empty serves them on Addr.
+	AdminAddr string
+	// Handler answers everything but /healthz and /metrics.
+	Handler http.Handler
+	// Services gives those whose readiness /healthz/ready reports; it is asked at each request, since a process listens
+	// before what it depends on can be reached.
+	Services func() []Service
+	Gatherer prometheus.Gatherer
+	Log      *zap.Logger
+}
+
+// HTTPServer is the process's HTTP server, itself a Service.
+type HTTPServer struct {
+	log       *zap.Logger
+	listeners []net.Listener
+	servers   []*http.Server
+}
+
+// Listen takes the addresses, so that a taken port is known before anything else starts; Run serves on them.
+func Listen(ctx context.Context, cfg HTTPConfig) (*HTTPServer, error) {
+	admin := http.NewServeMux()
+	admin.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	admin.Handle("GET /healthz/ready", readiness(cfg.Services))
+	admin.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{}))
+
+	s := &HTTPServer{log: cfg.Log}
+	api := http.NewServeMux()
+	if cfg.Handler != nil {
+		api.Handle("/", cfg.Handler)
+	}
+	if cfg.AdminAddr == "" {
+		api.Handle("/healthz/", admin)
+		api.Handle("/metrics", admin)
+	} else if err := s.listen(ctx, "--admin-addr", cfg.AdminAddr, admin); err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx, "--http-addr", cfg.Addr, api); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *HTTPServer) listen(ctx context.Context, flag, addr string, handler http.Handler) error {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listening on %s (%s): %w", addr, flag, err)
+	}
+	s.listeners = append(s.listeners, l)
+	s.servers = append(s.servers, &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
+	})
+	return nil
+}
+
+// Addr is the API's address, with the port that was taken.
+func (s *HTTPServer) Addr() string { return s.listeners[len(s.listeners)-1].Addr().String() }
+
+// Close gives the addresses back where Run was never called.
+func (s *HTTPServer) Close() {
+	for _, l := range s.listeners {
+		_ = l.Close() // nothing was served on it
+	}
+}
+
+// Name implements Service.
+func (s *HTTPServer) Name() string { return "http" }
+
+// Ready implements Service: a server that answers the question is ready.
+func (s *HTTPServer) Ready(context.Context) error { return nil }
+
+// Run serves until ctx ends, then stops accepting and waits for the answers under way.
+func (s *HTTPServer) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for i, server := range s.servers {
+		group.Go(func() error {
+			if err := server.Serve(s.listeners[i]); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serving HTTP: %w", err)
+			}
+			return nil
+		})
+		group.Go(func() error {
+			<-ctx.Done()
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+			defer cancel()
+			if err := server.Shutdown(drain); err != nil {
+				s.log.Warn("requests were still under way when the time to drain was over", zap.Error(err))
+				return server.Close()
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// readiness answers 200 when every service is ready, and otherwise 503 with the reasons by service.
+func readiness(services func() []Service) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+		defer cancel()
+		type page struct {
+			Ready   bool              `json:"ready"`
+			Reasons map[string]string `json:"reasons,omitempty"`
+		}
+		answer := page{Ready: true, Reasons: map[string]string{}}
+		for _, s := range services() {
+			if err := s.Ready(ctx); err != nil {
+				answer.Ready = false
+				answer.Reasons[s.Name()] = err.Error()
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if !answer.Ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(answer) // a client that went away needs no answer
+	})
+}

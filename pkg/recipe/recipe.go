@@ -1,0 +1,98 @@
+// Package recipe is the one table of what Penchant can train: for each recipe its Amazon Personalize name and type, its
+// hyper-parameters with defaults and ranges, and the functions that train and load its model. The control plane reads the
+// table to describe recipes and to check solutions, the retrainer and the recommender to train and serve them. A new recipe
+// is a folder under pkg/model and a row in table.go.
+package recipe
+
+import (
+	"context"
+	"strings"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+)
+
+// The recipe types of the Personalize API.
+const (
+	UserPersonalization = "USER_PERSONALIZATION"
+	PersonalizedRanking = "PERSONALIZED_RANKING"
+	RelatedItems        = "RELATED_ITEMS"
+	PopularItems        = "POPULAR_ITEMS"
+)
+
+// ScoreKind says which scores an answer of the recipe carries.
+type ScoreKind int
+
+const (
+	// NoScores: the answer holds item ids alone.
+	NoScores ScoreKind = iota
+	// CatalogueScores sum to 1 over all items of the model.
+	CatalogueScores
+	// ListScores sum to 1 over the list that the request gave.
+	ListScores
+)
+
+// Options steer a training without changing what is learned from the same data.
+type Options struct {
+	// Seed fixes every random choice: same data and seed, same model, byte for byte.
+	Seed int64
+	// Threads bounds the goroutines that train at once; 0 means one per CPU. It does not influence the result.
+	Threads int
+	// Progress, when set, is told the share of the work that is done, from 0 to 1, from one goroutine at a time.
+	Progress func(done float64)
+}
+
+// Recipe is one row of the table. Rows are shared and read-only.
+type Recipe struct {
+	// Name is the last part of the ARN, such as aws-sims.
+	Name string
+	// Type is the API's recipe type, such as RELATED_ITEMS.
+	Type string
+	// Algorithm and FeatureTransformation are the last parts of the ARNs that DescribeRecipe shows.
+	Algorithm, FeatureTransformation string
+	Description                      string
+	HyperParameters                  []Parameter
+	Scores                           ScoreKind
+	// Realtime is true where a user's newest events change his recommendations without a training.
+	Realtime bool
+
+	// Train learns a model from the set. It stops early with the context's error.
+	Train func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error)
+	// Load decodes the parts of a trained model. Corrupt parts are an error, never a panic.
+	Load func(parts map[string][]byte) (model.Model, error)
+}
+
+// ARN is arn:aws:personalize:::recipe/<name>; recipes belong to no account and no region.
+func (r *Recipe) ARN() string { return arnPrefix + r.Name }
+
+// AlgorithmARN is the ARN that DescribeAlgorithm takes.
+func (r *Recipe) AlgorithmARN() string { return "arn:aws:personalize:::algorithm/" + r.Algorithm }
+
+// FeatureTransformationARN is the ARN that DescribeFeatureTransformation takes.
+func (r *Recipe) FeatureTransformationARN() string {
+	return "arn:aws:personalize:::feature-transformation/" + r.FeatureTransformation
+}
+
+const arnPrefix = "arn:aws:personalize:::recipe/"
+
+// All is the table, in the order in which recipes are listed. The slice is the caller's, the recipes are shared.
+func All() []*Recipe { return append([]*Recipe(nil), table...) }
+
+// ByARN finds the recipe of an ARN.
+func ByARN(arn string) (*Recipe, bool) {
+	name, ok := strings.CutPrefix(arn, arnPrefix)
+	if !ok {
+		return nil, false
+	}
+	return ByName(name)
+}
+
+// ByName finds the recipe of a name such as aws-sims.
+func ByName(name string) (*Recipe, bool) {
+	for _, r := range table {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,12 @@
+//go:build !amd64 || purego
+
+package simd
+
+const accelerated = false
+
+func dot(x, y []float32) float32     { return dotGo(x, y) }
+func axpy(a float32, x, y []float32) { axpyGo(a, x, y) }
+func matVec(out, m, x []float32)     { matVecGo(out, m, x) }
+func addResiduals(y, m []float32, index []int32, weights []float32, target float32, x []float32) {
+	addResidualsGo(y, m, index, weights, target, x)
+}

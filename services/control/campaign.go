@@ -1,0 +1,251 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+func (s *Service) createCampaign(ctx context.Context, req *personalize.CreateCampaignRequest) (*personalize.CreateCampaignResponse, error) {
+	tags, err := parseTags(req.Tags)
+	if err != nil {
+		return nil, err
+	}
+	version, solution, err := s.servedVersion(ctx, *req.SolutionVersionArn)
+	if err != nil {
+		return nil, err
+	}
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, solution.DatasetGroupARN)
+	if err != nil {
+		return nil, err
+	}
+	arn := beside(solution.ARN, catalog.TypeCampaign, *req.Name)
+	if err := mustBeFree(ctx, s, arn); err != nil {
+		return nil, err
+	}
+	if err := s.mustBeFewTags(tags); err != nil {
+		return nil, err
+	}
+	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
+		return within(g.Children.Count(catalog.TypeCampaign, arn), s.quotas.CampaignsPerGroup, inAnyState)
+	})
+	if err != nil {
+		return nil, err
+	}
+	underSolution, err := place(ctx, s, solution, mustBeActiveSolution)
+	if err != nil {
+		return nil, err
+	}
+	if err := mustBeTrained(version, solution.ARN); err != nil {
+		return nil, err
+	}
+	if err := checkCampaignConfig(req.CampaignConfig, *req.SolutionVersionArn); err != nil {
+		return nil, err
+	}
+	campaign := &catalog.Campaign{
+		Meta:            pending(arn, *req.Name, tags),
+		DatasetGroupARN: group.ARN, SolutionVersionARN: version.ARN, MinProvisionedTPS: 1, Config: req.CampaignConfig,
+	}
+	if req.MinProvisionedTPS != nil {
+		campaign.MinProvisionedTPS = *req.MinProvisionedTPS
+	}
+	if err := createUnder(ctx, s, campaign, underGroup, underSolution); err != nil {
+		return nil, err
+	}
+	return &personalize.CreateCampaignResponse{CampaignArn: &arn}, nil
+}
+
+func mustBeActiveSolution(r *catalog.Solution) error { return mustBeActive(r) }
+
+// servedVersion is what a campaign's solutionVersionArn stands for: the version it names, or with $LATEST the newest ACTIVE one, nil
+// if there is none.
+func (s *Service) servedVersion(ctx context.Context, arn string) (*catalog.SolutionVersion, *catalog.Solution, error) {
+	if catalog.IsLatest(arn) {
+		solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", catalog.SolutionARN(arn), catalog.TypeSolution)
+		if err != nil {
+			return nil, nil, err
+		}
+		version, err := s.newestActive(ctx, solution.ARN)
+		return version, solution, err
+	}
+	version, err := findVersion(ctx, s, arn)
+	if err != nil {
+		return nil, nil, err
+	}
+	solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", version.SolutionARN, catalog.TypeSolution)
+	return version, solution, err
+}
+
+// newestActive is the newest ACTIVE version of a solution, or nil.
+func (s *Service) newestActive(ctx context.Context, solutionARN string) (*catalog.SolutionVersion, error) {
+	versions := s.versionsOf(solutionARN)
+	for i := len(versions) - 1; i >= 0; i-- {
+		v := versions[i]
+		if !v.Finished() {
+			// The view may be a moment behind, and a client who saw it ACTIVE expects it to be used.
+			read, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, v.ARN)
+			if err != nil {
+				return nil, err
+			}
+			v = read
+		}
+		if v.Status == catalog.StatusActive {
+			return v, nil
+		}
+	}
+	return nil, nil
+}
+
+func mustBeTrained(version *catalog.SolutionVersion, solutionARN string) error {
+	if version == nil {
+		return awsapi.ResourceInUse("Solution %s has no ACTIVE solution version", solutionARN)
+	}
+	return mustBeActive(version)
+}
+
+// checkCampaignConfig looks at the exploration settings, and at $LATEST, which goes together with following.
+func checkCampaignConfig(config *personalize.CampaignConfig, versionARN string) error {
+	if config == nil {
+		config = &personalize.CampaignConfig{}
+	}
+	if flag(config.SyncWithLatestSolutionVersion) != catalog.IsLatest(versionARN) {
+		return awsapi.InvalidInput("syncWithLatestSolutionVersion must be true exactly when solutionVersionArn is <solution ARN>/%s", catalog.Latest)
+	}
+	for name, value := range config.ItemExplorationConfig {
+		f, err := finite(value)
+		switch {
+		case name == "explorationWeight" && (err != nil || f < 0 || f > 1):
+			return awsapi.InvalidInput("explorationWeight %q is not a number from 0 to 1", value)
+		case name == "explorationItemAgeCutOff" && (err != nil || f <= 0):
+			return awsapi.InvalidInput("explorationItemAgeCutOff %q is not a number of days above 0", value)
+		case name != "explorationWeight" && name != "explorationItemAgeCutOff":
+			return awsapi.InvalidInput("itemExplorationConfig has no %q: it has explorationWeight and explorationItemAgeCutOff", name)
+		}
+	}
+	return nil
+}
+
+func (s *Service) describeCampaign(ctx context.Context, req *personalize.DescribeCampaignRequest) (*personalize.DescribeCampaignResponse, error) {
+	c, err := find[*catalog.Campaign](ctx, s, "campaignArn", *req.CampaignArn, catalog.TypeCampaign)
+	if err != nil {
+		return nil, err
+	}
+	described := &personalize.Campaign{
+		Name: &c.Name, CampaignArn: &c.ARN, SolutionVersionArn: &c.SolutionVersionARN, MinProvisionedTPS: &c.MinProvisionedTPS, CampaignConfig: c.Config,
+		Status: &c.Status, FailureReason: present(c.FailureReason),
+		CreationDateTime: awsapi.At(c.CreatedAt), LastUpdatedDateTime: awsapi.At(c.UpdatedAt),
+	}
+	if u := c.LatestUpdate; u != nil {
+		described.LatestCampaignUpdate = &personalize.CampaignUpdateSummary{
+			SolutionVersionArn: &u.SolutionVersionARN, MinProvisionedTPS: &u.MinProvisionedTPS, CampaignConfig: u.Config,
+			Status: &u.Status, FailureReason: present(u.FailureReason),
+			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
+		}
+	}
+	return &personalize.DescribeCampaignResponse{Campaign: described}, nil
+}
+
+func (s *Service) listCampaigns(_ context.Context, req *personalize.ListCampaignsRequest) (*personalize.ListCampaignsResponse, error) {
+	solution := text(req.SolutionArn)
+	campaigns, next, err := list(s, page{"ListCampaigns " + solution, req.NextToken, req.MaxResults},
+		func(c *catalog.Campaign) bool {
+			return solution == "" || catalog.SolutionARN(c.SolutionVersionARN) == solution
+		},
+		func(c *catalog.Campaign) personalize.CampaignSummary {
+			return personalize.CampaignSummary{
+				Name: &c.Name, CampaignArn: &c.ARN, Status: &c.Status, FailureReason: present(c.FailureReason),
+				CreationDateTime: awsapi.At(c.CreatedAt), LastUpdatedDateTime: awsapi.At(c.UpdatedAt),
+			}
+		})
+	return &personalize.ListCampaignsResponse{Campaigns: campaigns, NextToken: next}, err
+}
+
+// updateCampaign records the change; the reconciler carries it out, and the campaign serves as before meanwhile.
+func (s *Service) updateCampaign(ctx context.Context, req *personalize.UpdateCampaignRequest) (*personalize.UpdateCampaignResponse, error) {
+	campaign, err := find[*catalog.Campaign](ctx, s, "campaignArn", *req.CampaignArn, catalog.TypeCampaign)
+	if err != nil {
+		return nil, err
+	}
+	update := newCampaignUpdate(campaign, req)
+	version, solution, err := s.servedVersion(ctx, update.SolutionVersionARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := mustTakeUpdates(campaign); err != nil {
+		return nil, err
+	}
+	if err := mustBeTrained(version, solution.ARN); err != nil {
+		return nil, err
+	}
+	if err := checkCampaignConfig(update.Config, update.SolutionVersionARN); err != nil {
+		return nil, err
+	}
+	if solution.DatasetGroupARN != campaign.DatasetGroupARN {
+		return nil, awsapi.InvalidInput("Solution version %s belongs to another dataset group", version.ARN)
+	}
+	update.SolutionVersionARN = version.ARN
+	// A version of another solution: that one must not be deleted under the campaign. The reconciler gives the old one back.
+	if err := s.attachTo(ctx, campaign, solution.ARN); err != nil {
+		return nil, err
+	}
+	_, err = catalog.Update(ctx, s.store, campaign.ARN, func(c *catalog.Campaign) error {
+		if err := mustTakeUpdates(c); err != nil {
+			return err
+		}
+		addParent(c, solution.ARN)
+		c.LatestUpdate = update
+		return nil
+	})
+	return &personalize.UpdateCampaignResponse{CampaignArn: &campaign.ARN}, err
+}
+
+func mustTakeUpdates(c *catalog.Campaign) error {
+	switch {
+	case c.Status != catalog.StatusActive && c.Status != catalog.StatusCreateFailed:
+		return awsapi.ResourceInUse("Campaign %s is %s, it must be ACTIVE or CREATE FAILED", c.ARN, c.Status)
+	case c.LatestUpdate.Pending():
+		return awsapi.ResourceInUse("Campaign %s is being updated", c.ARN)
+	}
+	return nil
+}
+
+// newCampaignUpdate is the campaign as the request wants it: what it does not name stays. A campaign that followed its solution and is
+// given a certain version without a new configuration stops following.
+func newCampaignUpdate(c *catalog.Campaign, req *personalize.UpdateCampaignRequest) *catalog.CampaignUpdate {
+	now := time.Now().UTC()
+	update := &catalog.CampaignUpdate{
+		SolutionVersionARN: c.SolutionVersionARN, MinProvisionedTPS: c.MinProvisionedTPS, Config: c.Config,
+		Status: catalog.StatusCreatePending, CreatedAt: now, UpdatedAt: now,
+	}
+	if req.CampaignConfig != nil {
+		update.Config = req.CampaignConfig
+	}
+	if req.MinProvisionedTPS != nil {
+		update.MinProvisionedTPS = *req.MinProvisionedTPS
+	}
+	switch {
+	case req.SolutionVersionArn == nil && c.FollowsLatest() && req.CampaignConfig == nil:
+		update.SolutionVersionARN = catalog.SolutionARN(c.SolutionVersionARN) + "/" + catalog.Latest
+	case req.SolutionVersionArn == nil:
+	default:
+		update.SolutionVersionARN = *req.SolutionVersionArn
+		if c.FollowsLatest() && req.CampaignConfig == nil && !catalog.IsLatest(*req.SolutionVersionArn) {
+			config := *c.Config
+			config.SyncWithLatestSolutionVersion = nil
+			update.Config = &config
+		}
+	}
+	return update
+}
+
+func (s *Service) deleteCampaign(ctx context.Context, req *personalize.DeleteCampaignRequest) (*awsapi.Empty, error) {
+	return nil, markDeleting(ctx, s, "campaignArn", *req.CampaignArn, catalog.TypeCampaign, func(c *catalog.Campaign) error {
+		if c.LatestUpdate.Pending() {
+			return awsapi.ResourceInUse("Campaign %s is being updated", c.ARN)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,128 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// deletedAtOnce bounds the keys of one deletion in the bucket.
+const deletedAtOnce = 500
+
+// delete completes the deletion of a resource: first what it owns, then itself. The catalog lets one replica at a time do it.
+func (s *Service) delete(ctx context.Context, r catalog.Resource) error {
+	return catalog.DeleteAfter(ctx, s.store, r.Head().ARN, func(ctx context.Context, r catalog.Resource) error {
+		switch r := r.(type) {
+		case *catalog.DatasetGroup:
+			return s.deleteGroupData(ctx, r)
+		case *catalog.Dataset:
+			return s.deleteDatasetData(ctx, r)
+		case *catalog.Solution:
+			return s.deleteVersions(ctx, r)
+		case *catalog.SolutionVersion:
+			return s.deleteModel(ctx, r)
+		}
+		return nil
+	})
+}
+
+// deleteGroupData removes a group's topics and imported data. Its archive stays: it is the operator's record of what was accepted, and a
+// new group of the same name has another key.
+func (s *Service) deleteGroupData(ctx context.Context, g *catalog.DatasetGroup) error {
+	if err := s.bus.DeleteTopics(ctx, topicNames(groupTopics(g.GroupKey()))...); err != nil {
+		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
+	}
+	return s.deletePrefix(ctx, "datasets/"+g.GroupKey()+"/")
+}
+
+func topicNames(specs []bus.TopicSpec) []string {
+	names := make([]string, len(specs))
+	for i, spec := range specs {
+		names[i] = spec.Name
+	}
+	return names
+}
+
+// deleteDatasetData removes a dataset's imported data and its import jobs.
+func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) error {
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, d.DatasetGroupARN)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return err
+	}
+	if err == nil {
+		if err := s.deletePrefix(ctx, "datasets/"+group.GroupKey()+"/"+d.DatasetType+"/"); err != nil {
+			return err
+		}
+	}
+	jobs, err := catalog.List[*catalog.DatasetImportJob](ctx, s.store)
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		if job.DatasetARN == d.ARN {
+			if err := catalog.Delete(ctx, s.store, job.ARN); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deleteVersions removes a solution's versions. None can come to it, and none is being trained, since its deletion was accepted.
+func (s *Service) deleteVersions(ctx context.Context, solution *catalog.Solution) error {
+	versions, err := catalog.List[*catalog.SolutionVersion](ctx, s.store)
+	if err != nil {
+		return err
+	}
+	for _, version := range versions {
+		if version.SolutionARN == solution.ARN {
+			if err := s.delete(ctx, version); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deleteModel removes the folder of a version's model.
+func (s *Service) deleteModel(ctx context.Context, v *catalog.SolutionVersion) error {
+	_, id, ok := strings.Cut(v.ARN, ":solution/")
+	if !ok {
+		return nil
+	}
+	return s.deletePrefix(ctx, "models/"+id+"/")
+}
+
+func (s *Service) deletePrefix(ctx context.Context, prefix string) error {
+	var keys []string
+	flush := func() error {
+		if len(keys) == 0 {
+			return nil
+		}
+		err := s.bucket.Delete(ctx, keys...)
+		keys = keys[:0]
+		return err
+	}
+	for info, err := range s.bucket.List(ctx, prefix) {
+		if err != nil {
+			return err
+		}
+		if keys = append(keys, info.Key); len(keys) == deletedAtOnce {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// isRefusal says whether an error is an answer, not a fault.
+func isRefusal(err error) bool {
+	var refusal *awsapi.Error
+	return errors.As(err, &refusal)
+}

@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"regexp"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.CreateDatasetImportJobRequest) (*personalize.CreateDatasetImportJobResponse, error) {
+	tags, err := parseTags(req.Tags)
+	if err != nil {
+		return nil, err
+	}
+	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
+	if err != nil {
+		return nil, err
+	}
+	arn := beside(dataset.ARN, catalog.TypeDatasetImportJob, *req.JobName)
+	if err := mustBeFree(ctx, s, arn); err != nil {
+		return nil, err
+	}
+	if err := s.mustBeFewTags(tags); err != nil {
+		return nil, err
+	}
+	underAccount, err := s.placeJob(ctx, arn, s.quotas.RunningImports)
+	if err != nil {
+		return nil, err
+	}
+	underDataset, err := place(ctx, s, dataset, func(d *catalog.Dataset) error { return mustBeActive(d) })
+	if err != nil {
+		return nil, err
+	}
+	mode := catalog.ImportFull
+	if req.ImportMode != nil {
+		mode = *req.ImportMode
+	}
+	if err := checkImport(text(req.DataSource.DataLocation), mode, dataset); err != nil {
+		return nil, err
+	}
+	job := &catalog.DatasetImportJob{
+		Meta:       pending(arn, *req.JobName, tags),
+		DatasetARN: dataset.ARN, DatasetGroupARN: dataset.DatasetGroupARN,
+		DataLocation: *req.DataSource.DataLocation, RoleARN: text(req.RoleArn), ImportMode: mode,
+		PublishAttributionMetricsToS3: req.PublishAttributionMetricsToS3,
+	}
+	if err := createUnder(ctx, s, job, underAccount, underDataset); err != nil {
+		return nil, err
+	}
+	s.wakeWorkers(ctx, arn)
+	return &personalize.CreateDatasetImportJobResponse{DatasetImportJobArn: &arn}, nil
+}
+
+// location is s3://<bucket>/<key of a file or folder>.
+var location = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$`)
+
+func checkImport(dataLocation, mode string, dataset *catalog.Dataset) error {
+	if !location.MatchString(dataLocation) {
+		return awsapi.InvalidInput("Invalid Data location. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
+	}
+	if mode == catalog.ImportIncremental && dataset.Version == 0 {
+		return awsapi.InvalidInput("importMode INCREMENTAL needs an earlier import into %s", dataset.ARN)
+	}
+	return nil
+}
+
+// placeJob limits the jobs of a type that wait or run in the account.
+func (s *Service) placeJob(ctx context.Context, jobARN string, limit int) (catalog.Place, error) {
+	kind := catalog.TypeOf(jobARN)
+	rule := func(a *catalog.Account) error { return within(a.Children.Count(kind, jobARN), limit, unfinished) }
+	account, err := s.readAccount(ctx)
+	if err != nil {
+		return catalog.Place{}, err
+	}
+	if err := catalog.Sweep(ctx, s.store, account); err != nil {
+		return catalog.Place{}, err
+	}
+	return catalog.UnderAccount(s.account, rule), rule(account)
+}
+
+// readAccount reads the account's reservations; an account without any may not exist yet.
+func (s *Service) readAccount(ctx context.Context) (*catalog.Account, error) {
+	account, err := catalog.Get[*catalog.Account](ctx, s.store, catalog.AccountARN(s.account))
+	if errors.Is(err, catalog.ErrNotFound) {
+		return &catalog.Account{}, nil
+	}
+	return account, err
+}
+
+func (s *Service) describeDatasetImportJob(ctx context.Context, req *personalize.DescribeDatasetImportJobRequest) (*personalize.DescribeDatasetImportJobResponse, error) {
+	j, err := find[*catalog.DatasetImportJob](ctx, s, "datasetImportJobArn", *req.DatasetImportJobArn, catalog.TypeDatasetImportJob)
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.DescribeDatasetImportJobResponse{DatasetImportJob: &personalize.DatasetImportJob{
+		JobName: &j.Name, DatasetImportJobArn: &j.ARN, DatasetArn: &j.DatasetARN,
+		DataSource: &personalize.DataSource{DataLocation: &j.DataLocation}, RoleArn: present(j.RoleARN), ImportMode: &j.ImportMode,
+		PublishAttributionMetricsToS3: j.PublishAttributionMetricsToS3,
+		Status:                        &j.Status, FailureReason: present(j.FailureReason),
+		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
+	}}, nil
+}
+
+func (s *Service) listDatasetImportJobs(_ context.Context, req *personalize.ListDatasetImportJobsRequest) (*personalize.ListDatasetImportJobsResponse, error) {
+	dataset := text(req.DatasetArn)
+	jobs, next, err := list(s, page{"ListDatasetImportJobs " + dataset, req.NextToken, req.MaxResults},
+		func(j *catalog.DatasetImportJob) bool { return dataset == "" || j.DatasetARN == dataset },
+		func(j *catalog.DatasetImportJob) personalize.DatasetImportJobSummary {
+			return personalize.DatasetImportJobSummary{
+				JobName: &j.Name, DatasetImportJobArn: &j.ARN, Status: &j.Status, FailureReason: present(j.FailureReason), ImportMode: &j.ImportMode,
+				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
+			}
+		})
+	return &personalize.ListDatasetImportJobsResponse{DatasetImportJobs: jobs, NextToken: next}, err
+}

@@ -1,0 +1,41 @@
+package control
+
+import "github.com/penchant-io/penchant/pkg/awsapi"
+
+// Quotas bound what clients may create. Zero values stand for the defaults, which are Amazon Personalize's but for dataset groups.
+type Quotas struct {
+	DatasetGroups, Schemas               int // 500, 500
+	SolutionsPerGroup, CampaignsPerGroup int // 10, 5
+	RunningImports, RunningTrainings     int // 5, 20: pending or in progress, in the account
+	TagsPerResource                      int // 50
+}
+
+func (q Quotas) withDefaults() Quotas {
+	for _, d := range []struct {
+		quota *int
+		value int
+	}{
+		{&q.DatasetGroups, 500}, {&q.Schemas, 500},
+		{&q.SolutionsPerGroup, 10}, {&q.CampaignsPerGroup, 5},
+		{&q.RunningImports, 5}, {&q.RunningTrainings, 20},
+		{&q.TagsPerResource, 50},
+	} {
+		if *d.quota == 0 {
+			*d.quota = d.value
+		}
+	}
+	return q
+}
+
+// within refuses one more than limit resources in a state.
+func within(existing, limit int, state string) error {
+	if existing < limit {
+		return nil
+	}
+	return awsapi.LimitExceeded("More than %d resources %s. Please delete some and try again", limit, state)
+}
+
+const (
+	inAnyState = "in ACTIVE state"
+	unfinished = "with PENDING or IN_PROGRESS status"
+)

@@ -1,0 +1,132 @@
+package control
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/recipe"
+)
+
+// recipesSince is the date that recipes, which are part of the program, show as theirs.
+var recipesSince = awsapi.At(time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC))
+
+var active = catalog.StatusActive
+
+func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesRequest) (*personalize.ListRecipesResponse, error) {
+	var recipes []*recipe.Recipe
+	if req.Domain == nil { // no recipe belongs to a domain
+		recipes = recipe.All()
+	}
+	order := map[string]int64{}
+	for i, r := range recipes {
+		order[r.Name] = int64(i)
+	}
+	found, next, err := cut(page{"ListRecipes " + text(req.Domain), req.NextToken, req.MaxResults}, recipes,
+		func(r *recipe.Recipe) position { return position{order[r.Name], r.ARN()} })
+	if err != nil {
+		return nil, err
+	}
+	summaries := make([]personalize.RecipeSummary, len(found))
+	for i, r := range found {
+		summaries[i] = personalize.RecipeSummary{
+			Name: &r.Name, RecipeArn: present(r.ARN()), Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
+		}
+	}
+	return &personalize.ListRecipesResponse{Recipes: summaries, NextToken: next}, nil
+}
+
+func (s *Service) describeRecipe(_ context.Context, req *personalize.DescribeRecipeRequest) (*personalize.DescribeRecipeResponse, error) {
+	r, err := findRecipe("recipeArn", *req.RecipeArn)
+	if err != nil {
+		return nil, err
+	}
+	described := &personalize.Recipe{
+		Name: &r.Name, RecipeArn: present(r.ARN()), AlgorithmArn: present(r.AlgorithmARN()), RecipeType: &r.Type,
+		Description: present(r.Description), Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
+	}
+	if r.FeatureTransformation != "" {
+		described.FeatureTransformationArn = present(r.FeatureTransformationARN())
+	}
+	return &personalize.DescribeRecipeResponse{Recipe: described}, nil
+}
+
+func (s *Service) describeAlgorithm(_ context.Context, req *personalize.DescribeAlgorithmRequest) (*personalize.DescribeAlgorithmResponse, error) {
+	r, err := findRecipeBy("algorithmArn", *req.AlgorithmArn, catalog.TypeAlgorithm, (*recipe.Recipe).AlgorithmARN)
+	if err != nil {
+		return nil, err
+	}
+	defaults, ranges := hyperParameters(r)
+	return &personalize.DescribeAlgorithmResponse{Algorithm: &personalize.Algorithm{
+		Name: &r.Algorithm, AlgorithmArn: req.AlgorithmArn, DefaultHyperParameters: defaults, DefaultHyperParameterRanges: ranges,
+		CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
+	}}, nil
+}
+
+func (s *Service) describeFeatureTransformation(_ context.Context, req *personalize.DescribeFeatureTransformationRequest) (*personalize.DescribeFeatureTransformationResponse, error) {
+	r, err := findRecipeBy("featureTransformationArn", *req.FeatureTransformationArn, catalog.TypeFeatureTransform, (*recipe.Recipe).FeatureTransformationARN)
+	if err != nil {
+		return nil, err
+	}
+	defaults := map[string]string{}
+	for _, p := range r.HyperParameters {
+		if p.Feature {
+			defaults[p.Name] = p.Default
+		}
+	}
+	return &personalize.DescribeFeatureTransformationResponse{FeatureTransformation: &personalize.FeatureTransformation{
+		Name: &r.FeatureTransformation, FeatureTransformationArn: req.FeatureTransformationArn, DefaultParameters: defaults,
+		Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
+	}}, nil
+}
+
+// hyperParameters are the defaults and ranges of a recipe's algorithm.
+func hyperParameters(r *recipe.Recipe) (map[string]string, *personalize.DefaultHyperParameterRanges) {
+	defaults := map[string]string{}
+	ranges := &personalize.DefaultHyperParameterRanges{
+		IntegerHyperParameterRanges:     []personalize.DefaultIntegerHyperParameterRange{},
+		ContinuousHyperParameterRanges:  []personalize.DefaultContinuousHyperParameterRange{},
+		CategoricalHyperParameterRanges: []personalize.DefaultCategoricalHyperParameterRange{},
+	}
+	for _, p := range r.HyperParameters {
+		if p.Feature {
+			continue
+		}
+		defaults[p.Name] = p.Default
+		switch p.Kind {
+		case recipe.Integer:
+			low, high := int64(p.Min), int64(p.Max)
+			ranges.IntegerHyperParameterRanges = append(ranges.IntegerHyperParameterRanges,
+				personalize.DefaultIntegerHyperParameterRange{Name: &p.Name, MinValue: &low, MaxValue: &high, IsTunable: &p.Tunable})
+		case recipe.Continuous:
+			ranges.ContinuousHyperParameterRanges = append(ranges.ContinuousHyperParameterRanges,
+				personalize.DefaultContinuousHyperParameterRange{Name: &p.Name, MinValue: &p.Min, MaxValue: &p.Max, IsTunable: &p.Tunable})
+		case recipe.Categorical:
+			ranges.CategoricalHyperParameterRanges = append(ranges.CategoricalHyperParameterRanges,
+				personalize.DefaultCategoricalHyperParameterRange{Name: &p.Name, Values: p.Values, IsTunable: &p.Tunable})
+		}
+	}
+	return defaults, ranges
+}
+
+func findRecipe(member, arn string) (*recipe.Recipe, error) {
+	return findRecipeBy(member, arn, catalog.TypeRecipe, (*recipe.Recipe).ARN)
+}
+
+// findRecipeBy finds the first recipe with an ARN: recipes share feature transformations.
+func findRecipeBy(member, arn, kind string, arnOf func(*recipe.Recipe) string) (*recipe.Recipe, error) {
+	if err := checkType(member, arn, kind); err != nil {
+		return nil, err
+	}
+	for _, r := range recipe.All() {
+		if arnOf(r) == arn {
+			return r, nil
+		}
+	}
+	return nil, notFound(arn)
+}
+
+func joined(arns []string) string { return strings.Join(arns, ", ") }

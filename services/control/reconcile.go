@@ -1,0 +1,347 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+)
+
+const (
+	// workers bounds the resources that are driven at the same time.
+	workers = 4
+	// scanInterval is when a resource whose transition failed, or was another replica's that died, is tried again.
+	scanInterval = 2 * time.Second
+	// repairInterval is how often the families of the catalog are checked.
+	repairInterval = 30 * time.Second
+	// stopLease is more than the one write that ends an abandoned training.
+	stopLease = 30 * time.Second
+)
+
+// Run drives resources to the state that was asked for, until the context ends. Each change in the catalog puts its resource into the
+// queue; a scan makes up for what failed.
+func (s *Service) Run(ctx context.Context) error {
+	cancel := s.view.Subscribe(s.queue.add)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		group.Go(func() error {
+			s.work(ctx)
+			return nil
+		})
+	}
+	group.Go(func() error { return s.scanLoop(ctx) })
+	return group.Wait()
+}
+
+func (s *Service) work(ctx context.Context) {
+	for {
+		arn, ok := s.queue.take(ctx)
+		if !ok {
+			return
+		}
+		err := s.reconcile(ctx, arn)
+		s.queue.done(arn)
+		result := "done"
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, catalog.ErrNotFound), errors.Is(err, catalog.ErrLeased), errors.Is(err, catalog.ErrLeaseLost), errors.Is(err, catalog.ErrDeleting):
+			result = "overtaken" // by another replica, or by its own deletion
+		case err != nil:
+			result = "failed"
+			s.log.Warn("driving a resource failed, it is tried again", zap.String("arn", arn), zap.Error(err))
+		}
+		s.reconciled.WithLabelValues(catalog.TypeOf(arn), result).Inc()
+	}
+}
+
+func (s *Service) scanLoop(ctx context.Context) error {
+	if err := s.view.WaitReady(ctx); err != nil {
+		return nil // asked to stop
+	}
+	scan, repair := time.NewTicker(scanInterval), time.NewTicker(repairInterval)
+	defer scan.Stop()
+	defer repair.Stop()
+	for {
+		s.scan()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-scan.C:
+		case <-repair.C:
+			s.repair(ctx)
+		}
+	}
+}
+
+func (s *Service) scan() {
+	for _, r := range catalog.All[catalog.Resource](s.view) {
+		if s.unsettled(r) {
+			s.queue.add(r.Head().ARN)
+		}
+	}
+}
+
+func (s *Service) repair(ctx context.Context) {
+	repaired, err := catalog.Repair(ctx, s.store, s.view)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("repairing the catalog", zap.Error(err))
+	}
+	if repaired > 0 {
+		s.log.Info("repaired the catalog after interrupted requests", zap.Int("resources", repaired))
+	}
+}
+
+// unsettled says whether there is something for control to do about a resource.
+func (s *Service) unsettled(r catalog.Resource) bool {
+	m := r.Head()
+	if m.Deleting() {
+		return !m.Leased(time.Now()) // else somebody is at it
+	}
+	switch r := r.(type) {
+	case *catalog.DatasetGroup, *catalog.Dataset, *catalog.EventTracker, *catalog.Solution:
+		return m.Status == catalog.StatusCreatePending
+	case *catalog.SolutionVersion:
+		return m.Status == catalog.StatusCreateStopping && !m.Leased(time.Now())
+	case *catalog.Campaign:
+		return m.Status == catalog.StatusCreatePending || r.LatestUpdate.Pending() || s.outdated(r)
+	}
+	return false
+}
+
+// reconcile drives one resource one step further. It reads the resource anew: the view only says where to look.
+func (s *Service) reconcile(ctx context.Context, arn string) error {
+	s.followVersion(arn)
+	seen, ok := catalog.Lookup[catalog.Resource](s.view, arn)
+	if !ok || !s.unsettled(seen) {
+		return nil
+	}
+	r, err := catalog.Get[catalog.Resource](ctx, s.store, arn)
+	if err != nil {
+		return err
+	}
+	m := r.Head()
+	if m.Deleting() {
+		return s.delete(ctx, r)
+	}
+	if m.Status == catalog.StatusCreatePending {
+		if removed, err := catalog.RemoveOrphan(ctx, s.store, arn); removed || err != nil {
+			return err
+		}
+	}
+	switch r := r.(type) {
+	case *catalog.DatasetGroup:
+		return s.createTopics(ctx, r)
+	case *catalog.Dataset, *catalog.EventTracker, *catalog.Solution:
+		return s.activate(ctx, m)
+	case *catalog.SolutionVersion:
+		return s.stop(ctx, r)
+	case *catalog.Campaign:
+		return s.reconcileCampaign(ctx, r)
+	}
+	return nil
+}
+
+// activate ends a creation.
+func (s *Service) activate(ctx context.Context, m *catalog.Meta) error {
+	if m.Status != catalog.StatusCreatePending {
+		return nil
+	}
+	_, err := catalog.Update(ctx, s.store, m.ARN, func(r catalog.Resource) error {
+		if r.Head().ID != m.ID || r.Head().Status != catalog.StatusCreatePending {
+			return errOvertaken
+		}
+		r.Head().Status = catalog.StatusActive
+		return nil
+	})
+	return unlessOvertaken(err)
+}
+
+// errOvertaken ends an update that another replica has made.
+var errOvertaken = errors.New("already done")
+
+func unlessOvertaken(err error) error {
+	if errors.Is(err, errOvertaken) {
+		return nil
+	}
+	return err
+}
+
+// groupTopics are the topics of a dataset group.
+func groupTopics(group string) []bus.TopicSpec {
+	return []bus.TopicSpec{
+		{Name: bus.InteractionsTopic(group)},
+		{Name: bus.ItemsTopic(group), Compacted: true},
+		{Name: bus.UsersTopic(group), Compacted: true},
+		{Name: bus.DeadLetterTopic(group)},
+		{Name: bus.RecommendationsTopic(group)},
+	}
+}
+
+func (s *Service) createTopics(ctx context.Context, g *catalog.DatasetGroup) error {
+	if g.Status != catalog.StatusCreatePending {
+		return nil
+	}
+	if err := s.bus.EnsureTopics(ctx, groupTopics(g.GroupKey())...); err != nil {
+		return fmt.Errorf("creating the topics of a dataset group: %w", err)
+	}
+	return s.activate(ctx, &g.Meta)
+}
+
+// stop ends a training whose worker is gone and that was asked to stop.
+func (s *Service) stop(ctx context.Context, v *catalog.SolutionVersion) error {
+	owner := "control-" + shortID()
+	held, epoch, err := catalog.Acquire[*catalog.SolutionVersion](ctx, s.store, v.ARN, owner, stopLease)
+	if err != nil {
+		return err
+	}
+	_, err = catalog.Held(ctx, s.store, held.ARN, owner, epoch, func(v *catalog.SolutionVersion) error {
+		if v.Status == catalog.StatusCreateStopping {
+			v.Status = catalog.StatusCreateStopped
+		}
+		v.Lease.Owner = ""
+		return nil
+	})
+	return err
+}
+
+// followVersion looks at the campaigns that a changed solution version may be for.
+func (s *Service) followVersion(arn string) {
+	solution := catalog.SolutionARN(arn)
+	if solution == "" {
+		return
+	}
+	for _, c := range catalog.All[*catalog.Campaign](s.view) {
+		if c.FollowsLatest() && catalog.SolutionARN(c.SolutionVersionARN) == solution {
+			s.queue.add(c.ARN)
+		}
+	}
+}
+
+// outdated says whether a campaign follows its solution and there is a newer version than the one it serves.
+func (s *Service) outdated(c *catalog.Campaign) bool {
+	if !c.FollowsLatest() || c.Status != catalog.StatusActive || c.LatestUpdate.Pending() {
+		return false
+	}
+	newest := s.newestSeen(catalog.SolutionARN(c.SolutionVersionARN))
+	return newest != nil && newest.ARN != c.SolutionVersionARN
+}
+
+// newestSeen is the newest version of a solution that is ACTIVE in the view.
+func (s *Service) newestSeen(solutionARN string) *catalog.SolutionVersion {
+	versions := s.versionsOf(solutionARN)
+	for _, v := range slices.Backward(versions) {
+		if v.Status == catalog.StatusActive {
+			return v
+		}
+	}
+	return nil
+}
+
+func (s *Service) reconcileCampaign(ctx context.Context, c *catalog.Campaign) error {
+	switch {
+	case c.Status == catalog.StatusCreatePending:
+		return s.activate(ctx, &c.Meta)
+	case c.LatestUpdate.Pending():
+		return s.applyCampaignUpdate(ctx, c)
+	case s.outdated(c):
+		return s.moveToNewest(ctx, c)
+	}
+	return nil
+}
+
+// applyCampaignUpdate makes the campaign what its update says, or fails the update if its version is no longer there.
+func (s *Service) applyCampaignUpdate(ctx context.Context, c *catalog.Campaign) error {
+	wanted := c.LatestUpdate.SolutionVersionARN
+	err := s.mayServe(ctx, c, wanted)
+	if err != nil && !errors.Is(err, errCannotServe) {
+		return err
+	}
+	_, updateErr := catalog.Update(ctx, s.store, c.ARN, func(current *catalog.Campaign) error {
+		u := current.LatestUpdate
+		if !u.Pending() || current.ID != c.ID || u.SolutionVersionARN != wanted {
+			return errOvertaken
+		}
+		u.UpdatedAt = time.Now().UTC()
+		if err != nil {
+			u.Status, u.FailureReason = catalog.StatusCreateFailed, err.Error()
+			return nil
+		}
+		u.Status = catalog.StatusActive
+		current.Status, current.FailureReason = catalog.StatusActive, ""
+		current.SolutionVersionARN, current.MinProvisionedTPS, current.Config = u.SolutionVersionARN, u.MinProvisionedTPS, u.Config
+		current.Parents = []string{current.DatasetGroupARN, catalog.SolutionARN(u.SolutionVersionARN)}
+		return nil
+	})
+	return unlessOvertaken(updateErr)
+}
+
+// errCannotServe is the reason that a client sees in a failed update.
+var errCannotServe = errors.New("the solution version cannot serve")
+
+// mayServe checks a version, after it made sure that its solution cannot be deleted under the campaign.
+func (s *Service) mayServe(ctx context.Context, c *catalog.Campaign, versionARN string) error {
+	err := catalog.Attach(ctx, s.store, &c.Meta, catalog.Under(catalog.SolutionARN(versionARN), mustBeActiveSolution))
+	if err == nil {
+		var version *catalog.SolutionVersion
+		if version, err = catalog.Get[*catalog.SolutionVersion](ctx, s.store, versionARN); err == nil {
+			err = mustBeActive(version)
+		}
+	}
+	if err = inAWSTerms(err); isRefusal(err) {
+		return fmt.Errorf("%w: %s", errCannotServe, versionARN)
+	}
+	return err
+}
+
+// moveToNewest lets a campaign that follows its solution serve the newest version.
+func (s *Service) moveToNewest(ctx context.Context, c *catalog.Campaign) error {
+	newest := s.newestSeen(catalog.SolutionARN(c.SolutionVersionARN))
+	_, err := catalog.Update(ctx, s.store, c.ARN, func(current *catalog.Campaign) error {
+		if newest == nil || !s.outdated(current) || current.ID != c.ID {
+			return errOvertaken
+		}
+		current.SolutionVersionARN = newest.ARN
+		return nil
+	})
+	return unlessOvertaken(err)
+}
+
+// attachTo reserves a solution for a campaign that is to serve one of its versions.
+func (s *Service) attachTo(ctx context.Context, c *catalog.Campaign, solutionARN string) error {
+	if slices.Contains(c.Parents, solutionARN) {
+		return nil
+	}
+	return catalog.Attach(ctx, s.store, &c.Meta, catalog.Under(solutionARN, mustBeActiveSolution))
+}
+
+func addParent(c *catalog.Campaign, arn string) {
+	if !slices.Contains(c.Parents, arn) {
+		c.Parents = append(c.Parents, arn)
+	}
+}
+
+// publishJob announces a job on penchant.jobs.
+func (s *Service) publishJob(ctx context.Context, arn string) error {
+	value, err := proto.Marshal(&penchantv1.JobReady{Arn: arn})
+	if err != nil {
+		return fmt.Errorf("encoding a job's announcement: %w", err)
+	}
+	return s.bus.Publish(ctx, bus.Record{
+		Topic: bus.JobsTopic, Key: []byte(arn), Value: value,
+		Headers: []bus.Header{
+			{Key: "content-type", Value: []byte("application/x-protobuf")},
+			{Key: "ce_type", Value: []byte("penchant.v1.JobReady")},
+		},
+	})
+}

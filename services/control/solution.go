@@ -1,0 +1,172 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/recipe"
+)
+
+func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSolutionRequest) (*personalize.CreateSolutionResponse, error) {
+	tags, err := parseTags(req.Tags)
+	if err != nil {
+		return nil, err
+	}
+	r, err := solutionRecipe(req)
+	if err != nil {
+		return nil, err
+	}
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	if err != nil {
+		return nil, err
+	}
+	arn := beside(group.ARN, catalog.TypeSolution, *req.Name)
+	if err := mustBeFree(ctx, s, arn); err != nil {
+		return nil, err
+	}
+	if err := s.mustBeFewTags(tags); err != nil {
+		return nil, err
+	}
+	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
+		return within(g.Children.Count(catalog.TypeSolution, arn), s.quotas.SolutionsPerGroup, inAnyState)
+	}, mustBeActiveGroup)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSolution(req, r, group); err != nil {
+		return nil, err
+	}
+	solution := &catalog.Solution{
+		Meta:            pending(arn, *req.Name, tags),
+		DatasetGroupARN: group.ARN, RecipeARN: r.ARN(),
+		PerformHPO: flag(req.PerformHPO), PerformIncrementalUpdate: flag(req.PerformIncrementalUpdate),
+		PerformAutoTraining: req.PerformAutoTraining == nil || *req.PerformAutoTraining,
+		EventType:           text(req.EventType), Config: req.SolutionConfig,
+	}
+	if err := createUnder(ctx, s, solution, underGroup); err != nil {
+		return nil, err
+	}
+	return &personalize.CreateSolutionResponse{SolutionArn: &arn}, nil
+}
+
+// solutionRecipe is the recipe that a request names.
+func solutionRecipe(req *personalize.CreateSolutionRequest) (*recipe.Recipe, error) {
+	if flag(req.PerformAutoML) {
+		if req.RecipeArn != nil {
+			return nil, awsapi.InvalidInput("recipeArn must be absent when performAutoML is true")
+		}
+		return nil, awsapi.InvalidInput("performAutoML is not supported: name a recipe in recipeArn, and compare recipes by GetSolutionMetrics")
+	}
+	if req.RecipeArn == nil {
+		return nil, awsapi.InvalidInput("recipeArn is required unless performAutoML is true")
+	}
+	return findRecipe("recipeArn", *req.RecipeArn)
+}
+
+func (s *Service) describeSolution(ctx context.Context, req *personalize.DescribeSolutionRequest) (*personalize.DescribeSolutionResponse, error) {
+	r, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	if err != nil {
+		return nil, err
+	}
+	described := &personalize.Solution{
+		Name: &r.Name, SolutionArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: present(r.RecipeARN),
+		PerformHPO: &r.PerformHPO, PerformAutoML: &r.PerformAutoML,
+		PerformAutoTraining: &r.PerformAutoTraining, PerformIncrementalUpdate: &r.PerformIncrementalUpdate,
+		EventType: present(r.EventType), SolutionConfig: r.Config,
+		Status: &r.Status, CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
+	}
+	if u := r.LatestUpdate; u != nil {
+		described.LatestSolutionUpdate = &personalize.SolutionUpdateSummary{
+			PerformAutoTraining: u.PerformAutoTraining, PerformIncrementalUpdate: u.PerformIncrementalUpdate, SolutionUpdateConfig: u.Config,
+			Status: &u.Status, FailureReason: present(u.FailureReason),
+			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
+		}
+	}
+	if versions := s.versionsOf(r.ARN); len(versions) > 0 {
+		// Read again: a client who just saw the version's new status must see it here too.
+		newest, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, versions[len(versions)-1].ARN)
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			return nil, err
+		}
+		if err == nil {
+			described.LatestSolutionVersion = new(summaryOf(newest))
+		}
+	}
+	return &personalize.DescribeSolutionResponse{Solution: described}, nil
+}
+
+// versionsOf are the versions of a solution, oldest first.
+func (s *Service) versionsOf(solutionARN string) []*catalog.SolutionVersion {
+	versions := catalog.All[*catalog.SolutionVersion](s.view)
+	return slices.DeleteFunc(versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solutionARN })
+}
+
+func (s *Service) listSolutions(_ context.Context, req *personalize.ListSolutionsRequest) (*personalize.ListSolutionsResponse, error) {
+	group := text(req.DatasetGroupArn)
+	solutions, next, err := list(s, page{"ListSolutions " + group, req.NextToken, req.MaxResults},
+		func(r *catalog.Solution) bool { return group == "" || r.DatasetGroupARN == group },
+		func(r *catalog.Solution) personalize.SolutionSummary {
+			return personalize.SolutionSummary{
+				Name: &r.Name, SolutionArn: &r.ARN, RecipeArn: present(r.RecipeARN), Status: &r.Status,
+				CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
+			}
+		})
+	return &personalize.ListSolutionsResponse{Solutions: solutions, NextToken: next}, err
+}
+
+// updateSolution changes how the next versions are trained. Nothing runs that would have to be waited for, so the update is ACTIVE
+// at once.
+func (s *Service) updateSolution(ctx context.Context, req *personalize.UpdateSolutionRequest) (*personalize.UpdateSolutionResponse, error) {
+	solution, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	if err != nil {
+		return nil, err
+	}
+	if err := mustBeActive(solution); err != nil {
+		return nil, err
+	}
+	if err := checkSolutionUpdate(req, solution); err != nil {
+		return nil, err
+	}
+	_, err = catalog.Update(ctx, s.store, solution.ARN, func(r *catalog.Solution) error {
+		if err := mustBeActive(r); err != nil {
+			return err
+		}
+		applySolutionUpdate(r, req)
+		return nil
+	})
+	return &personalize.UpdateSolutionResponse{SolutionArn: &solution.ARN}, err
+}
+
+func applySolutionUpdate(r *catalog.Solution, req *personalize.UpdateSolutionRequest) {
+	if req.PerformAutoTraining != nil {
+		r.PerformAutoTraining = *req.PerformAutoTraining
+	}
+	if req.PerformIncrementalUpdate != nil {
+		r.PerformIncrementalUpdate = *req.PerformIncrementalUpdate
+	}
+	if update := req.SolutionUpdateConfig; update != nil {
+		if r.Config == nil {
+			r.Config = &personalize.SolutionConfig{}
+		}
+		if update.AutoTrainingConfig != nil {
+			r.Config.AutoTrainingConfig = update.AutoTrainingConfig
+		}
+		if update.EventsConfig != nil {
+			r.Config.EventsConfig = update.EventsConfig
+		}
+	}
+	now := time.Now().UTC()
+	r.LatestUpdate = &catalog.SolutionUpdate{
+		PerformAutoTraining: req.PerformAutoTraining, PerformIncrementalUpdate: req.PerformIncrementalUpdate, Config: req.SolutionUpdateConfig,
+		Status: catalog.StatusActive, CreatedAt: now, UpdatedAt: now,
+	}
+}
+
+func (s *Service) deleteSolution(ctx context.Context, req *personalize.DeleteSolutionRequest) (*awsapi.Empty, error) {
+	return nil, markDeleting[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+}

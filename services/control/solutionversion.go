@@ -1,0 +1,168 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.CreateSolutionVersionRequest) (*personalize.CreateSolutionVersionResponse, error) {
+	tags, err := parseTags(req.Tags)
+	if err != nil {
+		return nil, err
+	}
+	solution, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mustBeFewTags(tags); err != nil {
+		return nil, err
+	}
+	underAccount, err := s.placeJob(ctx, versionARN(solution), s.quotas.RunningTrainings)
+	if err != nil {
+		return nil, err
+	}
+	underSolution, err := place(ctx, s, solution, func(r *catalog.Solution) error { return mustBeActive(r) })
+	if err != nil {
+		return nil, err
+	}
+	mode, err := s.trainingMode(text(req.TrainingMode), solution)
+	if err != nil {
+		return nil, err
+	}
+	for range idAttempts {
+		version := &catalog.SolutionVersion{
+			Meta:        pending(versionARN(solution), text(req.Name), tags),
+			SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
+			PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
+			PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
+			TrainingMode: mode, TrainingType: catalog.TrainingManual,
+		}
+		err = catalog.CreateUnder(ctx, s.store, version, underAccount, underSolution)
+		if err == nil {
+			s.wakeWorkers(ctx, version.ARN)
+			return &personalize.CreateSolutionVersionResponse{SolutionVersionArn: &version.ARN}, nil
+		}
+		if !errors.Is(err, catalog.ErrExists) {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// versionARN is a random one.
+func versionARN(solution *catalog.Solution) string {
+	return beside(solution.ARN, catalog.TypeSolutionVersion, solution.Name+"/"+shortID())
+}
+
+// updatable are the recipes whose models can take in new items without a full training.
+var updatable = []string{
+	"arn:aws:personalize:::recipe/aws-user-personalization",
+	"arn:aws:personalize:::recipe/aws-hrnn-coldstart",
+}
+
+func (s *Service) trainingMode(mode string, solution *catalog.Solution) (string, error) {
+	switch mode {
+	case "", catalog.TrainingFull:
+		return catalog.TrainingFull, nil
+	case catalog.TrainingAutotrain:
+		return "", awsapi.InvalidInput("trainingMode AUTOTRAIN is for automatic trainings only")
+	}
+	if !slices.Contains(updatable, solution.RecipeARN) {
+		return "", awsapi.InvalidInput("trainingMode UPDATE is not possible with %s", solution.RecipeARN)
+	}
+	trained := func(v *catalog.SolutionVersion) bool {
+		return v.TrainingMode != catalog.TrainingUpdate && v.Status == catalog.StatusActive
+	}
+	if !slices.ContainsFunc(s.versionsOf(solution.ARN), trained) {
+		return "", awsapi.InvalidInput("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
+	}
+	return catalog.TrainingUpdate, nil
+}
+
+func (s *Service) describeSolutionVersion(ctx context.Context, req *personalize.DescribeSolutionVersionRequest) (*personalize.DescribeSolutionVersionResponse, error) {
+	v, err := findVersion(ctx, s, *req.SolutionVersionArn)
+	if err != nil {
+		return nil, err
+	}
+	described := &personalize.SolutionVersion{
+		Name: present(v.Name), SolutionVersionArn: &v.ARN, SolutionArn: &v.SolutionARN, RecipeArn: present(v.RecipeARN), DatasetGroupArn: &v.DatasetGroupARN,
+		PerformHPO: &v.PerformHPO, PerformAutoML: &v.PerformAutoML, PerformIncrementalUpdate: &v.PerformIncrementalUpdate,
+		EventType: present(v.EventType), SolutionConfig: v.Config, TrainingMode: &v.TrainingMode, TrainingType: &v.TrainingType,
+		Status: &v.Status, FailureReason: present(v.FailureReason),
+		CreationDateTime: awsapi.At(v.CreatedAt), LastUpdatedDateTime: awsapi.At(v.UpdatedAt),
+	}
+	if v.Status == catalog.StatusActive {
+		described.TrainingHours = &v.TrainingHours
+	}
+	if v.TunedHyperParameters != nil {
+		described.TunedHPOParams = &personalize.TunedHPOParams{AlgorithmHyperParameters: v.TunedHyperParameters}
+	}
+	return &personalize.DescribeSolutionVersionResponse{SolutionVersion: described}, nil
+}
+
+// findVersion is find for an ARN that may be a solution's, which then names no version.
+func findVersion(ctx context.Context, s *Service, arn string) (*catalog.SolutionVersion, error) {
+	if catalog.TypeOf(arn) == catalog.TypeSolution {
+		return nil, notFound(arn)
+	}
+	return find[*catalog.SolutionVersion](ctx, s, "solutionVersionArn", arn, catalog.TypeSolutionVersion)
+}
+
+func summaryOf(v *catalog.SolutionVersion) personalize.SolutionVersionSummary {
+	return personalize.SolutionVersionSummary{
+		SolutionVersionArn: &v.ARN, TrainingMode: &v.TrainingMode, TrainingType: &v.TrainingType,
+		Status: &v.Status, FailureReason: present(v.FailureReason),
+		CreationDateTime: awsapi.At(v.CreatedAt), LastUpdatedDateTime: awsapi.At(v.UpdatedAt),
+	}
+}
+
+func (s *Service) listSolutionVersions(ctx context.Context, req *personalize.ListSolutionVersionsRequest) (*personalize.ListSolutionVersionsResponse, error) {
+	solution := text(req.SolutionArn)
+	if solution != "" {
+		if _, err := find[*catalog.Solution](ctx, s, "solutionArn", solution, catalog.TypeSolution); err != nil {
+			return nil, err
+		}
+	}
+	versions, next, err := list(s, page{"ListSolutionVersions " + solution, req.NextToken, req.MaxResults},
+		func(v *catalog.SolutionVersion) bool { return solution == "" || v.SolutionARN == solution }, summaryOf)
+	return &personalize.ListSolutionVersionsResponse{SolutionVersions: versions, NextToken: next}, err
+}
+
+// stopSolutionVersionCreation stops a version that waits at once, and asks the worker of one that runs to stop.
+func (s *Service) stopSolutionVersionCreation(ctx context.Context, req *personalize.StopSolutionVersionCreationRequest) (*awsapi.Empty, error) {
+	if _, err := findVersion(ctx, s, *req.SolutionVersionArn); err != nil {
+		return nil, err
+	}
+	_, err := catalog.Update(ctx, s.store, *req.SolutionVersionArn, func(v *catalog.SolutionVersion) error {
+		switch v.Status {
+		case catalog.StatusCreatePending:
+			v.Status = catalog.StatusCreateStopped
+		case catalog.StatusCreateInProgress:
+			v.Status = catalog.StatusCreateStopping
+		default:
+			return awsapi.ResourceInUse("Solution version %s is %s, it must be CREATE PENDING or CREATE IN_PROGRESS", v.ARN, v.Status)
+		}
+		return nil
+	})
+	return nil, err
+}
+
+func (s *Service) getSolutionMetrics(ctx context.Context, req *personalize.GetSolutionMetricsRequest) (*personalize.GetSolutionMetricsResponse, error) {
+	v, err := findVersion(ctx, s, *req.SolutionVersionArn)
+	if err != nil {
+		return nil, err
+	}
+	if err := mustBeActive(v); err != nil {
+		return nil, err
+	}
+	metrics := v.Metrics
+	if metrics == nil {
+		metrics = map[string]float64{}
+	}
+	return &personalize.GetSolutionMetricsResponse{SolutionVersionArn: &v.ARN, Metrics: metrics}, nil
+}

@@ -1,0 +1,106 @@
+package control
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// parseTags checks the tags of one request.
+func parseTags(list []personalize.Tag) (map[string]string, error) {
+	tags := make(map[string]string, len(list))
+	for _, tag := range list {
+		key := text(tag.TagKey)
+		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+			return nil, awsapi.InvalidInput("Tag keys must not begin with aws:")
+		}
+		if _, twice := tags[key]; twice {
+			return nil, awsapi.InvalidInput("Tag keys must be unique in a request")
+		}
+		tags[key] = text(tag.TagValue)
+	}
+	return tags, nil
+}
+
+func (s *Service) mustBeFewTags(tags map[string]string) error {
+	if len(tags) > s.quotas.TagsPerResource {
+		return awsapi.TooManyTags("A resource can have at most %d tags", s.quotas.TagsPerResource)
+	}
+	return nil
+}
+
+// taggable are the types that can have tags.
+var taggable = []string{
+	catalog.TypeDatasetGroup, catalog.TypeDataset, catalog.TypeDatasetImportJob, catalog.TypeEventTracker,
+	catalog.TypeSolution, catalog.TypeSolutionVersion, catalog.TypeCampaign,
+}
+
+func (s *Service) findTaggable(ctx context.Context, arn string) (catalog.Resource, error) {
+	kind := catalog.TypeOf(arn)
+	if !slices.Contains(taggable, kind) {
+		return nil, awsapi.InvalidInput("resourceArn is not the ARN of a resource that can have tags: %s", arn)
+	}
+	return find[catalog.Resource](ctx, s, "resourceArn", arn, kind)
+}
+
+func (s *Service) tagResource(ctx context.Context, req *personalize.TagResourceRequest) (*personalize.TagResourceResponse, error) {
+	tags, err := parseTags(req.Tags)
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.TagResourceResponse{}, s.retag(ctx, text(req.ResourceArn), func(old map[string]string) error {
+		maps.Copy(old, tags)
+		return s.mustBeFewTags(old)
+	})
+}
+
+func (s *Service) untagResource(ctx context.Context, req *personalize.UntagResourceRequest) (*personalize.UntagResourceResponse, error) {
+	if len(req.TagKeys) > s.quotas.TagsPerResource {
+		return nil, &awsapi.Error{Code: awsapi.CodeTooManyTagKeys, Message: "A request can name as many tag keys as a resource can have tags"}
+	}
+	return &personalize.UntagResourceResponse{}, s.retag(ctx, text(req.ResourceArn), func(old map[string]string) error {
+		for _, key := range req.TagKeys {
+			delete(old, key)
+		}
+		return nil
+	})
+}
+
+// retag changes the tags of a resource.
+func (s *Service) retag(ctx context.Context, arn string, change func(map[string]string) error) error {
+	if _, err := s.findTaggable(ctx, arn); err != nil {
+		return err
+	}
+	_, err := catalog.Update(ctx, s.store, arn, func(r catalog.Resource) error {
+		m := r.Head()
+		if m.Tags == nil {
+			m.Tags = map[string]string{}
+		}
+		if err := change(m.Tags); err != nil {
+			return err
+		}
+		if m.Deleting() {
+			return awsapi.ResourceInUse("Resource %s is %s", m.ARN, m.Status)
+		}
+		return nil
+	})
+	return err
+}
+
+func (s *Service) listTagsForResource(ctx context.Context, req *personalize.ListTagsForResourceRequest) (*personalize.ListTagsForResourceResponse, error) {
+	r, err := s.findTaggable(ctx, text(req.ResourceArn))
+	if err != nil {
+		return nil, err
+	}
+	tags := []personalize.Tag{}
+	for _, key := range slices.Sorted(maps.Keys(r.Head().Tags)) {
+		value := r.Head().Tags[key]
+		tags = append(tags, personalize.Tag{TagKey: &key, TagValue: &value})
+	}
+	return &personalize.ListTagsForResourceResponse{Tags: tags}, nil
+}

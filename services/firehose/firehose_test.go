@@ -1,0 +1,242 @@
+package firehose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// installation is a Kafka, a bucket and a catalog with what the test puts into them.
+type installation struct {
+	*testing.T
+	environment
+	store *catalog.Store
+	view  *catalog.View
+}
+
+func install(t *testing.T) *installation {
+	e := servers(t)
+	i := &installation{T: t, environment: e, store: catalog.NewStore(e.bucket, catalog.BusNotifier(e.bus))}
+	i.topics(bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1})
+	i.view = catalog.NewView(i.store, e.bus, nil)
+	i.background(i.view.Run)
+	return i
+}
+
+// background runs until the test ends, or stop is called.
+func (i *installation) background(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var g errgroup.Group
+	g.Go(func() error { return run(ctx) })
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := g.Wait(); err != nil && ctx.Err() == nil {
+			i.Error(err)
+		}
+	}
+	i.Cleanup(stop)
+	return stop
+}
+
+func (i *installation) topics(specs ...bus.TopicSpec) {
+	i.Helper()
+	if err := i.bus.EnsureTopics(i.Context(), specs...); err != nil {
+		i.Fatal(err)
+	}
+}
+
+// group is a new active dataset group with its topics.
+func (i *installation) group(name string) *catalog.DatasetGroup {
+	i.Helper()
+	g := &catalog.DatasetGroup{
+		Meta:    catalog.Meta{ARN: "arn:aws:personalize:eu-central-1:000000000000:dataset-group/" + name, Name: name, Type: catalog.TypeDatasetGroup, Status: catalog.StatusActive},
+		ShortID: "1a2b",
+	}
+	key := g.GroupKey()
+	i.topics(bus.TopicSpec{Name: bus.InteractionsTopic(key)}, bus.TopicSpec{Name: bus.DeadLetterTopic(key)},
+		bus.TopicSpec{Name: bus.ItemsTopic(key), Compacted: true}, bus.TopicSpec{Name: bus.UsersTopic(key), Compacted: true})
+	if err := catalog.Create(i.Context(), i.store, g); err != nil {
+		i.Fatal(err)
+	}
+	return g
+}
+
+func (i *installation) firehose() (s *Service, stop func()) {
+	i.Helper()
+	s, err := New(Config{Bus: i.bus, Bucket: i.bucket, View: i.view, FlushInterval: 100 * time.Millisecond})
+	if err != nil {
+		i.Fatal(err)
+	}
+	return s, i.background(s.Run)
+}
+
+// put publishes events with the numbers from first to last, of several users.
+func (i *installation) put(g *catalog.DatasetGroup, first, last int) {
+	i.Helper()
+	var all []bus.Record
+	for n := first; n <= last; n++ {
+		user := fmt.Sprintf("user-%d", n%17)
+		value, err := reco.MarshalInteraction(&reco.Interaction{
+			EventID: fmt.Sprint(n), UserID: user, ItemID: "item", EventType: "click", TimestampMS: int64(n),
+			Properties: map[string]any{"DEVICE": "phone"},
+		})
+		if err != nil {
+			i.Fatal(err)
+		}
+		all = append(all, bus.Record{Topic: bus.InteractionsTopic(g.GroupKey()), Key: []byte(user), Value: value})
+	}
+	if err := i.bus.Publish(i.Context(), all...); err != nil {
+		i.Fatal(err)
+	}
+}
+
+// wantArchived waits until the events from first to last are in the archive, and checks that they are there once.
+func (i *installation) wantArchived(g *catalog.DatasetGroup, first, last int) {
+	i.Helper()
+	i.eventually(func() error {
+		var numbers []int
+		for row, err := range archive.ReadInteractions(i.Context(), i.bucket, g.GroupKey(), archive.ReadOptions{}) {
+			if err != nil {
+				return err
+			}
+			if row.Properties["DEVICE"] != "phone" || row.Origin.Arrival.IsZero() {
+				return fmt.Errorf("event %s has the properties %v and the origin %+v", row.EventID, row.Properties, row.Origin)
+			}
+			numbers = append(numbers, int(row.TimestampMS))
+		}
+		slices.Sort(numbers)
+		if len(numbers) != last-first+1 || numbers[0] != first || numbers[len(numbers)-1] != last || len(slices.Compact(numbers)) != last-first+1 {
+			return fmt.Errorf("%d events of %d", len(numbers), last-first+1)
+		}
+		return nil
+	})
+	report, err := archive.Verify(i.Context(), i.bucket, g.GroupKey())
+	if err != nil {
+		i.Fatal(err)
+	}
+	if len(report.Problems) > 0 || len(report.Gaps) > 0 {
+		i.Errorf("%+v", report)
+	}
+}
+
+func (i *installation) eventually(check func() error) {
+	i.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			i.Fatalf("still after 20 s: %v", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestEventsOfAllActiveGroupsAreArchived(t *testing.T) {
+	i := install(t)
+	first := i.group("first")
+	i.put(first, 1, 500)
+	s, stop := i.firehose()
+	i.wantArchived(first, 1, 500)
+
+	second := i.group("second") // while the firehose runs
+	i.put(second, 1, 100)
+	i.put(first, 501, 600)
+	i.wantArchived(second, 1, 100)
+	i.wantArchived(first, 1, 600)
+	i.eventually(func() error { return s.Ready(i.Context()) })
+
+	i.put(first, 601, 650)
+	stop()
+	_, stop = i.firehose()
+	i.wantArchived(first, 1, 650)
+	stop()
+
+	// What is archived is committed, for lag displays.
+	topic := bus.InteractionsTopic(first.GroupKey())
+	ends, err := i.bus.Offsets(i.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed, err := i.bus.Committed(i.Context(), ConsumerGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for partition, offsets := range ends {
+		if offsets.End > 0 && committed[partition] != offsets.End {
+			t.Errorf("partition %d: committed %d, want %d", partition.Partition, committed[partition], offsets.End)
+		}
+	}
+}
+
+func TestColumnsFollowTheDatasetsSchema(t *testing.T) {
+	i := install(t)
+	g := i.group("shop")
+	arn, err := catalog.ParseARN(g.ARN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := &catalog.Schema{
+		Meta: catalog.Meta{ARN: arn.With(catalog.TypeSchema, "events").String(), Name: "events", Type: catalog.TypeSchema},
+		Document: `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","version":"1.0","fields":[
+			{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"TIMESTAMP","type":"long"},
+			{"name":"DEVICE","type":["null","string"],"categorical":true}]}`,
+	}
+	if err := catalog.Create(i.Context(), i.store, document); err != nil {
+		t.Fatal(err)
+	}
+	dataset := &catalog.Dataset{
+		Meta:            catalog.Meta{ARN: arn.With(catalog.TypeDataset, "shop/INTERACTIONS").String(), Name: "events", Type: catalog.TypeDataset, Status: catalog.StatusActive},
+		DatasetGroupARN: g.ARN, DatasetType: "INTERACTIONS", SchemaARN: document.ARN,
+	}
+	if err := catalog.Create(i.Context(), i.store, dataset); err != nil {
+		t.Fatal(err)
+	}
+	s := schemas{view: i.view, log: zap.NewNop()}
+	targets := targetsOf(g)
+	i.eventually(func() error {
+		schema := s.of(targets[bus.InteractionsTopic(g.GroupKey())])
+		if schema == nil {
+			return errors.New("no schema")
+		}
+		if _, ok := schema.Field("DEVICE"); !ok {
+			return fmt.Errorf("a schema without the column: %+v", schema)
+		}
+		return nil
+	})
+	if schema := s.of(targets[bus.ItemsTopic(g.GroupKey())]); schema != nil {
+		t.Errorf("items have the schema %+v, there is none", schema)
+	}
+}
+
+func TestSeveralFirehosesShareThePartitions(t *testing.T) {
+	i := install(t)
+	g := i.group("shop")
+	_, stopFirst := i.firehose()
+	i.put(g, 1, 300)
+	_, stopSecond := i.firehose()
+	i.put(g, 301, 600)
+	i.wantArchived(g, 1, 600)
+	stopFirst()
+	i.put(g, 601, 900)
+	i.wantArchived(g, 1, 900)
+	stopSecond()
+}

@@ -1,0 +1,45 @@
+package firehose
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestTheAgeOfWhatIsNotArchivedIsVisible(t *testing.T) {
+	s := newSinks(t)
+	registry := prometheus.NewRegistry()
+	s.config.Registerer = registry
+	p := s.start()
+	s.handle(p, records(0, 4)...)
+	s.now = s.now.Add(30 * time.Second)
+
+	age := func(seconds string) {
+		t.Helper()
+		want := `
+# HELP penchant_firehose_archive_age_seconds Time since the arrival of the oldest record that was taken but is not archived.
+# TYPE penchant_firehose_archive_age_seconds gauge
+penchant_firehose_archive_age_seconds{topic="` + topic + `"} ` + seconds + "\n"
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "penchant_firehose_archive_age_seconds"); err != nil {
+			t.Error(err)
+		}
+	}
+	age("30")
+	s.now = s.now.Add(defaultFlushInterval)
+	s.handle(p)
+	age("0")
+	for name, want := range map[string]float64{
+		"files": testutil.ToFloat64(p.service.metrics.files.WithLabelValues(topic)), "records": testutil.ToFloat64(p.service.metrics.records.WithLabelValues(topic)) / 5,
+	} {
+		if want != 1 {
+			t.Errorf("%s are counted %v times", name, want)
+		}
+	}
+	s.stop(p)
+	if n, err := testutil.GatherAndCount(registry, "penchant_firehose_archive_age_seconds"); err != nil || n != 0 {
+		t.Errorf("%d gauges (%v) of a partition that is gone", n, err)
+	}
+}

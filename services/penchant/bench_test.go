@@ -1,0 +1,178 @@
+package main
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// These benchmarks run `penchant all` as a process of its own and drive it over HTTP with signed calls from this one, so
+// on a small machine the client takes its share of the processors. `make bench` runs them all; docs/benchmarks.md holds
+// figures.
+
+// BenchmarkPutEvents reports calls and events a second and the latencies of a call, for 1 and 10 events a call.
+func BenchmarkPutEvents(b *testing.B) {
+	all := start(b, "all", b.TempDir())
+	_, trackingID := trackedGroup(b, all.api(), all.bucket("penchant"), "bench")
+	for _, events := range []int{1, 10} {
+		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
+			api := all.api()
+			var n atomic.Int64
+			load(b, b.N, func() error {
+				call := n.Add(1)
+				request := &personalizeevents.PutEventsRequest{
+					TrackingId: &trackingID, UserId: new("user-" + strconv.FormatInt(call%5000, 10)), SessionId: new("s"),
+				}
+				for e := range events {
+					request.EventList = append(request.EventList, personalizeevents.Event{
+						EventType: new("view"), ItemId: new("item-" + strconv.Itoa((int(call)*7+e)%1000)), SentAt: awsapi.At(time.Now()),
+					})
+				}
+				return api.Post(b.Context(), "/events", request, nil)
+			})
+			b.ReportMetric(float64(b.N*events)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// recommendCalls is fixed, since the benchmark around it is run once.
+const recommendCalls = 20_000
+
+// BenchmarkMovieLens imports MovieLens 1M, trains the default recipe and asks for recommendations. Run it with
+// -benchtime 1x.
+func BenchmarkMovieLens(b *testing.B) {
+	csv := movieLens(b)
+	all := start(b, "all", b.TempDir())
+	store := catalog.NewStore(all.bucket("penchant"), nil)
+	group, _ := trackedGroup(b, all.api(), all.bucket("penchant"), "movies")
+	if _, err := all.bucket("movies").Put(b.Context(), "interactions.csv", csv, blob.PutOptions{}); err != nil {
+		b.Fatal(err)
+	}
+	call := func(operation string, in, out any) {
+		if err := all.api().Call(b.Context(), operation, in, out); err != nil {
+			b.Fatalf("%s: %v", operation, err)
+		}
+	}
+	b.Run("import", func(b *testing.B) {
+		rows := strings.Count(string(csv), "\n") - 1
+		for n := range b.N {
+			var job personalize.CreateDatasetImportJobResponse
+			call("CreateDatasetImportJob", &personalize.CreateDatasetImportJobRequest{
+				JobName: new(fmt.Sprintf("import-%d-%d", b.N, n)), RoleArn: new(demoRoleARN),
+				DatasetArn: new(strings.Replace(group.ARN, ":dataset-group/", ":dataset/", 1) + "/INTERACTIONS"),
+				DataSource: &personalize.DataSource{DataLocation: new("s3://movies/interactions.csv")},
+			}, &job)
+			waitActive[*catalog.DatasetImportJob](b.Context(), b, store, *job.DatasetImportJobArn)
+		}
+		b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
+		b.ReportMetric(all.peakMemory()/(1<<20), "peak-MiB")
+	})
+	var versionARN string
+	b.Run("train", func(b *testing.B) {
+		for n := range b.N {
+			var solution personalize.CreateSolutionResponse
+			call("CreateSolution", &personalize.CreateSolutionRequest{
+				Name: new(fmt.Sprintf("solution-%d-%d", b.N, n)), DatasetGroupArn: &group.ARN,
+				RecipeArn: new("arn:aws:personalize:::recipe/aws-user-personalization"), PerformAutoTraining: new(false),
+			}, &solution)
+			waitActive[*catalog.Solution](b.Context(), b, store, *solution.SolutionArn)
+			var version personalize.CreateSolutionVersionResponse
+			call("CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn}, &version)
+			versionARN = waitActive[*catalog.SolutionVersion](b.Context(), b, store, *version.SolutionVersionArn).ARN
+		}
+		b.ReportMetric(all.peakMemory()/(1<<20), "peak-MiB")
+	})
+	var campaign personalize.CreateCampaignResponse
+	call("CreateCampaign", &personalize.CreateCampaignRequest{Name: new("movies"), SolutionVersionArn: &versionARN, MinProvisionedTPS: new(int64(1))}, &campaign)
+	waitActive[*catalog.Campaign](b.Context(), b, store, *campaign.CampaignArn)
+	b.Run("recommend", func(b *testing.B) {
+		api := all.api()
+		var n atomic.Int64
+		load(b, recommendCalls, func() error {
+			var answer personalizeruntime.GetRecommendationsResponse
+			return api.Post(b.Context(), "/recommendations", &personalizeruntime.GetRecommendationsRequest{
+				CampaignArn: campaign.CampaignArn, UserId: new(strconv.FormatInt(1+n.Add(1)%6040, 10)),
+			}, &answer)
+		})
+	})
+}
+
+// load makes the calls from eight clients at once and reports calls a second and latencies.
+func load(b *testing.B, calls int, call func() error) {
+	b.Helper()
+	const clients = 8
+	took := make([][]time.Duration, clients)
+	var next atomic.Int64
+	b.ResetTimer()
+	var running sync.WaitGroup
+	for c := range clients {
+		running.Go(func() {
+			for next.Add(1) <= int64(calls) {
+				started := time.Now()
+				if err := call(); err != nil {
+					b.Error(err)
+					return
+				}
+				took[c] = append(took[c], time.Since(started))
+			}
+		})
+	}
+	running.Wait()
+	b.StopTimer()
+	all := slices.Concat(took...)
+	if len(all) == 0 {
+		return
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(calls)/b.Elapsed().Seconds(), "calls/s")
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// movieLens returns the interactions of MovieLens 1M as plain CSV.
+func movieLens(b *testing.B) []byte {
+	file, err := os.Open("../../../shared/data/ml-1m/interactions.csv.gz")
+	if err != nil {
+		b.Skip("the research data is not here (../shared/data)")
+	}
+	defer file.Close()
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	csv, err := io.ReadAll(unzipped)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return csv
+}
+
+// peakMemory is the most memory the process ever held, in bytes; 0 where the system does not say.
+func (c *child) peakMemory() float64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 64)
+			return kib * 1024
+		}
+	}
+	return 0
+}

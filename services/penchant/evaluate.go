@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// EvaluateCmd runs a recipe offline, with the code that trains and scores in the services, so that any protocol can
+// measure it: what it may learn from, whom it recommends to and what their histories are is all in files.
+type EvaluateCmd struct {
+	Train           string            `required:"" type:"existingfile" placeholder:"FILE" help:"Interactions to learn from: CSV with Personalize's column names, plain or gzip."`
+	Input           string            `required:"" type:"existingfile" placeholder:"FILE" help:"Histories of the users who get recommendations, in the same form."`
+	Items           string            `type:"existingfile" placeholder:"FILE" help:"Items dataset; items known only from here can be ranked, too."`
+	Users           string            `type:"existingfile" placeholder:"FILE" help:"Users dataset; users without a history in --input get the recommendations of a cold user."`
+	Candidates      string            `type:"existingfile" placeholder:"FILE" help:"Item ids, one a line: what may be ranked. Default: everything."`
+	Recipe          string            `required:"" placeholder:"NAME" help:"Recipe, such as aws-user-personalization."`
+	Hyperparameters map[string]string `mapsep:"," placeholder:"K=V,…" help:"Hyperparameters other than the recipe's defaults."`
+	Seed            int64             `default:"1" help:"Seed of the training."`
+	Top             int               `default:"100" help:"Length of the lists."`
+	Out             string            `required:"" placeholder:"FILE" help:"Result: user, tab, item ids separated by spaces, best first, without the user's own history."`
+}
+
+// Run trains, recommends and writes the lists.
+func (c EvaluateCmd) Run(ctx context.Context) error {
+	r, ok := recipe.ByName(c.Recipe)
+	if !ok {
+		return fmt.Errorf("unknown recipe %q: there are %s", c.Recipe, strings.Join(recipeNames(), ", "))
+	}
+	params, err := r.ParseParams(c.Hyperparameters)
+	if err != nil {
+		return err
+	}
+	if c.Top < 1 {
+		return errors.New("--top must be positive")
+	}
+	ts, err := c.trainingSet()
+	if err != nil {
+		return fmt.Errorf("reading what to learn from: %w", err)
+	}
+	visitors, err := c.visitors()
+	if err != nil {
+		return fmt.Errorf("reading histories: %w", err)
+	}
+	started := time.Now()
+	m, err := r.Train(ctx, ts, params, recipe.Options{Seed: c.Seed})
+	if err != nil {
+		return fmt.Errorf("training: %w", err)
+	}
+	trained := time.Now()
+	lists, err := c.recommend(ctx, r, m, visitors)
+	if err != nil {
+		return fmt.Errorf("recommending: %w", err)
+	}
+	if err := c.write(m.Items(), visitors, lists); err != nil {
+		return fmt.Errorf("writing the lists: %w", err)
+	}
+	fmt.Fprintf(os.Stderr, "%s: trained on %d interactions of %d users with %d items in %s, recommended to %d users in %s\n", r.Name,
+		ts.Events(), len(ts.Users), len(ts.Items), trained.Sub(started).Round(time.Millisecond), len(visitors), time.Since(trained).Round(time.Millisecond))
+	return nil
+}
+
+func recipeNames() []string {
+	var names []string
+	for _, r := range recipe.All() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+func (c EvaluateCmd) trainingSet() (*dataset.TrainingSet, error) {
+	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	for i, err := range dataset.ReadInteractionsCSV(c.Train) {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Train, err)
+		}
+		b.Add(&i)
+	}
+	if c.Items != "" {
+		for e, err := range dataset.ReadItemsCSV(c.Items) {
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Items, err)
+			}
+			b.AddItem(e)
+		}
+	}
+	if c.Users != "" {
+		for e, err := range dataset.ReadUsersCSV(c.Users) {
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Users, err)
+			}
+			b.AddUser(e)
+		}
+	}
+	return b.Build()
+}
+
+// evaluated is a user who gets recommendations.
+type evaluated struct {
+	id      string
+	history []reco.RecentInteraction // oldest first
+}
+
+// visitors reads the users of --input in the order of their first rows, then those whom only --users knows.
+func (c EvaluateCmd) visitors() ([]evaluated, error) {
+	var (
+		all    []evaluated
+		number = map[string]int{}
+	)
+	find := func(id string) *evaluated {
+		n, known := number[id]
+		if !known {
+			n = len(all)
+			number[id] = n
+			all = append(all, evaluated{id: id})
+		}
+		return &all[n]
+	}
+	for i, err := range dataset.ReadInteractionsCSV(c.Input) {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Input, err)
+		}
+		v := find(i.Key())
+		v.history = append(v.history, i.Recent())
+	}
+	for _, v := range all {
+		slices.SortFunc(v.history, reco.CompareRecent)
+	}
+	if c.Users != "" {
+		for e, err := range dataset.ReadUsersCSV(c.Users) {
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Users, err)
+			}
+			find(e.ID)
+		}
+	}
+	return all, nil
+}
+
+func (c EvaluateCmd) recommend(ctx context.Context, r *recipe.Recipe, m model.Model, visitors []evaluated) ([][]int32, error) {
+	outside, err := c.outside(m.Items())
+	if err != nil {
+		return nil, err
+	}
+	var (
+		lists  = make([][]int32, len(visitors))
+		failed = make([]error, len(visitors))
+		memory = make([][]float32, model.Threads(0))
+	)
+	err = model.Blocks(ctx, len(visitors), 1, len(memory), func(worker, k, _ int) {
+		if memory[worker] == nil {
+			memory[worker] = make([]float32, m.Items().Len())
+		}
+		lists[k], failed[k] = c.list(r, m, visitors[k].history, memory[worker], outside)
+	})
+	return lists, errors.Join(append(failed, err)...)
+}
+
+// list ranks for one user. A related-items recipe is asked for what goes with the last item of the history.
+func (c EvaluateCmd) list(r *recipe.Recipe, m model.Model, history []reco.RecentInteraction, scores []float32, outside func(int) bool) ([]int32, error) {
+	q := model.Query{History: history}
+	if r.Type == recipe.RelatedItems && len(history) > 0 {
+		q.ItemID = history[len(history)-1].ItemID
+	}
+	if err := m.Score(q, scores); err != nil {
+		return nil, err
+	}
+	for _, h := range history {
+		if i, ok := m.Items().Index(h.ItemID); ok {
+			scores[i] = model.Never
+		}
+	}
+	return model.TopK(scores, c.Top, outside), nil
+}
+
+// outside says of an item whether --candidates leaves it out; nil if there is no such file.
+func (c EvaluateCmd) outside(items *model.Items) (func(int) bool, error) {
+	if c.Candidates == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.Candidates)
+	if err != nil {
+		return nil, fmt.Errorf("reading candidates: %w", err)
+	}
+	candidate := make([]bool, items.Len())
+	for id := range strings.Lines(string(text)) {
+		if i, ok := items.Index(strings.TrimRight(id, "\r\n")); ok {
+			candidate[i] = true
+		}
+	}
+	return func(i int) bool { return !candidate[i] }, nil
+}
+
+func (c EvaluateCmd) write(items *model.Items, visitors []evaluated, lists [][]int32) error {
+	file, err := os.Create(c.Out)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(file)
+	for k, v := range visitors {
+		out.WriteString(v.id) // a failed write shows in Flush
+		for p, i := range lists[k] {
+			separator := byte(' ')
+			if p == 0 {
+				separator = '\t'
+			}
+			out.WriteByte(separator)
+			out.WriteString(items.ID(int(i)))
+		}
+		out.WriteByte('\n')
+	}
+	return errors.Join(out.Flush(), file.Close())
+}

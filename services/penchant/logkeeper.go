@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/services/firehose"
+	"github.com/penchant-io/penchant/services/sessionupdater"
+)
+
+// logKeeper bounds the embedded Kafka's log, which its server keeps in one folder and reads into memory when it starts.
+// Events are deleted only once they are both archived and folded; when that is stuck and the bound is reached, new events
+// are refused instead. An outside Kafka has its own retention and no keeper.
+type logKeeper struct {
+	dir   string
+	bound int64
+	bus   *bus.Client
+	view  *catalog.View
+	log   *zap.Logger
+
+	size    atomic.Int64
+	trimmed map[bus.TopicPartition]int64 // Run's alone: what was deleted already
+}
+
+const keepInterval = 2 * time.Second
+
+func newLogKeeper(dir string, bound int64, client *bus.Client, view *catalog.View, log *zap.Logger, reg prometheus.Registerer) *logKeeper {
+	k := &logKeeper{dir: dir, bound: bound, bus: client, view: view, log: log, trimmed: map[bus.TopicPartition]int64{}}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "penchant_embedded_log_bytes", Help: "Size of the embedded Kafka's log.",
+	}, func() float64 { return float64(k.size.Load()) }))
+	return k
+}
+
+// Admit returns an error while the log has no room for more events.
+func (k *logKeeper) Admit() error {
+	if size := k.size.Load(); size >= k.bound {
+		return fmt.Errorf("the embedded log holds %d bytes, its bound is %d: archiving must catch up first", size, k.bound)
+	}
+	return nil
+}
+
+// Run measures the log and trims it until ctx ends.
+func (k *logKeeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(keepInterval)
+	defer tick.Stop()
+	for {
+		if err := k.keep(ctx); err != nil && ctx.Err() == nil {
+			k.log.Warn("keeping the embedded log within its bound", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (k *logKeeper) keep(ctx context.Context) error {
+	size, err := folderSize(k.dir)
+	if err != nil {
+		return err
+	}
+	k.size.Store(size)
+	// Half of the bound is the reserve that new events fill while older ones are being archived.
+	if size < k.bound/2 {
+		return nil
+	}
+	if err := k.trim(ctx); err != nil {
+		return err
+	}
+	if size, err = folderSize(k.dir); err != nil {
+		return err
+	}
+	k.size.Store(size)
+	return nil
+}
+
+// trim deletes what nobody needs any more: interactions that are archived and folded, and the recommendations topic's
+// records, which are for consumers who follow along.
+func (k *logKeeper) trim(ctx context.Context) error {
+	archived, err := k.bus.Committed(ctx, firehose.ConsumerGroup)
+	if err != nil {
+		return err
+	}
+	folded, err := k.bus.Committed(ctx, sessionupdater.ConsumerGroup)
+	if err != nil {
+		return err
+	}
+	upTo := map[bus.TopicPartition]int64{}
+	var shown []string
+	for _, group := range catalog.All[*catalog.DatasetGroup](k.view) {
+		for partition, offset := range archived {
+			if f, ok := folded[partition]; ok && partition.Topic == bus.InteractionsTopic(group.GroupKey()) {
+				upTo[partition] = min(offset, f)
+			}
+		}
+		if group.Status == catalog.StatusActive {
+			shown = append(shown, bus.RecommendationsTopic(group.GroupKey()))
+		}
+	}
+	ends, err := k.bus.Offsets(ctx, shown...)
+	if err != nil {
+		return err
+	}
+	for partition, offsets := range ends {
+		upTo[partition] = offsets.End
+	}
+	for partition, offset := range upTo {
+		if offset <= k.trimmed[partition] {
+			delete(upTo, partition)
+		}
+	}
+	if len(upTo) == 0 {
+		return nil
+	}
+	if err := k.bus.DeleteRecords(ctx, upTo); err != nil {
+		return err
+	}
+	for partition, offset := range upTo {
+		k.trimmed[partition] = offset
+	}
+	return nil
+}
+
+// folderSize adds up the files below dir. Files that vanish meanwhile count nothing.
+func folderSize(dir string) (int64, error) {
+	var total int64
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(path, ".lock") {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			total += info.Size()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("measuring the embedded log: %w", err)
+	}
+	return total, nil
+}

@@ -1,0 +1,101 @@
+// Command penchant is Penchant: one binary with a target for each service, `all` for every service in one process, and
+// the commands of operators and newcomers.
+//
+// What a running `penchant all` is made of; each box is also a target of its own:
+//
+//	                    ┌──────────────── one HTTP port (awsapi.Router) ────────────────┐
+//	PutEvents/Items/Users ▼                 Create/Describe/List ▼        GetRecommendations ▼
+//	                ┌─────────┐                      ┌─────────┐                 ┌─────────────┐
+//	                │ tracker │                      │ control │                 │ recommender │
+//	                └────┬────┘                      └────┬────┘                 └──▲───────▲──┘
+//	                     │ events                   jobs, │ catalog                 │ users │ models
+//	═══ Kafka ═══════════▼════════════════════════════════▼═══════                  │       │
+//	       │                      │                       │                         │       │
+//	┌──────▼──────────┐    ┌──────▼───┐            ┌──────▼────┐                    │       │
+//	│ session-updater │    │ firehose │            │ retrainer │                    │       │
+//	└──────┬──────────┘    └──────┬───┘            └──────┬────┘                    │       │
+//	═══ Redis ═══▼════════════════│═══════════════════════│═════════════════════════╯       │
+//	═══ S3 ═══════════════════════▼ archive ══════════════▼ models, datasets, catalog ══════╯
+//
+// The services never call one another: they share Kafka, Redis and one bucket.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands is the command line: a field is a command, its struct the flags.
+type commands struct {
+	All            TargetCmd   `cmd:"" help:"Run every service in this process, on embedded servers where no outside ones are set."`
+	Tracker        TargetCmd   `cmd:"" help:"Run the tracker: PutEvents, PutItems and PutUsers into Kafka."`
+	SessionUpdater TargetCmd   `cmd:"" help:"Run the session-updater: folds interactions into user states in Redis."`
+	Firehose       TargetCmd   `cmd:"" help:"Run the firehose: archives every event to S3, exactly once."`
+	Retrainer      TargetCmd   `cmd:"" help:"Run the retrainer: imports, trainings."`
+	Recommender    TargetCmd   `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
+	Control        TargetCmd   `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
+	Demo           DemoCmd     `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
+	Evaluate       EvaluateCmd `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
+	Version        VersionCmd  `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "penchant:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	// The first signal drains and stops; a second one ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	parser, err := kong.New(&commands{},
+		kong.Name("penchant"),
+		kong.Description("Self-hosted, wire-compatible Amazon Personalize on Kafka, Redis and S3."),
+		kong.DefaultEnvars("PENCHANT"),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"data_dir": defaultDataDir()},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return fmt.Errorf("building the command line: %w", err)
+	}
+	if err := prepareEnvironment(parser); err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return err
+	}
+	return command.Run()
+}
+
+// VersionCmd prints what was built.
+type VersionCmd struct{}
+
+// Run prints the module's version and the Go version, and the commit where the build knows it.
+func (VersionCmd) Run() error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		fmt.Println("penchant (unknown build)")
+		return nil
+	}
+	revision := ""
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = " " + s.Value
+		}
+	}
+	fmt.Printf("penchant %s%s %s\n", info.Main.Version, revision, info.GoVersion)
+	return nil
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/session"
+	"github.com/aws/aws-sdk-go/service/personalize"
+	"github.com/aws/aws-sdk-go/service/personalizeevents"
+	"github.com/aws/aws-sdk-go/service/personalizeruntime"
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/userstate"
+)
+
+// TestStoryInOneProcess and TestStoryInSixProcesses tell one story, from an empty catalog to lists that move, through
+// the AWS SDK for Go: what `penchant all` does, the six targets do as processes of their own.
+
+func TestStoryInOneProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	all := start(t, "all", t.TempDir(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s")
+	tellStory(t, stack{
+		control: sdk(t, all), events: sdk(t, all), runtime: sdk(t, all), bucket: all.bucket,
+	})
+	all.terminate()
+}
+
+func TestStoryInSixProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	const anyPort = "127.0.0.1:0"
+	servers, err := embedded.Start(t.Context(), embedded.Config{
+		DataDir: t.TempDir(), KafkaAddr: anyPort, RedisAddr: anyPort, S3Addr: anyPort, Region: "us-east-1", Log: zap.NewNop(),
+		AccessKeys: []awsapi.Credential{{AccessKeyID: "store", SecretKey: "store-secret"}}, SnapshotFirst: userstate.IsWatermarkKey,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { servers.Close() })
+	settings := []string{
+		"PENCHANT_KAFKA_BROKERS=" + servers.KafkaAddr(), "PENCHANT_REDIS_URL=redis://" + servers.RedisAddr(),
+		"PENCHANT_S3_ENDPOINT=" + servers.S3Endpoint(), "PENCHANT_S3_ACCESS_KEY=store", "PENCHANT_S3_SECRET_KEY=store-secret",
+		"PENCHANT_TOPIC_PARTITIONS=3", "PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1",
+		"PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s",
+	}
+	processes := map[string]*child{}
+	for _, target := range targets[1:] {
+		processes[target.name] = start(t, target.name, t.TempDir(), settings...)
+	}
+	tellStory(t, stack{
+		control: sdk(t, processes["control"]), events: sdk(t, processes["tracker"]), runtime: sdk(t, processes["recommender"]),
+		bucket: func(name string) *blob.Bucket {
+			store, err := blob.Open(blob.Config{Endpoint: servers.S3Endpoint(), AccessKey: "store", SecretKey: "store-secret", Region: "us-east-1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.EnsureBucket(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			return store.Bucket(name)
+		},
+	})
+	for _, process := range processes {
+		process.terminate()
+	}
+}
+
+// TestTargetNamesMissingServers: a target of its own brings no servers along and says which settings it lacks.
+func TestTargetNamesMissingServers(t *testing.T) {
+	settings := defaultSettings()
+	settings.HTTPAddr, settings.DataDir = "127.0.0.1:0", t.TempDir()
+	for _, target := range targets[1:] {
+		_, err := newApp(t.Context(), settings, target, zap.NewNop())
+		if err == nil {
+			t.Errorf("%s started without servers", target.name)
+			continue
+		}
+		for setting, needed := range map[string]bool{"PENCHANT_KAFKA_BROKERS": true, "PENCHANT_S3_ENDPOINT": true, "PENCHANT_REDIS_URL": target.usesRedis} {
+			if strings.Contains(err.Error(), setting) != needed {
+				t.Errorf("%s: %v; it should name %s: %v", target.name, err, setting, needed)
+			}
+		}
+	}
+}
+
+// stack is where a story's calls go.
+type stack struct {
+	control, events, runtime *session.Session
+	bucket                   func(name string) *blob.Bucket
+}
+
+func sdk(t *testing.T, process *child) *session.Session {
+	t.Helper()
+	s, err := session.NewSession(&aws.Config{
+		Endpoint: aws.String(process.endpoints["http"]), Region: aws.String("us-east-1"), MaxRetries: aws.Int(0),
+		Credentials: credentials.NewStaticCredentials("penchant", defaultSecret, ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func tellStory(t *testing.T, s stack) {
+	shop := newShop(3, time.Now())
+	control, events, runtime := personalize.New(s.control), personalizeevents.New(s.events), personalizeruntime.New(s.runtime)
+	ctx := t.Context()
+
+	if _, err := s.bucket("story").Put(ctx, "clicks.csv", []byte(shop.interactionsCSV()), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	store := catalog.NewStore(s.bucket("penchant"), nil)
+	group := must(control.CreateDatasetGroup(&personalize.CreateDatasetGroupInput{Name: aws.String("story")}))(t).DatasetGroupArn
+	groupKey := waitActive[*catalog.DatasetGroup](ctx, t, store, *group).GroupKey()
+	schema := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("story"), Schema: aws.String(interactionsSchema)}))(t).SchemaArn
+	dataset := must(control.CreateDataset(&personalize.CreateDatasetInput{
+		Name: aws.String("story"), DatasetGroupArn: group, DatasetType: aws.String("Interactions"), SchemaArn: schema,
+	}))(t).DatasetArn
+	waitActive[*catalog.Dataset](ctx, t, store, *dataset)
+	job := must(control.CreateDatasetImportJob(&personalize.CreateDatasetImportJobInput{
+		JobName: aws.String("story"), DatasetArn: dataset, RoleArn: aws.String(demoRoleARN),
+		DataSource: &personalize.DataSource{DataLocation: aws.String("s3://story/clicks.csv")},
+	}))(t).DatasetImportJobArn
+	waitActive[*catalog.DatasetImportJob](ctx, t, store, *job)
+	tracker := must(control.CreateEventTracker(&personalize.CreateEventTrackerInput{Name: aws.String("story"), DatasetGroupArn: group}))(t)
+	waitActive[*catalog.EventTracker](ctx, t, store, *tracker.EventTrackerArn)
+
+	campaigns := map[string]*string{}
+	for _, recipe := range []string{"aws-user-personalization", "aws-personalized-ranking", "aws-sims", "aws-popularity-count"} {
+		solution := must(control.CreateSolution(&personalize.CreateSolutionInput{
+			Name: aws.String(recipe), DatasetGroupArn: group, RecipeArn: aws.String("arn:aws:personalize:::recipe/" + recipe), PerformAutoTraining: aws.Bool(false),
+		}))(t).SolutionArn
+		waitActive[*catalog.Solution](ctx, t, store, *solution)
+		version := must(control.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: solution}))(t).SolutionVersionArn
+		waitActive[*catalog.SolutionVersion](ctx, t, store, *version)
+		campaigns[recipe] = must(control.CreateCampaign(&personalize.CreateCampaignInput{
+			Name: aws.String(recipe), SolutionVersionArn: version, MinProvisionedTPS: aws.Int64(1),
+		}))(t).CampaignArn
+		waitActive[*catalog.Campaign](ctx, t, store, *campaigns[recipe])
+	}
+
+	recommended := func(user string) []string {
+		t.Helper()
+		answer := must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{
+			CampaignArn: campaigns["aws-user-personalization"], UserId: &user, NumResults: aws.Int64(10),
+		}))(t)
+		items := make([]string, len(answer.ItemList))
+		for i, item := range answer.ItemList {
+			items[i] = *item.ItemId
+		}
+		return items
+	}
+	popular := recommended("nobody-knows-me")
+	if len(popular) != 10 {
+		t.Errorf("a cold user gets %d items, not 10", len(popular))
+	}
+
+	// A new visitor looks at synthesizers, and her list follows within a second; a second visitor's does not.
+	department := "Synths"
+	sent := map[string]bool{}
+	for n, item := range shop.department(department)[:5] {
+		id := fmt.Sprintf("story-%d", n)
+		sent[id] = true
+		must(events.PutEvents(&personalizeevents.PutEventsInput{
+			TrackingId: tracker.TrackingId, UserId: aws.String("ada"), SessionId: aws.String("ada-1"),
+			EventList: []*personalizeevents.Event{{EventId: &id, EventType: aws.String("view"), ItemId: &item.id, SentAt: aws.Time(time.Now())}},
+		}))(t)
+	}
+	eventually(t, time.Second, "five events fill the first ten with their department", func() error {
+		n := 0
+		for _, id := range recommended("ada") {
+			if shop.byID[id].department == department {
+				n++
+			}
+		}
+		if n < 5 {
+			return fmt.Errorf("%d of 10 are of it", n)
+		}
+		return nil
+	})
+	if again := recommended("nobody-knows-me"); !slices.Equal(again, popular) {
+		t.Errorf("another visitor's list moved too: %v, then %v", popular, again)
+	}
+
+	input := aws.StringSlice([]string{"no-such-item", shop.department("Coffee")[0].id, shop.department(department)[7].id})
+	ranking := must(runtime.GetPersonalizedRanking(&personalizeruntime.GetPersonalizedRankingInput{
+		CampaignArn: campaigns["aws-personalized-ranking"], UserId: aws.String("ada"), InputList: input,
+	}))(t).PersonalizedRanking
+	if len(ranking) != 3 || *ranking[0].ItemId != *input[2] || *ranking[2].ItemId != "no-such-item" || ranking[2].Score != nil {
+		t.Errorf("ranking: %v", ranking)
+	}
+	related := must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{
+		CampaignArn: campaigns["aws-sims"], ItemId: input[1], NumResults: aws.Int64(5),
+	}))(t).ItemList
+	if len(related) != 5 || related[0].Score != nil || slices.ContainsFunc(related, func(p *personalizeruntime.PredictedItem) bool { return *p.ItemId == *input[1] }) {
+		t.Errorf("related items: %v", related)
+	}
+
+	_, err := runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{CampaignArn: aws.String(*campaigns["aws-sims"] + "x"), ItemId: input[1]})
+	if failure, ok := err.(awserr.RequestFailure); !ok || failure.Code() != "ResourceNotFoundException" || failure.StatusCode() != 404 {
+		t.Errorf("an absent campaign: %v", err)
+	}
+
+	eventually(t, 30*time.Second, "the archive holds the events once", func() error {
+		found := map[string]int{}
+		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, archive.ReadOptions{}) {
+			if err != nil {
+				return err
+			}
+			found[interaction.EventID]++
+		}
+		for id := range sent {
+			if found[id] != 1 {
+				return fmt.Errorf("event %s stands there %d times", id, found[id])
+			}
+		}
+		return nil
+	})
+}
+
+// must turns a call's two results into one and fails the test on an error: must(f())(t).
+func must[T any](value T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}

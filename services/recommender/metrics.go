@@ -1,0 +1,48 @@
+package recommender
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	latency     *prometheus.HistogramVec
+	fallbacks   *prometheus.CounterVec
+	shown       *prometheus.CounterVec
+	unavailable prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "penchant_recommender_latency_seconds",
+			Help:    "Time from the decoded request to the answer, by operation and outcome.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14),
+		}, []string{"operation", "outcome"}),
+		fallbacks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "penchant_recommender_fallbacks_total",
+			Help: "Answers that were not made from the whole of the visitor's own state, by reason.",
+		}, []string{"reason"}),
+		shown: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "penchant_recommender_shown_total",
+			Help: "Answers by what became of their record for the recommendations topic: published, dropped (queue full) or failed.",
+		}, []string{"outcome"}),
+		unavailable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "penchant_recommender_unavailable_total",
+			Help: "Requests refused because no model of an active campaign could be loaded.",
+		}),
+	}
+	for _, reason := range []string{fallbackTimeout, fallbackUnavailable, fallbackRebuilding} {
+		m.fallbacks.WithLabelValues(reason)
+	}
+	for _, outcome := range []string{"published", "dropped", "failed"} {
+		m.shown.WithLabelValues(outcome)
+	}
+	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return m, nil
+}

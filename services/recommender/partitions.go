@@ -1,0 +1,57 @@
+package recommender
+
+import (
+	"context"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/bus"
+)
+
+// partitions knows how many partitions the groups' interactions have, which tells whether user states are complete. Kafka
+// is asked beside the answers' way, once a group: the number never changes.
+type partitions struct {
+	bus   *bus.Client
+	log   *zap.Logger
+	ask   chan string
+	known sync.Map // group → int32
+}
+
+func newPartitions(client *bus.Client, log *zap.Logger) *partitions {
+	return &partitions{bus: client, log: log, ask: make(chan string, 16)}
+}
+
+// of is a group's number of partitions, 0 while it is not known.
+func (p *partitions) of(group string) int32 {
+	if n, ok := p.known.Load(group); ok {
+		return n.(int32)
+	}
+	select {
+	case p.ask <- group:
+	default: // enough are asked for
+	}
+	return 0
+}
+
+// run looks up what is asked for until ctx ends.
+func (p *partitions) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case group := <-p.ask:
+			if _, ok := p.known.Load(group); ok {
+				continue
+			}
+			topic := bus.InteractionsTopic(group)
+			topics, err := p.bus.Topics(ctx, topic)
+			if err != nil && ctx.Err() == nil {
+				p.log.Debug("the number of partitions is not known yet", zap.String("topic", topic), zap.Error(err))
+			}
+			if info, ok := topics[topic]; ok {
+				p.known.Store(group, info.Partitions)
+			}
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package retrainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/schema"
+)
+
+const (
+	// importAttempts is how often an import is begun anew while the store fails, before the job is given to the queue's
+	// longer pauses.
+	importAttempts = 5
+	importPause    = time.Second
+	// reasonLength bounds failure reasons, in characters.
+	reasonLength = 500
+)
+
+// importData runs a dataset import job: it brings the files into the dataset, then tells the catalog the version. Both
+// steps may be repeated, here or by another worker: an import that has succeeded is recognised by the job's id, and the
+// dataset's version only rises.
+func (s *Service) importData(ctx context.Context, job *catalog.DatasetImportJob, report func(done float64)) (finish func(*catalog.DatasetImportJob), err error) {
+	request, err := s.importRequest(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	request.Progress = report
+	version, err := s.importPatiently(ctx, request)
+	if err != nil {
+		if reason, ok := dataset.Reason(err); ok {
+			return nil, userFault(errors.New(cut(reason, reasonLength)))
+		}
+		return nil, err
+	}
+	_, err = catalog.Update(ctx, s.config.Store, job.DatasetARN, func(d *catalog.Dataset) error {
+		d.Version = max(d.Version, version.Number)
+		return nil
+	})
+	if err != nil {
+		return nil, gone(err, "dataset", job.DatasetARN)
+	}
+	return nil, nil
+}
+
+// importRequest gathers what the catalog knows about a job.
+func (s *Service) importRequest(ctx context.Context, job *catalog.DatasetImportJob) (dataset.ImportRequest, error) {
+	var none dataset.ImportRequest
+	d, err := catalog.Get[*catalog.Dataset](ctx, s.config.Store, job.DatasetARN)
+	if err != nil {
+		return none, gone(err, "dataset", job.DatasetARN)
+	}
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, d.DatasetGroupARN)
+	if err != nil {
+		return none, gone(err, "dataset group", d.DatasetGroupARN)
+	}
+	document, err := catalog.Get[*catalog.Schema](ctx, s.config.Store, d.SchemaARN)
+	if err != nil {
+		return none, gone(err, "schema", d.SchemaARN)
+	}
+	parsed, err := schema.Parse(document.Document, document.Domain)
+	if err != nil {
+		return none, fmt.Errorf("parsing schema %s: %w", document.ARN, err)
+	}
+	mode := dataset.Full
+	if job.ImportMode == catalog.ImportIncremental {
+		mode = dataset.Incremental
+	}
+	return dataset.ImportRequest{
+		Source: s.config.S3, Location: job.DataLocation, Bucket: s.config.Bucket, Group: group.GroupKey(), Schema: parsed,
+		Mode: mode, ID: job.ID, MinInteractions: s.config.MinInteractions,
+	}, nil
+}
+
+// importPatiently begins an import anew when the store, and not the data, made it fail.
+func (s *Service) importPatiently(ctx context.Context, request dataset.ImportRequest) (dataset.Version, error) {
+	pause := importPause
+	for attempt := 1; ; attempt++ {
+		version, err := dataset.Import(ctx, request)
+		if err == nil {
+			return version, nil
+		}
+		if _, fault := dataset.Reason(err); fault || attempt == importAttempts || ctx.Err() != nil {
+			return version, err
+		}
+		s.config.Log.Warn("an import failed on its way, it is begun anew", zap.Error(err), zap.Duration("pause", pause))
+		select {
+		case <-ctx.Done():
+			return version, err
+		case <-time.After(pause):
+		}
+		pause *= 2
+	}
+}
+
+// gone makes the failure of a look-up the user's where he has deleted what the job needs.
+func gone(err error, what, arn string) error {
+	if errors.Is(err, catalog.ErrNotFound) || errors.Is(err, catalog.ErrDeleting) {
+		return userFault(fmt.Errorf("The %s %s no longer exists", what, arn)) //nolint:staticcheck // a sentence for the user
+	}
+	return fmt.Errorf("looking up %s: %w", arn, err)
+}
+
+// cut shortens text to a number of characters.
+func cut(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most-1]) + "…"
+}

@@ -1,0 +1,187 @@
+package retrainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+)
+
+const eventsDocument = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
+	{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`
+
+// interactionsDataset creates an Interactions dataset and its schema.
+func (i *installation) interactionsDataset() *catalog.Dataset {
+	i.Helper()
+	s := &catalog.Schema{Meta: active(account+"schema/events", "events"), Document: eventsDocument}
+	create(i, s)
+	d := &catalog.Dataset{
+		Meta: active(account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.group.ARN, DatasetType: "INTERACTIONS", SchemaARN: s.ARN,
+	}
+	create(i, d)
+	return d
+}
+
+// importJob puts a file and creates the job that imports it.
+func (i *installation) importJob(d *catalog.Dataset, name, mode, content string) *catalog.DatasetImportJob {
+	i.Helper()
+	if _, err := i.bucket.Put(i.Context(), "in/"+name+".csv", []byte(content), blob.PutOptions{}); err != nil {
+		i.Fatal(err)
+	}
+	job := &catalog.DatasetImportJob{
+		Meta:       catalog.Meta{ARN: account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		DatasetARN: d.ARN, DatasetGroupARN: i.group.ARN, DataLocation: "s3://" + i.bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
+	}
+	create(i, job)
+	return job
+}
+
+// finished waits for the end of an import job.
+func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *catalog.DatasetImportJob {
+	i.Helper()
+	s.wake()
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		now, err := catalog.Get[*catalog.DatasetImportJob](i.Context(), i.store, job.ARN)
+		if err != nil {
+			i.Fatal(err)
+		}
+		if !unfinished(&now.Meta) {
+			return now
+		}
+		if time.Now().After(deadline) {
+			i.Fatalf("the import job is still %s", now.Status)
+		}
+	}
+}
+
+func (i *installation) datasetVersion(d *catalog.Dataset) int64 {
+	i.Helper()
+	now, err := catalog.Get[*catalog.Dataset](i.Context(), i.store, d.ARN)
+	if err != nil {
+		i.Fatal(err)
+	}
+	return now.Version
+}
+
+func interactionsCSV(rows int) string {
+	var b strings.Builder
+	b.WriteString("USER_ID,ITEM_ID,TIMESTAMP\n")
+	for n := range rows {
+		fmt.Fprintf(&b, "u%d,i%d,%d\n", n%10, n%7, n)
+	}
+	return b.String()
+}
+
+func TestImportJobs(t *testing.T) {
+	i := install(t)
+	d := i.interactionsDataset()
+	s := i.retrainer(nil)
+	i.background(s.Run)
+
+	job := i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200)))
+	if job.Status != catalog.StatusActive || i.datasetVersion(d) != 1 {
+		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
+	}
+	v, err := dataset.Current(t.Context(), i.bucket, i.group.GroupKey(), "INTERACTIONS")
+	if err != nil || v.Rows != 200 || v.Number != 1 {
+		t.Errorf("version %+v, %v", v, err)
+	}
+	job = i.finished(s, i.importJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(interactionsCSV(150), "u", "v")))
+	if job.Status != catalog.StatusActive || i.datasetVersion(d) != 2 {
+		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
+	}
+	if v, err = dataset.Current(t.Context(), i.bucket, i.group.GroupKey(), "INTERACTIONS"); err != nil || v.Rows != 350 {
+		t.Errorf("version %+v, %v", v, err)
+	}
+}
+
+func TestImportJobsNameWhatIsWrong(t *testing.T) {
+	i := install(t)
+	d := i.interactionsDataset()
+	s := i.retrainer(nil)
+	i.background(s.Run)
+	for name, c := range map[string]struct{ content, want string }{
+		"row":     {interactionsCSV(150) + "u,i,soon\n", "/in/row.csv, line 152, column TIMESTAMP: the value is not a long"},
+		"few":     {interactionsCSV(99), "has 99 rows; an import of Interactions needs at least 100"},
+		"columns": {"USER_ID\n", "Input CSV is missing the following columns:[ITEM_ID, TIMESTAMP]"},
+	} {
+		job := i.finished(s, i.importJob(d, name, catalog.ImportFull, c.content))
+		if job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, c.want) {
+			t.Errorf("%s: %s %q, want %q", name, job.Status, job.FailureReason, c.want)
+		}
+	}
+	if v := i.datasetVersion(d); v != 0 {
+		t.Errorf("the dataset has version %d", v)
+	}
+}
+
+func TestAnImportWhoseWorkerDiedIsNotDoneTwice(t *testing.T) {
+	i := install(t)
+	d := i.interactionsDataset()
+	s := i.retrainer(nil)
+	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
+	// The first worker ends after the data was switched and before the catalog knew.
+	request, err := s.importRequest(t.Context(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dataset.Import(t.Context(), request); err != nil {
+		t.Fatal(err)
+	}
+	i.background(s.Run)
+	if job := i.finished(s, job); job.Status != catalog.StatusActive {
+		t.Errorf("%s %q", job.Status, job.FailureReason)
+	}
+	v, err := dataset.Current(t.Context(), i.bucket, i.group.GroupKey(), "INTERACTIONS")
+	if err != nil || v.Number != 1 || i.datasetVersion(d) != 1 {
+		t.Errorf("version %d, in the catalog %d, %v", v.Number, i.datasetVersion(d), err)
+	}
+}
+
+func TestImportJobsFailWithoutTheirDataset(t *testing.T) {
+	i := install(t)
+	d := i.interactionsDataset()
+	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
+	if err := catalog.Delete(t.Context(), i.store, d.ARN); err != nil {
+		t.Fatal(err)
+	}
+	s := i.retrainer(nil)
+	i.background(s.Run)
+	if job := i.finished(s, job); job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, "no longer exists") {
+		t.Errorf("%s %q", job.Status, job.FailureReason)
+	}
+}
+
+func TestAStoreThatIsAwayIsNotTheUsersFault(t *testing.T) {
+	i := install(t)
+	d := i.interactionsDataset()
+	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
+	away, err := blob.Open(blob.Config{Endpoint: "http://127.0.0.1:1", AccessKey: "test", SecretKey: "test-secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(away.Close)
+	s := i.retrainer(func(c *Config) { c.S3 = away })
+	request, err := s.importRequest(t.Context(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = dataset.Import(t.Context(), request); err == nil {
+		t.Fatal("it imported from a store that is away")
+	}
+	if _, fault := dataset.Reason(err); fault {
+		t.Errorf("the user is blamed: %v", err)
+	}
+	// Trying again ends with the job.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.importPatiently(ctx, request); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

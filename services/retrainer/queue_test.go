@@ -1,0 +1,180 @@
+package retrainer
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// trainings replaces what a retrainer does for a version.
+func trainings(s *Service, run runner[*catalog.SolutionVersion]) { s.training.runJob = run }
+
+// endless works until its context ends.
+func endless(ctx context.Context, _ *catalog.SolutionVersion, report func(float64)) (func(*catalog.SolutionVersion), error) {
+	report(0.5)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestProgressIsShownAndAStoppedJobStops(t *testing.T) {
+	i := install(t)
+	v := i.version(i.solution("taste", "aws-sims", nil), "00000001")
+	s := i.retrainer(nil)
+	trainings(s, endless)
+	i.background(s.Run)
+	i.until(v, "progress is shown", func(v *catalog.SolutionVersion) bool {
+		return v.Status == catalog.StatusCreateInProgress && v.Progress == 0.5
+	})
+	_, err := catalog.Update(t.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status = catalog.StatusCreateStopping
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := i.ends(v); v.Status != catalog.StatusCreateStopped {
+		t.Errorf("status %s", v.Status)
+	}
+}
+
+func TestAJobOfAnEndedProcessIsHandedBackAndTakenAtOnce(t *testing.T) {
+	i := install(t)
+	v := i.version(i.solution("taste", "aws-sims", nil), "00000001")
+	first := i.retrainer(func(c *Config) { c.LeaseTTL = time.Hour })
+	trainings(first, endless)
+	stop := i.background(first.Run)
+	i.until(v, "it runs", func(v *catalog.SolutionVersion) bool { return v.Status == catalog.StatusCreateInProgress })
+	stop()
+	i.until(v, "it is handed back", func(v *catalog.SolutionVersion) bool { return v.Status == catalog.StatusCreatePending })
+
+	second := i.retrainer(nil)
+	trainings(second, func(context.Context, *catalog.SolutionVersion, func(float64)) (func(*catalog.SolutionVersion), error) {
+		return func(v *catalog.SolutionVersion) { v.ModelID = "done" }, nil
+	})
+	i.background(second.Run)
+	if v := i.ends(v); v.Status != catalog.StatusActive || v.ModelID != "done" {
+		t.Errorf("%s %s", v.Status, v.ModelID)
+	}
+}
+
+func TestAJobOfADeadProcessIsTakenOver(t *testing.T) {
+	i := install(t)
+	v := i.version(i.solution("taste", "aws-sims", nil), "00000001")
+	// What a process leaves behind that was killed.
+	if _, _, err := catalog.Acquire[*catalog.SolutionVersion](t.Context(), i.store, v.ARN, "dead", 200*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := catalog.Held(t.Context(), i.store, v.ARN, "dead", 1, func(v *catalog.SolutionVersion) error {
+		v.Status = catalog.StatusCreateInProgress
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s := i.retrainer(nil)
+	trainings(s, func(context.Context, *catalog.SolutionVersion, func(float64)) (func(*catalog.SolutionVersion), error) {
+		return nil, nil
+	})
+	i.background(s.Run)
+	if v := i.ends(v); v.Status != catalog.StatusActive || v.Lease.Epoch != 2 {
+		t.Errorf("%s in epoch %d", v.Status, v.Lease.Epoch)
+	}
+}
+
+func TestAWorkerThatLostItsLeaseChangesNothing(t *testing.T) {
+	i := install(t)
+	v := i.version(i.solution("taste", "aws-sims", nil), "00000001")
+	s := i.retrainer(nil)
+	ended := make(chan struct{})
+	trainings(s, func(ctx context.Context, v *catalog.SolutionVersion, _ func(float64)) (func(*catalog.SolutionVersion), error) {
+		defer close(ended)
+		// Another worker, which believed this one dead.
+		_, err := catalog.Update(ctx, i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+			v.Lease = &catalog.Lease{Owner: "successor", Epoch: v.Lease.Epoch + 1, Expires: time.Now().Add(time.Hour)}
+			return nil
+		})
+		return func(v *catalog.SolutionVersion) { v.ModelID = "late" }, err
+	})
+	i.background(s.Run)
+	<-ended
+	time.Sleep(100 * time.Millisecond) // the time in which it would do harm
+	now, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, v.ARN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now.Status != catalog.StatusCreateInProgress || now.ModelID != "" || now.Lease.Owner != "successor" {
+		t.Errorf("the old worker wrote: %s %q, lease of %s", now.Status, now.ModelID, now.Lease.Owner)
+	}
+}
+
+func TestABrokenJobIsTriedAgainAFewTimes(t *testing.T) {
+	for name, breaks := range map[string]func() error{
+		"error": func() error { return errors.New("the secret cause") },
+		"panic": func() error { panic("the secret cause") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := install(t)
+			v := i.version(i.solution("taste", "aws-sims", nil), "00000001")
+			s := i.retrainer(func(c *Config) { c.Attempts, c.LeaseTTL = 3, 100*time.Millisecond })
+			var attempts atomic.Int64
+			trainings(s, func(context.Context, *catalog.SolutionVersion, func(float64)) (func(*catalog.SolutionVersion), error) {
+				attempts.Add(1)
+				return nil, breaks()
+			})
+			i.background(s.Run)
+			v = i.ends(v)
+			if v.Status != catalog.StatusCreateFailed || attempts.Load() != 3 || strings.Contains(v.FailureReason, "secret") || v.FailureReason == "" {
+				t.Errorf("%s after %d attempts: %q", v.Status, attempts.Load(), v.FailureReason)
+			}
+		})
+	}
+}
+
+func TestAJobThatKillsItsWorkersFailsWithAReason(t *testing.T) {
+	i := install(t)
+	v := i.version(i.solution("taste", "aws-sims", nil), "00000001")
+	_, err := catalog.Update(t.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status, v.Lease = catalog.StatusCreateInProgress, &catalog.Lease{Owner: "dead", Epoch: 5, Expires: time.Now()}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.background(i.retrainer(nil).Run)
+	if v := i.ends(v); v.Status != catalog.StatusCreateFailed || !strings.Contains(v.FailureReason, "started 5 times") {
+		t.Errorf("%s: %q", v.Status, v.FailureReason)
+	}
+}
+
+func TestJobsRunOneAtATimeAndEachOnce(t *testing.T) {
+	i := install(t)
+	solution := i.solution("taste", "aws-sims", nil)
+	var running, most, runs atomic.Int64
+	for range 2 { // two replicas
+		s := i.retrainer(nil)
+		trainings(s, func(context.Context, *catalog.SolutionVersion, func(float64)) (func(*catalog.SolutionVersion), error) {
+			runs.Add(1)
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			time.Sleep(5 * time.Millisecond)
+			return nil, nil
+		})
+		i.background(s.Run)
+	}
+	var versions []*catalog.SolutionVersion
+	for _, id := range []string{"00000001", "00000002", "00000003", "00000004", "00000005", "00000006"} {
+		versions = append(versions, i.version(solution, id))
+	}
+	for _, v := range versions {
+		if v := i.ends(v); v.Status != catalog.StatusActive {
+			t.Errorf("%s: %s", v.ARN, v.Status)
+		}
+	}
+	if runs.Load() != 6 || most.Load() > 2 {
+		t.Errorf("%d runs, %d at once", runs.Load(), most.Load())
+	}
+}

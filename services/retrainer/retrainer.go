@@ -1,0 +1,172 @@
+// Package retrainer runs the jobs: dataset imports and trainings, and creates the solution versions of automatic training.
+//
+// The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has expired;
+// who acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
+// one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
+// cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go and
+// schedule.go say what is done.
+package retrainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// Config is what a retrainer works with. The clients stay the caller's, who closes them after Run has returned.
+type Config struct {
+	Bus *bus.Client
+	// S3 is the store in which imports find the users' buckets; Bucket is Penchant's own bucket in it.
+	S3     *blob.Client
+	Bucket *blob.Bucket
+	Store  *catalog.Store
+	View   *catalog.View
+
+	// MinInteractions and MinUsers are the least data that is imported and trained on; 0: 1000 interactions, and 25 users
+	// with two interactions each.
+	MinInteractions, MinUsers int
+	// Seed fixes the random choices of training: same data and seed, same model.
+	Seed int64
+	// Threads bounds the goroutines of one training; 0: one per CPU.
+	Threads int
+	// Trainings and Imports bound what runs at once in this process; 0: one of each.
+	Trainings, Imports int
+	// Attempts is how often a job is started before it fails for good, if each time its process ends or breaks; 0: 5.
+	Attempts int
+	// AutoTrainInitialDelay is the age of a solution at which its first automatic version is made, unless there is one by
+	// then; 0: 30 minutes.
+	AutoTrainInitialDelay time.Duration
+	// LeaseTTL is after how long without a sign of life a job is taken over; 0: 30 s.
+	LeaseTTL time.Duration
+	// Now is the clock of the schedule; nil: time.Now.
+	Now func() time.Time
+
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+const (
+	consumerGroup = "penchant-retrainer"
+	// scanInterval is how long a job can wait if every notice of it was lost.
+	scanInterval = 5 * time.Second
+)
+
+func (c *Config) setDefaults() {
+	set(&c.MinInteractions, 1000)
+	set(&c.MinUsers, 25)
+	set(&c.Trainings, 1)
+	set(&c.Imports, 1)
+	set(&c.Attempts, 5)
+	set(&c.AutoTrainInitialDelay, 30*time.Minute)
+	set(&c.LeaseTTL, 30*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+func set[T int | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}
+
+// Service is the retrainer.
+type Service struct {
+	config  Config
+	metrics *metrics
+	// owner names this process in leases; no other process ever has the name.
+	owner    string
+	jobs     *bus.Consumer
+	imports  *queue[*catalog.DatasetImportJob]
+	training *queue[*catalog.SolutionVersion]
+	schedule *schedule
+}
+
+// New returns a retrainer that works once Run runs.
+func New(config Config) (*Service, error) {
+	config.setDefaults()
+	m, err := newMetrics(config.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	s := &Service{config: config, metrics: m, owner: host + "-" + uuid.NewString()}
+	s.imports = newQueue(s, "import", config.Imports, s.importData)
+	s.training = newQueue(s, "training", config.Trainings, s.train)
+	s.schedule = newSchedule(s)
+	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
+		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
+	}, func(a bus.Assignment) bus.PartitionConsumer { return wakeUps{wake: s.wake, from: a.End} })
+	if err != nil {
+		return nil, fmt.Errorf("preparing to be woken up: %w", err)
+	}
+	s.jobs.SetTopics(bus.JobsTopic)
+	return s, nil
+}
+
+// Name implements process.Service.
+func (s *Service) Name() string { return "retrainer" }
+
+// Run works on jobs until ctx ends. A job under way is then given back at once, for another worker.
+func (s *Service) Run(ctx context.Context) error {
+	unsubscribe := s.config.View.Subscribe(func(string) { s.wake() })
+	defer unsubscribe()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.jobs.Run(ctx) })
+	group.Go(func() error { return s.imports.run(ctx) })
+	group.Go(func() error { return s.training.run(ctx) })
+	group.Go(func() error { return s.schedule.run(ctx) })
+	return group.Wait()
+}
+
+// Ready returns nil when jobs can be seen.
+func (s *Service) Ready(context.Context) error {
+	if !s.config.View.Ready() {
+		return errors.New("the catalog has not been read yet")
+	}
+	return nil
+}
+
+// wake has the workers look for jobs now.
+func (s *Service) wake() {
+	s.imports.wake()
+	s.training.wake()
+}
+
+// wakeUps turns each record of penchant.jobs into a look at the catalog, which knows what there is to do.
+type wakeUps struct {
+	wake func()
+	from int64
+}
+
+// Start begins at the partition's end: the look at the catalog that it causes covers all older wake-ups.
+func (w wakeUps) Start(context.Context) (int64, error) {
+	w.wake()
+	return w.from, nil
+}
+
+// Handle implements bus.PartitionConsumer.
+func (w wakeUps) Handle(_ context.Context, batch []bus.Record) (int64, error) {
+	if len(batch) == 0 {
+		return bus.NoCommit, nil
+	}
+	w.wake()
+	return batch[len(batch)-1].Offset + 1, nil
+}
+
+// Stop implements bus.PartitionConsumer.
+func (w wakeUps) Stop(context.Context) (int64, error) { return bus.NoCommit, nil }

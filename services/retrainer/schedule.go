@@ -1,0 +1,176 @@
+package retrainer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// schedule makes the solution versions of automatic training. A solution's first is due some time after its creation if
+// nobody has made one by hand until then, each further one a period after the newest version, however that was made.
+// Without enough data nothing is made, and the data is looked at again later.
+//
+// Any number of retrainers may hold a schedule: the version of a due date has an id that follows from the solution and its
+// newest version, so that of several that try, the catalog lets one create it.
+type schedule struct {
+	service *Service
+	// later is when a solution that was found to lack data is looked at again, by ARN. Run's alone.
+	later map[string]time.Time
+}
+
+const (
+	// scheduleInterval is how often due dates are looked at.
+	scheduleInterval = 5 * time.Second
+	// defaultPeriod is Personalize's: every 7 days.
+	defaultPeriod = 7 * 24 * time.Hour
+	// lookAgain is the pause after a solution was found to lack data, if not the initial delay is shorter.
+	lookAgain = 10 * time.Minute
+)
+
+func newSchedule(s *Service) *schedule {
+	return &schedule{service: s, later: map[string]time.Time{}}
+}
+
+func (s *schedule) run(ctx context.Context) error {
+	tick := time.NewTicker(scheduleInterval)
+	defer tick.Stop()
+	for {
+		if s.service.config.View.Ready() {
+			s.look(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// look makes every version that is due.
+func (s *schedule) look(ctx context.Context) {
+	view, now := s.service.config.View, s.service.config.Now()
+	newest := newestVersions(view)
+	solutions := map[string]bool{}
+	for _, solution := range catalog.All[*catalog.Solution](view) {
+		solutions[solution.ARN] = true
+		if ctx.Err() != nil || !s.due(solution, newest[solution.ARN], now) || now.Before(s.later[solution.ARN]) {
+			continue
+		}
+		log := s.service.config.Log.With(zap.String("solution", solution.ARN))
+		version, err := s.make(ctx, solution, newest[solution.ARN])
+		switch {
+		case err == nil:
+			log.Info("automatic training begins", zap.String("solution_version", version.ARN))
+			s.service.wake()
+		case errors.Is(err, errTooLittleData):
+			log.Debug("automatic training waits for more data")
+			s.later[solution.ARN] = now.Add(min(lookAgain, s.service.config.AutoTrainInitialDelay))
+		case errors.Is(err, catalog.ErrExists), errors.Is(err, catalog.ErrDeleting), errors.Is(err, catalog.ErrNotFound):
+			// Another retrainer was faster, or the solution is going away; the view will know in a moment.
+		default:
+			log.Warn("automatic training could not be started", zap.Error(err))
+			s.later[solution.ARN] = now.Add(min(lookAgain, s.service.config.AutoTrainInitialDelay))
+		}
+	}
+	for arn := range s.later {
+		if !solutions[arn] {
+			delete(s.later, arn)
+		}
+	}
+}
+
+// newestVersions finds the newest version of each solution, by the solution's ARN.
+func newestVersions(view *catalog.View) map[string]*catalog.SolutionVersion {
+	newest := map[string]*catalog.SolutionVersion{}
+	for _, v := range catalog.All[*catalog.SolutionVersion](view) { // oldest first
+		newest[v.SolutionARN] = v
+	}
+	return newest
+}
+
+// due says whether a solution should get a version by itself now. newest is nil while it has none.
+func (s *schedule) due(solution *catalog.Solution, newest *catalog.SolutionVersion, now time.Time) bool {
+	switch {
+	case solution.Status != catalog.StatusActive || !solution.PerformAutoTraining:
+		return false
+	case newest == nil:
+		return !now.Before(solution.CreatedAt.Add(s.service.config.AutoTrainInitialDelay))
+	case !newest.Finished():
+		return false
+	}
+	period, err := periodOf(solution)
+	return err == nil && !now.Before(newest.CreatedAt.Add(period))
+}
+
+var rate = regexp.MustCompile(`^rate\(\s*(\d+)\s+days?\s*\)$`)
+
+// periodOf reads a solution's schedulingExpression, rate(<n> days).
+func periodOf(solution *catalog.Solution) (time.Duration, error) {
+	c := solution.Config
+	if c == nil || c.AutoTrainingConfig == nil || c.AutoTrainingConfig.SchedulingExpression == nil {
+		return defaultPeriod, nil
+	}
+	match := rate.FindStringSubmatch(*c.AutoTrainingConfig.SchedulingExpression)
+	if match == nil {
+		return 0, fmt.Errorf("schedulingExpression %q is not rate(<n> days)", *c.AutoTrainingConfig.SchedulingExpression)
+	}
+	days, err := strconv.Atoi(match[1])
+	if err != nil || days < 1 || days > 30 {
+		return 0, fmt.Errorf("schedulingExpression %q: n must be from 1 to 30", *c.AutoTrainingConfig.SchedulingExpression)
+	}
+	return time.Duration(days) * 24 * time.Hour, nil
+}
+
+var errTooLittleData = errors.New("too little data to train on")
+
+// make creates the version that follows newest.
+func (s *schedule) make(ctx context.Context, solution *catalog.Solution, newest *catalog.SolutionVersion) (*catalog.SolutionVersion, error) {
+	version, err := automaticVersion(solution, newest)
+	if err != nil {
+		return nil, err
+	}
+	enough, err := s.service.enoughData(ctx, version)
+	if err != nil {
+		return nil, fmt.Errorf("looking at the data: %w", err)
+	}
+	if !enough {
+		return nil, errTooLittleData
+	}
+	err = catalog.CreateUnder(ctx, s.service.config.Store, version, catalog.Under(solution.ARN, func(now *catalog.Solution) error {
+		if now.ID != solution.ID || now.Status != catalog.StatusActive || !now.PerformAutoTraining {
+			return fmt.Errorf("%w: the solution has changed", catalog.ErrNotFound)
+		}
+		return nil
+	}))
+	return version, err
+}
+
+// automaticVersion is the next version of a solution, with everything that training needs.
+func automaticVersion(solution *catalog.Solution, newest *catalog.SolutionVersion) (*catalog.SolutionVersion, error) {
+	arn, err := catalog.ParseARN(solution.ARN)
+	if err != nil {
+		return nil, err
+	}
+	after := solution.ID
+	if newest != nil {
+		after = newest.ID
+	}
+	hash := sha256.Sum256([]byte("automatic training after " + after))
+	id := arn.ID + "/" + hex.EncodeToString(hash[:4])
+	return &catalog.SolutionVersion{
+		Meta:        catalog.Meta{ARN: arn.With(catalog.TypeSolutionVersion, id).String(), Status: catalog.StatusCreatePending},
+		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
+		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
+		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
+		TrainingMode: catalog.TrainingAutotrain, TrainingType: catalog.TrainingAutomatic,
+	}, nil
+}

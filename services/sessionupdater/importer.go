@@ -1,0 +1,169 @@
+package sessionupdater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/userstate"
+)
+
+// interactionsType is the dataset whose rows belong into user states.
+const interactionsType = "INTERACTIONS"
+
+// manifestInterval is how often a dataset's manifest is read though the catalog tells of no new version: deleting a
+// dataset removes its data without one.
+const manifestInterval = 30 * time.Second
+
+// importer merges imported interactions into the states of the users whose partitions this process folds: one goroutine,
+// one dataset version at a time, beside the folding of events.
+type importer struct {
+	service *Service
+	wake    chan struct{}
+
+	mu         sync.Mutex
+	partitions map[bus.TopicPartition]*partition // assigned and started
+
+	manifests map[string]manifest // by group; run's alone
+}
+
+// manifest is what a dataset's manifest said when it was last read.
+type manifest struct {
+	version int64
+	readAt  time.Time
+}
+
+func newImporter(s *Service) *importer {
+	return &importer{
+		service: s, wake: make(chan struct{}, 1),
+		partitions: map[bus.TopicPartition]*partition{}, manifests: map[string]manifest{},
+	}
+}
+
+// enter and leave keep the set of partitions that this process is responsible for.
+func (m *importer) enter(p *partition) {
+	m.mu.Lock()
+	m.partitions[p.assignment.TopicPartition] = p
+	m.mu.Unlock()
+	nudge(m.wake)
+}
+
+func (m *importer) leave(p *partition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// Its successor may have entered already.
+	if m.partitions[p.assignment.TopicPartition] == p {
+		delete(m.partitions, p.assignment.TopicPartition)
+	}
+}
+
+// owned are the partitions by group.
+func (m *importer) owned() map[string][]int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	groups := map[string][]int32{}
+	for _, p := range m.partitions {
+		groups[p.group] = append(groups[p.group], p.source.Partition)
+	}
+	return groups
+}
+
+func (m *importer) run(ctx context.Context) error {
+	tick := time.NewTicker(checkInterval)
+	defer tick.Stop()
+	for {
+		owned := m.owned()
+		for _, group := range slices.Sorted(maps.Keys(owned)) {
+			slices.Sort(owned[group])
+			if err := m.check(ctx, group, owned[group]); err != nil && ctx.Err() == nil {
+				m.service.log.Warn("merging imported interactions", zap.String("group", group), zap.Error(err))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// check merges the group's current dataset version into those partitions' users that do not have it.
+func (m *importer) check(ctx context.Context, group string, owned []int32) error {
+	s := m.service
+	recent, err := s.config.Users.RecentMarks(ctx, group, checkInterval)
+	if err != nil {
+		return err
+	}
+	last := m.manifests[group]
+	if len(behind(recent, owned, max(m.announced(group), last.version))) == 0 && time.Since(last.readAt) < manifestInterval {
+		return nil
+	}
+	version, err := dataset.Current(ctx, s.config.Bucket, group, interactionsType)
+	if errors.Is(err, dataset.ErrNoData) {
+		version.Base = version.Number // what was imported before is removed
+	} else if err != nil {
+		return err
+	}
+	m.manifests[group] = manifest{version.Number, time.Now()}
+	// The shared reading may be older than this process's last merge.
+	marks, err := s.config.Users.Marks(ctx, group)
+	if err != nil {
+		return err
+	}
+	todo := behind(marks, owned, version.Number)
+	if len(todo) == 0 {
+		return nil
+	}
+	topic := bus.InteractionsTopic(group)
+	topics, err := s.config.Bus.Topics(ctx, topic)
+	if err != nil {
+		return err
+	}
+	if topics[topic].Partitions == 0 {
+		return fmt.Errorf("the topic %s does not exist", topic)
+	}
+	begun := time.Now()
+	job := &merge{
+		service: s, group: group, version: version, partitions: todo, total: topics[topic].Partitions, marks: marks,
+	}
+	if err := job.run(ctx); err != nil {
+		return err
+	}
+	s.metrics.imports.Inc()
+	s.metrics.importSeconds.Observe(time.Since(begun).Seconds())
+	s.log.Info("merged imported interactions", zap.String("group", group), zap.Int64("version", version.Number),
+		zap.Int32s("partitions", todo), zap.Int("users", job.users), zap.Duration("took", time.Since(begun)))
+	return nil
+}
+
+// announced is the version of the group's interactions that the catalog tells of, 0 for none.
+func (m *importer) announced(group string) int64 {
+	for _, g := range catalog.All[*catalog.DatasetGroup](m.service.config.View) {
+		if g.GroupKey() != group {
+			continue
+		}
+		for _, d := range catalog.All[*catalog.Dataset](m.service.config.View) {
+			if d.DatasetGroupARN == g.ARN && d.DatasetType == interactionsType {
+				return d.Version
+			}
+		}
+	}
+	return 0
+}
+
+// behind are the partitions whose users do not have a version yet.
+func behind(marks userstate.Marks, partitions []int32, version int64) []int32 {
+	return slices.DeleteFunc(slices.Clone(partitions), func(partition int32) bool {
+		return marks.Imported(partition) >= version
+	})
+}

@@ -1,0 +1,58 @@
+package sessionupdater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// eventsPerReplay are folded and written together: enough that a user's events of one visit share one write.
+const eventsPerReplay = 8192
+
+// replay folds the archive's interactions from p.next up to the offset to, and sets p.next there.
+func (p *partition) replay(ctx context.Context, to int64) error {
+	select {
+	case p.service.replays <- struct{}{}:
+		defer func() { <-p.service.replays }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var (
+		batch = make([]reco.Interaction, 0, eventsPerReplay)
+		flush = func(next int64) error {
+			ids, err := p.service.fold(ctx, p.group, batch)
+			if err != nil {
+				return err
+			}
+			p.service.metrics.replayed.Add(float64(len(batch)))
+			batch = batch[:0]
+			return p.folded(ctx, ids, next)
+		}
+		opts = archive.ReadOptions{TopicID: &p.source.TopicID, Partition: &p.source.Partition, FromOffset: p.next}
+	)
+	for i, err := range archive.ReadInteractions(ctx, p.service.config.Bucket, p.group, opts) {
+		var corrupt *archive.CorruptError
+		if errors.As(err, &corrupt) {
+			// The other files are better than none; the archive's own check tells the operator about this one.
+			p.log.Error("leaving out an archive file that cannot be read", zap.Error(err))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading the archive: %w", err)
+		}
+		if i.Origin.Offset >= to {
+			break
+		}
+		if batch = append(batch, i); len(batch) == cap(batch) {
+			if err := flush(i.Origin.Offset + 1); err != nil {
+				return err
+			}
+		}
+	}
+	return flush(to)
+}

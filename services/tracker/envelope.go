@@ -1,0 +1,50 @@
+package tracker
+
+import (
+	"context"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/bus"
+)
+
+// recordKind is what a record says: part of its CloudEvents type, and a label of the metrics.
+type recordKind string
+
+const (
+	interactionKind recordKind = "interaction"
+	itemKind        recordKind = "item"
+	userKind        recordKind = "user"
+)
+
+// envelope is what the records of one call say about themselves to any consumer: CloudEvents attributes in binary mode,
+// the version of the format, and the trace that they belong to.
+type envelope struct{ eventType, source, traceParent []byte }
+
+func newEnvelope(ctx context.Context, kind recordKind, source string) envelope {
+	return envelope{
+		eventType:   []byte("penchant." + string(kind) + ".v1"),
+		source:      []byte(source),
+		traceParent: []byte(awsapi.TraceParent(ctx)),
+	}
+}
+
+var (
+	contentType   = []byte("application/protobuf")
+	specVersion   = []byte("1.0")
+	formatVersion = []byte("1")
+)
+
+// headers are those of the record with an id, about something that happened at a time.
+func (e envelope) headers(id string, at time.Time) []bus.Header {
+	return []bus.Header{
+		{Key: "content-type", Value: contentType},
+		{Key: "ce_specversion", Value: specVersion},
+		{Key: "ce_id", Value: []byte(id)},
+		{Key: "ce_type", Value: e.eventType},
+		{Key: "ce_source", Value: e.source},
+		{Key: "ce_time", Value: at.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z07:00")},
+		{Key: "penchant-format", Value: formatVersion},
+		{Key: "traceparent", Value: e.traceParent},
+	}
+}

@@ -1,0 +1,76 @@
+package tracker
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
+)
+
+// PutItems takes items. Each replaces the whole record that its id had.
+func (s *Service) PutItems(ctx context.Context, req *personalizeevents.PutItemsRequest) (*awsapi.Empty, error) {
+	given := make([]entity, len(req.Items))
+	for i, item := range req.Items {
+		given[i] = entity{*item.ItemId, item.Properties}
+	}
+	return s.countEntities(itemKind, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Items, itemKind, given))
+}
+
+// PutUsers takes users. Each replaces the whole record that its id had.
+func (s *Service) PutUsers(ctx context.Context, req *personalizeevents.PutUsersRequest) (*awsapi.Empty, error) {
+	given := make([]entity, len(req.Users))
+	for i, user := range req.Users {
+		given[i] = entity{*user.UserId, user.Properties}
+	}
+	return s.countEntities(userKind, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Users, userKind, given))
+}
+
+func (s *Service) countEntities(kind recordKind, n int, err error) (*awsapi.Empty, error) {
+	if err != nil {
+		s.metrics.refused(kind, n, err)
+		return nil, err
+	}
+	s.metrics.accepted(kind, n)
+	return nil, nil
+}
+
+// entity is one item or user as a call gives it.
+type entity struct {
+	id         string
+	properties *awsapi.JSONText
+}
+
+// putEntities publishes items or users to the compacted topic of their dataset, all of them or, if one is bad, none.
+func (s *Service) putEntities(ctx context.Context, datasetARN string, t schema.Type, kind recordKind, given []entity) error {
+	if err := s.admit(); err != nil {
+		return err
+	}
+	stream, err := s.destination(s.directory.Entities(ctx, datasetARN, t))
+	if err != nil {
+		return err
+	}
+	records := make([]bus.Record, 0, len(given))
+	common := newEnvelope(ctx, kind, stream.Source)
+	for i, e := range given {
+		columns, err := entityProperties(e.properties, stream.Schema)
+		if err != nil {
+			return inMember(string(kind)+"s", i, err)
+		}
+		value, err := reco.MarshalEntity(&reco.Entity{ID: e.id, Properties: columns})
+		if err != nil {
+			return err
+		}
+		records = append(records, bus.Record{
+			Topic:   stream.Topic,
+			Key:     []byte(e.id),
+			Value:   value,
+			Headers: common.headers(uuid.NewString(), s.now()),
+		})
+	}
+	return s.publish(ctx, records)
+}
