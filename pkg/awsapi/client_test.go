@@ -1,6 +1,7 @@
 package awsapi_test
 
-import ( //nolint:staticcheck // the old SDK is deprecated, and still what many clients run
+//nolint:staticcheck // the old SDK is deprecated, and still what many clients run
+import (
 	"context"
 	"errors"
 	"testing"

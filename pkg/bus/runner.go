@@ -95,6 +95,7 @@ func (r *runner) start(again PartitionConsumer) (handler PartitionConsumer, next
 		r.consumer.reader.remove(r.tp, r.queue)
 		r.mu.Lock()
 		r.queue = fresh
+		r.said = NoCommit // whatever it was, the handler has taken it back
 		r.mu.Unlock()
 	}
 	for attempt := 0; ; attempt++ {

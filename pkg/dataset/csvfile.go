@@ -90,17 +90,18 @@ func readFile(path string, kind schema.Type, row func(*table, []string) (bool, e
 	return nil
 }
 
-func openFile(path string) (in *input, closeFile func() error, err error) {
+// openFile gives a file's text; closing what was only read cannot lose anything.
+func openFile(path string) (in *input, closeFile func(), err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading a CSV file: %w", err)
 	}
 	limit := int64(math.MaxInt64)
 	if in, err = newInput(path, file, &limit); err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, nil, err
 	}
-	return in, file.Close, nil
+	return in, func() { _ = file.Close() }, nil
 }
 
 // fileHeader reads the first record only, for the schema that follows from it.

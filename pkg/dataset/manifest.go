@@ -175,9 +175,6 @@ func Remove(ctx context.Context, b *blob.Bucket, group, datasetType string) erro
 		if err != nil {
 			return err
 		}
-		if m.etag == "" {
-			return nil
-		}
 		if len(m.Current.Parts) > 0 {
 			m.add("", Full, nil)
 			if err := m.write(ctx, b, group, datasetType); errors.Is(err, blob.ErrPrecondition) {

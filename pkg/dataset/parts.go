@@ -30,11 +30,13 @@ type partsWriter[T any] struct {
 
 // partWriter is one upload that is under way: rows → Parquet → pipe → bucket.
 type partWriter[T any] struct {
-	rows     rowWriter[T]
-	buffer   *bufio.Writer
-	pipe     *io.PipeWriter
-	bytes    int64
-	uploaded chan error
+	rows   rowWriter[T]
+	buffer *bufio.Writer
+	pipe   *io.PipeWriter
+	bytes  int64
+	// failure is what became of the upload, once uploaded is closed.
+	failure  error
+	uploaded chan struct{}
 }
 
 func (w *partsWriter[T]) write(ctx context.Context, rows []T) error {
@@ -59,17 +61,17 @@ func (w *partsWriter[T]) write(ctx context.Context, rows []T) error {
 func (w *partsWriter[T]) begin(ctx context.Context) error {
 	key := w.key(len(w.parts))
 	reader, pipe := io.Pipe()
-	p := &partWriter[T]{pipe: pipe, uploaded: make(chan error, 1)}
+	p := &partWriter[T]{pipe: pipe, uploaded: make(chan struct{})}
 	p.buffer = bufio.NewWriterSize(p, 256<<10)
 	var err error
 	if p.rows, err = w.open(p.buffer); err != nil {
 		return fmt.Errorf("beginning a file of imported rows: %w", err)
 	}
 	go func() {
-		err := w.bucket.Upload(ctx, key, reader, blob.PutOptions{ContentType: "application/vnd.apache.parquet"})
+		defer close(p.uploaded)
+		p.failure = w.bucket.Upload(ctx, key, reader, blob.PutOptions{ContentType: "application/vnd.apache.parquet"})
 		// Unblocks a writer whose upload has failed.
-		reader.CloseWithError(fmt.Errorf("uploading imported rows: %w", err))
-		p.uploaded <- err
+		_ = reader.CloseWithError(p.failure)
 	}()
 	w.current = p
 	w.parts = append(w.parts, Part{Key: key})
@@ -92,10 +94,10 @@ func (w *partsWriter[T]) finish() error {
 	if err := p.buffer.Flush(); err != nil {
 		return fmt.Errorf("finishing a file of imported rows: %w", err)
 	}
-	p.pipe.Close()
+	_ = p.pipe.Close() // never fails
 	w.current = nil
-	if err := <-p.uploaded; err != nil {
-		return fmt.Errorf("uploading imported rows: %w", err)
+	if <-p.uploaded; p.failure != nil {
+		return fmt.Errorf("uploading imported rows: %w", p.failure)
 	}
 	w.parts[len(w.parts)-1].Bytes = p.bytes
 	return nil
@@ -116,7 +118,7 @@ func (w *partsWriter[T]) abort() {
 	if w.current == nil {
 		return
 	}
-	w.current.pipe.CloseWithError(context.Canceled)
+	_ = w.current.pipe.CloseWithError(context.Canceled)
 	<-w.current.uploaded
 	w.current = nil
 }

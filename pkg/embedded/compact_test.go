@@ -110,7 +110,7 @@ func overwriteUntilCompacted(t *testing.T, client *bus.Client, topic string) {
 func TestKilledWhileCompacting(t *testing.T) {
 	dir := t.TempDir()
 	var mu sync.Mutex
-	acked, sent := map[string]int{}, 0
+	acked, acks, sent := map[string]int{}, 0, 0
 	for range 3 {
 		child, where := startChild(t, dir, childCompacts+"=1")
 		client := openBus(t, where.Kafka)
@@ -124,7 +124,7 @@ func TestKilledWhileCompacting(t *testing.T) {
 				for ctx.Err() == nil {
 					mu.Lock()
 					sent++
-					key, n := fmt.Sprintf("%d-%d", writer, rand.N(20)), sent
+					key, n := fmt.Sprintf("%d-%d", writer, rand.N(4)), sent
 					mu.Unlock()
 					timely, cancel := context.WithTimeout(ctx, 3*time.Second)
 					err := client.Publish(timely, bus.Record{Topic: "items", Key: []byte(key), Value: []byte(strconv.Itoa(n) + strings.Repeat(" ", rand.N(2000)))})
@@ -133,12 +133,19 @@ func TestKilledWhileCompacting(t *testing.T) {
 						return
 					}
 					mu.Lock()
-					acked[key] = n
+					acked[key], acks = n, acks+1
 					mu.Unlock()
 				}
 			})
 		}
-		time.Sleep(time.Duration(300+rand.N(700)) * time.Millisecond) // any moment will do
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return acks
+		}
+		before := count()
+		eventually(t, "values are acknowledged", func() bool { return count() > before+100 })
+		time.Sleep(rand.N(100 * time.Millisecond)) // any moment will do
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +190,7 @@ func TestKilledWhileCompacting(t *testing.T) {
 	if compacted == 0 {
 		t.Error("no partition was ever compacted: the test shows nothing")
 	}
-	t.Logf("%d values were acknowledged for %d keys; the log holds %v", sent, len(acked), held)
+	t.Logf("%d values were acknowledged for %d keys; the log holds %v", acks, len(acked), held)
 }
 
 // TestBrokenOffCompactionIsUndone is what the test above meets only by luck: killed after the broker has removed a

@@ -52,7 +52,7 @@ type addresses struct{ Kafka, Redis, S3 string }
 func serveUntilKilled(dir string) {
 	cfg := config(dir)
 	if os.Getenv(childCompacts) != "" {
-		cfg.CompactBytes, cfg.CompactInterval = 1, 5*time.Millisecond
+		cfg.CompactBytes, cfg.CompactInterval = 1, 100*time.Millisecond
 	}
 	servers, err := embedded.Start(context.Background(), cfg)
 	if err != nil {

@@ -89,8 +89,8 @@ func tagLength(text string) int {
 	if len(text) < 3 {
 		return 0
 	}
-	c := text[1]
-	if c != '/' && c != '!' && c != '?' && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') {
+	letter := text[1] | 0x20 // lower case, if it is one
+	if !strings.ContainsRune("/!?", rune(text[1])) && (letter < 'a' || letter > 'z') {
 		return 0
 	}
 	closing := ">"

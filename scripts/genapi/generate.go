@@ -19,8 +19,7 @@ type generator struct {
 }
 
 func (g *generator) line(format string, args ...any) {
-	g.WriteString(fmt.Sprintf(format, args...))
-	g.WriteByte('\n')
+	_, _ = fmt.Fprintf(g, format+"\n", args...) // writing to memory
 }
 
 // generate returns the formatted source of a package.

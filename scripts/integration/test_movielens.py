@@ -23,7 +23,7 @@ INTERACTIONS = {
 ITEMS = {
     "type": "record", "name": "Items", "namespace": "com.amazonaws.personalize.schema", "version": "1.0",
     "fields": [
-        {"name": "ITEM_ID", "type": "string"}, {"name": "TITLE", "type": "string"},
+        {"name": "ITEM_ID", "type": "string"}, {"name": "TITLE", "type": ["null", "string"]},
         {"name": "GENRE", "type": ["null", "string"], "categorical": True}, {"name": "YEAR", "type": ["null", "int"]},
         {"name": "CREATION_TIMESTAMP", "type": "long"},
     ],

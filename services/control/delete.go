@@ -9,6 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
 )
 
 // deletedAtOnce bounds the keys of one deletion in the bucket.
@@ -55,7 +56,7 @@ func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) err
 		return err
 	}
 	if err == nil {
-		if err := s.deletePrefix(ctx, "datasets/"+group.GroupKey()+"/"+d.DatasetType+"/"); err != nil {
+		if err := dataset.Remove(ctx, s.bucket, group.GroupKey(), d.DatasetType); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,7 @@ type Config struct {
 // DefaultConfig is what the recipes train with: tuned on MovieLens 1M and Amazon's toys, on the events before the last.
 func DefaultConfig() Config {
 	return Config{
-		Unobserved: 0.8, Regularization: 0.003, FrequencyExponent: 1,
+		Unobserved: 0.8, Regularization: 0.005, FrequencyExponent: 1,
 		Window: 50, Epochs: 8, Steps: 3,
 		FoldHistory: 200, FoldDecay: 0.75, FoldSteps: 5,
 		Dim: 149, Users: model.All,

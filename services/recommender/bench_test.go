@@ -1,0 +1,63 @@
+package recommender
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/recipe"
+)
+
+// BenchmarkGetRecommendations measures one request after the other through the router (signature, JSON), Redis and the
+// model, with the user's vector stored.
+func BenchmarkGetRecommendations(b *testing.B) {
+	for _, items := range []int{3_400, 100_000} {
+		b.Run(fmt.Sprintf("items=%d", items), func(b *testing.B) {
+			s := open(b)
+			r, _ := recipe.ByName(personal)
+			s.campaign(r, trainOn(b, r, func(set *dataset.Builder) { catalogueOf(set, items) }))
+			s.eventually("the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.Campaigns()) == 1 })
+			s.sees("u1", true, "item1", "item2", "item3", "item5", "item8")
+			body, err := json.Marshal(map[string]any{"campaignArn": campaignARN(personal), "userId": "u1"})
+			s.must(err)
+			signed := httptest.NewRequest(http.MethodPost, "/recommendations", nil)
+			awsapi.Sign(signed, body, credential, "us-east-1")
+			b.ReportAllocs()
+			for b.Loop() {
+				req := httptest.NewRequest(http.MethodPost, "/recommendations", bytes.NewReader(body))
+				req.Header = signed.Header
+				w := httptest.NewRecorder()
+				s.router.ServeHTTP(w, req)
+				if w.Code != http.StatusOK {
+					b.Fatal(w.Body.String())
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSharesOf measures the softmax over a catalogue.
+func BenchmarkSharesOf(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 1))
+	scores := make([]float32, 100_000)
+	for i := range scores {
+		scores[i] = -10 * random.Float32()
+	}
+	chosen := []int32{0, 1, 2}
+	for b.Loop() {
+		sharesOf(scores, chosen)
+	}
+}
+
+// catalogueOf is a history that touches every item of a catalogue once, by users of ten events.
+func catalogueOf(b *dataset.Builder, items int) {
+	for n := range items {
+		b.Add(interaction(fmt.Sprintf("u%d", n/10), fmt.Sprintf("item%d", n), n))
+	}
+}
