@@ -1,6 +1,5 @@
 package awsapi_test
 
-//nolint:staticcheck // the old SDK is deprecated, and still what many clients run
 import (
 	"context"
 	"errors"

@@ -1,6 +1,5 @@
 package awsapi
 
-//nolint:staticcheck // the old SDK is deprecated, and still what many clients run
 import (
 	"bufio"
 	"bytes"

@@ -28,8 +28,11 @@ func (b *Bucket) Probe(ctx context.Context) error {
 	if err := b.race(ctx, key, PutOptions{IfMatch: info.ETag}); err != nil {
 		return fmt.Errorf("probing If-Match on bucket %s: %w", b.name, err)
 	}
-	if _, err := b.Put(ctx, key, nil, PutOptions{IfMatch: info.ETag}); !errors.Is(err, ErrPrecondition) {
-		return fmt.Errorf("probing If-Match on bucket %s: a write over an old version was not refused (%v)", b.name, err)
+	switch _, err := b.Put(ctx, key, nil, PutOptions{IfMatch: info.ETag}); {
+	case err == nil:
+		return fmt.Errorf("probing If-Match on bucket %s: a write over an old version was not refused", b.name)
+	case !errors.Is(err, ErrPrecondition):
+		return fmt.Errorf("probing If-Match on bucket %s: %w", b.name, err)
 	}
 	return nil
 }

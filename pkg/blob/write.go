@@ -57,13 +57,13 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, options PutOp
 // of it has been sent, or not at all.
 func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader, options PutOptions) error {
 	part := make([]byte, partSize)
-	n, err := io.ReadFull(r, part)
-	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF:
+	n, err := fill(part, r)
+	if err != nil {
+		return fmt.Errorf("reading what s3://%s/%s is to hold: %w", b.name, key, err)
+	}
+	if n < len(part) {
 		_, err = b.Put(ctx, key, part[:n], options)
 		return err
-	case err != nil:
-		return fmt.Errorf("reading what s3://%s/%s is to hold: %w", b.name, key, err)
 	}
 	opts, err := putOptions(options)
 	if err != nil {
@@ -100,8 +100,8 @@ func (b *Bucket) uploadParts(ctx context.Context, key string, part []byte, r io.
 			return err
 		}
 		parts = append(parts, minio.CompletePart{PartNumber: number, ETag: sent.ETag})
-		n, err := io.ReadFull(r, part[:cap(part)])
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		n, err := fill(part[:cap(part)], r)
+		if err != nil {
 			return err
 		}
 		part = part[:n]
@@ -110,6 +110,20 @@ func (b *Bucket) uploadParts(ctx context.Context, key string, part []byte, r io.
 	complete.UserMetadata, complete.ContentType = nil, ""
 	_, err = core.CompleteMultipartUpload(ctx, b.name, key, id, parts, complete)
 	return err
+}
+
+// fill reads until the part is full or the stream ends. It isn't io.ReadFull because that tells the end of the stream by
+// the error with which a stream that was cut off ends, too.
+func fill(part []byte, r io.Reader) (n int, err error) {
+	for n < len(part) && err == nil {
+		var read int
+		read, err = r.Read(part[n:])
+		n += read
+	}
+	if err == io.EOF { //nolint:errorlint // a reader's end is this very value; a wrapped one is a failure further down
+		err = nil
+	}
+	return n, err
 }
 
 // Delete removes objects. One that isn't there is no error.

@@ -329,7 +329,7 @@ func Repair(ctx context.Context, s *Store, v *View) (int, error) {
 func repair(ctx context.Context, s *Store, v *View, m *Meta) (bool, error) {
 	for _, arn := range m.Parents {
 		parent, ok := v.lookup(arn)
-		if m.beingCreated() && !(ok && hasChild(parent, m.ID)) {
+		if m.beingCreated() && (!ok || !hasChild(parent, m.ID)) {
 			return RemoveOrphan(ctx, s, m.ARN)
 		}
 	}

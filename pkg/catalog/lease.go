@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	// ErrLeased: somebody else holds the lease.
+	// ErrLeased says that somebody else holds the lease.
 	ErrLeased = errors.New("lease is held by another")
-	// ErrLeaseLost: the lease has passed to another holder, or was given back; nothing was changed.
+	// ErrLeaseLost says that the lease has passed to another holder, or was given back; nothing was changed.
 	ErrLeaseLost = errors.New("lease is lost")
 )
 

@@ -175,7 +175,10 @@ func importFiles[T any](ctx context.Context, req *ImportRequest, files []sourceF
 	if err := im.flush(ctx); err != nil {
 		return nil, err
 	}
-	return w.close()
+	if parts, err = w.close(); err == nil && req.Progress != nil {
+		req.Progress(1)
+	}
+	return parts, err
 }
 
 func (req *ImportRequest) maxBytes() int64 {

@@ -112,6 +112,7 @@ func (f *files) DeleteBucket(ctx context.Context, bucket string) error {
 	return named(&bucket, f.posix.DeleteBucket(ctx, *f.path(&bucket)))
 }
 
+//nolint:staticcheck // the name is the interface's
 func (f *files) GetBucketAcl(ctx context.Context, input *s3.GetBucketAclInput) ([]byte, error) {
 	at := *input
 	at.Bucket = f.path(input.Bucket)

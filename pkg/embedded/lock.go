@@ -21,7 +21,7 @@ func lockDir(dir string) (*dirLock, error) {
 		return nil, fmt.Errorf("opening the data directory's lock file: %w", err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		file.Close()
+		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("the data directory %s is in use by another process: stop it, or choose another with --data-dir", dir)
 		}
@@ -32,7 +32,7 @@ func lockDir(dir string) (*dirLock, error) {
 		_, err = file.WriteAt([]byte("in use\n"), 0)
 	}
 	if err != nil {
-		file.Close()
+		_ = file.Close()
 		return nil, fmt.Errorf("marking the data directory %s as in use: %w", dir, err)
 	}
 	return &dirLock{file: file, unclean: info.Size() > 0}, nil

@@ -163,9 +163,8 @@ func hasAttributes(dir string) bool {
 	if err != nil {
 		return false
 	}
-	defer os.Remove(probe.Name())
-	defer probe.Close()
-	return meta.XattrMeta{}.StoreAttribute(probe, "", "", "probe", []byte(strings.Repeat("x", 1024))) == nil
+	err = meta.XattrMeta{}.StoreAttribute(probe, "", "", "probe", []byte(strings.Repeat("x", 1024)))
+	return errors.Join(err, probe.Close(), os.Remove(probe.Name())) == nil
 }
 
 // accounts are the access keys besides the first. All of them may do everything.

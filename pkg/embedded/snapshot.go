@@ -62,15 +62,15 @@ func (r *redisServer) save(ctx context.Context) (asked int, err error) {
 		return asked, err
 	}
 	client := proto.NewClient(conn)
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	file, err := os.CreateTemp(r.dir, snapshotName+"-*.tmp")
 	if err != nil {
 		return asked, err
 	}
 	defer func() {
 		if err != nil {
-			file.Close()
-			os.Remove(file.Name())
+			_ = file.Close()
+			_ = os.Remove(file.Name())
 		}
 	}()
 	w := newSnapshotWriter(file)
@@ -147,8 +147,7 @@ func publish(file *os.File, path string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // load fills an empty Redis from the snapshot. Without one, or with a damaged one, it stays empty, which is what losing
@@ -171,7 +170,7 @@ func (r *redisServer) load() error {
 	if err != nil {
 		return fmt.Errorf("opening the Redis snapshot: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if err := verifySnapshot(file); err != nil {
 		r.log.Warn("embedded Redis starts empty: its snapshot is damaged", zap.Error(err), zap.String("kept as", path+".damaged"))
 		return os.Rename(path, path+".damaged")

@@ -23,7 +23,7 @@ type writer[T any] struct {
 	layout  layout[T]
 	columns []column // the properties
 	names   map[string]bool
-	file    *parquet.Writer
+	file    *parquet.GenericWriter[any]
 	rows    []parquet.Row // collected for the next call of the library
 	group   struct{ rows, bytes int }
 }
@@ -60,7 +60,7 @@ func newWriter[T any](w io.Writer, l layout[T], columns []column) (*writer[T], e
 	for _, key := range slices.Sorted(maps.Keys(l.metadata)) {
 		options = append(options, parquet.KeyValueMetadata(key, l.metadata[key]))
 	}
-	return &writer[T]{layout: l, columns: columns, names: names, file: parquet.NewWriter(w, options...)}, nil
+	return &writer[T]{layout: l, columns: columns, names: names, file: parquet.NewGenericWriter[any](w, options...)}, nil
 }
 
 func (w *writer[T]) write(rows []T) error {

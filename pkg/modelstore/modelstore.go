@@ -99,12 +99,8 @@ func newModelID(recipe string, parts []Part) string {
 		lines = append(lines, fmt.Sprintf("%s %d %q\n", p.SHA256, p.Size, p.Name))
 	}
 	slices.Sort(lines)
-	h := sha256.New()
-	fmt.Fprintf(h, "penchant model %d\n%q\n", manifestFormat, recipe)
-	for _, l := range lines {
-		h.Write([]byte(l))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	text := fmt.Sprintf("penchant model %d\n%q\n", manifestFormat, recipe) + strings.Join(lines, "")
+	return hashOf([]byte(text))[:32]
 }
 
 func hashOf(data []byte) string {

@@ -418,7 +418,7 @@ func (a *app) readiness() []process.Service {
 		return *services
 	}
 	return []process.Service{background{name: "start", ready: func(context.Context) error {
-		return errors.New("Kafka, Redis or S3 could not be reached yet; the log says which")
+		return errors.New("not every one of Kafka, Redis and S3 could be reached yet; the log says which")
 	}}}
 }
 

@@ -96,7 +96,9 @@ const (
 	demoList    = 8
 )
 
-func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+func (d *demo) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(d.out, format+"\n", args...) // a terminal that went away ends the demo by itself
+}
 
 func (d *demo) story(ctx context.Context, started time.Time) error {
 	d.say("Penchant demo: a generated shop, %d items in %d departments, %d visitors, %d clicks.\n",

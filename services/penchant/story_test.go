@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -211,7 +212,7 @@ func tellStory(t *testing.T, s stack) {
 	}
 
 	_, err := runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{CampaignArn: aws.String(*campaigns["aws-sims"] + "x"), ItemId: input[1]})
-	if failure, ok := err.(awserr.RequestFailure); !ok || failure.Code() != "ResourceNotFoundException" || failure.StatusCode() != 404 {
+	if failure := (awserr.RequestFailure)(nil); !errors.As(err, &failure) || failure.Code() != "ResourceNotFoundException" || failure.StatusCode() != 404 {
 		t.Errorf("an absent campaign: %v", err)
 	}
 

@@ -1,6 +1,7 @@
 package recommender
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -176,7 +177,7 @@ func TestAnswersToTheSDK(t *testing.T) {
 		t.Errorf("ranked %v", ranked)
 	}
 	_, err = client.GetRecommendations(&sdk.GetRecommendationsInput{CampaignArn: aws.String(campaignARN("none")), UserId: aws.String("u1")})
-	if _, ok := err.(*sdk.ResourceNotFoundException); !ok {
+	if absent := new(sdk.ResourceNotFoundException); !errors.As(err, &absent) {
 		t.Errorf("an absent campaign: %v", err)
 	}
 }

@@ -102,7 +102,7 @@ func (s *Service) importPatiently(ctx context.Context, request dataset.ImportReq
 // gone makes the failure of a look-up the user's where he has deleted what the job needs.
 func gone(err error, what, arn string) error {
 	if errors.Is(err, catalog.ErrNotFound) || errors.Is(err, catalog.ErrDeleting) {
-		return userFault(fmt.Errorf("The %s %s no longer exists", what, arn)) //nolint:staticcheck // a sentence for the user
+		return userFault(fmt.Errorf("The %s %s no longer exists", what, arn))
 	}
 	return fmt.Errorf("looking up %s: %w", arn, err)
 }

@@ -53,6 +53,9 @@ func (f fault) Unwrap() error { return f.error }
 // userFault marks an error whose text is meant for the user.
 func userFault(err error) error { return fault{err} }
 
+// rejected is userFault of a sentence.
+func rejected(format string, args ...any) error { return fault{fmt.Errorf(format, args...)} }
+
 func newQueue[R catalog.Resource](s *Service, name string, workers int, run runner[R]) *queue[R] {
 	return &queue[R]{
 		service: s, name: name, workers: workers, runJob: run, wakeUps: make(chan struct{}, workers), heartbeat: heartbeat,

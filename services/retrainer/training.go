@@ -2,7 +2,6 @@ package retrainer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -79,7 +78,7 @@ func (s *Service) publish(ctx context.Context, version *catalog.SolutionVersion,
 func recipeOf(version *catalog.SolutionVersion) (*recipe.Recipe, recipe.Params, error) {
 	r, ok := recipe.ByARN(version.RecipeARN)
 	if !ok {
-		return nil, recipe.Params{}, userFault(fmt.Errorf("Recipe %s is not supported", version.RecipeARN))
+		return nil, recipe.Params{}, rejected("Recipe %s is not supported", version.RecipeARN)
 	}
 	var algorithm, feature map[string]string
 	if c := version.Config; c != nil {
@@ -97,7 +96,7 @@ func recipeOf(version *catalog.SolutionVersion) (*recipe.Recipe, recipe.Params, 
 func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*dataset.Loaded, error) {
 	group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, version.DatasetGroupARN)
 	if !ok {
-		return nil, userFault(errors.New("The dataset group does not exist any more"))
+		return nil, rejected("The dataset group does not exist any more")
 	}
 	options, err := builderOptions(version)
 	if err != nil {
@@ -125,7 +124,7 @@ func builderOptions(version *catalog.SolutionVersion) (dataset.BuilderOptions, e
 	if c := version.Config; c != nil && c.EventValueThreshold != nil {
 		threshold, err := strconv.ParseFloat(*c.EventValueThreshold, 64)
 		if err != nil {
-			return options, userFault(fmt.Errorf("eventValueThreshold %q is not a number", *c.EventValueThreshold))
+			return options, rejected("eventValueThreshold %q is not a number", *c.EventValueThreshold)
 		}
 		options.EventValueThreshold = &threshold
 	}

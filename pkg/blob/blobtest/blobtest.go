@@ -199,12 +199,14 @@ func uploadConditions(t *testing.T, b *blob.Bucket) {
 }
 
 func brokenUpload(t *testing.T, b *blob.Bucket) {
-	broken := io.MultiReader(bytes.NewReader(make([]byte, 20<<20)), iotest.ErrReader(errors.New("broken")))
-	if err := b.Upload(t.Context(), "broken", broken, blob.PutOptions{}); err == nil {
-		t.Error("no error")
+	for _, size := range []int{100, 20 << 20} {
+		for _, failure := range []error{errors.New("broken"), io.ErrUnexpectedEOF, fmt.Errorf("wrapped: %w", io.EOF)} {
+			broken := io.MultiReader(bytes.NewReader(make([]byte, size)), iotest.ErrReader(failure))
+			want(t, b.Upload(t.Context(), "broken", broken, blob.PutOptions{}), failure)
+			_, err := b.Head(t.Context(), "broken")
+			want(t, err, blob.ErrNotFound)
+		}
 	}
-	_, err := b.Head(t.Context(), "broken")
-	want(t, err, blob.ErrNotFound)
 }
 
 func list(t *testing.T, b *blob.Bucket) {
@@ -234,7 +236,8 @@ func list(t *testing.T, b *blob.Bucket) {
 	if got := keysOf(t, b, "l/nothing"); len(got) != 0 {
 		t.Errorf("an unused prefix lists %q", got)
 	}
-	for range b.List(t.Context(), "l/") { // breaking off leaves nothing behind
+	for _, err := range b.List(t.Context(), "l/") { // breaking off leaves nothing behind
+		must(t, err)
 		break
 	}
 	must(t, b.Delete(t.Context(), keys...))
