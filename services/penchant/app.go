@@ -302,6 +302,9 @@ func (a *app) disconnect() {
 			a.log.Warn("closing Redis", zap.Error(err))
 		}
 	}
+	if a.objects != nil {
+		a.objects.Close() // an embedded S3 waits for connections that are kept open
+	}
 }
 
 func (a *app) embedsKafka() bool { return len(a.settings.KafkaBrokers) == 0 }

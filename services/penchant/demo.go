@@ -142,6 +142,7 @@ func (d *demo) importShop(ctx context.Context) (groupARN string, err error) {
 	if err != nil {
 		return "", err
 	}
+	defer store.Close()
 	if err := store.EnsureBucket(ctx, demoBucket); err != nil {
 		return "", err
 	}

@@ -161,6 +161,7 @@ func (c *child) bucket(name string) *blob.Bucket {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.t.Cleanup(store.Close)
 	if err := store.EnsureBucket(c.t.Context(), name); err != nil {
 		c.t.Fatal(err)
 	}
