@@ -120,7 +120,7 @@ func fill(part []byte, r io.Reader) (n int, err error) {
 		read, err = r.Read(part[n:])
 		n += read
 	}
-	if err == io.EOF { //nolint:errorlint // a reader's end is this very value; a wrapped one is a failure further down
+	if err == io.EOF { // this very value; a wrapped one is a failure further down
 		err = nil
 	}
 	return n, err

@@ -110,7 +110,7 @@ func (s *Servers) start(ctx context.Context, dir string, cfg Config) (err error)
 		return err
 	}
 	if cfg.S3Addr != "" {
-		if s.s3, err = startS3(ctx, dir, s.lock.unclean, cfg); err != nil {
+		if s.s3, err = startS3(dir, s.lock.unclean, cfg); err != nil {
 			return startError("--s3-addr", cfg.S3Addr, err)
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/versity/versitygw/auth"
 	"github.com/versity/versitygw/backend/meta"
@@ -27,7 +29,7 @@ type s3Server struct {
 	done chan error // the gateway's end
 }
 
-func startS3(ctx context.Context, dir string, unclean bool, cfg Config) (*s3Server, error) {
+func startS3(dir string, unclean bool, cfg Config) (*s3Server, error) {
 	if len(cfg.AccessKeys) == 0 {
 		return nil, errors.New("no access keys")
 	}
@@ -48,14 +50,14 @@ func startS3(ctx context.Context, dir string, unclean bool, cfg Config) (*s3Serv
 		return nil, err
 	}
 	for attempt := 0; ; attempt++ {
-		server, err := serveS3(ctx, files, cfg)
+		server, err := serveS3(files, cfg)
 		if err == nil || port != "0" || attempt == 5 {
 			return server, err
 		}
 	}
 }
 
-func serveS3(ctx context.Context, files *files, cfg Config) (*s3Server, error) {
+func serveS3(files *files, cfg Config) (*s3Server, error) {
 	listener, err := net.Listen("tcp", cfg.S3Addr) // a taken address has a clear error here
 	if err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func serveS3(ctx context.Context, files *files, cfg Config) (*s3Server, error) {
 	}
 	root := cfg.AccessKeys[0]
 	listening := make(chan struct{})
-	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	runCtx, stop := context.WithCancel(context.Background())
 	server := &s3Server{addr: addr, stop: stop, done: make(chan error, 1)}
 	go func() {
 		server.done <- embedgw.RunVersityGW(runCtx, files, &embedgw.Config{
@@ -86,6 +88,9 @@ func serveS3(ctx context.Context, files *files, cfg Config) (*s3Server, error) {
 	}()
 	select {
 	case <-listening:
+		if err := answers(addr); err != nil {
+			return nil, errors.Join(err, server.close())
+		}
 		return server, nil
 	case err := <-server.done:
 		stop()
@@ -93,9 +98,24 @@ func serveS3(ctx context.Context, files *files, cfg Config) (*s3Server, error) {
 			err = errors.New("the S3 gateway ended at once")
 		}
 		return nil, err
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), server.close())
 	}
+}
+
+// answers waits for the answer to a request, whatever it is. The gateway calls itself listening a moment before it accepts
+// connections, and asked to stop in that moment it would not: so nothing but the answer ends this wait of milliseconds.
+func answers(addr string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("waiting for the S3 gateway: %w", err)
+	}
+	return response.Body.Close()
 }
 
 func (s *s3Server) close() error {

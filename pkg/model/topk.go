@@ -19,7 +19,7 @@ func TopK(scores []float32, k int, skip func(i int) bool) []int32 {
 	worst := worstFirst{scores: scores, heap: make([]int32, 0, k)}
 	i := 0
 	for ; i < len(scores) && len(worst.heap) < k; i++ {
-		if s := scores[i]; s > Never && !(skip != nil && skip(i)) {
+		if s := scores[i]; s > Never && (skip == nil || !skip(i)) {
 			worst.heap = append(worst.heap, int32(i))
 		}
 	}
@@ -28,7 +28,7 @@ func TopK(scores []float32, k int, skip func(i int) bool) []int32 {
 		threshold := scores[worst.heap[0]]
 		for ; i < len(scores); i++ {
 			// An equal score loses to all that are in the heap: their indices are lower.
-			if s := scores[i]; s > threshold && !(skip != nil && skip(i)) {
+			if s := scores[i]; s > threshold && (skip == nil || !skip(i)) {
 				worst.replaceRoot(int32(i))
 				threshold = scores[worst.heap[0]]
 			}

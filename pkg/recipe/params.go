@@ -11,6 +11,7 @@ import (
 // Kind is the type of a hyper-parameter's value, named as in the API's hyper-parameter ranges.
 type Kind int
 
+// The kinds.
 const (
 	Integer Kind = iota
 	Continuous

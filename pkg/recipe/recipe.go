@@ -24,7 +24,7 @@ const (
 type ScoreKind int
 
 const (
-	// NoScores: the answer holds item ids alone.
+	// NoScores means that the answer holds item ids alone.
 	NoScores ScoreKind = iota
 	// CatalogueScores sum to 1 over all items of the model.
 	CatalogueScores

@@ -207,17 +207,18 @@ func (c EvaluateCmd) write(items *model.Items, visitors []evaluated, lists [][]i
 		return err
 	}
 	out := bufio.NewWriter(file)
+	var line []byte
 	for k, v := range visitors {
-		out.WriteString(v.id) // a failed write shows in Flush
+		line = append(append(line[:0], v.id...), '\t')
 		for p, i := range lists[k] {
-			separator := byte(' ')
-			if p == 0 {
-				separator = '\t'
+			if p > 0 {
+				line = append(line, ' ')
 			}
-			out.WriteByte(separator)
-			out.WriteString(items.ID(int(i)))
+			line = append(line, items.ID(int(i))...)
 		}
-		out.WriteByte('\n')
+		if _, err := out.Write(append(line, '\n')); err != nil {
+			return errors.Join(err, file.Close())
+		}
 	}
 	return errors.Join(out.Flush(), file.Close())
 }

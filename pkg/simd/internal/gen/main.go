@@ -8,7 +8,7 @@
 package main
 
 import (
-	. "github.com/mmcloughlin/avo/build" //nolint:staticcheck // avo programs read as assembly that way
+	. "github.com/mmcloughlin/avo/build" // avo programs read as assembly that way
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
