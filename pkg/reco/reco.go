@@ -1,6 +1,6 @@
 // Package reco holds the nouns that every part of Penchant shares: the interaction that a visitor causes, what is kept of
 // it per user, the item and user records beside it, and the recommendation that comes back. It imports nothing of
-// Penchant; services, models and stores point at it and never at each other.
+// Penchant but the messages it is sent as; services, models and stores point at it and never at each other.
 package reco
 
 import (

@@ -40,6 +40,8 @@ type target struct {
 	services []string
 	// usesRedis and usesModels say what the services need beside Kafka and the bucket, which all of them need.
 	usesRedis, usesModels bool
+	// onlyReads is whether the services can start while the bucket is away: from the local cache of models.
+	onlyReads bool
 	// embeds is whether servers that are not set are started in this process.
 	embeds bool
 }
@@ -54,7 +56,7 @@ var (
 		{name: "session-updater", services: []string{"session-updater"}, usesRedis: true, usesModels: true},
 		{name: "firehose", services: []string{"firehose"}},
 		{name: "retrainer", services: []string{"retrainer"}},
-		{name: "recommender", services: []string{"recommender"}, usesRedis: true, usesModels: true},
+		{name: "recommender", services: []string{"recommender"}, usesRedis: true, usesModels: true, onlyReads: true},
 		{name: "control", services: []string{"control"}},
 	}
 )
@@ -226,8 +228,14 @@ func (a *app) Run(ctx context.Context) error {
 
 	// Draining hangs only if a service breaks its promise; then the process ends all the same, and what was not
 	// committed is done again at the next start.
+	ended := make(chan struct{})
+	defer close(ended)
 	context.AfterFunc(ctx, func() {
-		time.AfterFunc(drainTimeout, func() { a.log.Fatal("draining took longer than it may", zap.Duration("limit", drainTimeout)) })
+		select {
+		case <-ended:
+		case <-time.After(drainTimeout):
+			a.log.Fatal("draining took longer than it may", zap.Duration("limit", drainTimeout))
+		}
 	})
 	err := group.Wait()
 	return errors.Join(err, a.closeServers())
@@ -275,9 +283,14 @@ func (a *app) connect(ctx context.Context) error {
 				return err
 			}
 			a.bucket = a.objects.Bucket(a.settings.Bucket)
-			return a.objects.EnsureBucket(ctx, a.settings.Bucket)
+			if a.target.onlyReads {
+				return nil
+			}
+			if err := a.objects.EnsureBucket(ctx, a.settings.Bucket); err != nil {
+				return err
+			}
+			return a.bucket.Probe(ctx)
 		}),
-		a.retry(ctx, "probing the bucket for conditional writes", func(ctx context.Context) error { return a.bucket.Probe(ctx) }),
 		a.retry(ctx, "connecting to Redis", func(ctx context.Context) (err error) {
 			if !a.target.usesRedis {
 				return nil
@@ -439,7 +452,7 @@ func (a *app) WaitReady(ctx context.Context) error {
 }
 
 func (a *app) viewReady(context.Context) error {
-	if !a.view.Ready() {
+	if !a.view.Ready() && !a.target.onlyReads { // who only reads says itself whether it has what it needs
 		return errors.New("the catalog is not read yet")
 	}
 	return nil

@@ -44,17 +44,11 @@ func TestStoryInSixProcesses(t *testing.T) {
 		t.Skip("starts processes")
 	}
 	const anyPort = "127.0.0.1:0"
-	servers, err := embedded.Start(t.Context(), embedded.Config{
-		DataDir: t.TempDir(), KafkaAddr: anyPort, RedisAddr: anyPort, S3Addr: anyPort, Region: "us-east-1", Log: zap.NewNop(),
-		AccessKeys: []awsapi.Credential{{AccessKeyID: "store", SecretKey: "store-secret"}}, SnapshotFirst: userstate.IsWatermarkKey,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { servers.Close() })
+	servers := startServers(t, embedded.Config{KafkaAddr: anyPort, RedisAddr: anyPort})
+	objects := startServers(t, embedded.Config{S3Addr: anyPort, AccessKeys: []awsapi.Credential{{AccessKeyID: "store", SecretKey: "store-secret"}}})
 	settings := []string{
 		"PENCHANT_KAFKA_BROKERS=" + servers.KafkaAddr(), "PENCHANT_REDIS_URL=redis://" + servers.RedisAddr(),
-		"PENCHANT_S3_ENDPOINT=" + servers.S3Endpoint(), "PENCHANT_S3_ACCESS_KEY=store", "PENCHANT_S3_SECRET_KEY=store-secret",
+		"PENCHANT_S3_ENDPOINT=" + objects.S3Endpoint(), "PENCHANT_S3_ACCESS_KEY=store", "PENCHANT_S3_SECRET_KEY=store-secret",
 		"PENCHANT_TOPIC_PARTITIONS=3", "PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1",
 		"PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s",
 	}
@@ -62,10 +56,10 @@ func TestStoryInSixProcesses(t *testing.T) {
 	for _, target := range targets[1:] {
 		processes[target.name] = start(t, target.name, t.TempDir(), settings...)
 	}
-	tellStory(t, stack{
+	campaign := tellStory(t, stack{
 		control: sdk(t, processes["control"]), events: sdk(t, processes["tracker"]), runtime: sdk(t, processes["recommender"]),
 		bucket: func(name string) *blob.Bucket {
-			store, err := blob.Open(blob.Config{Endpoint: servers.S3Endpoint(), AccessKey: "store", SecretKey: "store-secret", Region: "us-east-1"})
+			store, err := blob.Open(blob.Config{Endpoint: objects.S3Endpoint(), AccessKey: "store", SecretKey: "store-secret", Region: "us-east-1"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,6 +72,30 @@ func TestStoryInSixProcesses(t *testing.T) {
 	for _, process := range processes {
 		process.terminate()
 	}
+
+	// The bucket goes away, and a recommender starts all the same: it serves what it served last.
+	if err := objects.Close(); err != nil {
+		t.Error(err)
+	}
+	restarted := start(t, "recommender", processes["recommender"].dataDir, settings...)
+	answer := must(personalizeruntime.New(sdk(t, restarted)).GetRecommendations(&personalizeruntime.GetRecommendationsInput{
+		CampaignArn: campaign, UserId: aws.String("ada"),
+	}))(t)
+	if len(answer.ItemList) != 25 {
+		t.Errorf("while the bucket is away ada gets %d items, not 25", len(answer.ItemList))
+	}
+}
+
+// startServers starts servers that are outside ones to the processes of the test.
+func startServers(t *testing.T, cfg embedded.Config) *embedded.Servers {
+	t.Helper()
+	cfg.DataDir, cfg.Region, cfg.Log, cfg.SnapshotFirst = t.TempDir(), "us-east-1", zap.NewNop(), userstate.IsWatermarkKey
+	servers, err := embedded.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = servers.Close() })
+	return servers
 }
 
 // TestTargetNamesMissingServers: a target of its own brings no servers along and says which settings it lacks.
@@ -116,7 +134,8 @@ func sdk(t *testing.T, process *child) *session.Session {
 	return s
 }
 
-func tellStory(t *testing.T, s stack) {
+// tellStory returns the campaign that recommends for users.
+func tellStory(t *testing.T, s stack) (campaignARN *string) {
 	shop := newShop(3, time.Now())
 	control, events, runtime := personalize.New(s.control), personalizeevents.New(s.events), personalizeruntime.New(s.runtime)
 	ctx := t.Context()
@@ -231,6 +250,7 @@ func tellStory(t *testing.T, s stack) {
 		}
 		return nil
 	})
+	return campaigns["aws-user-personalization"]
 }
 
 // must turns a call's two results into one and fails the test on an error: must(f())(t).
