@@ -25,15 +25,17 @@ import (
 // on a small machine the client takes its share of the processors. `make bench` runs them all; docs/benchmarks.md holds
 // figures.
 
-// BenchmarkPutEvents reports calls and events a second and the latencies of a call, for 1 and 10 events a call.
+// BenchmarkPutEvents reports calls and events a second and the latencies of a call, for 1 and 10 events a call, from few
+// and from many clients: the embedded log syncs once for all calls that wait, so many clients share its price.
 func BenchmarkPutEvents(b *testing.B) {
 	all := start(b, "all", b.TempDir())
 	_, trackingID := trackedGroup(b, all.api(), all.bucket("penchant"), "bench")
-	for _, events := range []int{1, 10} {
-		b.Run(fmt.Sprintf("events=%d", events), func(b *testing.B) {
+	for _, c := range []struct{ events, clients int }{{1, 8}, {10, 8}, {1, 128}, {10, 128}} {
+		events := c.events
+		b.Run(fmt.Sprintf("events=%d/clients=%d", events, c.clients), func(b *testing.B) {
 			api := all.api()
 			var n atomic.Int64
-			load(b, b.N, func() error {
+			load(b, b.N, c.clients, func() error {
 				call := n.Add(1)
 				request := &personalizeevents.PutEventsRequest{
 					TrackingId: &trackingID, UserId: new("user-" + strconv.FormatInt(call%5000, 10)), SessionId: new("s"),
@@ -103,7 +105,7 @@ func BenchmarkMovieLens(b *testing.B) {
 	b.Run("recommend", func(b *testing.B) {
 		api := all.api()
 		var n atomic.Int64
-		load(b, recommendCalls, func() error {
+		load(b, recommendCalls, 8, func() error {
 			var answer personalizeruntime.GetRecommendationsResponse
 			return api.Post(b.Context(), "/recommendations", &personalizeruntime.GetRecommendationsRequest{
 				CampaignArn: campaign.CampaignArn, UserId: new(strconv.FormatInt(1+n.Add(1)%6040, 10)),
@@ -112,10 +114,9 @@ func BenchmarkMovieLens(b *testing.B) {
 	})
 }
 
-// load makes the calls from eight clients at once and reports calls a second and latencies.
-func load(b *testing.B, calls int, call func() error) {
+// load makes the calls from so many clients at once and reports calls a second and latencies.
+func load(b *testing.B, calls, clients int, call func() error) {
 	b.Helper()
-	const clients = 8
 	took := make([][]time.Duration, clients)
 	var next atomic.Int64
 	b.ResetTimer()

@@ -31,7 +31,7 @@ type Config struct {
 	Models *modelstore.Registry
 	Users  *userstate.Store
 	Bus    *bus.Client
-	// UserStateTimeout bounds the wait for a visitor's state; then he is answered as an unknown one. 0: 50 ms.
+	// UserStateTimeout bounds the wait for a visitor's state; then he is answered as an unknown one. 0: 200 ms.
 	UserStateTimeout time.Duration
 	// Now is the clock; nil: time.Now.
 	Now        func() time.Time
@@ -48,7 +48,7 @@ type Service struct {
 	partitions *partitions
 }
 
-const defaultUserStateTimeout = 50 * time.Millisecond
+const defaultUserStateTimeout = 200 * time.Millisecond
 
 // New returns a recommender. It answers as soon as it is registered; Run tells what it answered.
 func New(config Config) (*Service, error) {
