@@ -291,16 +291,18 @@ func (a *app) connect(ctx context.Context) error {
 			}
 			return a.bucket.Probe(ctx)
 		}),
-		a.retry(ctx, "connecting to Redis", func(ctx context.Context) (err error) {
+		a.retry(ctx, "connecting to Redis", func(ctx context.Context) error {
 			if !a.target.usesRedis {
 				return nil
 			}
-			if a.users, err = userstate.Open(ctx, a.redisURL(), userstate.Options{History: a.settings.UserHistory, TTL: a.settings.UserTTL}); err != nil {
+			users, err := userstate.Open(ctx, a.redisURL(), userstate.Options{History: a.settings.UserHistory, TTL: a.settings.UserTTL})
+			if err != nil {
 				return err
 			}
-			if err := a.users.Ping(ctx); err != nil {
-				return errors.Join(err, a.users.Close())
+			if err := users.Ping(ctx); err != nil {
+				return errors.Join(err, users.Close())
 			}
+			a.users = users // only one that answers: disconnect closes it
 			return nil
 		}),
 	)
