@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
 // These benchmarks run `penchant all` as a process of its own and drive it over HTTP with signed calls from this one, so
@@ -28,12 +29,12 @@ import (
 // BenchmarkPutEvents reports calls and events a second and the latencies of a call, for 1 and 10 events a call, from few
 // and from many clients: the embedded log syncs once for all calls that wait, so many clients share its price.
 func BenchmarkPutEvents(b *testing.B) {
-	all := start(b, "all", b.TempDir())
-	_, trackingID := trackedGroup(b, all.api(), all.bucket("penchant"), "bench")
+	all := penchanttest.Start(b, "all", b.TempDir())
+	_, trackingID := penchanttest.TrackedGroup(b, all.API(), all.Bucket("penchant"), "bench")
 	for _, c := range []struct{ events, clients int }{{1, 8}, {10, 8}, {1, 128}, {10, 128}} {
 		events := c.events
 		b.Run(fmt.Sprintf("events=%d/clients=%d", events, c.clients), func(b *testing.B) {
-			api := all.api()
+			api := all.API()
 			var n atomic.Int64
 			load(b, b.N, c.clients, func() error {
 				call := n.Add(1)
@@ -59,14 +60,14 @@ const recommendCalls = 20_000
 // -benchtime 1x.
 func BenchmarkMovieLens(b *testing.B) {
 	csv := movieLens(b)
-	all := start(b, "all", b.TempDir())
-	store := catalog.NewStore(all.bucket("penchant"), nil)
-	group, _ := trackedGroup(b, all.api(), all.bucket("penchant"), "movies")
-	if _, err := all.bucket("movies").Put(b.Context(), "interactions.csv", csv, blob.PutOptions{}); err != nil {
+	all := penchanttest.Start(b, "all", b.TempDir())
+	store := catalog.NewStore(all.Bucket("penchant"), nil)
+	group, _ := penchanttest.TrackedGroup(b, all.API(), all.Bucket("penchant"), "movies")
+	if _, err := all.Bucket("movies").Put(b.Context(), "interactions.csv", csv, blob.PutOptions{}); err != nil {
 		b.Fatal(err)
 	}
 	call := func(operation string, in, out any) {
-		if err := all.api().Call(b.Context(), operation, in, out); err != nil {
+		if err := all.API().Call(b.Context(), operation, in, out); err != nil {
 			b.Fatalf("%s: %v", operation, err)
 		}
 	}
@@ -79,10 +80,10 @@ func BenchmarkMovieLens(b *testing.B) {
 				DatasetArn: new(strings.Replace(group.ARN, ":dataset-group/", ":dataset/", 1) + "/INTERACTIONS"),
 				DataSource: &personalize.DataSource{DataLocation: new("s3://movies/interactions.csv")},
 			}, &job)
-			waitActive[*catalog.DatasetImportJob](b.Context(), b, store, *job.DatasetImportJobArn)
+			penchanttest.WaitActive[*catalog.DatasetImportJob](b, store, *job.DatasetImportJobArn)
 		}
 		b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
-		b.ReportMetric(all.peakMemory()/(1<<20), "peak-MiB")
+		b.ReportMetric(all.PeakMemory()/(1<<20), "peak-MiB")
 	})
 	var versionARN string
 	b.Run("train", func(b *testing.B) {
@@ -92,18 +93,18 @@ func BenchmarkMovieLens(b *testing.B) {
 				Name: new(fmt.Sprintf("solution-%d-%d", b.N, n)), DatasetGroupArn: &group.ARN,
 				RecipeArn: new("arn:aws:personalize:::recipe/aws-user-personalization"), PerformAutoTraining: new(false),
 			}, &solution)
-			waitActive[*catalog.Solution](b.Context(), b, store, *solution.SolutionArn)
+			penchanttest.WaitActive[*catalog.Solution](b, store, *solution.SolutionArn)
 			var version personalize.CreateSolutionVersionResponse
 			call("CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn}, &version)
-			versionARN = waitActive[*catalog.SolutionVersion](b.Context(), b, store, *version.SolutionVersionArn).ARN
+			versionARN = penchanttest.WaitActive[*catalog.SolutionVersion](b, store, *version.SolutionVersionArn).ARN
 		}
-		b.ReportMetric(all.peakMemory()/(1<<20), "peak-MiB")
+		b.ReportMetric(all.PeakMemory()/(1<<20), "peak-MiB")
 	})
 	var campaign personalize.CreateCampaignResponse
 	call("CreateCampaign", &personalize.CreateCampaignRequest{Name: new("movies"), SolutionVersionArn: &versionARN, MinProvisionedTPS: new(int64(1))}, &campaign)
-	waitActive[*catalog.Campaign](b.Context(), b, store, *campaign.CampaignArn)
+	penchanttest.WaitActive[*catalog.Campaign](b, store, *campaign.CampaignArn)
 	b.Run("recommend", func(b *testing.B) {
-		api := all.api()
+		api := all.API()
 		var n atomic.Int64
 		load(b, recommendCalls, 8, func() error {
 			var answer personalizeruntime.GetRecommendationsResponse
@@ -161,19 +162,4 @@ func movieLens(b *testing.B) []byte {
 		b.Fatal(err)
 	}
 	return csv
-}
-
-// peakMemory is the most memory the process ever held, in bytes; 0 where the system does not say.
-func (c *child) peakMemory() float64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.command.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 64)
-			return kib * 1024
-		}
-	}
-	return 0
 }

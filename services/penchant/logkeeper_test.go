@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/services/firehose"
+	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
 
@@ -121,7 +122,7 @@ func readAll(t *testing.T, client *bus.Client, group string, topic bus.TopicPart
 	}
 	consumer.SetTopics(topic.Topic)
 	inBackground(t, consumer.Run)
-	eventually(t, 30*time.Second, group+" has read everything", func() error {
+	penchanttest.Eventually(t, 30*time.Second, group+" has read everything", func() error {
 		committed, err := client.Committed(t.Context(), group)
 		if err != nil {
 			return err

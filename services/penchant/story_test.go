@@ -23,6 +23,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
 // TestStoryInOneProcess and TestStoryInSixProcesses tell one story, from an empty catalog to lists that move, through
@@ -32,11 +33,11 @@ func TestStoryInOneProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	all := start(t, "all", t.TempDir(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s")
+	all := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s")
 	tellStory(t, stack{
-		control: sdk(t, all), events: sdk(t, all), runtime: sdk(t, all), bucket: all.bucket,
+		control: sdk(t, all), events: sdk(t, all), runtime: sdk(t, all), bucket: all.Bucket,
 	})
-	all.terminate()
+	all.Terminate()
 }
 
 func TestStoryInSixProcesses(t *testing.T) {
@@ -52,9 +53,9 @@ func TestStoryInSixProcesses(t *testing.T) {
 		"PENCHANT_TOPIC_PARTITIONS=3", "PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1",
 		"PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s",
 	}
-	processes := map[string]*child{}
+	processes := map[string]*penchanttest.Process{}
 	for _, target := range targets[1:] {
-		processes[target.name] = start(t, target.name, t.TempDir(), settings...)
+		processes[target.name] = penchanttest.Start(t, target.name, t.TempDir(), settings...)
 	}
 	campaign := tellStory(t, stack{
 		control: sdk(t, processes["control"]), events: sdk(t, processes["tracker"]), runtime: sdk(t, processes["recommender"]),
@@ -70,14 +71,14 @@ func TestStoryInSixProcesses(t *testing.T) {
 		},
 	})
 	for _, process := range processes {
-		process.terminate()
+		process.Terminate()
 	}
 
 	// The bucket goes away, and a recommender starts all the same: it serves what it served last.
 	if err := objects.Close(); err != nil {
 		t.Error(err)
 	}
-	restarted := start(t, "recommender", processes["recommender"].dataDir, settings...)
+	restarted := penchanttest.Start(t, "recommender", processes["recommender"].DataDir, settings...)
 	answer := must(personalizeruntime.New(sdk(t, restarted)).GetRecommendations(&personalizeruntime.GetRecommendationsInput{
 		CampaignArn: campaign, UserId: aws.String("ada"),
 	}))(t)
@@ -122,10 +123,10 @@ type stack struct {
 	bucket                   func(name string) *blob.Bucket
 }
 
-func sdk(t *testing.T, process *child) *session.Session {
+func sdk(t *testing.T, process *penchanttest.Process) *session.Session {
 	t.Helper()
 	s, err := session.NewSession(&aws.Config{
-		Endpoint: aws.String(process.endpoints["http"]), Region: aws.String("us-east-1"), MaxRetries: aws.Int(0),
+		Endpoint: aws.String(process.Endpoints["http"]), Region: aws.String("us-east-1"), MaxRetries: aws.Int(0),
 		Credentials: credentials.NewStaticCredentials("penchant", defaultSecret, ""),
 	})
 	if err != nil {
@@ -145,32 +146,32 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 	}
 	store := catalog.NewStore(s.bucket("penchant"), nil)
 	group := must(control.CreateDatasetGroup(&personalize.CreateDatasetGroupInput{Name: aws.String("story")}))(t).DatasetGroupArn
-	groupKey := waitActive[*catalog.DatasetGroup](ctx, t, store, *group).GroupKey()
+	groupKey := penchanttest.WaitActive[*catalog.DatasetGroup](t, store, *group).GroupKey()
 	schema := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("story"), Schema: aws.String(interactionsSchema)}))(t).SchemaArn
 	dataset := must(control.CreateDataset(&personalize.CreateDatasetInput{
 		Name: aws.String("story"), DatasetGroupArn: group, DatasetType: aws.String("Interactions"), SchemaArn: schema,
 	}))(t).DatasetArn
-	waitActive[*catalog.Dataset](ctx, t, store, *dataset)
+	penchanttest.WaitActive[*catalog.Dataset](t, store, *dataset)
 	job := must(control.CreateDatasetImportJob(&personalize.CreateDatasetImportJobInput{
 		JobName: aws.String("story"), DatasetArn: dataset, RoleArn: aws.String(demoRoleARN),
 		DataSource: &personalize.DataSource{DataLocation: aws.String("s3://story/clicks.csv")},
 	}))(t).DatasetImportJobArn
-	waitActive[*catalog.DatasetImportJob](ctx, t, store, *job)
+	penchanttest.WaitActive[*catalog.DatasetImportJob](t, store, *job)
 	tracker := must(control.CreateEventTracker(&personalize.CreateEventTrackerInput{Name: aws.String("story"), DatasetGroupArn: group}))(t)
-	waitActive[*catalog.EventTracker](ctx, t, store, *tracker.EventTrackerArn)
+	penchanttest.WaitActive[*catalog.EventTracker](t, store, *tracker.EventTrackerArn)
 
 	campaigns := map[string]*string{}
 	for _, recipe := range []string{"aws-user-personalization", "aws-personalized-ranking", "aws-sims", "aws-popularity-count"} {
 		solution := must(control.CreateSolution(&personalize.CreateSolutionInput{
 			Name: aws.String(recipe), DatasetGroupArn: group, RecipeArn: aws.String("arn:aws:personalize:::recipe/" + recipe), PerformAutoTraining: aws.Bool(false),
 		}))(t).SolutionArn
-		waitActive[*catalog.Solution](ctx, t, store, *solution)
+		penchanttest.WaitActive[*catalog.Solution](t, store, *solution)
 		version := must(control.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: solution}))(t).SolutionVersionArn
-		waitActive[*catalog.SolutionVersion](ctx, t, store, *version)
+		penchanttest.WaitActive[*catalog.SolutionVersion](t, store, *version)
 		campaigns[recipe] = must(control.CreateCampaign(&personalize.CreateCampaignInput{
 			Name: aws.String(recipe), SolutionVersionArn: version, MinProvisionedTPS: aws.Int64(1),
 		}))(t).CampaignArn
-		waitActive[*catalog.Campaign](ctx, t, store, *campaigns[recipe])
+		penchanttest.WaitActive[*catalog.Campaign](t, store, *campaigns[recipe])
 	}
 
 	recommended := func(user string) []string {
@@ -200,7 +201,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 			EventList: []*personalizeevents.Event{{EventId: &id, EventType: aws.String("view"), ItemId: &item.id, SentAt: aws.Time(time.Now())}},
 		}))(t)
 	}
-	eventually(t, time.Second, "five events fill the first ten with their department", func() error {
+	penchanttest.Eventually(t, time.Second, "five events fill the first ten with their department", func() error {
 		n := 0
 		for _, id := range recommended("ada") {
 			if shop.byID[id].department == department {
@@ -235,7 +236,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		t.Errorf("an absent campaign: %v", err)
 	}
 
-	eventually(t, 30*time.Second, "the archive holds the events once", func() error {
+	penchanttest.Eventually(t, 30*time.Second, "the archive holds the events once", func() error {
 		found := map[string]int{}
 		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, archive.ReadOptions{}) {
 			if err != nil {

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# MinIO, built from its Go module: about two minutes the first time. It is run, never linked: its licence is the AGPL.
+#
+#   minio.sh install
+#   minio.sh start DIR [--port P]
+#       starts the server of DIR where it does not run, and prints its address. A folder that was started before goes on
+#       with its port and data.
+#   minio.sh stop DIR
+#
+# The pid stands in DIR/minio.pid.
+source "$(dirname "$0")/common.sh"
+
+version=v0.0.0-20260212201848-7aac2a2c5b7c
+binary=$cache/minio-$version/minio
+
+install() { once "minio-$version" env GOFLAGS= CGO_ENABLED=0 GOBIN="$cache/minio-$version" go install "github.com/minio/minio@$version"; }
+
+start() {
+  local port=""
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --port) port=$2; shift 2 ;;
+      *) fail "unknown option $1" ;;
+    esac
+  done
+  install
+  [ -e "$dir/port" ] || echo "${port:-$(free_ports 1)}" >"$dir/port"
+  port=$(<"$dir/port")
+  running "$dir/minio" ||
+    launch "$dir/minio" env MINIO_ROOT_USER=store MINIO_ROOT_PASSWORD=store-secret MINIO_BROWSER=off MINIO_UPDATE=off \
+      "$binary" server --quiet --address "127.0.0.1:$port" "$dir/data"
+  await "$dir/minio" curl -fsS "http://127.0.0.1:$port/minio/health/ready"
+  echo "PENCHANT_TEST_S3_ENDPOINT=http://127.0.0.1:$port"
+  echo "PENCHANT_TEST_S3_ACCESS_KEY=store"
+  echo "PENCHANT_TEST_S3_SECRET_KEY=store-secret"
+}
+
+stop() { halt "$dir/minio"; }
+
+run "$@"
