@@ -3,7 +3,6 @@ package blob_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,25 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, embeddedtest.LeakOptions()...) }
 
-func TestEmbeddedStore(t *testing.T) { blobtest.Run(t, embeddedtest.Bucket(t)) }
-
-// TestRealStore runs the suite against the S3 that PENCHANT_TEST_S3_ENDPOINT, _ACCESS_KEY and _SECRET_KEY name.
-func TestRealStore(t *testing.T) {
-	endpoint := os.Getenv("PENCHANT_TEST_S3_ENDPOINT")
-	if endpoint == "" {
-		t.Skip("PENCHANT_TEST_S3_ENDPOINT names no S3 to test against")
-	}
-	client := open(t, blob.Config{
-		Endpoint:  endpoint,
-		AccessKey: os.Getenv("PENCHANT_TEST_S3_ACCESS_KEY"),
-		SecretKey: os.Getenv("PENCHANT_TEST_S3_SECRET_KEY"),
-	})
-	name := fmt.Sprintf("penchant-test-%d", os.Getpid())
-	if err := client.EnsureBucket(t.Context(), name); err != nil {
-		t.Fatal(err)
-	}
-	blobtest.Run(t, client.Bucket(name))
-}
+func TestStore(t *testing.T) { blobtest.Run(t, embeddedtest.Bucket(t)) }
 
 func TestErrorsTellWhatIsWrong(t *testing.T) {
 	cfg, name := embeddedtest.S3(t)

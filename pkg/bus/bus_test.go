@@ -1,10 +1,8 @@
 package bus_test
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,15 +15,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, embeddedtest.LeakOptions()...) }
-
-// brokers starts a Kafka for the test, or names the one in PENCHANT_TEST_KAFKA_BROKERS.
-func brokers(t testing.TB) []string {
-	t.Helper()
-	if real := os.Getenv("PENCHANT_TEST_KAFKA_BROKERS"); real != "" {
-		return strings.Split(real, ",")
-	}
-	return []string{startKafka(t).KafkaAddr()}
-}
 
 func startKafka(t testing.TB) *embedded.Servers {
 	t.Helper()
@@ -44,7 +33,7 @@ func startKafka(t testing.TB) *embedded.Servers {
 func openClient(t testing.TB, cfg bus.Config) *bus.Client {
 	t.Helper()
 	if cfg.Brokers == nil {
-		cfg.Brokers = brokers(t)
+		cfg.Brokers = embeddedtest.Kafka(t)
 	}
 	cfg.Topics = bus.TopicDefaults{Partitions: 4, ReplicationFactor: 1, MinInSyncReplicas: 1}
 	if test, ok := t.(*testing.T); ok && os.Getenv("PENCHANT_TEST_LOG") != "" {
@@ -63,9 +52,6 @@ func newTopic(t testing.TB, client *bus.Client, partitions int32) string {
 	t.Helper()
 	topic := fmt.Sprintf("penchant-test-%d", time.Now().UnixNano())
 	createTopic(t, client, topic, partitions)
-	if os.Getenv("PENCHANT_TEST_KAFKA_BROKERS") != "" {
-		t.Cleanup(func() { _ = client.DeleteTopics(context.Background(), topic) })
-	}
 	return topic
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 )
 
 func TestPublishedRecordsAreInTheLog(t *testing.T) {
@@ -185,7 +186,7 @@ func TestTopicAdministration(t *testing.T) {
 func TestTwoClientsShareARegisterer(t *testing.T) {
 	t.Parallel()
 	registry := prometheus.NewRegistry()
-	kafka := brokers(t)
+	kafka := embeddedtest.Kafka(t)
 	for range 2 {
 		openClient(t, bus.Config{Brokers: kafka, Registerer: registry})
 	}

@@ -2,36 +2,25 @@ package userstate
 
 import (
 	"context"
-	"os"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// openStore opens a store over an empty Redis: the embedded one, or the one that PENCHANT_TEST_REDIS_URL names, which is
-// emptied.
+// openStore opens a store over an empty Redis.
 func openStore(t testing.TB, opts Options) *Store {
 	t.Helper()
-	url := os.Getenv("PENCHANT_TEST_REDIS_URL")
-	if url == "" {
-		servers, err := embedded.Start(t.Context(), embedded.Config{DataDir: t.TempDir(), RedisAddr: "127.0.0.1:0"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { servers.Close() })
-		url = "redis://" + servers.RedisAddr()
-	}
+	url := embeddedtest.Redis(t)
 	s, err := Open(t.Context(), url, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	flush(t, s)
 	return s
 }
 

@@ -45,8 +45,7 @@ type installation struct {
 
 const partitions = 4
 
-// install prepares an installation. Redis is the test's own, or the one that PENCHANT_TEST_REDIS_URL names, which is
-// emptied.
+// install prepares an installation.
 func install(t testing.TB) *installation {
 	servers := embeddedtest.Servers(t)
 	i := &installation{TB: t, name: servers.Bucket, models: fakeModels{"m": {}}}
@@ -60,12 +59,7 @@ func install(t testing.TB) *installation {
 	i.must(err)
 	t.Cleanup(i.blobs.Close)
 	i.bucket = i.blobs.Bucket(servers.Bucket)
-	if url := os.Getenv("PENCHANT_TEST_REDIS_URL"); url != "" {
-		i.useRedis(url)
-		i.flush()
-	} else {
-		i.useRedis(servers.RedisURL)
-	}
+	i.useRedis(servers.RedisURL)
 
 	i.store = catalog.NewStore(i.bucket, catalog.BusNotifier(i.bus))
 	i.must(i.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1}))

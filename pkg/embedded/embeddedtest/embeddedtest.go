@@ -1,4 +1,6 @@
-// Package embeddedtest gives tests the servers Penchant works with, started in the test's process in a few milliseconds.
+// Package embeddedtest gives tests the servers Penchant works with: embedded ones, started in the test's process in a few
+// milliseconds, or real ones where PENCHANT_TEST_KAFKA_BROKERS, PENCHANT_TEST_REDIS_URL or PENCHANT_TEST_S3_ENDPOINT (with
+// _ACCESS_KEY and _SECRET_KEY) name them, so that the same tests hold for both.
 package embeddedtest
 
 import (
@@ -25,20 +27,60 @@ type Endpoints struct {
 	Bucket       string // exists, empty, the test's own
 }
 
-// Credential is the access key of the S3 server.
+// Credential is the access key of the embedded S3 server.
 var Credential = awsapi.Credential{AccessKeyID: "test", SecretKey: "test-secret"}
 
-// Servers starts a Kafka and a Redis of the test's own, and gives it an empty bucket on an S3 server that it may share
-// with tests running at the same time: the S3 library allows one server a process. Everything is stopped and removed when
-// the test ends. The servers don't wait for the disk.
+// Servers gives the test a Kafka and a Redis of its own, and an empty bucket on an S3 server that it may share with tests
+// running at the same time: the S3 library allows one server a process. Embedded servers are stopped and removed when the
+// test ends; they don't wait for the disk. Tests that share real ones wait for each other here.
 func Servers(t testing.TB) Endpoints {
 	t.Helper()
-	servers, err := embedded.Start(t.Context(), embedded.Config{
-		DataDir:   t.TempDir(),
-		KafkaAddr: "127.0.0.1:0",
-		RedisAddr: "127.0.0.1:0",
-		Unsynced:  true,
-	})
+	var e Endpoints
+	e.KafkaBrokers, e.RedisURL = outsideServers(t)
+	cfg := embedded.Config{DataDir: t.TempDir(), Unsynced: true}
+	if len(e.KafkaBrokers) == 0 {
+		cfg.KafkaAddr = anyPort
+	}
+	if e.RedisURL == "" {
+		cfg.RedisAddr = anyPort
+	}
+	if cfg.KafkaAddr != "" || cfg.RedisAddr != "" {
+		servers := start(t, cfg)
+		if cfg.KafkaAddr != "" {
+			e.KafkaBrokers = []string{servers.KafkaAddr()}
+		}
+		if cfg.RedisAddr != "" {
+			e.RedisURL = "redis://" + servers.RedisAddr()
+		}
+	}
+	e.S3, e.Bucket = S3(t)
+	return e
+}
+
+// Redis is the part of Servers that tests without Kafka and S3 need.
+func Redis(t testing.TB) (url string) {
+	t.Helper()
+	if _, url = outsideServers(t); url != "" {
+		return url
+	}
+	return "redis://" + start(t, embedded.Config{DataDir: t.TempDir(), RedisAddr: anyPort}).RedisAddr()
+}
+
+// Kafka is the part of Servers that tests without Redis and S3 need.
+func Kafka(t testing.TB) (brokers []string) {
+	t.Helper()
+	if brokers, _ = outsideServers(t); len(brokers) > 0 {
+		return brokers
+	}
+	return []string{start(t, embedded.Config{DataDir: t.TempDir(), KafkaAddr: anyPort, Unsynced: true}).KafkaAddr()}
+}
+
+const anyPort = "127.0.0.1:0"
+
+// start starts embedded servers for the time of the test.
+func start(t testing.TB, cfg embedded.Config) *embedded.Servers {
+	t.Helper()
+	servers, err := embedded.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("starting Kafka and Redis: %v", err)
 	}
@@ -47,17 +89,29 @@ func Servers(t testing.TB) Endpoints {
 			t.Errorf("stopping Kafka and Redis: %v", err)
 		}
 	})
-	s3, bucket := S3(t)
-	return Endpoints{
-		KafkaBrokers: []string{servers.KafkaAddr()},
-		RedisURL:     "redis://" + servers.RedisAddr(),
-		S3:           s3,
-		Bucket:       bucket,
-	}
+	return servers
 }
 
 // S3 is the part of Servers that tests without Kafka and Redis need.
 func S3(t testing.TB) (cfg blob.Config, bucket string) {
+	t.Helper()
+	if os.Getenv(s3Variable) != "" {
+		cfg, bucket = outsideS3(t)
+	} else {
+		cfg, bucket = embeddedS3(t)
+	}
+	client, err := blob.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.EnsureBucket(t.Context(), bucket); err != nil {
+		t.Fatal(err)
+	}
+	return cfg, bucket
+}
+
+func embeddedS3(t testing.TB) (cfg blob.Config, bucket string) {
 	t.Helper()
 	endpoint, err := shared.acquire()
 	if err != nil {
@@ -69,16 +123,7 @@ func S3(t testing.TB) (cfg blob.Config, bucket string) {
 		}
 	})
 	cfg = blob.Config{Endpoint: endpoint, AccessKey: Credential.AccessKeyID, SecretKey: Credential.SecretKey}
-	bucket = fmt.Sprintf("test-%d", buckets.Add(1))
-	client, err := blob.Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := client.EnsureBucket(t.Context(), bucket); err != nil {
-		t.Fatal(err)
-	}
-	return cfg, bucket
+	return cfg, fmt.Sprintf("test-%d", buckets.Add(1))
 }
 
 // Bucket is S3 for a test that wants the opened bucket.
@@ -124,7 +169,7 @@ func (s *sharedS3) acquire() (endpoint string, err error) {
 		}
 		s.servers, err = embedded.Start(context.Background(), embedded.Config{
 			DataDir:    s.dir,
-			S3Addr:     "127.0.0.1:0",
+			S3Addr:     anyPort,
 			AccessKeys: []awsapi.Credential{Credential},
 		})
 		if err != nil {
