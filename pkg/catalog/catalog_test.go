@@ -272,16 +272,16 @@ func TestDeleteTakesTheObjectFromItsWorker(t *testing.T) {
 	must(0, Create(ctx, s, version))(t)
 	_, epoch, err := Acquire[*SolutionVersion](ctx, s, version.ARN, "worker", time.Minute)
 	must(0, err)(t)
-	err = DeleteAfter(ctx, s, version.ARN, func(ctx context.Context, r Resource) error {
+	err = DeleteAfter(ctx, s, version, func(ctx context.Context, r Resource) error {
 		_, err := Held(ctx, s, version.ARN, "worker", epoch, func(*SolutionVersion) error { return nil })
 		wantError(t, err, ErrLeaseLost)
-		wantError(t, Delete(ctx, s, version.ARN), ErrLeased)
+		wantError(t, Delete(ctx, s, version), ErrLeased)
 		return nil
 	})
 	must(0, err)(t)
 	_, err = Get[*SolutionVersion](ctx, s, version.ARN)
 	wantError(t, err, ErrNotFound)
-	must(0, Delete(ctx, s, version.ARN))(t)
+	must(0, Delete(ctx, s, version))(t)
 }
 
 func TestAFailedCleanupIsTriedAgainAtOnce(t *testing.T) {
@@ -289,9 +289,28 @@ func TestAFailedCleanupIsTriedAgainAtOnce(t *testing.T) {
 	group := newGroup("movies")
 	must(0, Create(t.Context(), s, group))(t)
 	broken := errors.New("broken")
-	wantError(t, DeleteAfter(t.Context(), s, group.ARN, func(context.Context, Resource) error { return broken }), broken)
+	wantError(t, DeleteAfter(t.Context(), s, group, func(context.Context, Resource) error { return broken }), broken)
 	if got := must(Get[*DatasetGroup](t.Context(), s, group.ARN))(t); got.Status != StatusDeleteInProgress {
 		t.Errorf("status %s", got.Status)
 	}
-	must(0, Delete(t.Context(), s, group.ARN))(t)
+	must(0, Delete(t.Context(), s, group))(t)
+}
+
+// A deleter that was slow finds the name made again by somebody who had seen the resource gone. It must not touch that one.
+func TestASlowDeleterLeavesWhatWasMadeAgain(t *testing.T) {
+	s := testStore(t)
+	ctx := t.Context()
+	old := newGroup("movies")
+	must(0, Create(ctx, s, old))(t)
+	seen := must(Get[*DatasetGroup](ctx, s, old.ARN))(t)
+	must(0, Delete(ctx, s, old))(t)
+	must(0, Create(ctx, s, newGroup("movies")))(t)
+
+	must(0, DeleteAfter(ctx, s, seen, func(context.Context, Resource) error {
+		t.Error("the slow deleter cleans up")
+		return nil
+	}))(t)
+	if got := must(Get[*DatasetGroup](ctx, s, old.ARN))(t); got.Status == StatusDeleteInProgress {
+		t.Errorf("status %s", got.Status)
+	}
 }

@@ -17,16 +17,23 @@ const (
 )
 
 // Delete removes a resource, after it gave back the resource's reservations in its parents. A resource that is already gone is
-// no error; ErrLeased means that another process is at it.
-func Delete(ctx context.Context, s *Store, arn string) error {
-	return DeleteAfter(ctx, s, arn, func(context.Context, Resource) error { return nil })
+// no error, nor is one that was made again under its name since r was read: that one stays. ErrLeased means that another
+// process is at it.
+func Delete(ctx context.Context, s *Store, r Resource) error {
+	return DeleteAfter(ctx, s, r, func(context.Context, Resource) error { return nil })
 }
 
 // DeleteAfter is Delete for a resource that owns more than its object: cleanup removes the rest first. Only one process at a time
 // is in a cleanup of the resource, for as long as its context lives; cleanup must bear to be called again after a failure. The
 // resource is DELETE IN_PROGRESS meanwhile.
-func DeleteAfter(ctx context.Context, s *Store, arn string, cleanup func(context.Context, Resource) error) error {
-	return deleteIf(ctx, s, arn, func(Resource) error { return nil }, cleanup)
+func DeleteAfter(ctx context.Context, s *Store, r Resource, cleanup func(context.Context, Resource) error) error {
+	sameOnly := func(now Resource) error {
+		if now.Head().ID != r.Head().ID {
+			return fmt.Errorf("%w: %s as it was read; it was made again", ErrNotFound, now.Head().ARN)
+		}
+		return nil
+	}
+	return deleteIf(ctx, s, r.Head().ARN, sameOnly, cleanup)
 }
 
 // deleteIf removes a resource if allow approves of its state at the moment of the claim.

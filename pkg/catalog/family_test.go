@@ -21,7 +21,7 @@ func TestAChildKeepsItsParentFromDeletion(t *testing.T) {
 	if !errors.As(err, &held) || len(held.By) != 1 || held.By[0] != solution.ARN {
 		t.Fatalf("got %v, want that %s holds it", err, solution.ARN)
 	}
-	must(0, Delete(ctx, s, solution.ARN))(t)
+	must(0, Delete(ctx, s, solution))(t)
 	must(MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil))(t)
 	wantError(t, CreateUnder(ctx, s, newSolution(group, "late"), Under(group.ARN, anyParent[*DatasetGroup])), ErrDeleting)
 	_, err = MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil)
@@ -45,7 +45,7 @@ func TestCreatingAChildRacesDeletingItsParent(t *testing.T) {
 				return
 			}
 			if _, deleteErr = MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil); deleteErr == nil {
-				deleteErr = Delete(ctx, s, group.ARN)
+				deleteErr = Delete(ctx, s, group)
 			}
 		})
 		_, groupErr := Get[*DatasetGroup](ctx, s, group.ARN)

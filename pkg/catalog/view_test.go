@@ -71,7 +71,7 @@ func TestAViewFollowsTheOtherProcesses(t *testing.T) {
 	eventually(t, "the other view has the update", func() bool { g, _ := Lookup[*DatasetGroup](b.View, group.ARN); return g.RoleARN == "r" })
 	t.Logf("an update was seen after %v", time.Since(started))
 
-	must(0, Delete(ctx, a.Store, group.ARN))(t)
+	must(0, Delete(ctx, a.Store, group))(t)
 	eventually(t, "the other view has lost the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return !ok })
 	eventually(t, "the subscriber was told", func() bool { mu.Lock(); defer mu.Unlock(); return seen[group.ARN] >= 3 })
 }
@@ -86,7 +86,7 @@ func TestAViewThatMissedNoticesCatchesUpByItsScan(t *testing.T) {
 	view := NewView(NewStore(bucket, nil), nil, nil)
 	must(0, view.scan(ctx))(t)
 
-	must(0, Delete(ctx, writer, gone.ARN))(t)
+	must(0, Delete(ctx, writer, gone))(t)
 	must(Update(ctx, writer, changed.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
 	must(0, Create(ctx, writer, newGroup("new")))(t)
 	must(0, view.scan(ctx))(t)
@@ -108,7 +108,7 @@ func TestAViewNeverGoesBack(t *testing.T) {
 	if got, _ := Lookup[*DatasetGroup](view, group.ARN); got.RoleARN != "r" {
 		t.Error("an old read replaced a newer state")
 	}
-	must(0, Delete(ctx, s, group.ARN))(t)
+	must(0, Delete(ctx, s, group))(t)
 	view.apply(old)
 	if _, ok := Lookup[*DatasetGroup](view, group.ARN); ok {
 		t.Error("an old read brought a deleted resource back")

@@ -17,7 +17,7 @@ const deletedAtOnce = 500
 
 // delete completes the deletion of a resource: first what it owns, then itself. The catalog lets one replica at a time do it.
 func (s *Service) delete(ctx context.Context, r catalog.Resource) error {
-	return catalog.DeleteAfter(ctx, s.store, r.Head().ARN, func(ctx context.Context, r catalog.Resource) error {
+	return catalog.DeleteAfter(ctx, s.store, r, func(ctx context.Context, r catalog.Resource) error {
 		switch r := r.(type) {
 		case *catalog.DatasetGroup:
 			return s.deleteGroupData(ctx, r)
@@ -66,7 +66,7 @@ func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) err
 	}
 	for _, job := range jobs {
 		if job.DatasetARN == d.ARN {
-			if err := catalog.Delete(ctx, s.store, job.ARN); err != nil {
+			if err := catalog.Delete(ctx, s.store, job); err != nil {
 				return err
 			}
 		}

@@ -148,7 +148,7 @@ func TestImportJobsFailWithoutTheirDataset(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
-	if err := catalog.Delete(t.Context(), i.store, d.ARN); err != nil {
+	if err := catalog.Delete(t.Context(), i.store, d); err != nil {
 		t.Fatal(err)
 	}
 	s := i.retrainer(nil)

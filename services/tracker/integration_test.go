@@ -137,7 +137,9 @@ func TestOverRealServers(t *testing.T) {
 		}
 	}
 
-	must(t, catalog.Delete(t.Context(), in.control, trackerARN))
+	eventTracker, err := catalog.Get[*catalog.EventTracker](t.Context(), in.control, trackerARN)
+	must(t, err)
+	must(t, catalog.Delete(t.Context(), in.control, eventTracker))
 	eventually(t, "the deleted tracker takes no events", func() bool {
 		resp, _ := in.post(t, "/events", call(click(``)))
 		return resp.StatusCode == 400
