@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,8 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
+	// From a request's headers to the end of its answer. A client that doesn't read would hold its connection for ever.
+	writeTimeout = readTimeout + 30*time.Second
 	// AWS SDKs send a few hundred bytes of headers; a signature's session token can take a few thousand.
 	maxHeaderBytes = 32 << 10
 	// drainTimeout bounds how long a stopping server waits for answers under way: SIGTERM has 30 s in all.
@@ -58,13 +61,12 @@ func Listen(ctx context.Context, cfg HTTPConfig) (*HTTPServer, error) {
 	admin.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{}))
 
 	s := &HTTPServer{log: cfg.Log}
-	api := http.NewServeMux()
-	if cfg.Handler != nil {
-		api.Handle("/", cfg.Handler)
+	api := cfg.Handler
+	if api == nil {
+		api = http.NotFoundHandler()
 	}
 	if cfg.AdminAddr == "" {
-		api.Handle("/healthz/", admin)
-		api.Handle("/metrics", admin)
+		api = beside(admin, api)
 	} else if err := s.listen(ctx, "--admin-addr", cfg.AdminAddr, admin); err != nil {
 		return nil, err
 	}
@@ -73,6 +75,18 @@ func Listen(ctx context.Context, cfg HTTPConfig) (*HTTPServer, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// beside has the pages of admin stand on the API's address. No ServeMux decides, which would redirect the API's clients from
+// paths that it finds untidy: they can't follow, since the path is part of what they signed.
+func beside(admin, api http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/healthz/") {
+			admin.ServeHTTP(w, r)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
 }
 
 func (s *HTTPServer) listen(ctx context.Context, flag, addr string, handler http.Handler) error {
@@ -86,6 +100,7 @@ func (s *HTTPServer) listen(ctx context.Context, flag, addr string, handler http
 		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          zap.NewStdLog(s.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),

@@ -186,3 +186,26 @@ func TestLoggerRefusesUnknownLevelsAndFormats(t *testing.T) {
 		t.Error("format xml was accepted")
 	}
 }
+
+func TestUntidyPathsAreTheAPIs(t *testing.T) {
+	url := serve(t, HTTPConfig{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, r.URL.Path)
+	})})
+	for _, path := range []string{"//events", "/x/../events", "/metrics/"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusTeapot || string(body) != path {
+			t.Errorf("%s: status %d, the API saw %q", path, resp.StatusCode, body)
+		}
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}

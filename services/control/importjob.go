@@ -3,11 +3,11 @@ package control
 import (
 	"context"
 	"errors"
-	"regexp"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
 )
 
 func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.CreateDatasetImportJobRequest) (*personalize.CreateDatasetImportJobResponse, error) {
@@ -54,15 +54,12 @@ func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.C
 	return &personalize.CreateDatasetImportJobResponse{DatasetImportJobArn: &arn}, nil
 }
 
-// location is s3://<bucket>/<key of a file or folder>.
-var location = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$`)
-
-func checkImport(dataLocation, mode string, dataset *catalog.Dataset) error {
-	if !location.MatchString(dataLocation) {
+func checkImport(dataLocation, mode string, into *catalog.Dataset) error {
+	if _, _, err := dataset.ParseLocation(dataLocation); err != nil {
 		return awsapi.InvalidInput("Invalid Data location. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
 	}
-	if mode == catalog.ImportIncremental && dataset.Version == 0 {
-		return awsapi.InvalidInput("importMode INCREMENTAL needs an earlier import into %s", dataset.ARN)
+	if mode == catalog.ImportIncremental && into.Version == 0 {
+		return awsapi.InvalidInput("importMode INCREMENTAL needs an earlier import into %s", into.ARN)
 	}
 	return nil
 }
