@@ -200,6 +200,7 @@ type importer[T any] struct {
 	total   int64 // bytes of all files, as they are stored
 	before  int64 // bytes of the files that are finished
 	rows    int64 // read so far, repeats included
+	held    int   // bytes of the text of the rows in the batch
 }
 
 func (im *importer[T]) file(ctx context.Context, f sourceFile) error {
@@ -236,7 +237,11 @@ func (im *importer[T]) table(ctx context.Context, t *table, in *input) error {
 			return t.wrongValue(err)
 		}
 		im.rows++
-		if im.batch.full() {
+		for _, cell := range cells {
+			im.held += len(cell)
+		}
+		if im.batch.full() || im.held >= batchBytes {
+			im.held = 0
 			if err := im.flush(ctx); err != nil {
 				return err
 			}
@@ -278,7 +283,11 @@ type batch[T any] interface {
 	take() []T
 }
 
-const batchRows = 256
+// A batch is written when it has so many rows, or so much text: a row can be a megabyte long.
+const (
+	batchRows  = 256
+	batchBytes = 4 << 20
+)
 
 type interactionBatch struct {
 	version int64

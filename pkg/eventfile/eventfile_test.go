@@ -2,6 +2,7 @@ package eventfile
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -204,6 +206,31 @@ func TestWriterSplitsIntoRowGroupsAndKeepsTheOrder(t *testing.T) {
 	}
 	if next != rows {
 		t.Errorf("%d rows, want %d", next, rows)
+	}
+}
+
+func TestFewLongRowsEndARowGroup(t *testing.T) {
+	var file bytes.Buffer
+	w, err := NewEntityWriter(&file, &schema.Schema{Type: schema.Items, Fields: []schema.Field{
+		{Name: "ITEM_ID", Kind: schema.String}, {Name: "NOTE", Kind: schema.String},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("n", rowGroupBytes/4)
+	rows := make([]reco.Entity, 9)
+	for i := range rows {
+		rows[i] = reco.Entity{ID: fmt.Sprint(i), Properties: map[string]any{"NOTE": long}}
+	}
+	if err := errors.Join(w.Write(rows...), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	read, err := parquet.OpenFile(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if groups := len(read.RowGroups()); groups != 3 {
+		t.Errorf("nine rows of a quarter of a group each make %d row groups", groups)
 	}
 }
 

@@ -77,7 +77,7 @@ func (w *writer[T]) write(rows []T) error {
 			return err
 		}
 		w.rows[n] = row
-		if len(w.rows) == rowsPerCall {
+		if len(w.rows) == rowsPerCall || w.group.bytes >= rowGroupBytes { // few long rows fill a group, too
 			if err := w.pass(); err != nil {
 				return err
 			}
