@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,14 +15,10 @@ import (
 	"go.uber.org/zap"
 )
 
-const (
-	// maxBody is more than the largest legitimate body: ten items with 32,000 characters of properties, each escaped twice.
-	maxBody = 8 << 20
-	// MaxHeaderBytes is what a request's header may take; servers in front of a Router set it too.
-	MaxHeaderBytes = 32 << 10
+// MaxHeaderBytes is what a request's header may take; servers in front of a Router set it too.
+const MaxHeaderBytes = 32 << 10
 
-	targetPrefix = "AmazonPersonalize."
-)
+const targetPrefix = "AmazonPersonalize."
 
 // protocol is how a service speaks.
 type protocol int
@@ -57,6 +51,7 @@ type Router struct {
 	verifier *verifier
 	log      *zap.Logger
 	metrics  *metrics
+	bodies   bodies
 	targets  map[string]*operation // by operation name
 	paths    map[string]*operation
 }
@@ -65,6 +60,7 @@ type Router struct {
 // empty body.
 type operation struct {
 	protocol protocol
+	maxBody  int
 	serve    func(ctx context.Context, body []byte) (answer any, err error)
 	measured *operationMetrics
 }
@@ -86,11 +82,17 @@ func NewRouter(cfg RouterConfig) *Router {
 // Option changes how an operation is served.
 type Option func(*options)
 
-type options struct{ refused func(*Error) }
+type options struct {
+	refused func(*Error)
+	maxBody int
+}
 
 // OnRefusal has f called for each call that is refused before the handler sees it, because its body cannot be read or
 // breaks a constraint of the API model.
 func OnRefusal(f func(*Error)) Option { return func(o *options) { o.refused = f } }
+
+// MaxBody is the size of an operation's largest body, for those that take more than a megabyte.
+func MaxBody(bytes int) Option { return func(o *options) { o.maxBody = bytes } }
 
 // HandleTarget registers a control plane operation. The request is decoded and validated before h is called. An error of h
 // that is, or wraps, an *Error goes to the client; any other is logged and answered with InternalServerError. A nil
@@ -105,12 +107,13 @@ func HandlePath[Req, Resp any](r *Router, path, name string, h func(context.Cont
 }
 
 func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(context.Context, *Req) (*Resp, error), opts []Option) *operation {
-	o := options{refused: func(*Error) {}}
+	o := options{refused: func(*Error) {}, maxBody: defaultMaxBody}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	return &operation{
 		protocol: p,
+		maxBody:  o.maxBody,
 		measured: r.metrics.operation(name),
 		serve: func(ctx context.Context, body []byte) (any, error) {
 			req := new(Req)
@@ -128,30 +131,6 @@ func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(cont
 			return resp, nil
 		},
 	}
-}
-
-// decode reads and validates a request.
-func decode(body []byte, req any) *Error {
-	if len(body) == 0 {
-		body = []byte("{}")
-	}
-	if err := json.Unmarshal(body, req); err != nil {
-		var mismatch *json.UnmarshalTypeError
-		if errors.As(err, &mismatch) && mismatch.Field != "" {
-			return InvalidInput("The member '%s' must not be a %s.", mismatch.Field, mismatch.Value)
-		}
-		return newError(CodeSerialization, "The body is not the expected JSON: "+err.Error(), nil)
-	}
-	if checked, ok := req.(interface{ Validate() error }); ok {
-		if err := checked.Validate(); err != nil {
-			var refusal *Error
-			if !errors.As(err, &refusal) {
-				refusal = InvalidInput("%s", err.Error())
-			}
-			return refusal
-		}
-	}
-	return nil
 }
 
 // ServeHTTP answers one call: identity first, then the request's shape, then the handler.
@@ -172,6 +151,10 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	code := codeOK
 	if refusal != nil {
 		code = refusal.Code
+		if c.bodyUnread && req.ContentLength != 0 {
+			// Otherwise the server would wait for the rest of the body before it sends the answer.
+			w.Header().Set("Connection", "close")
+		}
 		writeError(w, p, refusal)
 	}
 	measured.observe(code, time.Since(started))
@@ -205,20 +188,30 @@ func (r *Router) answer(req *http.Request, c *call, op *operation) (answer any, 
 	if headerSize(req) > MaxHeaderBytes {
 		return nil, &Error{Code: CodeRequestTooLarge, Message: "The request's header is too large.", Status: http.StatusRequestHeaderFieldsTooLarge}
 	}
-	body, release, err := readBody(req)
-	if err != nil {
-		return nil, r.refusal(req, c, err)
+	// Who cannot have signed the call is told so before its body is read: only those who hold a key can have us keep one.
+	claimed, refusal := r.verifier.claim(req)
+	if refusal != nil {
+		c.bodyUnread = true
+		return nil, refusal
+	}
+	limit := defaultMaxBody
+	if op != nil {
+		limit = op.maxBody
+	}
+	body, release, refusal := r.bodies.read(req, limit)
+	if refusal != nil {
+		c.bodyUnread = true
+		return nil, refusal
 	}
 	defer release()
-	signed, refusal := r.verifier.verify(req, body)
-	if refusal != nil {
+	if refusal := r.verifier.verify(req, claimed, body); refusal != nil {
 		return nil, refusal
 	}
 	if op == nil {
 		return nil, newError(CodeUnknownOperation, "The requested operation is not known.", nil)
 	}
-	c.region = signed.region
-	answer, err = op.serve(context.WithValue(req.Context(), callKey{}, c), body)
+	c.region = claimed.region
+	answer, err := op.serve(context.WithValue(req.Context(), callKey{}, c), body)
 	if err != nil {
 		return nil, r.refusal(req, c, err)
 	}
@@ -254,46 +247,6 @@ func headerSize(req *http.Request) int {
 	return size
 }
 
-// bodies keeps buffers between calls. Decoded requests hold copies of what they need, never parts of a buffer.
-var bodies = sync.Pool{New: func() any { return new(bodyBuffer) }}
-
-type bodyBuffer struct{ data []byte }
-
-// keptBody is the largest buffer that goes back into the pool.
-const keptBody = 64 << 10
-
-// readBody reads a bounded body. release gives the buffer back.
-func readBody(req *http.Request) (body []byte, release func(), err error) {
-	if req.ContentLength > maxBody {
-		return nil, nil, newError(CodeRequestTooLarge, "The request's body is too large.", nil)
-	}
-	buffer := bodies.Get().(*bodyBuffer)
-	release = func() {
-		if cap(buffer.data) <= keptBody {
-			bodies.Put(buffer)
-		}
-	}
-	data := buffer.data[:0]
-	for {
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
-		n, err := req.Body.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		buffer.data = data
-		switch {
-		case len(data) > maxBody:
-			release()
-			return nil, nil, newError(CodeRequestTooLarge, "The request's body is too large.", nil)
-		case err == io.EOF:
-			return data, release, nil
-		case err != nil:
-			release()
-			return nil, nil, newError(CodeSerialization, "The request's body could not be read.", nil)
-		}
-	}
-}
-
 // write encodes an answer. It fails before the first byte is sent, or not at all.
 func (r *Router) write(w http.ResponseWriter, p protocol, answer any) *Error {
 	var body []byte
@@ -326,12 +279,7 @@ func writeError(w http.ResponseWriter, p protocol, e *Error) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(max(1, int((e.RetryAfter+time.Second-1)/time.Second))))
 	}
-	status := e.status(p)
-	if status == http.StatusRequestEntityTooLarge {
-		// The rest of the body is not read.
-		h.Set("Connection", "close")
-	}
-	w.WriteHeader(status)
+	w.WriteHeader(e.status(p))
 	_, _ = w.Write(body)
 }
 
@@ -340,6 +288,8 @@ type call struct {
 	id, region, traceParent string
 	// header is the response's.
 	header http.Header
+	// bodyUnread is whether the call was refused before its body was read to the end.
+	bodyUnread bool
 }
 
 type callKey struct{}

@@ -1,7 +1,9 @@
 package awsapi_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -238,10 +240,97 @@ func TestHeaderLimit(t *testing.T) {
 
 func TestChunkedBodyIsLimitedAndRead(t *testing.T) {
 	s := newServer(t)
-	for body, status := range map[string]int{goodEvents: 403, strings.Repeat("x", 9<<20): 413} {
+	for body, status := range map[string]int{goodEvents: 200, strings.Repeat("x", 2<<20): 413} {
 		req, _ := http.NewRequest("POST", s.URL+"/events", io.MultiReader(strings.NewReader(body)))
+		awsapi.Sign(req, []byte(body), key, "eu-north-1")
 		if resp, _ := do(t, req); resp.StatusCode != status {
 			t.Errorf("%d bytes: status %d, want %d", len(body), resp.StatusCode, status)
+		}
+	}
+}
+
+// endless is a body that is never sent.
+type endless struct{ closed chan struct{} }
+
+func (e endless) Read([]byte) (int, error) { <-e.closed; return 0, io.EOF }
+
+func TestUnsignedBodyIsNotRead(t *testing.T) {
+	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: []awsapi.Credential{key}, Log: zap.NewNop()})
+	for name, other := range map[string]awsapi.Credential{"unsigned": {}, "unknown key": {AccessKeyID: "nobody", SecretKey: "x"}} {
+		body := endless{make(chan struct{})}
+		defer close(body.closed)
+		req := httptest.NewRequest("POST", "http://localhost/events", body)
+		if other.AccessKeyID != "" {
+			awsapi.Sign(req, nil, other, "eu-north-1")
+		}
+		answer := httptest.NewRecorder()
+		router.ServeHTTP(answer, req)
+		if answer.Code != 403 || answer.Header().Get("Connection") != "close" {
+			t.Errorf("%s: status %d, headers %v", name, answer.Code, answer.Header())
+		}
+	}
+}
+
+func TestLargeBodiesTogetherAreBounded(t *testing.T) {
+	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: []awsapi.Credential{key}, Log: zap.NewNop()})
+	const size = 4 << 20
+	awsapi.HandlePath(router, "/items", "PutItems", func(context.Context, *struct{}) (*awsapi.Empty, error) { return nil, nil }, awsapi.MaxBody(size))
+	text := append(bytes.Repeat([]byte(" "), size-2), "{}"...)
+	call := func(body io.Reader) *httptest.ResponseRecorder {
+		req := httptest.NewRequest("POST", "http://localhost/items", body)
+		awsapi.Sign(req, text, key, "eu-north-1")
+		answer := httptest.NewRecorder()
+		router.ServeHTTP(answer, req)
+		return answer
+	}
+	// Many clients send all but the end of a large body.
+	stalled := endless{make(chan struct{})}
+	answers := make(chan *httptest.ResponseRecorder)
+	const clients = 40
+	for range clients {
+		go func() {
+			answers <- call(io.MultiReader(bytes.NewReader(text[:size-1]), stalled, strings.NewReader("}")))
+		}()
+	}
+	codes := map[int]int{}
+	for range clients - awsapi.MaxHeldBodies/size {
+		answer := <-answers
+		codes[answer.Code]++
+		if answer.Header().Get("Retry-After") == "" {
+			t.Errorf("status %d without Retry-After", answer.Code)
+		}
+	}
+	close(stalled.closed)
+	for range awsapi.MaxHeldBodies / size {
+		codes[(<-answers).Code]++
+	}
+	if codes[503] < clients-awsapi.MaxHeldBodies/size || codes[200] < 10 || codes[200]+codes[503] != clients {
+		t.Errorf("statuses %v", codes)
+	}
+	if answer := call(bytes.NewReader(text)); answer.Code != 200 {
+		t.Errorf("after all have left: status %d", answer.Code)
+	}
+}
+
+func TestBodiesThatAreNotTheExpectedJSON(t *testing.T) {
+	s := newServer(t)
+	event := func(member string) string { return `{"trackingId":"t","sessionId":"s","eventList":[{` + member + `}]}` }
+	for body, want := range map[string]string{
+		event(`"sentAt":"soon"`):                            "The member 'eventList.sentAt' must be a time, in seconds since the Unix epoch or in ISO-8601, not a string.",
+		event(`"sentAt":[]`):                                "The member 'eventList.sentAt' must be a time, in seconds since the Unix epoch or in ISO-8601, not an array.",
+		event(`"properties":7`):                             "The member 'eventList.properties' must be a string that holds a JSON object, not a number.",
+		event(`"eventValue":"x"`):                           "The member 'eventList.eventValue' must be a number of 64 bits, not a string.",
+		event(`"itemId":{}`):                                "The member 'eventList.itemId' must be a string, not an object.",
+		event(`"impression":true`):                          "The member 'eventList.impression' must be a list, not a bool.",
+		event(`"metricAttribution":"x"`):                    "The member 'eventList.metricAttribution' must be an object, not a string.",
+		event(`"eventValue":1` + strings.Repeat("0", 5000)): "The member 'eventList.eventValue' must be a number of 64 bits, not a number 1" + strings.Repeat("0", 56) + "….",
+		`7`:                "The body is not the expected JSON: it must be an object, not a number",
+		"{\"x\":\"\xff\"}": "The body is not the expected JSON: it is not UTF-8 text",
+	} {
+		_, answer := s.send(t, "POST", "/events", "", body)
+		var said struct{ Message string }
+		if err := json.Unmarshal([]byte(answer), &said); err != nil || said.Message != want {
+			t.Errorf("%s: %s\nwant %s", body, answer, want)
 		}
 	}
 }
@@ -295,5 +384,20 @@ penchant_api_requests_total{code="UnknownOperationException",operation="unknown"
 	}
 	if fmt.Sprint(s.refusals) != "[InvalidInputException SerializationException]" {
 		t.Errorf("refusals before the handler: %v", s.refusals)
+	}
+}
+
+func TestBodiesOfManyValues(t *testing.T) {
+	s := newServer(t)
+	list := func(n int) string { return strings.TrimSuffix(strings.Repeat(`{"eventType":"x"},`, n), ",") }
+	for body, want := range map[string]string{
+		`{"eventList":[` + list(9_000) + `]}`:                      "1 validation error detected",
+		`{"eventList":[` + list(30_000) + `]}`:                     "more than 20000 values",
+		`{"sessionId":"` + strings.Repeat(`\"{},[`, 60_000) + `"}`: "1 validation error detected",
+	} {
+		resp, answer := s.send(t, "POST", "/events", "", body)
+		if resp.StatusCode != 400 || !strings.Contains(answer, want) {
+			t.Errorf("%d bytes: status %d, %s; want %q", len(body), resp.StatusCode, answer, want)
+		}
 	}
 }

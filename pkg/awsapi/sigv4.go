@@ -46,50 +46,60 @@ func newVerifier(credentials []Credential, now func() time.Time) *verifier {
 	return v
 }
 
-// verify returns the scope under which the request is signed, or the refusal.
-func (v *verifier) verify(r *http.Request, body []byte) (scope, *Error) {
+// claim is what a request says about who signed it.
+type claim struct {
+	authorization
+	amzDate, secret string
+}
+
+// claim checks all of a signature that can be checked without the body, or returns the refusal.
+func (v *verifier) claim(r *http.Request) (claim, *Error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		return scope{}, newError(CodeMissingAuthentication, "Missing Authentication Token", nil)
+		return claim{}, newError(CodeMissingAuthentication, "Missing Authentication Token", nil)
 	}
 	auth, problem := parseAuthorization(header)
 	if problem != "" {
-		return scope{}, newError(CodeIncompleteSignature, problem, nil)
+		return claim{}, newError(CodeIncompleteSignature, problem, nil)
 	}
 	requestTime, amzDate, refusal := requestDate(r)
 	if refusal != nil {
-		return scope{}, refusal
+		return claim{}, refusal
 	}
 	if problem := auth.coverage(r); problem != "" {
-		return scope{}, newError(CodeIncompleteSignature, problem, nil)
+		return claim{}, newError(CodeIncompleteSignature, problem, nil)
 	}
 	if auth.service != signingService {
-		return scope{}, invalidSignature("Credential should be scoped to correct service: '" + signingService + "'.")
+		return claim{}, invalidSignature("Credential should be scoped to correct service: '" + signingService + "'.")
 	}
 	secret, known := v.secrets[auth.accessKeyID]
 	if !known {
-		return scope{}, newError(CodeUnrecognizedClient, "The security token included in the request is invalid.", nil)
+		return claim{}, newError(CodeUnrecognizedClient, "The security token included in the request is invalid.", nil)
 	}
 	if auth.date != amzDate[:8] {
-		return scope{}, invalidSignature("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
+		return claim{}, invalidSignature("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
 	}
 	if skew := v.now().Sub(requestTime); skew > maxSkew || skew < -maxSkew {
-		return scope{}, invalidSignature("Signature expired: the request's time and the server's differ by more than 15 minutes.")
+		return claim{}, invalidSignature("Signature expired: the request's time and the server's differ by more than 15 minutes.")
 	}
+	return claim{auth, amzDate, secret}, nil
+}
+
+// verify checks that a claim is true of the request and its body, or returns the refusal.
+func (v *verifier) verify(r *http.Request, c claim, body []byte) *Error {
 	bodyHash := hashHex(body)
 	if stated := r.Header.Get("X-Amz-Content-Sha256"); stated != "" && !strings.EqualFold(stated, bodyHash) {
-		return scope{}, invalidSignature("The provided x-amz-content-sha256 header does not match what was computed.")
+		return invalidSignature("The provided x-amz-content-sha256 header does not match what was computed.")
 	}
-
-	key, cached := v.signingKey(auth.scope, secret)
-	signature := sign(key, amzDate, auth.scope, canonicalRequest(r, auth.signedHeaders, bodyHash))
-	if subtle.ConstantTimeCompare([]byte(signature), []byte(auth.signature)) != 1 {
-		return scope{}, invalidSignature("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
+	key, cached := v.signingKey(c.scope, c.secret)
+	signature := sign(key, c.amzDate, c.scope, canonicalRequest(r, c.signedHeaders, bodyHash))
+	if subtle.ConstantTimeCompare([]byte(signature), []byte(c.signature)) != 1 {
+		return invalidSignature("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
 	}
 	if !cached {
-		v.keep(auth.scope, key)
+		v.keep(c.scope, key)
 	}
-	return auth.scope, nil
+	return nil
 }
 
 func invalidSignature(message string) *Error { return newError(CodeInvalidSignature, message, nil) }

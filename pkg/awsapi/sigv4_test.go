@@ -99,7 +99,7 @@ func TestVerifyAcceptsSDKSignatures(t *testing.T) {
 				sign(t, r, c.body)
 				received := wire(t, r, c.body)
 				for _, cached := range []bool{false, true} {
-					s, refusal := v.verify(received, []byte(c.body))
+					s, refusal := v.check(received, []byte(c.body))
 					if refusal != nil {
 						t.Fatalf("cached key %v: %v\n%s", cached, refusal, canonicalRequest(received, []string{"host"}, ""))
 					}
@@ -107,7 +107,7 @@ func TestVerifyAcceptsSDKSignatures(t *testing.T) {
 						t.Fatalf("scope %+v", s)
 					}
 				}
-				if _, refusal := v.verify(received, []byte(c.body+" ")); refusal == nil || refusal.Code != CodeInvalidSignature {
+				if _, refusal := v.check(received, []byte(c.body+" ")); refusal == nil || refusal.Code != CodeInvalidSignature {
 					t.Fatalf("an altered body was answered with %v", refusal)
 				}
 			})
@@ -224,7 +224,7 @@ func TestVerifyRefuses(t *testing.T) {
 		{"bad date", with(func(h http.Header) { h.Set("X-Amz-Date", "yesterday") }), CodeIncompleteSignature, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, refusal := newTestVerifier().verify(wire(t, c.r, body), []byte(body))
+			_, refusal := newTestVerifier().check(wire(t, c.r, body), []byte(body))
 			if refusal == nil || refusal.Code != c.code || refusal.status(restJSON) != c.status {
 				t.Errorf("got %v, want %s with status %d", refusal, c.code, c.status)
 			}
@@ -251,7 +251,7 @@ func TestVerifyAccepts(t *testing.T) {
 		"no blanks after commas":                           compact,
 		"stated hash":                                      signedWithHash(t, url, body, hashHex([]byte(body))),
 	} {
-		if _, refusal := v.verify(wire(t, r, body), []byte(body)); refusal != nil {
+		if _, refusal := v.check(wire(t, r, body), []byte(body)); refusal != nil {
 			t.Errorf("%s: %v", name, refusal)
 		}
 	}
@@ -263,7 +263,7 @@ func TestOnlyRightSignaturesFillTheKeyCache(t *testing.T) {
 		for _, region := range []string{"a", "b"} {
 			r := request(t, "POST", "http://localhost/events", "")
 			signRequest(r, nil, Credential{AccessKeyID: testCredential.AccessKeyID, SecretKey: secret}, region, testTime)
-			v.verify(wire(t, r, ""), nil)
+			v.check(wire(t, r, ""), nil)
 		}
 		want := 0
 		if secret != "wrong" {
@@ -294,7 +294,7 @@ func FuzzAuthorizationHeader(f *testing.F) {
 		received.Host = "localhost"
 		received.Header["Authorization"] = []string{header}
 		received.Header["X-Amz-Date"] = []string{date}
-		_, refusal := v.verify(received, nil)
+		_, refusal := v.check(received, nil)
 		if refusal == nil {
 			got, problem := parseAuthorization(header)
 			if problem != "" || got.signature != parts.signature || date != "20150830T123600Z" {
@@ -306,4 +306,13 @@ func FuzzAuthorizationHeader(f *testing.F) {
 			t.Fatalf("status %d for %q", status, header)
 		}
 	})
+}
+
+// check claims and verifies at once, as a Router does with the body read in between.
+func (v *verifier) check(r *http.Request, body []byte) (scope, *Error) {
+	claimed, refusal := v.claim(r)
+	if refusal != nil {
+		return scope{}, refusal
+	}
+	return claimed.scope, v.verify(r, claimed, body)
 }

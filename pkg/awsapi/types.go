@@ -3,8 +3,8 @@ package awsapi
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"math"
+	"reflect"
 	"strconv"
 	"time"
 )
@@ -34,7 +34,7 @@ func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	if len(data) == 0 || string(data) == "null" {
 		return nil
 	}
-	text := string(data)
+	text, kind := string(data), jsonKind(data)
 	if data[0] == '"' {
 		if err := json.Unmarshal(data, &text); err != nil {
 			return err
@@ -51,7 +51,23 @@ func (t *Timestamp) UnmarshalJSON(data []byte) error {
 			return nil
 		}
 	}
-	return errors.New("not a timestamp: want seconds since the Unix epoch, or an ISO-8601 time")
+	// An error of this type learns from encoding/json which member it is about.
+	return &json.UnmarshalTypeError{Value: kind, Type: reflect.TypeFor[Timestamp]()}
+}
+
+// jsonKind names the type of a JSON value as encoding/json does.
+func jsonKind(data []byte) string {
+	switch data[0] {
+	case '"':
+		return "string"
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case 't', 'f':
+		return "bool"
+	}
+	return "number"
 }
 
 // JSONText is a member that carries JSON inside a JSON string, such as an event's properties. A client that sends the bare
@@ -73,7 +89,7 @@ func (j *JSONText) UnmarshalJSON(data []byte) error {
 		*j = JSONText(compact.String())
 		return nil
 	}
-	return errors.New("want a string that holds a JSON object")
+	return &json.UnmarshalTypeError{Value: jsonKind(data), Type: reflect.TypeFor[JSONText]()}
 }
 
 // Empty is the response of operations that answer nothing; its body is empty.

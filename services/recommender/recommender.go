@@ -71,8 +71,8 @@ func New(config Config) (*Service, error) {
 
 // Register makes the router answer the runtime operations.
 func (s *Service) Register(r *awsapi.Router) {
-	awsapi.HandlePath(r, "/recommendations", "GetRecommendations", timed(s, "GetRecommendations", s.GetRecommendations))
-	awsapi.HandlePath(r, "/personalize-ranking", "GetPersonalizedRanking", timed(s, "GetPersonalizedRanking", s.GetPersonalizedRanking))
+	awsapi.HandlePath(r, "/recommendations", "GetRecommendations", timed(s, "GetRecommendations", s.GetRecommendations), awsapi.MaxBody(maxBody))
+	awsapi.HandlePath(r, "/personalize-ranking", "GetPersonalizedRanking", timed(s, "GetPersonalizedRanking", s.GetPersonalizedRanking), awsapi.MaxBody(maxBody))
 }
 
 // Name implements process.Service.

@@ -15,6 +15,9 @@ const (
 	defaultResults = 25
 	maxResults     = 500
 	maxRanked      = 500
+	// maxBody has room for 500 items of 256 characters, or a context of 150 values of 1000, each character written as two
+	// escapes of six bytes.
+	maxBody = 2 << 20
 	// With metadata, lists are shorter.
 	maxWithMetadata = 50
 )

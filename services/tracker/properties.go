@@ -106,7 +106,7 @@ func legacyItemID(value any) (string, error) {
 }
 
 func legacyEventValue(value any) (*float64, error) {
-	converted, err := schema.Field{Name: "EVENT_VALUE", Kind: schema.Double}.Convert(value)
+	converted, err := schema.Field{Name: "EVENT_VALUE", Kind: schema.Float}.Convert(value)
 	if err != nil {
 		return nil, err
 	}

@@ -106,6 +106,9 @@ func interactionOf(req *personalizeevents.PutEventsRequest, event *personalizeev
 	if interaction.ItemID == "" {
 		return reco.Interaction{}, invalid("itemId is missing")
 	}
+	if v := interaction.EventValue; v != nil && math.Abs(*v) > math.MaxFloat32 {
+		return reco.Interaction{}, invalid("eventValue is out of the range of a float")
+	}
 	if interaction.EventID == "" {
 		interaction.EventID = newEventID()
 	}

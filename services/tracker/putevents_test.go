@@ -100,6 +100,8 @@ func TestPutEventsRefuses(t *testing.T) {
 		{"empty item in the properties", call(strings.Replace(withProperties(`{"itemId":""}`), `"itemId":"A01",`, ``, 1)), "itemId"},
 		{"value that is no number", call(click(`,"eventValue":"much"`)), "eventValue"},
 		{"value beyond all numbers", call(click(`,"eventValue":1e999`)), "eventValue"},
+		{"value beyond floats", call(click(`,"eventValue":1e39`)), "eventValue is out of the range of a float"},
+		{"value beyond floats in the properties", call(withProperties(`{"eventValue":-1e39}`)), "eventValue is out of the range of a float"},
 		{"26 impressions", call(click(`,"impression":[` + strings.TrimSuffix(strings.Repeat(`"i",`, 26), ",") + `]`)), "impression"},
 		{"properties without text", call(click(`,"properties":""`)), "properties"},
 		{"1025 characters of properties", call(withProperties(`{"device":"` + strings.Repeat("x", 1011) + `"}`)), "properties"},

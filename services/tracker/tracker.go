@@ -101,9 +101,13 @@ func New(cfg Config) (*Service, error) {
 // Register adds the tracker's operations.
 func (s *Service) Register(r *awsapi.Router) {
 	awsapi.HandlePath(r, "/events", "PutEvents", s.PutEvents, s.metrics.countRefusals(interactionKind))
-	awsapi.HandlePath(r, "/items", "PutItems", s.PutItems, s.metrics.countRefusals(itemKind))
-	awsapi.HandlePath(r, "/users", "PutUsers", s.PutUsers, s.metrics.countRefusals(userKind))
+	awsapi.HandlePath(r, "/items", "PutItems", s.PutItems, s.metrics.countRefusals(itemKind), awsapi.MaxBody(maxEntitiesBody))
+	awsapi.HandlePath(r, "/users", "PutUsers", s.PutUsers, s.metrics.countRefusals(userKind), awsapi.MaxBody(maxEntitiesBody))
 }
+
+// maxEntitiesBody has room for ten items with 32,000 characters of properties, each character written as two escapes of
+// six bytes.
+const maxEntitiesBody = 4 << 20
 
 // Name is "tracker".
 func (s *Service) Name() string { return "tracker" }
