@@ -325,7 +325,7 @@ func (d *demo) invite(dir string) {
 Penchant goes on serving; end it with Ctrl-C. Point an AWS SDK at it:
 
   export AWS_ENDPOINT_URL_PERSONALIZE=%[1]s AWS_ENDPOINT_URL_PERSONALIZE_EVENTS=%[1]s
-  export AWS_ENDPOINT_URL_PERSONALIZE_RUNTIME=%[1]s AWS_REGION=us-east-1
+  export AWS_ENDPOINT_URL_PERSONALIZE_RUNTIME=%[1]s AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=penchant AWS_SECRET_ACCESS_KEY=penchant-secret
   aws personalize-runtime get-recommendations --user-id %[2]s --campaign-arn %[3]s
 
