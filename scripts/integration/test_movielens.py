@@ -10,16 +10,8 @@ import uuid
 import pyarrow.parquet as parquet
 import pytest
 
-from conftest import ROLE_ARN, wait_active, wait_for
+from conftest import INTERACTIONS_SCHEMA, ROLE_ARN, wait_active, wait_for
 
-INTERACTIONS = {
-    "type": "record", "name": "Interactions", "namespace": "com.amazonaws.personalize.schema", "version": "1.0",
-    "fields": [
-        {"name": "USER_ID", "type": "string"}, {"name": "ITEM_ID", "type": "string"},
-        {"name": "TIMESTAMP", "type": "long"}, {"name": "EVENT_TYPE", "type": "string"},
-        {"name": "EVENT_VALUE", "type": ["null", "float"]},
-    ],
-}
 ITEMS = {
     "type": "record", "name": "Items", "namespace": "com.amazonaws.personalize.schema", "version": "1.0",
     "fields": [
@@ -42,7 +34,7 @@ def movielens(penchant, shared):
     world.runtime, world.s3 = penchant.client("personalize-runtime"), penchant.client("s3")
     personalize = world.personalize
 
-    world.s3.create_bucket(Bucket="movies")
+    penchant.fresh_bucket("movies")
     for name in ("interactions", "items"):
         content = gzip.decompress((shared / "ml-1m" / f"{name}.csv.gz").read_bytes())
         world.s3.put_object(Bucket="movies", Key=f"{name}.csv", Body=content)
@@ -58,7 +50,7 @@ def movielens(penchant, shared):
     world.group = personalize.create_dataset_group(name="movies")["datasetGroupArn"]
     wait_active(personalize.describe_dataset_group, "datasetGroup", datasetGroupArn=world.group)
     world.timings = {}
-    for kind, schema in (("Interactions", INTERACTIONS), ("Items", ITEMS)):
+    for kind, schema in (("Interactions", INTERACTIONS_SCHEMA), ("Items", ITEMS)):
         name = f"movies-{kind.lower()}"
         schema_arn = personalize.create_schema(name=name, schema=json.dumps(schema))["schemaArn"]
         dataset = personalize.create_dataset(
@@ -190,11 +182,11 @@ def test_the_archive_holds_every_event_once(movielens):
 
     def archived():
         found = collections.Counter()
-        pages = movielens.s3.get_paginator("list_objects_v2").paginate(Bucket="penchant", Prefix="archive/movies-")
+        pages = movielens.s3.get_paginator("list_objects_v2").paginate(Bucket=movielens.penchant.bucket, Prefix="archive/movies-")
         for entry in (entry for page in pages for entry in page.get("Contents", ())):
             if "/interactions/" not in entry["Key"]:
                 continue
-            body = movielens.s3.get_object(Bucket="penchant", Key=entry["Key"])["Body"].read()
+            body = movielens.s3.get_object(Bucket=movielens.penchant.bucket, Key=entry["Key"])["Body"].read()
             table = parquet.read_table(io.BytesIO(body))
             found.update(table.column("EVENT_ID").to_pylist())
         return found
