@@ -42,6 +42,7 @@ type commands struct {
 	Control        TargetCmd   `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
 	Demo           DemoCmd     `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
 	Evaluate       EvaluateCmd `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
+	Health         HealthCmd   `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`
 	Version        VersionCmd  `cmd:"" help:"Print the version."`
 }
 
@@ -58,7 +59,16 @@ func run(args []string) error {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	parser, err := kong.New(&commands{},
+	command, err := parseCommand(ctx, &commands{}, args)
+	if err != nil {
+		return err
+	}
+	return command.Run()
+}
+
+// parseCommand fills c from the arguments and the environment.
+func parseCommand(ctx context.Context, c *commands, args []string) (*kong.Context, error) {
+	parser, err := kong.New(c,
 		kong.Name("penchant"),
 		kong.Description("Self-hosted, wire-compatible Amazon Personalize on Kafka, Redis and S3."),
 		kong.DefaultEnvars("PENCHANT"),
@@ -68,16 +78,12 @@ func run(args []string) error {
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
-		return fmt.Errorf("building the command line: %w", err)
+		return nil, fmt.Errorf("building the command line: %w", err)
 	}
 	if err := prepareEnvironment(parser); err != nil {
-		return err
+		return nil, err
 	}
-	command, err := parser.Parse(args)
-	if err != nil {
-		return err
-	}
-	return command.Run()
+	return parser.Parse(args)
 }
 
 // VersionCmd prints what was built.
