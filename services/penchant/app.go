@@ -112,7 +112,8 @@ func newApp(ctx context.Context, settings *Settings, t target, log *zap.Logger) 
 		return nil, err
 	}
 	a := &app{settings: settings, target: t, log: log, credentials: credentials, metrics: prometheus.NewRegistry()}
-	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		process.ReadinessCollector(a.readiness))
 	if !t.embeds {
 		if err := settings.missingServers(true, t.usesRedis, true); err != nil {
 			return nil, fmt.Errorf("target %s: %w", t.name, err)
