@@ -208,13 +208,28 @@ func (a *app) writeEndpoints() error {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
 	path := filepath.Join(a.settings.DataDir, "endpoints.json")
-	if err := os.WriteFile(path+".new", append(content, '\n'), 0o644); err != nil {
-		return fmt.Errorf("writing the endpoints: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := replaceFile(path, append(content, '\n')); err != nil {
 		return fmt.Errorf("writing the endpoints: %w", err)
 	}
 	return nil
+}
+
+// replaceFile writes a file that is whole at any time, also where replicas that share the folder write it at once.
+func replaceFile(path string, content []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name()) // the error that is returned says more
+		}
+	}()
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 // drainTimeout is how long a stopping process may take in all.

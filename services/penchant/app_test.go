@@ -1,0 +1,44 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/process"
+)
+
+// TestReplicasMayShareADataFolder: replicas of one container share its volume, and start at the same time.
+func TestReplicasMayShareADataFolder(t *testing.T) {
+	settings := defaultSettings()
+	settings.DataDir, settings.KafkaBrokers = t.TempDir(), []string{"kafka:9092"}
+	server, err := process.Listen(t.Context(), process.HTTPConfig{Addr: "127.0.0.1:0", Log: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	replica := &app{settings: settings, target: targets[1], http: server, s3: blob.Config{Endpoint: "http://minio:9000"}}
+	var group errgroup.Group
+	for range 50 {
+		group.Go(replica.writeEndpoints)
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	content, err := os.ReadFile(filepath.Join(settings.DataDir, "endpoints.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var endpoints map[string]string
+	if err := json.Unmarshal(content, &endpoints); err != nil || endpoints["http"] != replica.Endpoint() {
+		t.Errorf("got %s, %v", content, err)
+	}
+	if entries, err := os.ReadDir(settings.DataDir); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
