@@ -125,9 +125,14 @@ type stack struct {
 
 func sdk(t *testing.T, process *penchanttest.Process) *session.Session {
 	t.Helper()
+	return sdkAt(t, process.Endpoints["http"], "penchant", defaultSecret)
+}
+
+func sdkAt(t *testing.T, endpoint, accessKey, secretKey string) *session.Session {
+	t.Helper()
 	s, err := session.NewSession(&aws.Config{
-		Endpoint: aws.String(process.Endpoints["http"]), Region: aws.String("us-east-1"), MaxRetries: aws.Int(0),
-		Credentials: credentials.NewStaticCredentials("penchant", defaultSecret, ""),
+		Endpoint: &endpoint, Region: aws.String("us-east-1"), MaxRetries: aws.Int(0),
+		Credentials: credentials.NewStaticCredentials(accessKey, secretKey, ""),
 	})
 	if err != nil {
 		t.Fatal(err)
