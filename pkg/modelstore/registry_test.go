@@ -43,7 +43,7 @@ func TestRegistryServesActiveCampaigns(t *testing.T) {
 		t.Errorf("the group folds %d models, of which one is served no longer", len(models))
 	}
 
-	if err := catalog.Delete(t.Context(), w.store, after.ARN); err != nil {
+	if err := catalog.Delete(t.Context(), w.store, after); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually("the deleted campaign is gone", func() bool {
