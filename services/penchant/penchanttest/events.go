@@ -77,7 +77,9 @@ func WaitActive[R catalog.Resource](t testing.TB, store *catalog.Store, arn stri
 // Sender sends events with numbers in their ids and remembers what became of each. It is safe for concurrent use.
 type Sender struct {
 	TrackingID string
-	Users      int // over which the events spread; 0: 40
+	Users      int                   // over which the events spread; 0: 40
+	At         func(n int) time.Time // when event number n was sent; nil: in the order of the numbers, 10 ms apart
+	Impression []string              // of every event
 
 	mu           sync.Mutex
 	next         int
@@ -97,11 +99,22 @@ func (s *Sender) Stream(ctx context.Context, pick func() *awsapi.Client, lane in
 
 // Send makes one call, and perhaps repeats it. It returns nil if the events were acknowledged.
 func (s *Sender) Send(ctx context.Context, pick func() *awsapi.Client, lane int) error {
-	request, ids := s.request(lane)
+	request, ids := s.request(lane, 1+rand.IntN(4))
 	err := pick().Post(ctx, "/events", request, nil)
 	if err != nil && rand.IntN(2) == 0 {
 		err = pick().Post(ctx, "/events", request, nil)
 	}
+	return s.note(ids, err)
+}
+
+// SendOnce makes one call with so many events, and never repeats it.
+func (s *Sender) SendOnce(ctx context.Context, api *awsapi.Client, lane, events int) error {
+	request, ids := s.request(lane, events)
+	return s.note(ids, api.Post(ctx, "/events", request, nil))
+}
+
+// note remembers what a call's answer says about its events, and returns that.
+func (s *Sender) note(ids []string, err error) error {
 	if err != nil {
 		return err
 	}
@@ -113,7 +126,16 @@ func (s *Sender) Send(ctx context.Context, pick func() *awsapi.Client, lane int)
 	return nil
 }
 
-func (s *Sender) request(lane int) (*personalizeevents.PutEventsRequest, []string) {
+// Forget gives up on events that the test has destroyed: they need not be archived.
+func (s *Sender) Forget(ids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		delete(s.acknowledged, id)
+	}
+}
+
+func (s *Sender) request(lane, events int) (*personalizeevents.PutEventsRequest, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sent == nil {
@@ -128,14 +150,17 @@ func (s *Sender) request(lane int) (*personalizeevents.PutEventsRequest, []strin
 		TrackingId: &s.TrackingID, UserId: &user, SessionId: new("session-" + strconv.Itoa(lane)),
 	}
 	var ids []string
-	for range 1 + rand.IntN(4) {
+	for range events {
 		id := fmt.Sprintf("event-%07d", s.next)
 		s.next++
 		s.sent[id] = true
 		ids = append(ids, id)
+		at := time.UnixMilli(1_700_000_000_000 + int64(s.next)*10)
+		if s.At != nil {
+			at = s.At(s.next)
+		}
 		request.EventList = append(request.EventList, personalizeevents.Event{
-			EventId: new(id), EventType: new("view"), ItemId: new("item-" + strconv.Itoa(s.next%97)),
-			SentAt: awsapi.At(time.UnixMilli(1_700_000_000_000 + int64(s.next)*10)),
+			EventId: new(id), EventType: new("view"), ItemId: new("item-" + strconv.Itoa(s.next%97)), SentAt: awsapi.At(at), Impression: s.Impression,
 		})
 	}
 	return request, ids

@@ -138,6 +138,37 @@ func LoseAnswer(store http.Handler) http.Handler {
 	})
 }
 
+// Hold keeps calls from the store: each is told to arrived once its body has begun to come, and goes no further until its
+// client gives up. It is for tests that kill the client then.
+func Hold(arrived chan<- *http.Request) S3Fault {
+	return func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = r.Body.Read(make([]byte, 1)) // the rest of the body stays on its way
+			hold(r, arrived)
+		})
+	}
+}
+
+// HoldAnswer has the store do what it is asked to, and keeps the answer back: the call is told to arrived, and stays
+// unanswered until its client gives up.
+func HoldAnswer(arrived chan<- *http.Request) S3Fault {
+	return func(store http.Handler) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			store.ServeHTTP(httptest.NewRecorder(), r)
+			hold(r, arrived)
+		})
+	}
+}
+
+func hold(r *http.Request, arrived chan<- *http.Request) {
+	select {
+	case arrived <- r:
+	case <-r.Context().Done():
+	}
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
+
 // BreakOffAfter breaks the store's answers off in their body, after so many bytes.
 func BreakOffAfter(bytes int) S3Fault {
 	return func(store http.Handler) http.Handler {
