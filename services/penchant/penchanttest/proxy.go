@@ -1,12 +1,16 @@
 package penchanttest
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -138,35 +142,82 @@ func LoseAnswer(store http.Handler) http.Handler {
 	})
 }
 
-// Hold keeps calls from the store: each is told to arrived once its body has begun to come, and goes no further until its
-// client gives up. It is for tests that kill the client then.
-func Hold(arrived chan<- *http.Request) S3Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			_, _ = r.Body.Read(make([]byte, 1)) // the rest of the body stays on its way
-			hold(r, arrived)
-		})
-	}
+// Hold catches calls and keeps them until Release: what their caller did so far is done, what it would do next is not.
+type Hold struct {
+	caught   chan struct{}
+	released chan struct{}
+	once     sync.Once
 }
 
-// HoldAnswer has the store do what it is asked to, and keeps the answer back: the call is told to arrived, and stays
-// unanswered until its client gives up.
-func HoldAnswer(arrived chan<- *http.Request) S3Fault {
-	return func(store http.Handler) http.Handler {
-		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			store.ServeHTTP(httptest.NewRecorder(), r)
-			hold(r, arrived)
-		})
-	}
-}
+// NewHold makes a hold that has caught nothing.
+func NewHold() *Hold { return &Hold{caught: make(chan struct{}, 1), released: make(chan struct{})} }
 
-func hold(r *http.Request, arrived chan<- *http.Request) {
+// Caught is told of a call that is held.
+func (h *Hold) Caught() <-chan struct{} { return h.caught }
+
+// Await waits until a call is held.
+func (h *Hold) Await(t testing.TB, limit time.Duration) {
+	t.Helper()
 	select {
-	case arrived <- r:
-	case <-r.Context().Done():
+	case <-h.caught:
+	case <-time.After(limit):
+		t.Fatalf("no call was held within %s", limit)
 	}
-	<-r.Context().Done()
-	panic(http.ErrAbortHandler)
+}
+
+// Release lets the calls go on, also those that come later.
+func (h *Hold) Release() { h.once.Do(func() { close(h.released) }) }
+
+// Before is a fault that holds calls before the store hears of them.
+func (h *Hold) Before(store http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body) // only then the end of the connection is noticed
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h.hold(r)
+		store.ServeHTTP(w, r)
+	})
+}
+
+// After is a fault that holds calls once the store has done what they ask for, before they are answered.
+func (h *Hold) After(store http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		store.ServeHTTP(answer, r)
+		h.hold(r)
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes()) // whoever is gone reads nothing
+	})
+}
+
+func (h *Hold) hold(r *http.Request) {
+	select {
+	case h.caught <- struct{}{}:
+	default:
+	}
+	select {
+	case <-h.released:
+	case <-r.Context().Done():
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// Times has the fault befall only the first n calls that it would befall.
+func Times(n int, fault S3Fault) S3Fault {
+	return func(store http.Handler) http.Handler {
+		faulty := fault(store)
+		var calls atomic.Int64
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if calls.Add(1) <= int64(n) {
+				faulty.ServeHTTP(w, r)
+			} else {
+				store.ServeHTTP(w, r)
+			}
+		})
+	}
 }
 
 // BreakOffAfter breaks the store's answers off in their body, after so many bytes.
