@@ -2,7 +2,7 @@
 // conditions everything else is built on, "only if absent" and "only if unchanged". The archive, the catalog, the models
 // and the data sets use it; it is the only package that knows the S3 client library.
 //
-// Errors wrap [ErrNotFound], [ErrPrecondition] or [ErrAccessDenied] where one of them applies; ask with errors.Is.
+// Errors wrap [ErrNotFound], [ErrPrecondition], [ErrAccessDenied] or [ErrUnavailable] where one of them applies; ask with errors.Is.
 // Reads and unconditional writes that fail on the way are repeated a few times by themselves. So are conditional writes,
 // and there a repeat may meet its own success: the caller sees ErrPrecondition although its write stands. A caller to
 // whom the difference matters puts a nonce into the object and reads it back.
@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,6 +29,8 @@ var (
 	ErrPrecondition = errors.New("the object has changed")
 	// ErrAccessDenied means that the store refused the access key or its rights.
 	ErrAccessDenied = errors.New("access denied")
+	// ErrUnavailable means that the store could not be reached, broke off, or answered that it has a fault or too much to do.
+	ErrUnavailable = errors.New("the store is unavailable")
 )
 
 // DefaultRegion is the region requests are signed for where [Config] names none.
@@ -81,7 +84,14 @@ func Open(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the S3 connection: %w", err)
 	}
-	transport.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &restlessConn{Conn: conn, patience: stallTimeout}, nil
+	}
 	client, err := minio.New(endpoint.Host, &minio.Options{
 		Creds:      credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, ""),
 		Secure:     secure,
@@ -94,6 +104,31 @@ func Open(cfg Config) (*Client, error) {
 	}
 	client.SetAppInfo("penchant", "1")
 	return &Client{core: minio.Core{Client: client}, transport: transport, region: region}, nil
+}
+
+// stallTimeout is how long a connection may neither take nor give a byte before what is under way on it fails.
+const stallTimeout = time.Minute
+
+// restlessConn fails reads and writes when nothing moves for a while: a network that swallows packets would else hold a
+// caller without a deadline, such as a training, for ever.
+type restlessConn struct {
+	net.Conn
+	patience time.Duration
+}
+
+func (c *restlessConn) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// Write prolongs a pending read as well: the answer can't come before the request has gone out.
+func (c *restlessConn) Write(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
 }
 
 // Close closes the idle connections.
@@ -125,6 +160,15 @@ type Bucket struct {
 
 // Name is the bucket's name.
 func (b *Bucket) Name() string { return b.name }
+
+// Ping returns nil when the store answers and the bucket is there.
+func (b *Bucket) Ping(ctx context.Context) error {
+	found, err := b.client.core.BucketExists(ctx, b.name)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: there is no such bucket", ErrNotFound)
+	}
+	return wrap("reaching", b.name, "", err)
+}
 
 // wrap says what was being done to what, and adds this package's error where one applies.
 func wrap(doing, bucket, key string, err error) error {
@@ -158,6 +202,11 @@ func kindOf(err error) error {
 		return ErrPrecondition
 	case http.StatusForbidden, http.StatusUnauthorized:
 		return ErrAccessDenied
+	}
+	var network net.Error
+	if response.StatusCode >= http.StatusInternalServerError || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) {
+		return ErrUnavailable
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package blob
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"strings"
@@ -11,18 +10,32 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
+// bodyRepeats bounds how often a read is repeated whose answer broke off in its body; the library repeats only until the
+// body begins.
+const bodyRepeats = 4
+
 // Get reads a whole object into memory.
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, Info, error) {
+	for attempt := 0; ; attempt++ {
+		data, info, brokenOff, err := b.get(ctx, key)
+		if brokenOff && attempt < bodyRepeats && pause(ctx, attempt) {
+			continue
+		}
+		return data, info, err
+	}
+}
+
+func (b *Bucket) get(ctx context.Context, key string) (data []byte, info Info, brokenOff bool, err error) {
 	body, object, _, err := b.client.core.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
 	if err != nil {
-		return nil, Info{}, wrap("reading", b.name, key, err)
+		return nil, Info{}, false, wrap("reading", b.name, key, err)
 	}
 	defer body.Close()
-	data := make([]byte, object.Size)
+	data = make([]byte, object.Size)
 	if _, err := io.ReadFull(body, data); err != nil {
-		return nil, Info{}, wrap("reading", b.name, key, err)
+		return nil, Info{}, true, wrap("reading", b.name, key, err)
 	}
-	return data, infoOf(key, object), nil
+	return data, infoOf(key, object), false, nil
 }
 
 // Head describes an object without reading it.
@@ -82,6 +95,7 @@ type reader struct {
 	info     Info
 	position int64
 	body     io.ReadCloser // an open answer that stands at position; nil: none
+	broken   int           // answers that broke off since the last byte
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -97,12 +111,22 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.body.Read(p)
 	r.position += int64(n)
-	if err == io.EOF {
-		r.release()
-		if r.position < r.info.Size {
-			return n, fmt.Errorf("reading s3://%s/%s: %w", r.bucket.name, r.info.Key, io.ErrUnexpectedEOF)
-		}
+	if n > 0 {
+		r.broken = 0
+	}
+	if err == nil {
+		return n, nil
+	}
+	r.release()
+	if r.position == r.info.Size {
 		return n, io.EOF
+	}
+	// It broke off: the next Read goes on at the position.
+	if r.broken++; r.broken <= bodyRepeats && pause(r.ctx, r.broken) {
+		return n, nil
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
 	}
 	return n, wrap("reading", r.bucket.name, r.info.Key, err)
 }
