@@ -52,11 +52,6 @@ func Load(ctx context.Context, req LoadRequest) (*Loaded, error) {
 	}
 	if req.More != nil {
 		if err := req.More(l.builder); err != nil {
-			return nil, fmt.Errorf("loading what is newer than the archive: %w", err)
-		}
-	}
-	if req.More != nil {
-		if err := req.More(l.builder); err != nil {
 			return nil, fmt.Errorf("loading what is not archived yet: %w", err)
 		}
 	}
