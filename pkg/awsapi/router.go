@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,7 +19,11 @@ import (
 // MaxHeaderBytes is what a request's header may take; servers in front of a Router set it too.
 const MaxHeaderBytes = 32 << 10
 
-const targetPrefix = "AmazonPersonalize."
+const (
+	targetPrefix = "AmazonPersonalize."
+	// defaultCalls is RouterConfig.MaxCalls' default.
+	defaultCalls = 2048
+)
 
 // protocol is how a service speaks.
 type protocol int
@@ -42,6 +47,8 @@ type RouterConfig struct {
 	Credentials []Credential
 	Log         *zap.Logger
 	Registerer  prometheus.Registerer
+	// MaxCalls bounds the calls that are worked on at once; further ones are refused. 0: 2048.
+	MaxCalls int
 	// Now is the clock against which signatures are checked; nil is time.Now.
 	Now func() time.Time
 }
@@ -54,6 +61,9 @@ type Router struct {
 	bodies   bodies
 	targets  map[string]*operation // by operation name
 	paths    map[string]*operation
+
+	maxCalls int64
+	calls    atomic.Int64
 }
 
 // operation is a registered operation. serve decodes and validates the body and calls the handler; a nil answer has an
@@ -70,12 +80,16 @@ func NewRouter(cfg RouterConfig) *Router {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.MaxCalls <= 0 {
+		cfg.MaxCalls = defaultCalls
+	}
 	return &Router{
 		verifier: newVerifier(cfg.Credentials, cfg.Now),
 		log:      cfg.Log,
 		metrics:  newMetrics(cfg.Registerer),
 		targets:  map[string]*operation{},
 		paths:    map[string]*operation{},
+		maxCalls: int64(cfg.MaxCalls),
 	}
 }
 
@@ -197,6 +211,12 @@ func (r *Router) answer(req *http.Request, c *call, op *operation) (answer any, 
 	limit := defaultMaxBody
 	if op != nil {
 		limit = op.maxBody
+	}
+	// Refused rather than queued: what waits here would take memory, and be answered after its client has gone.
+	defer r.calls.Add(-1)
+	if r.calls.Add(1) > r.maxCalls {
+		c.bodyUnread = true
+		return nil, ServiceUnavailable("More calls are under way than can be worked on at once.")
 	}
 	body, release, refusal := r.bodies.read(req, limit)
 	if refusal != nil {

@@ -11,6 +11,7 @@ type metrics struct {
 	fallbacks   *prometheus.CounterVec
 	shown       *prometheus.CounterVec
 	unavailable prometheus.Counter
+	overloaded  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -32,6 +33,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "penchant_recommender_unavailable_total",
 			Help: "Requests refused because no model of an active campaign could be loaded.",
 		}),
+		overloaded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "penchant_recommender_overloaded_total",
+			Help: "Requests refused because too many others were waiting to be computed.",
+		}),
 	}
 	for _, reason := range []string{fallbackTimeout, fallbackUnavailable, fallbackRebuilding} {
 		m.fallbacks.WithLabelValues(reason)
@@ -39,7 +44,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, outcome := range []string{"published", "dropped", "failed"} {
 		m.shown.WithLabelValues(outcome)
 	}
-	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable} {
+	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable, m.overloaded} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -29,17 +30,17 @@ func (s *Service) GetRecommendations(ctx context.Context, req *personalizeruntim
 		return nil, err
 	}
 
-	scores := s.buffers.get(serving.Loaded.Model.Items().Len())
-	defer s.buffers.put(scores)
-	fallback, err := s.score(ctx, serving, asked, *scores)
+	query, fallback := s.query(ctx, serving, asked)
+	scores, done, err := s.score(ctx, serving, query)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 
-	best := model.TopK(*scores, asked.numResults, nil)
+	best := model.TopK(scores, asked.numResults, nil)
 	var shares []float64
 	if serving.Loaded.Recipe.Scores == recipe.CatalogueScores {
-		shares = sharesOf(*scores, best)
+		shares = sharesOf(scores, best)
 	}
 	answer := newAnswer(ctx, serving, asked, fallback)
 	answer.addScored(serving.Loaded.Model.Items(), best, shares)
@@ -62,16 +63,16 @@ func (s *Service) GetPersonalizedRanking(ctx context.Context, req *personalizeru
 		return nil, err
 	}
 
-	items := serving.Loaded.Model.Items()
-	scores := s.buffers.get(items.Len())
-	defer s.buffers.put(scores)
-	fallback, err := s.score(ctx, serving, asked, *scores)
+	query, fallback := s.query(ctx, serving, asked)
+	scores, done, err := s.score(ctx, serving, query)
 	if err != nil {
 		return nil, err
 	}
+	defer done()
 
+	items := serving.Loaded.Model.Items()
 	known, unknown := divide(items, req.InputList)
-	ranked, shares := rank(*scores, known)
+	ranked, shares := rank(scores, known)
 	answer := newAnswer(ctx, serving, asked, fallback)
 	answer.addScored(items, ranked, shares)
 	answer.addUnscored(unknown)
@@ -96,21 +97,56 @@ func (s *Service) serving(ctx context.Context, asked question) (*modelstore.Serv
 	return serving, s.checkMetadata(serving, asked)
 }
 
-// score has the model score its whole catalogue for the question. Where the visitor's state cannot be read, the scores
-// are those of an unknown visitor and fallback says why.
-func (s *Service) score(ctx context.Context, serving *modelstore.Serving, asked question, scores []float32) (fallback string, err error) {
-	query := model.Query{ItemID: asked.itemID}
+// query is what the model is asked. Where the visitor's state cannot be read, it asks for an unknown visitor and fallback
+// says why.
+func (s *Service) query(ctx context.Context, serving *modelstore.Serving, asked question) (query model.Query, fallback string) {
+	query.ItemID = asked.itemID
 	if serving.Loaded.Recipe.Realtime {
 		query.History, query.Vector, fallback = s.visitor(ctx, serving, asked.userID)
-	}
-	if err := serving.Loaded.Model.Score(query, scores); err != nil {
-		return "", fmt.Errorf("scoring with model %s: %w", serving.Loaded.ModelID, err)
 	}
 	if fallback != "" {
 		s.metrics.fallbacks.WithLabelValues(fallback).Inc()
 		awsapi.SetHeader(ctx, fallbackHeader, fallback)
 	}
-	return fallback, nil
+	return query, fallback
+}
+
+// score has the model score its whole catalogue. The scores may be used until done is called. Only so many requests score
+// at once: more would not be answered sooner, and each holds a vector as long as the catalogue.
+func (s *Service) score(ctx context.Context, serving *modelstore.Serving, query model.Query) (scores []float32, done func(), err error) {
+	if err := s.takeTurn(ctx); err != nil {
+		return nil, nil, err
+	}
+	buffer := s.buffers.get(serving.Loaded.Model.Items().Len())
+	done = func() {
+		s.buffers.put(buffer)
+		<-s.turns
+	}
+	if err := serving.Loaded.Model.Score(query, *buffer); err != nil {
+		done()
+		return nil, nil, fmt.Errorf("scoring with model %s: %w", serving.Loaded.ModelID, err)
+	}
+	return *buffer, done, nil
+}
+
+// takeTurn waits until the request may score, but not for long: who waits longer had better ask another replica.
+func (s *Service) takeTurn(ctx context.Context) error {
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	patience := time.NewTimer(turnTimeout)
+	defer patience.Stop()
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-patience.C:
+		s.metrics.overloaded.Inc()
+		return awsapi.ServiceUnavailable("more recommendations are asked for than this recommender can compute")
+	}
 }
 
 // newAnswer starts an answer with an id that no other answer has.

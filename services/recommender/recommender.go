@@ -13,6 +13,7 @@ package recommender
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -46,9 +47,16 @@ type Service struct {
 	buffers    buffers
 	shown      *shown
 	partitions *partitions
+	turns      chan struct{} // holds those who score
 }
 
-const defaultUserStateTimeout = 200 * time.Millisecond
+const (
+	defaultUserStateTimeout = 200 * time.Millisecond
+	// turnsPerCPU keeps every processor busy although some who score are not running at a moment.
+	turnsPerCPU = 4
+	// turnTimeout bounds the wait for a turn to score.
+	turnTimeout = time.Second
+)
 
 // New returns a recommender. It answers as soon as it is registered; Run tells what it answered.
 func New(config Config) (*Service, error) {
@@ -63,7 +71,7 @@ func New(config Config) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		config: config, metrics: m,
+		config: config, metrics: m, turns: make(chan struct{}, turnsPerCPU*runtime.GOMAXPROCS(0)),
 		partitions: newPartitions(config.Bus, config.Log),
 		shown:      &shown{bus: config.Bus, log: config.Log, metrics: m, now: config.Now, queue: make(chan *answer, shownQueue)},
 	}, nil
