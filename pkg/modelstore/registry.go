@@ -44,6 +44,7 @@ type Registry struct {
 	serving atomic.Pointer[snapshot]
 	loads   singleflight.Group // by model id
 	wake    chan struct{}
+	synced  atomic.Bool // every campaign of the catalog has been tried once
 
 	mu       sync.Mutex // guards the replacement of serving, and what follows
 	failures map[string]*failure
@@ -150,7 +151,9 @@ func (r *Registry) Campaigns() []*Serving {
 	return all
 }
 
-// Ready returns nil when every active campaign has a good model, or no campaign exists, and otherwise the reason.
+// Ready returns nil once every active campaign's model was tried and any of them answers, or none exists, and otherwise
+// the reason. A campaign that is added later, or whose model is damaged, is its own callers' loss: it must not take away
+// the process from the callers of the others.
 func (r *Registry) Ready() error {
 	served := r.serving.Load().campaigns
 	if !r.view.Ready() {
@@ -159,12 +162,30 @@ func (r *Registry) Ready() error {
 		}
 		return errors.New("the catalog has not been read yet")
 	}
+	if len(served) > 0 && r.synced.Load() {
+		return nil
+	}
 	for _, c := range catalog.All[*catalog.Campaign](r.view) {
 		if c.Status == catalog.StatusActive && served[c.ARN] == nil {
-			return fmt.Errorf("campaign %s has no model loaded yet", c.Name)
+			return fmt.Errorf("campaign %s has no model loaded yet%s", c.Name, r.reason(c))
 		}
 	}
 	return nil
+}
+
+// reason is why a campaign's model did not load, as far as that was tried.
+func (r *Registry) reason(c *catalog.Campaign) string {
+	t, err := r.resolve(c)
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		f := r.failures[t.version.ModelID]
+		if f == nil {
+			return ""
+		}
+		err = f.err
+	}
+	return ": " + err.Error()
 }
 
 // target is what the catalog wants a campaign to answer with.
@@ -190,6 +211,7 @@ func (r *Registry) sync(ctx context.Context) {
 		// The error is counted, logged and remembered where the load failed.
 		_, _ = r.bring(ctx, t)
 	}
+	r.synced.Store(true)
 	r.dropAbandoned()
 	r.note()
 }
