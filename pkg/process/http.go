@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -158,10 +159,18 @@ func readiness(services func() []Service) http.Handler {
 			Reasons map[string]string `json:"reasons,omitempty"`
 		}
 		answer := page{Ready: true, Reasons: map[string]string{}}
-		for _, s := range services() {
-			if err := s.Ready(ctx); err != nil {
+		// All at once: one that waits in vain for its dependency must not use up the others' time.
+		all := services()
+		reasons := make([]error, len(all))
+		var asking sync.WaitGroup
+		for i, s := range all {
+			asking.Go(func() { reasons[i] = s.Ready(ctx) })
+		}
+		asking.Wait()
+		for i, reason := range reasons {
+			if reason != nil {
 				answer.Ready = false
-				answer.Reasons[s.Name()] = err.Error()
+				answer.Reasons[all[i].Name()] = reason.Error()
 			}
 		}
 		w.Header().Set("Content-Type", "application/json")

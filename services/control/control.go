@@ -87,10 +87,14 @@ func New(cfg Config) (*Service, error) {
 // Name implements process.Service.
 func (s *Service) Name() string { return "control" }
 
-// Ready implements process.Service: the catalog has been read.
-func (s *Service) Ready(context.Context) error {
+// Ready implements process.Service: the catalog can be read and written. Without Kafka calls are answered all the same;
+// what needs it, such as a new dataset group, stays pending until it is back.
+func (s *Service) Ready(ctx context.Context) error {
 	if !s.view.Ready() {
 		return errors.New("the catalog has not been read yet")
+	}
+	if err := s.bucket.Ping(ctx); err != nil {
+		return fmt.Errorf("the bucket does not answer: %w", err)
 	}
 	return nil
 }

@@ -35,6 +35,9 @@ func (s *Service) delete(ctx context.Context, r catalog.Resource) error {
 // deleteGroupData removes a group's topics and imported data. Its archive stays: it is the operator's record of what was accepted, and a
 // new group of the same name has another key.
 func (s *Service) deleteGroupData(ctx context.Context, g *catalog.DatasetGroup) error {
+	if err := s.reachLog(ctx); err != nil {
+		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
+	}
 	if err := s.bus.DeleteTopics(ctx, topicNames(groupTopics(g.GroupKey()))...); err != nil {
 		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
 	}

@@ -192,10 +192,24 @@ func (s *Service) createTopics(ctx context.Context, g *catalog.DatasetGroup) err
 	if g.Status != catalog.StatusCreatePending {
 		return nil
 	}
+	if err := s.reachLog(ctx); err != nil {
+		return fmt.Errorf("creating the topics of a dataset group: %w", err)
+	}
 	if err := s.bus.EnsureTopics(ctx, groupTopics(g.GroupKey())...); err != nil {
 		return fmt.Errorf("creating the topics of a dataset group: %w", err)
 	}
 	return s.activate(ctx, &g.Meta)
+}
+
+// logTimeout is how long a worker waits for Kafka's sign of life.
+const logTimeout = 2 * time.Second
+
+// reachLog fails soon while Kafka is away: what needs it is tried again by the scan, and meanwhile the workers are free for
+// what does not.
+func (s *Service) reachLog(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	return s.bus.Ping(ctx)
 }
 
 // stop ends a training whose worker is gone and that was asked to stop.

@@ -21,10 +21,15 @@ import (
 // handle registers an operation, whose errors are put in AWS's terms.
 func handle[Req, Resp any](r *awsapi.Router, operation string, h func(context.Context, *Req) (*Resp, error)) {
 	awsapi.HandleTarget(r, operation, func(ctx context.Context, req *Req) (*Resp, error) {
+		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
 		resp, err := h(ctx, req)
 		return resp, inAWSTerms(err)
 	})
 }
+
+// answerTimeout bounds a call while the bucket hangs: well before SDKs give up by themselves.
+const answerTimeout = 15 * time.Second
 
 // inAWSTerms turns the catalog's refusals into exceptions. Other errors are left to the router.
 func inAWSTerms(err error) error {
