@@ -214,6 +214,8 @@ type SolutionVersion struct {
 	// ManifestKey is the model manifest's key in the bucket, ModelID its content hash.
 	ManifestKey string `json:"manifestKey,omitempty"`
 	ModelID     string `json:"modelId,omitempty"`
+	// DamagedFiles are files of the archive that could not be decoded and that the model was trained without.
+	DamagedFiles []string `json:"damagedFiles,omitempty"`
 }
 
 // Campaign is a name for a model that answers requests.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
@@ -171,6 +172,9 @@ func (h *held[R]) outcome(ctx context.Context) string {
 		return h.failed(ctx, fmt.Sprintf("The %s was started %d times, and each time its worker process ended or failed before it was done", h.name, h.epoch-1))
 	}
 	if err := h.begin(ctx); err != nil {
+		if ctx.Err() != nil { // the write may have arrived
+			return h.handedBack(ctx)
+		}
 		h.log.Warn("beginning a job failed, it is tried again when its lease has expired", zap.Error(err))
 		return "lost"
 	}
@@ -200,10 +204,21 @@ func (h *held[R]) outcome(ctx context.Context) string {
 	}
 	h.log.Error(h.name+" broke", zap.Error(err))
 	if h.epoch >= attempts {
-		return h.failed(ctx, "Internal error; the retrainer's log holds the details")
+		return h.failed(ctx, fmt.Sprintf("The %s was tried %d times: %s", h.name, h.epoch, causeOf(err)))
 	}
 	// The lease is left to expire: that is the pause before the next attempt.
 	return "broken"
+}
+
+// causeOf is what a client is told of an internal fault: what an operator can look after, but none of the text of the error.
+func causeOf(err error) string {
+	switch {
+	case errors.Is(err, blob.ErrAccessDenied):
+		return "the S3 store denied access"
+	case errors.Is(err, blob.ErrUnavailable):
+		return "the S3 store was unavailable"
+	}
+	return "internal error; the retrainer's log holds the details"
 }
 
 // begin moves the job to CREATE IN_PROGRESS, unless it was stopped. A job that was created although its parents did not

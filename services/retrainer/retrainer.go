@@ -133,10 +133,16 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Ready returns nil when jobs can be seen.
-func (s *Service) Ready(context.Context) error {
+// Ready returns nil when jobs can be seen and run: they read and write the bucket, and trainings the log.
+func (s *Service) Ready(ctx context.Context) error {
 	if !s.config.View.Ready() {
 		return errors.New("the catalog has not been read yet")
+	}
+	if err := s.config.Bucket.Ping(ctx); err != nil {
+		return fmt.Errorf("the bucket does not answer: %w", err)
+	}
+	if err := s.config.Bus.Ping(ctx); err != nil {
+		return fmt.Errorf("the log does not answer: %w", err)
 	}
 	return nil
 }

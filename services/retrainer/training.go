@@ -39,6 +39,7 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	if err := set.CheckMinimum(s.config.MinInteractions, s.config.MinUsers); err != nil {
 		return nil, userFault(err)
 	}
+	s.tellDamaged(version, set.Damaged)
 	report(loaded)
 
 	options := recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads, Progress: between(report, loaded, evaluated)}
@@ -64,6 +65,7 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 		zap.Any("metrics", measured.Metrics), zap.Any("popularity", measured.Popularity), zap.Int("test_users", measured.TestUsers),
 		zap.Duration("took", time.Since(started)))
 	return func(v *catalog.SolutionVersion) {
+		v.DamagedFiles = set.Damaged[:min(len(set.Damaged), damagedNamed)]
 		v.ManifestKey, v.ModelID, v.Metrics, v.TrainingHours = key, id, measured.Metrics, ended.Sub(started).Hours()
 	}, nil
 }
@@ -113,10 +115,19 @@ func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*
 	if err != nil {
 		return nil, fmt.Errorf("loading the data: %w", err)
 	}
-	if len(set.Damaged) > 0 {
-		s.config.Log.Error("damaged archive files are left out of a training", zap.String("solution_version", version.ARN), zap.Strings("files", set.Damaged))
-	}
 	return set, nil
+}
+
+// damagedNamed bounds how many damaged files the catalog names for a solution version; the log names all.
+const damagedNamed = 100
+
+// tellDamaged counts and names the archive files that a training does without.
+func (s *Service) tellDamaged(version *catalog.SolutionVersion, files []string) {
+	if len(files) == 0 {
+		return
+	}
+	s.metrics.damaged.Add(float64(len(files)))
+	s.config.Log.Error("damaged archive files are left out of a training", zap.String("solution_version", version.ARN), zap.Strings("files", files))
 }
 
 func builderOptions(version *catalog.SolutionVersion) (dataset.BuilderOptions, error) {
