@@ -40,7 +40,7 @@ type target struct {
 	services []string
 	// usesRedis and usesModels say what the services need beside Kafka and the bucket, which all of them need.
 	usesRedis, usesModels bool
-	// onlyReads is whether the services can start while the bucket is away: from the local cache of models.
+	// onlyReads is whether the services can start, from the local cache of models, whatever is away.
 	onlyReads bool
 	// embeds is whether servers that are not set are started in this process.
 	embeds bool
@@ -290,6 +290,9 @@ func (a *app) connect(ctx context.Context) error {
 			return err
 		}),
 		a.retry(ctx, "creating Penchant's own topics", func(ctx context.Context) error {
+			if a.target.onlyReads {
+				return nil // it answers without Kafka, too
+			}
 			return a.bus.EnsureTopics(ctx,
 				bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1},
 				bus.TopicSpec{Name: bus.JobsTopic, Partitions: 4})
@@ -315,10 +318,14 @@ func (a *app) connect(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := users.Ping(ctx); err != nil {
+			err = users.Ping(ctx)
+			switch {
+			case err != nil && a.target.onlyReads:
+				a.log.Warn("Redis does not answer: until it does, visitors are answered as unknown ones", zap.Error(err))
+			case err != nil:
 				return errors.Join(err, users.Close())
 			}
-			a.users = users // only one that answers: disconnect closes it
+			a.users = users // disconnect closes it
 			return nil
 		}),
 	)
@@ -386,7 +393,7 @@ func (a *app) build() ([]process.Service, error) {
 		a.keeper = newLogKeeper(filepath.Join(a.settings.DataDir, "kafka"), int64(a.settings.EmbeddedLogBytes), a.bus, a.view, a.log.Named("log-keeper"), a.metrics)
 		services = append(services, background{"log-keeper", a.keeper.Run, ready})
 	}
-	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: a.credentials, Log: a.log.Named("api"), Registerer: a.metrics})
+	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: a.credentials, Log: a.log.Named("api"), Registerer: a.metrics, MaxCalls: a.settings.MaxRequests})
 	for _, name := range a.target.services {
 		service, err := a.newService(name)
 		if err != nil {
@@ -423,7 +430,7 @@ func (a *app) newService(name string) (process.Service, error) {
 		return retrainer.New(retrainer.Config{
 			Bus: a.bus, S3: a.objects, Bucket: a.bucket, Store: a.store, View: a.view, Log: log, Registerer: a.metrics,
 			MinInteractions: a.settings.MinInteractions, MinUsers: a.settings.MinUsers, Seed: a.settings.Seed,
-			Threads: a.settings.TrainingThreads, AutoTrainInitialDelay: a.settings.AutoTrainInitialDelay,
+			Threads: a.settings.TrainingThreads, AutoTrainInitialDelay: a.settings.AutoTrainInitialDelay, LeaseTTL: a.settings.JobLease,
 		})
 	case "recommender":
 		return recommender.New(recommender.Config{Bus: a.bus, Users: a.users, Models: a.models, Log: log, Registerer: a.metrics})

@@ -40,6 +40,8 @@ type Settings struct {
 	AccountID  string `help:"AWS account id in ARNs, 12 digits." default:"000000000000"`
 	Region     string `help:"AWS region in ARNs and of the S3 store." default:"us-east-1"`
 
+	MaxRequests int `help:"Calls that are worked on at once; further ones are answered with 503." default:"2048"`
+
 	ArchiveFlushInterval time.Duration `help:"Oldest age of an event when its archive file is written." default:"60s"`
 	ArchiveFlushBytes    ByteSize      `help:"Size at which an archive file is written, at most 64MiB." default:"64MiB"`
 
@@ -56,6 +58,7 @@ type Settings struct {
 	MinUsers              int           `help:"Fewest users with two interactions that can be trained on." default:"25"`
 	AutoTrainInitialDelay time.Duration `help:"Age of a solution when its first automatic training starts, unless it was trained by hand." default:"30m"`
 	TrainingThreads       int           `help:"Threads that a training uses. 0: one for each processor." default:"0"`
+	JobLease              time.Duration `help:"A job whose worker gave no sign of life for so long is taken over by another." default:"30s"`
 	Seed                  int64         `help:"Seed of trainings: same data and seed, same model." default:"1"`
 
 	LogLevel  string `help:"One of debug, info, warn, error." default:"info" enum:"debug,info,warn,error"`
@@ -99,6 +102,10 @@ func (s *Settings) Validate() error {
 		return fmt.Errorf("--user-history %d: it is between 1 and 10000", s.UserHistory)
 	case s.MinInteractions < 1 || s.MinUsers < 1:
 		return fmt.Errorf("--min-interactions %d, --min-users %d: each is at least 1", s.MinInteractions, s.MinUsers)
+	case s.JobLease < time.Second:
+		return fmt.Errorf("--job-lease %s: it is at least 1s", s.JobLease)
+	case s.MaxRequests < 1:
+		return fmt.Errorf("--max-requests %d: it is at least 1", s.MaxRequests)
 	case s.S3Endpoint == "" && (s.S3AccessKey != "" || s.S3SecretKey != ""):
 		return errors.New("--s3-access-key and --s3-secret-key are for an outside store: --s3-endpoint is missing")
 	case s.S3Endpoint != "" && (s.S3AccessKey == "" || s.S3SecretKey == ""):
