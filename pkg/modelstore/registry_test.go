@@ -103,6 +103,24 @@ func TestCampaignErrors(t *testing.T) {
 	}
 }
 
+// TestOneCampaignWithoutAModelLeavesTheOthersReady: else one damaged model would take every recommender out of service.
+func TestOneCampaignWithoutAModelLeavesTheOthersReady(t *testing.T) {
+	w := newWorld(t)
+	v := w.version("0001", 1)
+	good := w.campaign("good", v)
+	r, _ := w.registry("")
+	w.serves(r, good, v)
+	w.eventually("it is ready", func() bool { return r.Ready() == nil })
+	orphan := w.campaign("orphan", &catalog.SolutionVersion{Meta: meta(account + "solution/taste/none")})
+	w.eventually("the campaign is seen", func() bool {
+		_, ok := catalog.Lookup[*catalog.Campaign](r.view, orphan.ARN)
+		return ok
+	})
+	if err := r.Ready(); err != nil {
+		t.Errorf("not ready although a campaign answers: %v", err)
+	}
+}
+
 func TestLastGoodModelStays(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
