@@ -254,19 +254,18 @@ func (a *app) Run(ctx context.Context) error {
 		}
 	})
 	err := group.Wait()
+	a.disconnect() // not before: the calls that are answered while the process drains need the clients
 	return errors.Join(err, a.closeServers())
 }
 
 // serve reaches the outside world, builds the services and runs them.
 func (a *app) serve(ctx context.Context) error {
 	if err := a.connect(ctx); err != nil {
-		a.disconnect()
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	defer a.disconnect()
 	services, err := a.build()
 	if err != nil {
 		return err
