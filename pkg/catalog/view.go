@@ -20,8 +20,11 @@ import (
 const (
 	// rescanInterval bounds how long a view can miss a change whose notice was lost.
 	rescanInterval = 30 * time.Second
-	// retryInterval is the pause after a failed scan or a lost connection to Kafka.
-	retryInterval = time.Second
+	// firstRetry and slowestRetry bound the pause after a failed scan or a lost connection to Kafka, which doubles from one
+	// to the other; outageLogInterval is how often the log tells of an outage that goes on.
+	firstRetry        = 500 * time.Millisecond
+	slowestRetry      = 5 * time.Second
+	outageLogInterval = time.Minute
 	// missTTL is how long an unknown tracking id stays unknown without another look, maxMisses how many are remembered.
 	missTTL   = 2 * time.Second
 	maxMisses = 10_000
@@ -190,11 +193,14 @@ func (v *View) Subscribe(f func(arn string)) (cancel func()) {
 }
 
 func (v *View) scanLoop(ctx context.Context, rescan <-chan struct{}) error {
+	reading := outage{log: v.log, doing: "reading the catalog"}
 	for {
 		pause := rescanInterval
-		if err := v.scan(ctx); err != nil && ctx.Err() == nil {
-			v.log.Warn("reading the catalog", zap.Error(err))
-			pause = retryInterval
+		switch err := v.scan(ctx); {
+		case err == nil:
+			reading.over()
+		case ctx.Err() == nil:
+			pause = reading.failed(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -203,6 +209,33 @@ func (v *View) scanLoop(ctx context.Context, rescan <-chan struct{}) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// outage is a row of failures to do one thing. It paces the repeats and tells of the first failure, then once a minute, and
+// of the end.
+type outage struct {
+	log      *zap.Logger
+	doing    string
+	failures int
+	nextLog  time.Time
+}
+
+// failed notes a failure and returns the pause before the next attempt.
+func (o *outage) failed(err error) time.Duration {
+	if now := time.Now(); now.After(o.nextLog) {
+		o.log.Warn(o.doing+" failed, trying on", zap.Error(err))
+		o.nextLog = now.Add(outageLogInterval)
+	}
+	o.failures++
+	return min(slowestRetry, firstRetry<<min(o.failures-1, 10))
+}
+
+// over notes a success.
+func (o *outage) over() {
+	if o.failures > 0 {
+		o.log.Info(o.doing+" works again", zap.Int("failed_attempts", o.failures))
+	}
+	o.failures, o.nextLog = 0, time.Time{}
 }
 
 // scan compares the view with the bucket's listing and reads what differs.
@@ -236,25 +269,26 @@ func (v *View) scan(ctx context.Context) error {
 
 // followLoop applies the notices. A rescan after the follower's start covers what changed before it listened.
 func (v *View) followLoop(ctx context.Context, rescan chan<- struct{}) error {
+	following := outage{log: v.log, doing: "following the catalog's changes"}
 	for {
-		err := v.follow(ctx, rescan)
+		err := v.follow(ctx, rescan, following.over)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		v.log.Warn("following the catalog's changes", zap.Error(err))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(retryInterval):
+		case <-time.After(following.failed(err)):
 		}
 	}
 }
 
-func (v *View) follow(ctx context.Context, rescan chan<- struct{}) error {
+func (v *View) follow(ctx context.Context, rescan chan<- struct{}, begun func()) error {
 	// Whichever process is first makes the topic.
 	if err := v.bus.EnsureTopics(ctx, bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1}); err != nil {
 		return err
 	}
+	begun()
 	return v.bus.Follow(ctx, bus.FollowConfig{
 		Topics: []string{bus.ControlTopic},
 		CaughtUp: func() {

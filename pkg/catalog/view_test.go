@@ -3,11 +3,19 @@ package catalog
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	zapobserver "go.uber.org/zap/zaptest/observer"
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
@@ -161,4 +169,58 @@ type failingNotifier struct{}
 
 func (failingNotifier) ResourceChanged(context.Context, string, int64, bool) error {
 	return errors.New("no broker")
+}
+
+func TestAnOutageIsToldOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, lines := zapobserver.New(zap.InfoLevel)
+		o := outage{log: zap.New(core), doing: "reading"}
+		const lasting = 150 * time.Second
+		attempts := 0
+		for began := time.Now(); time.Since(began) < lasting; attempts++ {
+			time.Sleep(o.failed(errors.New("refused")))
+		}
+		if n := lines.FilterLevelExact(zap.WarnLevel).Len(); n != 3 {
+			t.Errorf("%d warnings in %s", n, lasting)
+		}
+		if attempts < 30 || attempts > 35 {
+			t.Errorf("%d attempts in %s", attempts, lasting)
+		}
+		o.over()
+		o.over()
+		if n := lines.FilterLevelExact(zap.InfoLevel).Len(); n != 1 {
+			t.Errorf("the end is told %d times", n)
+		}
+		if pause := o.failed(errors.New("refused again")); pause != firstRetry || lines.FilterLevelExact(zap.WarnLevel).Len() != 4 {
+			t.Errorf("a new outage begins with a pause of %s and %d warnings", pause, lines.FilterLevelExact(zap.WarnLevel).Len())
+		}
+	})
+}
+
+// TestAViewOutlivesAStoreThatRefuses has the store refuse the first scans: the view warns once, and is ready when it answers.
+func TestAViewOutlivesAStoreThatRefuses(t *testing.T) {
+	cfg, bucket := embeddedtest.S3(t)
+	target := must(url.Parse(cfg.Endpoint))(t)
+	var refused atomic.Int32
+	store := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // the signature covers it
+	}}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refused.Add(1) <= 2 {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		store.ServeHTTP(w, r)
+	}))
+	t.Cleanup(proxy.Close)
+	cfg.Endpoint = proxy.URL
+	objects := must(blob.Open(cfg))(t)
+	t.Cleanup(objects.Close)
+	core, lines := zapobserver.New(zap.WarnLevel)
+	log := zap.New(core)
+	runView(t, NewView(NewStore(objects.Bucket(bucket), nil, WithLog(log)), nil, log))
+	if n := lines.FilterMessage("reading the catalog failed, trying on").Len(); n != 1 {
+		t.Errorf("%d warnings of a store that refused %d calls: %v", n, refused.Load(), lines.All())
+	}
 }
