@@ -1,12 +1,15 @@
 package firehose
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/penchant-io/penchant/pkg/bus"
 )
 
 func TestTheAgeOfWhatIsNotArchivedIsVisible(t *testing.T) {
@@ -42,4 +45,26 @@ penchant_firehose_archive_age_seconds{topic="` + topic + `"} ` + seconds + "\n"
 	if n, err := testutil.GatherAndCount(registry, "penchant_firehose_archive_age_seconds"); err != nil || n != 0 {
 		t.Errorf("%d gauges (%v) of a partition that is gone", n, err)
 	}
+}
+
+func TestAnArchiveThatCannotBeOpenedIsCounted(t *testing.T) {
+	s := newSinks(t)
+	proxy := newProxy(t, s.environment)
+	s.config.Bucket = proxy.bucket
+	p := s.assign(topic, bus.Assignment{Committed: -1, End: 5})
+	errors := func() float64 { return testutil.ToFloat64(p.service.metrics.errors.WithLabelValues(topic)) }
+	proxy.mode.Store(away)
+	if _, err := p.Start(t.Context()); err == nil || errors() != 1 {
+		t.Errorf("while the bucket is away: error %v, and %v are counted", err, errors())
+	}
+	givenUp, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Start(givenUp); err == nil || errors() != 1 {
+		t.Errorf("when the partition is given up: error %v, and %v are counted", err, errors())
+	}
+	proxy.mode.Store(there)
+	if _, err := p.Start(t.Context()); err != nil || errors() != 1 {
+		t.Errorf("when the bucket is back: error %v, and %v are counted", err, errors())
+	}
+	s.stop(p)
 }

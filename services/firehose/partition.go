@@ -49,6 +49,14 @@ func newPartition(s *Service, t target, a bus.Assignment) *partition {
 
 // Start finds out where the archive ends.
 func (p *partition) Start(ctx context.Context) (int64, error) {
+	from, err := p.start(ctx)
+	if err != nil && ctx.Err() == nil {
+		p.service.metrics.errors.WithLabelValues(p.Topic).Inc()
+	}
+	return from, err
+}
+
+func (p *partition) start(ctx context.Context) (int64, error) {
 	chain, err := archive.OpenChain(ctx, p.service.config.Bucket, p.chainID())
 	if err != nil {
 		return 0, fmt.Errorf("opening the archive: %w", err)
@@ -86,7 +94,6 @@ func (p *partition) checkEnd(ctx context.Context) error {
 		return fmt.Errorf("asking for the log's end: %w", err)
 	}
 	if end := offsets[p.TopicPartition].End; p.next > end {
-		p.service.metrics.errors.WithLabelValues(p.Topic).Inc()
 		return fmt.Errorf("the archive goes up to offset %d but the log ends at %d: the log has lost records; "+
 			"create the topic again, so that new records do not get offsets that are archived", p.next-1, end)
 	}
