@@ -71,7 +71,7 @@ const sessionTimeout = 15 * time.Second
 // What does not fit is answered at once with 503 and Retry-After; the rest after the delivery timeout. The tracker is as good
 // as before when the log is back.
 func TestMemoryIsBoundedWhileTheLogIsAway(t *testing.T) {
-	const calls, bound = 1500, 512 << 20 // of 10 events with 6 kB each
+	const calls, bound = 1500, 768 << 20 // of 10 events with 6 kB each
 	proxy, kafka := penchanttest.StartProxiedKafka(t)
 	servers := penchanttest.SharedServers(t)
 	servers.KafkaBrokers = kafka.Addrs

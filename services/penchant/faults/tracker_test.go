@@ -54,7 +54,7 @@ func TestTerminatedTrackerAnswersTheCallsItHasTaken(t *testing.T) {
 	if err := p.sender.SendOnce(t.Context(), api, 0, 1); err != nil {
 		t.Fatal(err)
 	}
-	const slow = 3 * time.Second
+	const slow = time.Second
 	kafkaProxy.Slow(slow)
 	answers := make(chan error, 8)
 	for lane := range cap(answers) {
