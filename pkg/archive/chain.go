@@ -107,7 +107,7 @@ func (c *Chain) NewestEventIDs(ctx context.Context) iter.Seq2[[]string, error] {
 		for _, key := range slices.Backward(slices.Clone(c.newest)) {
 			var ids []string
 			var failed error
-			for row, err := range rows(ctx, c.bucket, key, eventfile.DecodeInteractions) {
+			for row, err := range rows(ctx, c.bucket, key, eventfile.DecodeInteractions, nil) {
 				if err != nil {
 					failed = err
 					break

@@ -19,6 +19,9 @@ type ReadOptions struct {
 	Partition *int32
 	// FromOffset leaves out the records before it, in every chain that is read.
 	FromOffset int64
+	// Covered, if set, is told of each file that is read, before its rows: the offsets that the file covers, and, for a file that closes
+	// a gap, why these do not exist.
+	Covered func(first, last int64, gap string)
 }
 
 // ReadInteractions reads a group's interactions in the order of topic id, partition and offset, one file in memory at a
@@ -45,7 +48,7 @@ func read[T any](ctx context.Context, b *blob.Bucket, group, kind string, opts R
 				yield(none, err)
 				return
 			}
-			for row, err := range rows(ctx, b, f.key, decode) {
+			for row, err := range rows(ctx, b, f.key, decode, opts.Covered) {
 				var corrupt *CorruptError
 				if err != nil && (!yield(none, err) || !errors.As(err, &corrupt)) {
 					return
@@ -96,14 +99,23 @@ func files(ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions)
 	}
 }
 
-// rows reads one object. The first error ends it.
-func rows[T any](ctx context.Context, b *blob.Bucket, key string, decode decoder[T]) iter.Seq2[T, error] {
+// rows reads one object and tells covered, unless that is nil, what it covers. The first error ends it.
+func rows[T any](ctx context.Context, b *blob.Bucket, key string, decode decoder[T], covered func(first, last int64, gap string)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		data, _, err := get(ctx, b, key)
+		data, metadata, err := get(ctx, b, key)
 		if err != nil {
 			yield(none, err)
 			return
+		}
+		if covered != nil {
+			_, first, _ := parseKey(key)
+			last, err := lastOffset(key, first, metadata)
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			covered(first, last, metadata[metadataGap])
 		}
 		for row, err := range decode(bytes.NewReader(data), int64(len(data))) {
 			if err != nil {

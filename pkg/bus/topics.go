@@ -86,6 +86,7 @@ func (c *Consumer) updateTopics(ctx context.Context) (missing bool, err error) {
 	}
 	c.leave(leave, existing)
 	c.join(join, existing)
+	c.notePartitions(existing)
 	c.refreshEnds(ctx, existing)
 	return missing, nil
 }
@@ -138,6 +139,22 @@ func (c *Consumer) join(topics []string, existing map[string]TopicInfo) {
 	}
 	c.mu.Unlock()
 	c.member.AddConsumeTopics(topics...)
+}
+
+// notePartitions has the group share out partitions that were added to a topic. The library would find them within a minute.
+func (c *Consumer) notePartitions(existing map[string]TopicInfo) {
+	c.mu.Lock()
+	grown := false
+	for topic, joined := range c.joined {
+		if now, ok := existing[topic]; ok && now.Partitions > joined.Partitions {
+			c.joined[topic] = now
+			grown = true
+		}
+	}
+	c.mu.Unlock()
+	if grown {
+		c.member.ForceMetadataRefresh()
+	}
 }
 
 // refreshEnds keeps the lag honest where nothing is fetched: paused, or failing.

@@ -23,6 +23,9 @@ const (
 	scanInterval = 2 * time.Second
 	// repairInterval is how often the families of the catalog are checked.
 	repairInterval = 30 * time.Second
+	// topicsInterval is how often the topics of dataset groups are looked at, topicsTimeout how long that may take.
+	topicsInterval = 10 * time.Second
+	topicsTimeout  = 5 * time.Second
 	// stopLease is more than the one write that ends an abandoned training.
 	stopLease = 30 * time.Second
 )
@@ -69,9 +72,10 @@ func (s *Service) scanLoop(ctx context.Context) error {
 	if err := s.view.WaitReady(ctx); err != nil {
 		return nil // asked to stop
 	}
-	scan, repair := time.NewTicker(scanInterval), time.NewTicker(repairInterval)
+	scan, repair, topics := time.NewTicker(scanInterval), time.NewTicker(repairInterval), time.NewTicker(topicsInterval)
 	defer scan.Stop()
 	defer repair.Stop()
+	defer topics.Stop()
 	for {
 		s.scan()
 		select {
@@ -80,6 +84,8 @@ func (s *Service) scanLoop(ctx context.Context) error {
 		case <-scan.C:
 		case <-repair.C:
 			s.repair(ctx)
+		case <-topics.C:
+			s.repairTopics(ctx)
 		}
 	}
 }
@@ -99,6 +105,42 @@ func (s *Service) repair(ctx context.Context) {
 	}
 	if repaired > 0 {
 		s.log.Info("repaired the catalog after interrupted requests", zap.Int("resources", repaired))
+	}
+}
+
+// repairTopics creates the topics that somebody has deleted of groups that are in use: without, no event could be taken. A topic
+// made again has an identity of its own, and so an archive of its own behind the old one's.
+func (s *Service) repairTopics(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
+	defer cancel()
+	existing, err := s.bus.Topics(ctx)
+	if err != nil {
+		return // while Kafka is away, whoever needs it says so
+	}
+	for _, group := range catalog.All[*catalog.DatasetGroup](s.view) {
+		if group.Status != catalog.StatusActive {
+			continue
+		}
+		var missing []bus.TopicSpec
+		for _, spec := range groupTopics(group.GroupKey()) {
+			if _, ok := existing[spec.Name]; !ok {
+				missing = append(missing, spec)
+			}
+		}
+		if len(missing) == 0 {
+			continue
+		}
+		// The view may be a moment behind: topics of a group that is being deleted must not come back.
+		current, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, group.ARN)
+		if err != nil || current.ID != group.ID || current.Status != catalog.StatusActive {
+			continue
+		}
+		if err := s.bus.EnsureTopics(ctx, missing...); err != nil {
+			s.log.Warn("creating missing topics of a dataset group failed, it is tried again", zap.String("arn", group.ARN), zap.Error(err))
+			continue
+		}
+		s.log.Error("topics of a dataset group were missing and were created again: what they held and was not archived is lost",
+			zap.String("arn", group.ARN), zap.Int("topics", len(missing)))
 	}
 }
 

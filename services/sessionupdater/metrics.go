@@ -10,6 +10,7 @@ type metrics struct {
 	freshness                                  prometheus.Histogram
 	folded, repeats, conflicts, deadLetters    prometheus.Counter
 	rebuilds, replayed, imports, importedUsers prometheus.Counter
+	missing                                    prometheus.Counter
 	importSeconds                              prometheus.Histogram
 }
 
@@ -35,6 +36,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		deadLetters:   counter("dead_letters_total", "Records that could not be decoded."),
 		rebuilds:      counter("rebuilds_total", "Partitions folded again because Redis had lost users."),
 		replayed:      counter("events_replayed_total", "Events read from the archive to make a loss good."),
+		missing:       counter("missing_offsets_total", "Offsets that neither the log nor the archive held when they were to be folded."),
 		imports:       counter("imports_total", "Dataset versions merged into user states."),
 		importedUsers: counter("imported_users_total", "Users whose imported interactions were merged."),
 		importSeconds: histogram("import_seconds", "Time to merge one dataset version.", prometheus.ExponentialBuckets(0.01, 2, 16)),

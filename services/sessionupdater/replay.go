@@ -33,7 +33,16 @@ func (p *partition) replay(ctx context.Context, to int64) error {
 			batch = batch[:0]
 			return p.folded(ctx, ids, next)
 		}
-		opts = archive.ReadOptions{TopicID: &p.source.TopicID, Partition: &p.source.Partition, FromOffset: p.next}
+		covered = p.next // the archive holds what there is up to here
+		opts    = archive.ReadOptions{
+			TopicID: &p.source.TopicID, Partition: &p.source.Partition, FromOffset: p.next,
+			Covered: func(first, last int64, gap string) {
+				if gap != "" {
+					p.missing(max(first, covered), min(last+1, to), gap)
+				}
+				covered = max(covered, last+1)
+			},
+		}
 	)
 	for i, err := range archive.ReadInteractions(ctx, p.service.config.Bucket, p.group, opts) {
 		var corrupt *archive.CorruptError
@@ -54,5 +63,15 @@ func (p *partition) replay(ctx context.Context, to int64) error {
 			}
 		}
 	}
+	p.missing(covered, to, "the log was trimmed before these offsets were archived")
 	return flush(to)
+}
+
+// missing tells of the offsets from first up to, not including, next, which neither the log nor the archive holds.
+func (p *partition) missing(first, next int64, reason string) {
+	if first >= next {
+		return
+	}
+	p.service.metrics.missing.Add(float64(next - first))
+	p.log.Error("events are missing in user states for ever: "+reason, zap.Int64("first", first), zap.Int64("last", next-1))
 }
