@@ -135,8 +135,13 @@ func TestAGapIsClosedByAFileThatSaysWhy(t *testing.T) {
 	if diff := cmp.Diff(want, report); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(slices.Concat(events(0, 1), events(100, 101)), readAll(t, b, ReadOptions{})); diff != "" {
+	var covered []Gap
+	opts := ReadOptions{Covered: func(first, last int64, gap string) { covered = append(covered, Gap{shop, first, last, gap}) }}
+	if diff := cmp.Diff(slices.Concat(events(0, 1), events(100, 101)), readAll(t, b, opts)); diff != "" {
 		t.Errorf("(-want +read)\n%s", diff)
+	}
+	if diff := cmp.Diff([]Gap{{shop, 0, 1, ""}, {shop, 2, 99, "trimmed ? zu fr?h"}, {shop, 100, 101, ""}}, covered); diff != "" {
+		t.Errorf("(-want +covered)\n%s", diff)
 	}
 }
 

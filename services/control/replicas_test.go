@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
@@ -64,4 +65,21 @@ func TestReplicasDoNotDisturbEachOther(t *testing.T) {
 	if left := must(catalog.List[*catalog.Solution](t.Context(), i.store))(t); len(left) != 0 {
 		t.Errorf("solutions left: %v", aws.String(left[0].ARN))
 	}
+}
+
+// A topic that somebody deleted comes back, under another identity, while its group is in use.
+func TestADeletedTopicIsMadeAgain(t *testing.T) {
+	i := install(t, Quotas{})
+	arn := i.group("used")
+	group := must(catalog.Get[*catalog.DatasetGroup](t.Context(), i.store, arn))(t)
+	topic := bus.InteractionsTopic(group.GroupKey())
+	before := must(i.bus.Topics(t.Context(), topic))(t)[topic]
+	must(0, i.bus.DeleteTopics(t.Context(), topic))(t)
+	reaches(t, "made again", func() (string, error) {
+		topics, err := i.bus.Topics(t.Context(), topic)
+		if now, ok := topics[topic]; ok && now.ID != before.ID {
+			return "made again", err
+		}
+		return "missing", err
+	})
 }

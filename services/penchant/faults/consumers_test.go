@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -188,8 +189,8 @@ func TestASinkKilledInAnUploadArchivesOnce(t *testing.T) {
 	p.stack.terminate()
 }
 
-// TestNoStartOrderMatters (promise 8 and the rule that dependencies are waited for): every service starts before any of its servers, and
-// waits for them; the servers come one by one, the last ones first needed.
+// TestNoStartOrderMatters (promises 1, 4 and 11): every service starts before any of its servers and waits for them; the servers come
+// one by one, Kafka last. The services start in the order in which each has to wait for the next.
 func TestNoStartOrderMatters(t *testing.T) {
 	kafka, redis, minio := penchanttest.StartKafka(t, 1, nil), penchanttest.StartRedis(t), penchanttest.StartMinIO(t)
 	servers := penchanttest.NewServers(kafka, redis, minio.Config)
@@ -198,7 +199,7 @@ func TestNoStartOrderMatters(t *testing.T) {
 		server.Kill()
 	}
 	stack := installation{}
-	for _, target := range []string{"recommender", "firehose", "session-updater", "retrainer", "tracker", "control"} {
+	for _, target := range slices.Backward(allTargets) {
 		stack[target] = append(stack[target], penchanttest.Launch(t, target, t.TempDir(), servers.Settings()...))
 	}
 	outage := 3 * time.Second

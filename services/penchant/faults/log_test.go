@@ -150,7 +150,7 @@ func (p *pipeline) verify(t *testing.T, gaps int) {
 // testPoison puts records into the topic that are no interactions, one of them so large that not even the dead-letter topic takes
 // it with its reason. All are kept in the bucket, and the good ones behind them flow.
 func testPoison(t *testing.T, p *pipeline, log *bus.Client) {
-	large, err := reco.MarshalInteraction(&reco.Interaction{UserID: "large", ItemID: "", EventID: "large", RecommendationID: strings.Repeat("x", 999_500)})
+	large, err := reco.MarshalInteraction(&reco.Interaction{UserID: "large", ItemID: "", EventID: "large", RecommendationID: strings.Repeat("x", 999_850)})
 	if err != nil {
 		t.Fatal(err)
 	}
