@@ -72,11 +72,12 @@ type verification struct {
 	next   int64   // where the chain goes on; -1 while that is not known
 }
 
-func (v *verification) object(ctx context.Context, info blob.Info) error {
-	id, first, ok := parseKey(info.Key)
+// name checks a name against the one before; ok is false when it is none of the archive's.
+func (v *verification) name(info blob.Info) (id ChainID, first int64, ok bool) {
+	id, first, ok = parseKey(info.Key)
 	if !ok {
 		v.problem(info.Key, Foreign, "its name is not <first offset, 20 digits>.parquet under kind, topic id and partition")
-		return nil
+		return id, first, false
 	}
 	if id != v.chain || v.report.Files == 0 {
 		v.chain, v.next = id, 0
@@ -91,21 +92,34 @@ func (v *verification) object(ctx context.Context, info blob.Info) error {
 		v.problem(info.Key, Overlap, fmt.Sprintf("the file before covers offsets up to %d", v.next-1))
 	}
 	v.next = -1
+	return id, first, true
+}
 
-	data, metadata, err := get(ctx, v.bucket, info.Key)
-	if err := v.unreadable(info.Key, err); err != nil {
-		return err
-	}
+// metadata reads where the file ends, and where the next one must begin: last is -1 when that is damaged.
+func (v *verification) metadata(key string, id ChainID, first int64, metadata map[string]string) (last int64, err error) {
+	last, err = lastOffset(key, first, metadata)
 	if err != nil {
-		return nil
-	}
-	last, err := lastOffset(info.Key, first, metadata)
-	if err != nil {
-		return v.unreadable(info.Key, err)
+		return -1, v.unreadable(key, err)
 	}
 	v.next = last + 1
 	if reason, ok := metadata[metadataGap]; ok {
 		v.report.Gaps = append(v.report.Gaps, Gap{id, first, last, reason})
+	}
+	return last, nil
+}
+
+func (v *verification) object(ctx context.Context, info blob.Info) error {
+	id, first, ok := v.name(info)
+	if !ok {
+		return nil
+	}
+	data, metadata, err := get(ctx, v.bucket, info.Key)
+	if err != nil {
+		return v.unreadable(info.Key, err)
+	}
+	last, err := v.metadata(info.Key, id, first, metadata)
+	if err != nil || last < 0 {
+		return err
 	}
 	v.rows(info.Key, id.Kind, data, first, last)
 	return nil

@@ -79,6 +79,13 @@ func Open(_ context.Context, rawURL string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// The library logs failures on stderr, in a form of its own, that it returns as errors as well.
+func init() { redis.SetLogger(silent{}) }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 func newClient(rawURL string, poolSize int, retry bool) (client redis.UniversalClient, cluster bool, err error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {

@@ -309,25 +309,37 @@ func (a *app) connect(ctx context.Context) error {
 			}
 			return a.bucket.Probe(ctx)
 		}),
-		a.retry(ctx, "connecting to Redis", func(ctx context.Context) error {
-			if !a.target.usesRedis {
-				return nil
-			}
-			users, err := userstate.Open(ctx, a.redisURL(), userstate.Options{History: a.settings.UserHistory, TTL: a.settings.UserTTL})
-			if err != nil {
-				return err
-			}
-			err = users.Ping(ctx)
-			switch {
-			case err != nil && a.target.onlyReads:
-				a.log.Warn("Redis does not answer: until it does, visitors are answered as unknown ones", zap.Error(err))
-			case err != nil:
-				return errors.Join(err, users.Close())
-			}
-			a.users = users // disconnect closes it
-			return nil
-		}),
+		a.connectRedis(ctx),
 	)
+}
+
+// connectRedis waits for Redis, and refuses one that may evict users: that is a setting which no waiting mends.
+func (a *app) connectRedis(ctx context.Context) error {
+	if !a.target.usesRedis {
+		return nil
+	}
+	var refused error
+	err := a.retry(ctx, "connecting to Redis", func(ctx context.Context) error {
+		users, err := userstate.Open(ctx, a.redisURL(), userstate.Options{History: a.settings.UserHistory, TTL: a.settings.UserTTL})
+		if err != nil {
+			return err
+		}
+		if err = users.Ping(ctx); err == nil {
+			err = users.CheckPolicy(ctx)
+		}
+		switch {
+		case errors.Is(err, userstate.ErrEvicts):
+			refused = errors.Join(err, users.Close())
+			return nil
+		case err != nil && a.target.onlyReads:
+			a.log.Warn("Redis does not answer: until it does, visitors are answered as unknown ones", zap.Error(err))
+		case err != nil:
+			return errors.Join(err, users.Close())
+		}
+		a.users = users // disconnect closes it
+		return nil
+	})
+	return errors.Join(err, refused)
 }
 
 func (a *app) disconnect() {
