@@ -13,10 +13,18 @@ const usersPerRound = 1024
 
 // fold brings interactions into the states of their users, whose ids it returns, and writes those. It is idempotent.
 func (s *Service) fold(ctx context.Context, group string, interactions []reco.Interaction) (ids []string, err error) {
-	var (
-		folded = 0
-		byUser = make(map[string][]*reco.Interaction, len(interactions))
-	)
+	ids, folded, err := s.foldCounted(ctx, group, interactions)
+	if err != nil {
+		return nil, err
+	}
+	s.metrics.folded.Add(float64(folded))
+	s.metrics.repeats.Add(float64(len(interactions) - folded))
+	return ids, nil
+}
+
+// foldCounted is fold, and counts the interactions that changed a state instead of feeding the metrics.
+func (s *Service) foldCounted(ctx context.Context, group string, interactions []reco.Interaction) (ids []string, folded int, err error) {
+	byUser := make(map[string][]*reco.Interaction, len(interactions))
 	for k := range interactions {
 		i := &interactions[k]
 		id := i.Key()
@@ -32,12 +40,7 @@ func (s *Service) fold(ctx context.Context, group string, interactions []reco.In
 			}
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.metrics.folded.Add(float64(folded))
-	s.metrics.repeats.Add(float64(len(interactions) - folded))
-	return ids, nil
+	return ids, folded, err
 }
 
 // update loads users, changes them, folds the vectors of those that changed, and saves. Who was written by another
