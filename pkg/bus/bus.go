@@ -84,6 +84,9 @@ type Config struct {
 	DeliveryTimeout time.Duration
 }
 
+// DefaultRetention is how long topics that aren't compacted keep their records.
+const DefaultRetention = 7 * 24 * time.Hour
+
 // TopicDefaults is how topics are created. Zero values stand for 12 partitions, 3 replicas, of which 2 must be in sync.
 type TopicDefaults struct {
 	Partitions        int32

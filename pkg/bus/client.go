@@ -100,7 +100,7 @@ func withDefaults(cfg Config) Config {
 		topics.MinInSyncReplicas = max(1, int(topics.ReplicationFactor)-1)
 	}
 	if topics.RetentionTime <= 0 {
-		topics.RetentionTime = 7 * 24 * time.Hour
+		topics.RetentionTime = DefaultRetention
 	}
 	if topics.RetentionBytes <= 0 {
 		topics.RetentionBytes = -1

@@ -40,7 +40,7 @@ func TestTheChainFromGroupToCampaignAndBack(t *testing.T) {
 
 	// The group's topics and data exist, and go with it.
 	key := must(catalog.Get[*catalog.DatasetGroup](ctx, i.store, group))(t).GroupKey()
-	topics := topicNames(groupTopics(key))
+	topics := topicNames(GroupTopics(key))
 	if found := must(i.bus.Topics(ctx, topics...))(t); len(found) != 5 {
 		t.Errorf("topics %v", found)
 	}

@@ -38,7 +38,7 @@ func (s *Service) deleteGroupData(ctx context.Context, g *catalog.DatasetGroup) 
 	if err := s.reachLog(ctx); err != nil {
 		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
 	}
-	if err := s.bus.DeleteTopics(ctx, topicNames(groupTopics(g.GroupKey()))...); err != nil {
+	if err := s.bus.DeleteTopics(ctx, topicNames(GroupTopics(g.GroupKey()))...); err != nil {
 		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
 	}
 	return s.deletePrefix(ctx, "datasets/"+g.GroupKey()+"/")

@@ -122,7 +122,7 @@ func (s *Service) repairTopics(ctx context.Context) {
 			continue
 		}
 		var missing []bus.TopicSpec
-		for _, spec := range groupTopics(group.GroupKey()) {
+		for _, spec := range GroupTopics(group.GroupKey()) {
 			if _, ok := existing[spec.Name]; !ok {
 				missing = append(missing, spec)
 			}
@@ -219,8 +219,16 @@ func unlessOvertaken(err error) error {
 	return err
 }
 
-// groupTopics are the topics of a dataset group.
-func groupTopics(group string) []bus.TopicSpec {
+// OwnTopics are the topics that an installation has once.
+func OwnTopics() []bus.TopicSpec {
+	return []bus.TopicSpec{
+		{Name: bus.ControlTopic, Compacted: true, Partitions: 1},
+		{Name: bus.JobsTopic, Partitions: 4},
+	}
+}
+
+// GroupTopics are the topics of a dataset group.
+func GroupTopics(group string) []bus.TopicSpec {
 	return []bus.TopicSpec{
 		{Name: bus.InteractionsTopic(group)},
 		{Name: bus.ItemsTopic(group), Compacted: true},
@@ -237,7 +245,7 @@ func (s *Service) createTopics(ctx context.Context, g *catalog.DatasetGroup) err
 	if err := s.reachLog(ctx); err != nil {
 		return fmt.Errorf("creating the topics of a dataset group: %w", err)
 	}
-	if err := s.bus.EnsureTopics(ctx, groupTopics(g.GroupKey())...); err != nil {
+	if err := s.bus.EnsureTopics(ctx, GroupTopics(g.GroupKey())...); err != nil {
 		return fmt.Errorf("creating the topics of a dataset group: %w", err)
 	}
 	return s.activate(ctx, &g.Meta)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -194,11 +195,37 @@ func (a *app) redisURL() string {
 	return "redis://" + a.servers.RedisAddr()
 }
 
-// writeEndpoints notes the addresses that were taken, for scripts that started the process on port 0.
+// embeddedServers is the member of endpoints.json that names the servers of the process itself.
+const embeddedServers = "embedded"
+
+func endpointsFile(dataDir string) string { return filepath.Join(dataDir, "endpoints.json") }
+
+// embedded names the servers that this process brings along.
+func (a *app) embedded() (servers []string) {
+	if !a.target.embeds {
+		return nil
+	}
+	if len(a.settings.KafkaBrokers) == 0 {
+		servers = append(servers, "kafka")
+	}
+	if a.settings.RedisURL == "" {
+		servers = append(servers, "redis")
+	}
+	if a.settings.S3Endpoint == "" {
+		servers = append(servers, "s3")
+	}
+	return servers
+}
+
+// writeEndpoints notes the addresses that were taken, for scripts that started the process on port 0, and for the
+// operator's commands.
 func (a *app) writeEndpoints() error {
 	endpoints := map[string]string{"http": a.Endpoint(), "s3": a.s3.Endpoint, "kafka": a.kafkaBrokers()[0]}
 	if a.target.usesRedis && a.settings.RedisURL == "" {
 		endpoints["redis"] = a.redisURL()
+	}
+	if embedded := a.embedded(); len(embedded) > 0 {
+		endpoints[embeddedServers] = strings.Join(embedded, ",")
 	}
 	content, err := json.MarshalIndent(endpoints, "", "  ")
 	if err != nil {
@@ -207,7 +234,7 @@ func (a *app) writeEndpoints() error {
 	if err := os.MkdirAll(a.settings.DataDir, 0o755); err != nil {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
-	path := filepath.Join(a.settings.DataDir, "endpoints.json")
+	path := endpointsFile(a.settings.DataDir)
 	if err := replaceFile(path, append(content, '\n')); err != nil {
 		return fmt.Errorf("writing the endpoints: %w", err)
 	}
@@ -276,15 +303,11 @@ func (a *app) serve(ctx context.Context) error {
 
 // connect opens every client. A server that can't be reached is waited for: the order in which a stack starts is free.
 func (a *app) connect(ctx context.Context) error {
-	defaults := bus.TopicDefaults{
-		Partitions:        orDefault(a.settings.TopicPartitions, 12, 8, a.embedsKafka()),
-		ReplicationFactor: orDefault(a.settings.TopicReplicationFactor, 3, 1, a.embedsKafka()),
-		MinInSyncReplicas: orDefault(a.settings.TopicMinInsyncReplicas, 2, 1, a.embedsKafka()),
-	}
 	return errors.Join(
 		a.retry(ctx, "connecting to Kafka", func(ctx context.Context) (err error) {
 			a.bus, err = bus.Open(ctx, bus.Config{
-				Brokers: a.kafkaBrokers(), ClientID: "penchant-" + a.target.name, Log: a.log.Named("bus"), Registerer: a.metrics, Topics: defaults,
+				Brokers: a.kafkaBrokers(), ClientID: "penchant-" + a.target.name, Log: a.log.Named("bus"), Registerer: a.metrics,
+				Topics: a.settings.topicDefaults(a.embedsKafka()),
 			})
 			return err
 		}),
@@ -292,9 +315,7 @@ func (a *app) connect(ctx context.Context) error {
 			if a.target.onlyReads {
 				return nil // it answers without Kafka, too
 			}
-			return a.bus.EnsureTopics(ctx,
-				bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1},
-				bus.TopicSpec{Name: bus.JobsTopic, Partitions: 4})
+			return a.bus.EnsureTopics(ctx, control.OwnTopics()...)
 		}),
 		a.retry(ctx, "opening the bucket", func(ctx context.Context) (err error) {
 			if a.objects, err = blob.Open(a.s3); err != nil {
@@ -357,16 +378,6 @@ func (a *app) disconnect() {
 }
 
 func (a *app) embedsKafka() bool { return len(a.settings.KafkaBrokers) == 0 }
-
-func orDefault[N int | int16 | int32](set, outside, embedded N, isEmbedded bool) N {
-	switch {
-	case set > 0:
-		return set
-	case isEmbedded:
-		return embedded
-	}
-	return outside
-}
 
 // retry tries until it succeeds or ctx ends, and logs the first failure and then one a minute.
 func (a *app) retry(ctx context.Context, doing string, try func(context.Context) error) error {

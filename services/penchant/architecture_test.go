@@ -19,6 +19,7 @@ const module = "github.com/penchant-io/penchant/"
 // so a reader who knows the layers below a package knows all that it can touch.
 var layers = [][]string{
 	{"services/penchant"},
+	{"services/penchant/operator"},
 	{"services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
 	{"pkg/eval", "pkg/modelstore"},
 	{"pkg/recipe"},

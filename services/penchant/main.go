@@ -40,6 +40,11 @@ type commands struct {
 	Retrainer      TargetCmd   `cmd:"" help:"Run the retrainer: imports, trainings."`
 	Recommender    TargetCmd   `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
 	Control        TargetCmd   `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
+	Status         StatusCmd   `cmd:"" help:"Show dataset groups, jobs, lags, archive, Redis and topics at a glance."`
+	Doctor         DoctorCmd   `cmd:"" help:"Check settings, servers, topics, consumers and the archive, and say how to fix what is wrong."`
+	Topics         TopicsCmd   `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
+	Archive        ArchiveCmd  `cmd:"" help:"Verify the archive, or fold archived events into user states again."`
+	Dlq            DlqCmd      `cmd:"" help:"List the records that could not be handled, or put them back."`
 	Demo           DemoCmd     `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
 	Evaluate       EvaluateCmd `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
 	Health         HealthCmd   `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`
@@ -49,7 +54,7 @@ type commands struct {
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "penchant:", err)
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
 }
 
@@ -83,7 +88,11 @@ func parseCommand(ctx context.Context, c *commands, args []string) (*kong.Contex
 	if err := prepareEnvironment(parser); err != nil {
 		return nil, err
 	}
-	return parser.Parse(args)
+	command, err := parser.Parse(args)
+	if err != nil {
+		return nil, unfinishedError{err}
+	}
+	return command, nil
 }
 
 // VersionCmd prints what was built.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/process"
 )
 
@@ -168,6 +169,26 @@ func defaultSettings() *Settings {
 		panic(fmt.Sprintf("the defaults in the tags of Settings don't parse: %v", err))
 	}
 	return s
+}
+
+// topicDefaults is how topics are created, on an embedded Kafka or on an outside one.
+func (s *Settings) topicDefaults(embeddedKafka bool) bus.TopicDefaults {
+	return bus.TopicDefaults{
+		Partitions:        orDefault(s.TopicPartitions, 12, 8, embeddedKafka),
+		ReplicationFactor: orDefault(s.TopicReplicationFactor, 3, 1, embeddedKafka),
+		MinInSyncReplicas: orDefault(s.TopicMinInsyncReplicas, 2, 1, embeddedKafka),
+		RetentionTime:     bus.DefaultRetention,
+	}
+}
+
+func orDefault[N int | int16 | int32](set, outside, embedded N, isEmbedded bool) N {
+	switch {
+	case set > 0:
+		return set
+	case isEmbedded:
+		return embedded
+	}
+	return outside
 }
 
 func (s *Settings) logger() (*zap.Logger, error) { return process.NewLogger(s.LogLevel, s.LogFormat) }

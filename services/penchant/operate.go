@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/penchant/operator"
+)
+
+// The operator's commands. They take the settings of the targets, so that they run in any target's environment; servers that
+// are not set are those of the `penchant all` that has the same data folder. Each asks package operator, and prints.
+
+// StatusCmd shows the installation at one moment.
+type StatusCmd struct{ operated }
+
+// Run prints the status.
+func (c *StatusCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Status(ctx)) })
+}
+
+// DoctorCmd checks the installation.
+type DoctorCmd struct{ operated }
+
+// Run prints the diagnosis.
+func (c *DoctorCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Doctor(ctx)) })
+}
+
+// TopicsCmd holds the commands about topics.
+type TopicsCmd struct {
+	Tail   TopicsTailCmd   `cmd:"" help:"Print records as they come, decoded, one JSON object a line."`
+	Lag    TopicsLagCmd    `cmd:"" help:"Show how far each consumer group is behind in each partition."`
+	Create TopicsCreateCmd `cmd:"" help:"Create the topics that are missing, after a Kafka cluster was lost or replaced."`
+}
+
+// TopicsTailCmd follows topics.
+type TopicsTailCmd struct {
+	DatasetGroup  string `env:"-" placeholder:"NAME" help:"Only this dataset group's topics."`
+	Topic         string `env:"-" placeholder:"NAME" help:"Only this topic."`
+	FromBeginning bool   `env:"-" help:"Print what the topics hold first, not only what comes."`
+	NoFollow      bool   `env:"-" help:"End when what the topics hold is printed."`
+	Limit         int    `env:"-" short:"n" placeholder:"N" help:"End after N records."`
+
+	Settings `group:"Settings, as of the targets:"`
+}
+
+// Run prints records until ctx ends.
+func (c *TopicsTailCmd) Run(ctx context.Context) error {
+	return c.withInstallation(ctx, func(i *operator.Installation) error {
+		return i.Tail(ctx, operator.Tail{
+			DatasetGroup: c.DatasetGroup, Topic: c.Topic, FromStart: c.FromBeginning, UntilEnd: c.NoFollow, Limit: c.Limit,
+		}, os.Stdout)
+	})
+}
+
+// TopicsLagCmd shows lags.
+type TopicsLagCmd struct {
+	Group        string `env:"-" placeholder:"NAME" help:"Only this consumer group."`
+	DatasetGroup string `env:"-" placeholder:"NAME" help:"Only this dataset group's topics."`
+	Topic        string `env:"-" placeholder:"NAME" help:"Only this topic."`
+	MaxLag       int64  `env:"-" default:"-1" placeholder:"N" help:"Exit with 1 if a group is more than N records behind in a partition."`
+	operated
+}
+
+// Run prints the lags.
+func (c *TopicsLagCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) {
+		lags, err := i.Lag(ctx, operator.LagFilter{ConsumerGroup: c.Group, DatasetGroup: c.DatasetGroup, Topic: c.Topic})
+		if err == nil && c.MaxLag >= 0 {
+			err = lags.Above(c.MaxLag)
+		}
+		return present(lags, err)
+	})
+}
+
+// TopicsCreateCmd creates missing topics.
+type TopicsCreateCmd struct{ operated }
+
+// Run creates, and prints what it created.
+func (c *TopicsCreateCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.CreateTopics(ctx)) })
+}
+
+// ArchiveCmd holds the commands about the archive.
+type ArchiveCmd struct {
+	Verify ArchiveVerifyCmd `cmd:"" help:"Check that the archive has no holes and no overlaps, and that its files can be read."`
+	Replay ArchiveReplayCmd `cmd:"" help:"Fold archived events into user states again, also those of topics that exist no more."`
+}
+
+// ArchiveVerifyCmd checks the archive.
+type ArchiveVerifyCmd struct {
+	DatasetGroup string `env:"-" placeholder:"NAME" help:"Only this dataset group: its name, ARN, or the folder under archive/."`
+	NamesOnly    bool   `env:"-" help:"Look at names and metadata only, without reading the files."`
+	operated
+}
+
+// Run prints what it found.
+func (c *ArchiveVerifyCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) {
+		return present(i.VerifyArchive(ctx, c.DatasetGroup, c.NamesOnly))
+	})
+}
+
+// ArchiveReplayCmd folds the archive into user states.
+type ArchiveReplayCmd struct {
+	DatasetGroup string   `env:"-" required:"" placeholder:"NAME" help:"The dataset group: its name or ARN."`
+	User         []string `env:"-" sep:"none" placeholder:"ID" help:"Only these users (or sessions). May be repeated."`
+	From         moment   `env:"-" placeholder:"TIME" help:"Only events that arrived at this time or later: 2006-01-02T15:04:05Z, 2006-01-02, or 36h (that long ago)."`
+	To           moment   `env:"-" placeholder:"TIME" help:"Only events that arrived before this time."`
+	TopicID      []string `env:"-" sep:"none" name:"topic-id" placeholder:"HEX" help:"Only events of these topics: the folders under archive/<group>/interactions/. May be repeated."`
+	DryRun       bool     `env:"-" help:"Count, and change nothing."`
+	operated
+}
+
+// Run folds, and prints what it did.
+func (c *ArchiveReplayCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) {
+		return present(i.ReplayArchive(ctx, operator.Replay{
+			DatasetGroup: c.DatasetGroup, TopicIDs: c.TopicID, Users: c.User, From: time.Time(c.From), To: time.Time(c.To), DryRun: c.DryRun,
+		}))
+	})
+}
+
+// DlqCmd holds the commands about dead letters.
+type DlqCmd struct {
+	List   DlqListCmd   `cmd:"" help:"List the records of a dataset group that could not be handled, and why."`
+	Replay DlqReplayCmd `cmd:"" help:"Put them back on the topics they came from, each once."`
+}
+
+// DlqListCmd lists dead letters.
+type DlqListCmd struct {
+	DatasetGroup string `env:"-" required:"" placeholder:"NAME" help:"The dataset group: its name or ARN."`
+	operated
+}
+
+// Run prints the dead letters.
+func (c *DlqListCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.DeadLetters(ctx, c.DatasetGroup)) })
+}
+
+// DlqReplayCmd puts dead letters back.
+type DlqReplayCmd struct {
+	DatasetGroup string   `env:"-" required:"" placeholder:"NAME" help:"The dataset group: its name or ARN."`
+	Record       []string `env:"-" sep:"none" placeholder:"TOPIC/PARTITION/OFFSET" help:"Only this record, by where it stood. May be repeated."`
+	From         moment   `env:"-" placeholder:"TIME" help:"Only records put aside at this time or later: 2006-01-02T15:04:05Z, 2006-01-02, or 36h (that long ago)."`
+	To           moment   `env:"-" placeholder:"TIME" help:"Only records put aside before this time."`
+	All          bool     `env:"-" help:"Also those that were replayed already."`
+	Force        bool     `env:"-" help:"Also those that still cannot be read, and would be put aside again."`
+	DryRun       bool     `env:"-" help:"Say what would be done, and change nothing."`
+	operated
+}
+
+// Run replays, and prints what it did.
+func (c *DlqReplayCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) {
+		return present(i.ReplayDeadLetters(ctx, operator.LetterReplay{
+			DatasetGroup: c.DatasetGroup, Records: c.Record, From: time.Time(c.From), To: time.Time(c.To), All: c.All, Force: c.Force, DryRun: c.DryRun,
+		}))
+	})
+}
+
+// operated is what the operator's commands have in common.
+type operated struct {
+	Output   string `env:"-" short:"o" enum:"table,json" default:"table" help:"table for people, json for programs."`
+	Settings `group:"Settings, as of the targets:"`
+}
+
+// result is what a command prints.
+type result interface{ Page() string }
+
+// present makes a result of a typed pointer, which may be nil.
+func present[R any, P interface {
+	*R
+	result
+}](r P, err error) (result, error) {
+	if r == nil {
+		return nil, err
+	}
+	return r, err
+}
+
+// operate asks, and prints the answer, which may come with an error that says that it is a bad one.
+func (c *operated) operate(ctx context.Context, ask func(*operator.Installation) (result, error)) error {
+	return c.withInstallation(ctx, func(i *operator.Installation) error {
+		r, err := ask(i)
+		if r == nil {
+			return err
+		}
+		return errors.Join(err, c.print(r))
+	})
+}
+
+func (c *operated) print(r result) error {
+	if c.Output != "json" {
+		_, err := io.WriteString(os.Stdout, r.Page())
+		return err
+	}
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
+}
+
+// unfinishedError is why an operator's command could not be carried out.
+type unfinishedError struct{ error }
+
+func (e unfinishedError) Unwrap() error { return e.error }
+
+// exitCode is 1 for a check that found problems, and for a target that failed, and 2 for a command line that cannot be
+// understood and a command that could not be carried out: as of diff and grep.
+func exitCode(err error) int {
+	if errors.As(err, new(unfinishedError)) {
+		return 2
+	}
+	return 1
+}
+
+func (s *Settings) withInstallation(ctx context.Context, do func(*operator.Installation) error) error {
+	config, err := s.operatorConfig()
+	if err != nil {
+		return unfinishedError{err}
+	}
+	i, err := operator.Open(ctx, config)
+	if err != nil {
+		return unfinishedError{err}
+	}
+	defer i.Close()
+	if err := do(i); err != nil {
+		if errors.Is(err, operator.ErrProblems) {
+			return err
+		}
+		return unfinishedError{err}
+	}
+	return nil
+}
+
+// operatorConfig finds the servers: those that are set, and for the others those in the endpoints.json of the data folder.
+func (s *Settings) operatorConfig() (operator.Config, error) {
+	credentials, err := awsapi.ParseCredentials(s.AccessKeys)
+	if err != nil {
+		return operator.Config{}, err
+	}
+	endpoints, err := readEndpoints(s.DataDir)
+	if err != nil {
+		return operator.Config{}, err
+	}
+	embedded := map[string]bool{}
+	for _, server := range strings.Split(endpoints[embeddedServers], ",") {
+		embedded[server] = true
+	}
+	config := operator.Config{
+		Brokers: s.KafkaBrokers, RedisURL: s.RedisURL, Bucket: s.Bucket,
+		S3:          blob.Config{Endpoint: s.S3Endpoint, AccessKey: s.S3AccessKey, SecretKey: s.S3SecretKey, Region: s.Region},
+		Users:       userstate.Options{History: s.UserHistory, TTL: s.UserTTL},
+		DefaultKeys: slices.ContainsFunc(credentials, func(c awsapi.Credential) bool { return c.SecretKey == defaultSecret }),
+	}
+	if len(config.Brokers) == 0 && embedded["kafka"] {
+		config.Brokers, config.Embedded = []string{endpoints["kafka"]}, append(config.Embedded, "kafka")
+	}
+	if config.RedisURL == "" && embedded["redis"] {
+		config.RedisURL, config.Embedded = endpoints["redis"], append(config.Embedded, "redis")
+	}
+	if config.S3.Endpoint == "" && embedded["s3"] {
+		config.S3.Endpoint, config.Embedded = endpoints["s3"], append(config.Embedded, "s3")
+		config.S3.AccessKey, config.S3.SecretKey = credentials[0].AccessKeyID, credentials[0].SecretKey
+	}
+	config.Topics = s.topicDefaults(len(s.KafkaBrokers) == 0)
+	return config, nil
+}
+
+// readEndpoints reads what writeEndpoints has written; nothing where no process ever ran.
+func readEndpoints(dataDir string) (map[string]string, error) {
+	content, err := os.ReadFile(endpointsFile(dataDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for the servers of penchant all: %w", err)
+	}
+	var endpoints map[string]string
+	if err := json.Unmarshal(content, &endpoints); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", endpointsFile(dataDir), err)
+	}
+	return endpoints, nil
+}
+
+// moment is a point in time as an operator says it.
+type moment time.Time
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *moment) UnmarshalText(text []byte) error {
+	if ago, err := time.ParseDuration(string(text)); err == nil {
+		*m = moment(time.Now().Add(-ago))
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, string(text)); err == nil {
+			*m = moment(at)
+			return nil
+		}
+	}
+	return fmt.Errorf("time %q: it is 2006-01-02T15:04:05Z, 2006-01-02, or how long ago, such as 36h", text)
+}
