@@ -148,6 +148,15 @@ func (s *shop) twoModels(recipe string) (first, second *catalog.SolutionVersion)
 	return first, s.awaitVersion(s.startVersion(solution))
 }
 
+// track creates an event tracker.
+func (s *shop) track() (trackingID string) {
+	s.Helper()
+	var tracker personalize.CreateEventTrackerResponse
+	s.call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &s.group.Name, DatasetGroupArn: &s.group.ARN}, &tracker)
+	penchanttest.WaitActive[*catalog.EventTracker](s, s.store, *tracker.EventTrackerArn)
+	return *tracker.TrackingId
+}
+
 // asker asks a recommender over connections of its own and sees what the API's client does not: the fallback header.
 type asker struct {
 	endpoint string

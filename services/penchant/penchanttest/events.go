@@ -74,12 +74,18 @@ func WaitActive[R catalog.Resource](t testing.TB, store *catalog.Store, arn stri
 	return resource
 }
 
+// EventsPerCall is how many events a Sender's call has on average.
+const EventsPerCall = 2.5
+
 // Sender sends events with numbers in their ids and remembers what became of each. It is safe for concurrent use.
 type Sender struct {
 	TrackingID string
 	Users      int                   // over which the events spread; 0: 40
 	At         func(n int) time.Time // when event number n was sent; nil: in the order of the numbers, 10 ms apart
 	Impression []string              // of every event
+	// Visit says who makes a call, "" for nobody who has signed in, and in which session; nil: any of Users, in a session of
+	// the client's.
+	Visit func() (user, session string)
 
 	mu           sync.Mutex
 	next         int
@@ -145,9 +151,13 @@ func (s *Sender) request(lane, events int) (*personalizeevents.PutEventsRequest,
 	if users == 0 {
 		users = 40
 	}
-	user := "user-" + strconv.Itoa(rand.IntN(users))
-	request := &personalizeevents.PutEventsRequest{
-		TrackingId: &s.TrackingID, UserId: &user, SessionId: new("session-" + strconv.Itoa(lane)),
+	user, session := "user-"+strconv.Itoa(rand.IntN(users)), "session-"+strconv.Itoa(lane)
+	if s.Visit != nil {
+		user, session = s.Visit()
+	}
+	request := &personalizeevents.PutEventsRequest{TrackingId: &s.TrackingID, SessionId: &session}
+	if user != "" {
+		request.UserId = &user
 	}
 	var ids []string
 	for range events {
@@ -210,17 +220,19 @@ func (s *Sender) CheckArchive(t testing.TB, bucket *blob.Bucket, group string, l
 	return archived
 }
 
-// FaultFree computes each user's recent interactions from the events themselves: a few lines that share nothing with the
-// session-updater.
+// History is how many interactions of a user are kept: --user-history's default.
+const History = 200
+
+// FaultFree computes each user's, and each anonymous session's, recent interactions from the events themselves: a few lines
+// that share nothing with the session-updater.
 func FaultFree(events []reco.Interaction) map[string][]reco.RecentInteraction {
-	const history = 200 // --user-history's default
 	recent := map[string][]reco.RecentInteraction{}
 	for _, event := range events {
-		recent[event.UserID] = append(recent[event.UserID], event.Recent())
+		recent[event.Key()] = append(recent[event.Key()], event.Recent())
 	}
 	for id, list := range recent {
 		slices.SortFunc(list, reco.CompareRecent)
-		recent[id] = list[max(0, len(list)-history):]
+		recent[id] = list[max(0, len(list)-History):]
 	}
 	return recent
 }
