@@ -31,9 +31,9 @@ import (
 // archived once (promise 1), nothing is archived twice, every user's history, links and vectors are those of a replay without
 // faults (promise 4), every call for recommendations was answered (promise 5), and every training has ended.
 func TestSoak(t *testing.T) {
-	events, eventsPerSecond := 25_000, 1_250
+	events, eventsPerSecond := 25_000, 1_600
 	if long {
-		events = 250_000
+		events = 300_000
 	}
 	kafka, redis, minio := penchanttest.StartKafka(t, 3, nil), penchanttest.StartRedis(t), penchanttest.StartMinIO(t)
 	store := penchanttest.StartS3Proxy(t, minio.Config)
@@ -54,10 +54,10 @@ func TestSoak(t *testing.T) {
 	newAsker(t, s.stack["recommender"][0]).awaitList(t, campaign, "")
 	newAsker(t, s.stack["recommender"][1]).awaitList(t, campaign, "")
 
-	sender := &penchanttest.Sender{TrackingID: shop.track(), Visit: visit}
+	sender := &penchanttest.Sender{TrackingID: shop.track(), PerCall: 10, Visit: visit}
 	ctx, stop := context.WithCancel(t.Context())
 	var load sync.WaitGroup
-	pace := rate.NewLimiter(rate.Limit(eventsPerSecond)/penchanttest.EventsPerCall, 50)
+	pace := rate.NewLimiter(rate.Limit(eventsPerSecond)/rate.Limit(sender.PerCall), 10)
 	for lane := range 24 {
 		load.Go(func() {
 			for pace.Wait(ctx) == nil {

@@ -74,12 +74,10 @@ func WaitActive[R catalog.Resource](t testing.TB, store *catalog.Store, arn stri
 	return resource
 }
 
-// EventsPerCall is how many events a Sender's call has on average.
-const EventsPerCall = 2.5
-
 // Sender sends events with numbers in their ids and remembers what became of each. It is safe for concurrent use.
 type Sender struct {
 	TrackingID string
+	PerCall    int                   // events in a call; 0: one to four
 	Users      int                   // over which the events spread; 0: 40
 	At         func(n int) time.Time // when event number n was sent; nil: in the order of the numbers, 10 ms apart
 	Impression []string              // of every event
@@ -105,7 +103,11 @@ func (s *Sender) Stream(ctx context.Context, pick func() *awsapi.Client, lane in
 
 // Send makes one call, and perhaps repeats it. It returns nil if the events were acknowledged.
 func (s *Sender) Send(ctx context.Context, pick func() *awsapi.Client, lane int) error {
-	request, ids := s.request(lane, 1+rand.IntN(4))
+	events := s.PerCall
+	if events == 0 {
+		events = 1 + rand.IntN(4)
+	}
+	request, ids := s.request(lane, events)
 	err := pick().Post(ctx, "/events", request, nil)
 	if err != nil && rand.IntN(2) == 0 {
 		err = pick().Post(ctx, "/events", request, nil)
