@@ -37,9 +37,13 @@ test-race: ## Run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./...
 
 .PHONY: test-integration
-test-integration: build .venv/ready ## Drive the product with boto3 and read its archive with pyarrow
-	.venv/bin/python -m pytest -q scripts/integration
-	PENCHANT_TEST_LONG=1 go test -count=1 -run 'TestKill|TestStory' -timeout 20m ./services/penchant
+test-integration: build .venv/ready ## Run everything against real Kafka, Redis and S3 servers, and break them
+	scripts/test-integration.sh
+
+.PHONY: soak
+soak: build ## Run 300,000 events through two replicas of everything, with a fault every few seconds
+	PENCHANT_TEST_REAL=1 PENCHANT_TEST_LONG=1 PENCHANT_TEST_BINARY=$(CURDIR)/bin/penchant \
+		go test -count=1 -timeout 30m -v -run TestSoak ./services/penchant/faults
 
 # The Python tools of the integration tests; the product itself needs none.
 .venv/ready: scripts/integration/requirements.txt

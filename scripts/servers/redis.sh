@@ -11,11 +11,16 @@
 source "$(dirname "$0")/common.sh"
 
 install() {
-  command -v redis-server >/dev/null && return
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-    fail "redis-server is not installed (on Debian: apt-get install redis-server)"
-  # Nothing but our own servers is to be started.
-  once redis env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 bash -c 'apt-get update -qq && apt-get install -y -qq redis-server redis-tools >/dev/null'
+  (
+    flock 9
+    command -v redis-server >/dev/null && exit 0
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+      fail "redis-server is not installed (on Debian: apt-get install redis-server)"
+    echo "installing redis" >&2
+    # At run level 1 Debian starts no server of its own.
+    (apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server redis-tools) >/dev/null 2>&1 ||
+      fail "installing redis-server failed"
+  ) 9>"$cache/redis.lock"
 }
 
 start() {

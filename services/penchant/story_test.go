@@ -121,6 +121,7 @@ func TestTargetNamesMissingServers(t *testing.T) {
 type stack struct {
 	control, events, runtime *session.Session
 	bucket                   func(name string) *blob.Bucket
+	now                      time.Time // when the story happens; zero: now
 }
 
 func sdk(t *testing.T, process *penchanttest.Process) *session.Session {
@@ -142,7 +143,11 @@ func sdkAt(t *testing.T, endpoint, accessKey, secretKey string) *session.Session
 
 // tellStory returns the campaign that recommends for users.
 func tellStory(t *testing.T, s stack) (campaignARN *string) {
-	shop := newShop(3, time.Now())
+	now := s.now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	shop := newShop(3, now)
 	control, events, runtime := personalize.New(s.control), personalizeevents.New(s.events), personalizeruntime.New(s.runtime)
 	ctx := t.Context()
 
@@ -203,7 +208,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		sent[id] = true
 		must(events.PutEvents(&personalizeevents.PutEventsInput{
 			TrackingId: tracker.TrackingId, UserId: aws.String("ada"), SessionId: aws.String("ada-1"),
-			EventList: []*personalizeevents.Event{{EventId: &id, EventType: aws.String("view"), ItemId: &item.id, SentAt: aws.Time(time.Now())}},
+			EventList: []*personalizeevents.Event{{EventId: &id, EventType: aws.String("view"), ItemId: &item.id, SentAt: aws.Time(now.Add(time.Duration(n) * time.Second))}},
 		}))(t)
 	}
 	penchanttest.Eventually(t, time.Second, "five events fill the first ten with their department", func() error {
