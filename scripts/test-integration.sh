@@ -36,7 +36,7 @@ finish() {
 }
 declare -A tracks=()
 
-# Packages whose tests use Kafka, Redis or S3; one at a time, since they share the servers.
+# The packages whose tests use Kafka, Redis or S3, one after the other, since they share the servers.
 services=(./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore
   ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker)
 track services scripts/servers/with-servers.sh go test -count=1 -p 1 "${services[@]}"

@@ -84,7 +84,7 @@ func outsideServers(t testing.TB) (brokers []string, redisURL string) {
 
 // clearKafka deletes what an earlier test has left. A group lasts until its members are gone.
 func clearKafka(ctx context.Context, brokers []string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.MetadataMinAge(20*time.Millisecond)) // it is looked at until topics are gone
 	if err != nil {
 		return err
 	}
