@@ -192,7 +192,8 @@ func kindOf(err error) error {
 		return ErrNotFound
 	case minio.PreconditionFailed:
 		return ErrPrecondition
-	case minio.AccessDenied, "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled", "ExpiredToken", "InvalidToken":
+	case minio.AccessDenied, "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled", "ExpiredToken", "InvalidToken",
+		"XAdminUserNotFound": // versitygw's word for an unknown key, with status 404: it must not pass for an absent object
 		return ErrAccessDenied
 	}
 	switch response.StatusCode {

@@ -167,7 +167,7 @@ func (p *Process) readEndpoints() error {
 }
 
 // Exited says whether the process has ended, and with which error.
-func (p *Process) Exited() (err error, ended bool) { //nolint:revive // the error is what was asked for, not a failure of asking
+func (p *Process) Exited() (err error, ended bool) {
 	select {
 	case err := <-p.exited:
 		p.exited <- err
