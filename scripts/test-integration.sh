@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The integration tier: the service suite, the clients and the stories on real servers, then the faults. It installs Kafka,
-# MinIO and versitygw into the user's cache the first time (scripts/servers), and Redis with apt.
+# The integration tier: the service suite, the clients, the stories and the faults on real servers. It installs Kafka, MinIO
+# and versitygw into the user's cache the first time (scripts/servers), and Redis with apt.
 #
 # PENCHANT_TEST_LONG=1 runs the long variants: outages of minutes, abuse with gigabytes, the soak over 300,000 events.
 set -euo pipefail
@@ -15,41 +15,46 @@ logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 failed=()
 
-# track NAME COMMAND...: runs beside other tracks; finish prints what it said.
+declare -A tracks=()
+
+# track NAME COMMAND...: runs the command on servers of its own, beside other tracks, most of which wait most of the time.
 track() {
   local name=$1
   shift
-  ("$@" >"$logs/$name" 2>&1 && echo "== $name passed after $SECONDS s" >>"$logs/$name") &
+  (scripts/servers/with-servers.sh "$@" >"$logs/$name" 2>&1 && echo "== $name passed after $SECONDS s" >>"$logs/$name") &
   tracks[$name]=$!
 }
+
+# finish NAME...: waits for tracks, and prints what they said.
 finish() {
   local name
-  for name in "${!tracks[@]}"; do
+  for name in "$@"; do
     if wait "${tracks[$name]}"; then
-      grep -E '^(ok|---|==|[0-9]+ passed|.*in [0-9.]+s)' "$logs/$name" || true
+      grep -E '^(ok|---|==|[0-9]+ passed)' "$logs/$name" || true
     else
       failed+=("$name")
       cat "$logs/$name"
     fi
   done
-  tracks=()
 }
-declare -A tracks=()
+
+go vet ./services/penchant/... # builds what the tracks share before they start
+faults=(go test -count=1 -timeout 40m -v ./services/penchant/faults)
+track faults-a "${faults[@]}" -run '^Test[A-M]'
+track faults-b "${faults[@]}" -run '^Test[N-Z]'
 
 # The packages whose tests use Kafka, Redis or S3, one after the other, since they share the servers.
-services=(./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore
-  ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker)
-track services scripts/servers/with-servers.sh go test -count=1 -p 1 "${services[@]}"
-track clients scripts/servers/with-servers.sh .venv/bin/python -m pytest -q scripts/integration
-finish
-
-track cluster scripts/servers/with-servers.sh --redis-cluster go test -count=1 -p 1 ./pkg/userstate
-track versitygw scripts/servers/with-servers.sh --s3 versitygw go test -count=1 -p 1 ./pkg/blob ./pkg/archive ./pkg/catalog
-track stories scripts/servers/with-servers.sh go test -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
-finish
-
-track faults scripts/servers/with-servers.sh go test -count=1 -timeout 40m -v ./services/penchant/faults
-finish
+suite=(go test -count=1 -p 1)
+track services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
+  ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
+finish services
+track clients .venv/bin/python -m pytest -q scripts/integration
+finish clients
+track cluster --redis-cluster "${suite[@]}" ./pkg/userstate
+track versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
+finish cluster versitygw
+track stories go test -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
+finish stories faults-a faults-b
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "failed: ${failed[*]}" >&2
