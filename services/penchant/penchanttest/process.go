@@ -45,18 +45,36 @@ type Process struct {
 }
 
 // FreePort is a port that nothing listens on, below those that the system gives to outgoing connections: a server that is
-// started again finds it free.
+// started again finds it free. No test gets it again while this process lives, nor does one of another process.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	claims := filepath.Join(os.TempDir(), "penchant-test-ports")
+	if err := os.MkdirAll(claims, 0o777); err != nil {
+		t.Fatal(err)
+	}
 	for {
 		port := 15_000 + rand.IntN(15_000)
-		listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
-		if err == nil {
-			listener.Close()
-			return port
+		claim, err := os.OpenFile(filepath.Join(claims, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o666)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if syscall.Flock(int(claim.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			claim.Close()
+			continue
+		}
+		listener, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err != nil {
+			claim.Close()
+			continue
+		}
+		listener.Close()
+		portClaims.Store(port, claim) // open, and so locked, until the process ends
+		return port
 	}
 }
+
+// portClaims keeps the locked files of the ports that FreePort gave.
+var portClaims sync.Map
 
 // Start runs `penchant <target>` in dataDir on free ports, with settings as environment variables (PENCHANT_X=…), and
 // waits until it is ready.
