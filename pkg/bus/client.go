@@ -54,6 +54,9 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 		kgo.ProducerLinger(linger),
 		kgo.RecordPartitioner(partitioner()),
 		kgo.RecordDeliveryTimeout(cfg.DeliveryTimeout),
+		// A broker that hangs holds up its partitions, though others lead them already, until the request to it is given up:
+		// this, and the library's 10 s for the network.
+		kgo.ProduceRequestTimeout(5*time.Second),
 		// Publish admits what fits into its own bounds, a whole call at a time; the library's, where a call would
 		// block, are never reached.
 		kgo.MaxBufferedRecords(2*cfg.MaxBufferedRecords),
