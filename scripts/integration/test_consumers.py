@@ -34,7 +34,8 @@ class Running:
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         try:
-            code = self.process.wait(timeout=30)
+            # A client that leaves in the middle of a rebalance waits for its end: at most its session's 45 seconds.
+            code = self.process.wait(timeout=90)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
