@@ -132,7 +132,11 @@ func (c *Client) Close() {
 
 // Ping returns nil when a broker answers.
 func (c *Client) Ping(ctx context.Context) error {
-	if err := c.kafka.Ping(ctx); err != nil {
+	err := c.kafka.Ping(ctx)
+	if err != nil && ctx.Err() == nil {
+		err = c.kafka.Ping(ctx) // the first may have met connections that had died unnoticed, and thrown them away
+	}
+	if err != nil {
 		return fmt.Errorf("reaching Kafka: %w", err)
 	}
 	return nil

@@ -23,7 +23,9 @@ class Running:
     def __init__(self, command, folder):
         self.lines, self.errors = [], open(folder / "errors.log", "a+")
         self.process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+            command, cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            # Tests that run in a shell's background inherit that they ignore Ctrl-C, and Python then has none.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
 
@@ -34,8 +36,7 @@ class Running:
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         try:
-            # A client that leaves in the middle of a rebalance waits for its end: at most its session's 45 seconds.
-            code = self.process.wait(timeout=90)
+            code = self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
