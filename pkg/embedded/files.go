@@ -25,6 +25,9 @@ import (
 // relative to it. Here it is given the bucket's absolute path for a name, and what it answers is given the name back.
 // What isn't passed on below is answered "not implemented".
 //
+// A lock on the directories. Deleting the last object of a directory removes the directory, and a put that is just about to
+// create its file or a directory in there would fail. So deletes wait for puts that are past their bodies, and exclude them.
+//
 // A lock on each key. Reading takes several steps there (find the ETag, open the file, read its attributes, or the
 // side-car files), and an overwrite between two of them would give a reader one version's ETag with another's bytes: a
 // compare-and-swap on that could lose an update. So an object's readers and its writer exclude one another, readers until
@@ -33,7 +36,9 @@ type files struct {
 	backend.BackendUnsupported
 	root  string // absolute
 	posix *posix.Posix
-	locks [1024]sync.RWMutex
+
+	locks       [1024]sync.RWMutex // of keys, by hash
+	directories sync.RWMutex       // locked after a key, never before one: shared to put, exclusively to delete
 }
 
 var lockSeed = maphash.MakeSeed()
@@ -146,7 +151,7 @@ func (f *files) GetObjectLockConfiguration(ctx context.Context, bucket string) (
 }
 
 func (f *files) PutObject(ctx context.Context, input s3response.PutObjectInput) (s3response.PutObjectOutput, error) {
-	body := &lockingBody{body: input.Body, lock: f.lock(input.Bucket, input.Key)}
+	body := &lockingBody{body: input.Body, lock: f.lock(input.Bucket, input.Key), directories: &f.directories}
 	if input.ContentLength != nil {
 		body.left = *input.ContentLength
 	}
@@ -164,12 +169,13 @@ func (f *files) PutObject(ctx context.Context, input s3response.PutObjectInput) 
 	return out, named(input.Bucket, err)
 }
 
-// lockingBody takes the lock when the last byte has come in, so that a slow sender holds up nobody.
+// lockingBody takes the locks when the last byte has come in, so that a slow sender holds up nobody.
 type lockingBody struct {
-	body io.Reader
-	lock *sync.RWMutex
-	left int64 // bytes still expected
-	held bool
+	body        io.Reader
+	lock        *sync.RWMutex // of the key
+	directories *sync.RWMutex
+	left        int64 // bytes still expected
+	held        bool
 }
 
 func (b *lockingBody) Read(p []byte) (int, error) {
@@ -183,12 +189,14 @@ func (b *lockingBody) Read(p []byte) (int, error) {
 func (b *lockingBody) acquire() {
 	if !b.held {
 		b.lock.Lock()
+		b.directories.RLock()
 		b.held = true
 	}
 }
 
 func (b *lockingBody) release() {
 	if b.held {
+		b.directories.RUnlock()
 		b.lock.Unlock()
 	}
 }
@@ -241,6 +249,8 @@ func (f *files) DeleteObject(ctx context.Context, input *s3.DeleteObjectInput) (
 	lock := f.lock(input.Bucket, input.Key)
 	lock.Lock()
 	defer lock.Unlock()
+	f.directories.Lock()
+	defer f.directories.Unlock()
 	at := *input
 	at.Bucket = f.path(input.Bucket)
 	out, err := f.posix.DeleteObject(ctx, &at)
@@ -297,6 +307,8 @@ func (f *files) CompleteMultipartUpload(ctx context.Context, input *s3.CompleteM
 	lock := f.lock(input.Bucket, input.Key)
 	lock.Lock()
 	defer lock.Unlock()
+	f.directories.RLock()
+	defer f.directories.RUnlock()
 	at := *input
 	at.Bucket = f.path(input.Bucket)
 	out, version, err := f.posix.CompleteMultipartUpload(ctx, &at)

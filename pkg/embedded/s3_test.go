@@ -90,7 +90,7 @@ func TestReaderSeesOneVersion(t *testing.T) {
 				}
 			}
 			put(0)
-			for writer := range 2 {
+			for writer := range 4 {
 				writing.Go(func() {
 					for n := writer; !stop.Load(); n += 2 {
 						put(n)
@@ -112,6 +112,33 @@ func TestReaderSeesOneVersion(t *testing.T) {
 			writing.Wait()
 		})
 	}
+}
+
+// TestPutsAndDeletesInOneDirectory empties directories over and over while others write into them.
+func TestPutsAndDeletesInOneDirectory(t *testing.T) {
+	servers := start(t, s3Only(t.TempDir()))
+	bucket := openBucket(t, servers.S3Endpoint(), keys[0], "bucket")
+	var writers sync.WaitGroup
+	for writer := range 4 {
+		writers.Go(func() {
+			key := fmt.Sprintf("a/b/c/%d/object", writer)
+			for range 300 {
+				if _, err := bucket.Put(t.Context(), key, []byte("x"), blob.PutOptions{}); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, _, err := bucket.Get(t.Context(), key); err != nil {
+					t.Error(err)
+					return
+				}
+				if err := bucket.Delete(t.Context(), key); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
 }
 
 func TestBrokenOffWritesAreRemovedAfterACrash(t *testing.T) {
