@@ -127,7 +127,13 @@ func TestFollowerPicksUpTopicsThatComeLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	createTopic(t, client, later, 3)
-	eventually(t, "publishing works again", func() bool { return client.Publish(t.Context(), numbered(later, 30)) == nil })
+	eventually(t, "publishing works again", func() bool {
+		err := client.Publish(t.Context(), numbered(later, 30))
+		if err != nil {
+			t.Log(err)
+		}
+		return err == nil
+	})
 	publish(t, client, later, 31, 9)
 	eventually(t, "the topic made again is read from its start", func() bool { return slices.Equal(got.values(), numbers(0, 40)) })
 }
