@@ -42,7 +42,11 @@ func TestPagesMakeUpTheList(t *testing.T) {
 	if len(second.Schemas) != 2 || *second.Schemas[0].SchemaArn != created[2] {
 		t.Errorf("got %v", second)
 	}
-	for _, bad := range []string{"x", token + "A", token[1:], "A" + token[1:]} {
+	other := "A"
+	if token[:1] == other {
+		other = "B"
+	}
+	for _, bad := range []string{"x", token + "A", token[1:], other + token[1:]} {
 		_, err := i.ListSchemas(&personalize.ListSchemasInput{NextToken: &bad})
 		refused(t, err, "InvalidNextTokenException", "nextToken")
 	}
