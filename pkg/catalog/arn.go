@@ -11,18 +11,25 @@ import (
 
 // Resource types, as they stand in keys and, but for solution versions, in ARNs.
 const (
-	TypeAccount          = "account"
-	TypeDatasetGroup     = "dataset-group"
-	TypeSchema           = "schema"
-	TypeDataset          = "dataset"
-	TypeDatasetImportJob = "dataset-import-job"
-	TypeEventTracker     = "event-tracker"
-	TypeSolution         = "solution"
-	TypeSolutionVersion  = "solution-version"
-	TypeCampaign         = "campaign"
-	TypeRecipe           = "recipe"
-	TypeAlgorithm        = "algorithm"
-	TypeFeatureTransform = "feature-transformation"
+	TypeAccount           = "account"
+	TypeDatasetGroup      = "dataset-group"
+	TypeSchema            = "schema"
+	TypeDataset           = "dataset"
+	TypeDatasetImportJob  = "dataset-import-job"
+	TypeDatasetExportJob  = "dataset-export-job"
+	TypeDataDeletionJob   = "data-deletion-job"
+	TypeEventTracker      = "event-tracker"
+	TypeSolution          = "solution"
+	TypeSolutionVersion   = "solution-version"
+	TypeCampaign          = "campaign"
+	TypeRecommender       = "recommender"
+	TypeFilter            = "filter"
+	TypeBatchInferenceJob = "batch-inference-job"
+	TypeBatchSegmentJob   = "batch-segment-job"
+	TypeMetricAttribution = "metric-attribution"
+	TypeRecipe            = "recipe"
+	TypeAlgorithm         = "algorithm"
+	TypeFeatureTransform  = "feature-transformation"
 )
 
 // Latest is the id that stands for a solution's newest version, in campaigns that follow it.

@@ -175,7 +175,7 @@ func (s *Store) release(ctx context.Context, parent, id string) error {
 // finishing are the types whose resources stop holding their parents when they have finished.
 func finishing(arn string) bool {
 	switch TypeOf(arn) {
-	case TypeDatasetImportJob, TypeSolutionVersion:
+	case TypeDatasetImportJob, TypeDatasetExportJob, TypeDataDeletionJob, TypeBatchInferenceJob, TypeBatchSegmentJob, TypeSolutionVersion:
 		return true
 	}
 	return false

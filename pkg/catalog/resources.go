@@ -81,15 +81,22 @@ type Resource interface {
 
 // prototypes makes an empty resource of each type that the catalog keeps.
 var prototypes = map[string]func() Resource{
-	TypeAccount:          func() Resource { return new(Account) },
-	TypeDatasetGroup:     func() Resource { return new(DatasetGroup) },
-	TypeSchema:           func() Resource { return new(Schema) },
-	TypeDataset:          func() Resource { return new(Dataset) },
-	TypeDatasetImportJob: func() Resource { return new(DatasetImportJob) },
-	TypeEventTracker:     func() Resource { return new(EventTracker) },
-	TypeSolution:         func() Resource { return new(Solution) },
-	TypeSolutionVersion:  func() Resource { return new(SolutionVersion) },
-	TypeCampaign:         func() Resource { return new(Campaign) },
+	TypeAccount:           func() Resource { return new(Account) },
+	TypeDatasetGroup:      func() Resource { return new(DatasetGroup) },
+	TypeSchema:            func() Resource { return new(Schema) },
+	TypeDataset:           func() Resource { return new(Dataset) },
+	TypeDatasetImportJob:  func() Resource { return new(DatasetImportJob) },
+	TypeDatasetExportJob:  func() Resource { return new(DatasetExportJob) },
+	TypeDataDeletionJob:   func() Resource { return new(DataDeletionJob) },
+	TypeEventTracker:      func() Resource { return new(EventTracker) },
+	TypeSolution:          func() Resource { return new(Solution) },
+	TypeSolutionVersion:   func() Resource { return new(SolutionVersion) },
+	TypeCampaign:          func() Resource { return new(Campaign) },
+	TypeRecommender:       func() Resource { return new(Recommender) },
+	TypeFilter:            func() Resource { return new(Filter) },
+	TypeBatchInferenceJob: func() Resource { return new(BatchInferenceJob) },
+	TypeBatchSegmentJob:   func() Resource { return new(BatchSegmentJob) },
+	TypeMetricAttribution: func() Resource { return new(MetricAttribution) },
 }
 
 // Account carries the reservations of what is limited for the whole installation: jobs that wait or run. No client sees it.
@@ -127,6 +134,19 @@ type Dataset struct {
 	SchemaARN   string `json:"schemaArn"`
 	// Version of the imported data that is current, 0 before the first import.
 	Version int64 `json:"version,omitempty"`
+	// TrackingID is what PutActionInteractions names an ACTION_INTERACTIONS dataset by; other types have none.
+	TrackingID string `json:"trackingId,omitempty"`
+	// LatestUpdate is the newest UpdateDataset. While it is pending, SchemaARN stays as it was.
+	LatestUpdate *DatasetUpdate `json:"latestUpdate,omitempty"`
+}
+
+// DatasetUpdate is one change of a dataset's schema.
+type DatasetUpdate struct {
+	SchemaARN     string    `json:"schemaArn"`
+	Status        string    `json:"status"`
+	FailureReason string    `json:"failureReason,omitempty"`
+	CreatedAt     time.Time `json:"createdAt"`
+	UpdatedAt     time.Time `json:"updatedAt"`
 }
 
 // Import modes.
@@ -160,9 +180,11 @@ type Solution struct {
 	Meta
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// RecipeARN is empty only with PerformAutoML.
-	RecipeARN                string                      `json:"recipeArn,omitempty"`
-	PerformHPO               bool                        `json:"performHpo,omitempty"`
-	PerformAutoML            bool                        `json:"performAutoMl,omitempty"`
+	RecipeARN     string `json:"recipeArn,omitempty"`
+	PerformHPO    bool   `json:"performHpo,omitempty"`
+	PerformAutoML bool   `json:"performAutoMl,omitempty"`
+	// OwnedBy is the recommender whose solution this is; clients don't see such a solution or its versions.
+	OwnedBy                  string                      `json:"ownedBy,omitempty"`
 	PerformAutoTraining      bool                        `json:"performAutoTraining,omitempty"`
 	PerformIncrementalUpdate bool                        `json:"performIncrementalUpdate,omitempty"`
 	EventType                string                      `json:"eventType,omitempty"`
@@ -251,12 +273,124 @@ func (c *Campaign) FollowsLatest() bool {
 	return c.Config != nil && c.Config.SyncWithLatestSolutionVersion != nil && *c.Config.SyncWithLatestSolutionVersion
 }
 
-func (*Account) kind() string          { return TypeAccount }
-func (*DatasetGroup) kind() string     { return TypeDatasetGroup }
-func (*Schema) kind() string           { return TypeSchema }
-func (*Dataset) kind() string          { return TypeDataset }
-func (*DatasetImportJob) kind() string { return TypeDatasetImportJob }
-func (*EventTracker) kind() string     { return TypeEventTracker }
-func (*Solution) kind() string         { return TypeSolution }
-func (*SolutionVersion) kind() string  { return TypeSolutionVersion }
-func (*Campaign) kind() string         { return TypeCampaign }
+// Ingestion modes of dataset export jobs: imported records, those that were put, or both.
+const (
+	IngestionBulk = "BULK"
+	IngestionPut  = "PUT"
+	IngestionAll  = "ALL"
+)
+
+// DatasetExportJob writes a dataset's records to CSV files in the user's bucket.
+type DatasetExportJob struct {
+	Meta
+	DatasetARN      string `json:"datasetArn"`
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	// IngestionMode is BULK, PUT or ALL.
+	IngestionMode string                              `json:"ingestionMode"`
+	RoleARN       string                              `json:"roleArn,omitempty"`
+	JobOutput     *personalize.DatasetExportJobOutput `json:"jobOutput"`
+}
+
+// DataDeletionJob removes the users that a file names from all datasets of a group.
+type DataDeletionJob struct {
+	Meta
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	// DataLocation is s3://bucket/key of one file or s3://bucket/folder/ of several.
+	DataLocation string `json:"dataLocation"`
+	RoleARN      string `json:"roleArn,omitempty"`
+	// NumDeleted counts the users that were removed.
+	NumDeleted int64 `json:"numDeleted,omitempty"`
+}
+
+// Filter is a compiled-at-use filter expression. Immutable.
+type Filter struct {
+	Meta
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	Expression      string `json:"expression"`
+}
+
+// Statuses that only recommenders have.
+const (
+	StatusStopPending     = "STOP PENDING"
+	StatusStopInProgress  = "STOP IN_PROGRESS"
+	StatusInactive        = "INACTIVE"
+	StatusStartPending    = "START PENDING"
+	StatusStartInProgress = "START IN_PROGRESS"
+)
+
+// Recommender is a domain use case that trains and serves by itself. The solution it trains with is its own and shown to nobody.
+type Recommender struct {
+	Meta
+	DatasetGroupARN string                         `json:"datasetGroupArn"`
+	RecipeARN       string                         `json:"recipeArn"`
+	Config          *personalize.RecommenderConfig `json:"config,omitempty"`
+	// SolutionVersionARN is the version that serves, empty before the first is trained. It belongs to a solution that is the
+	// recommender's own (see OwnedBy in Solution) and appears in no list.
+	SolutionVersionARN string             `json:"solutionVersionArn,omitempty"`
+	Metrics            map[string]float64 `json:"metrics,omitempty"`
+	// LatestUpdate is the newest UpdateRecommender. While it is pending, Config stays as it was.
+	LatestUpdate *RecommenderUpdate `json:"latestUpdate,omitempty"`
+}
+
+// RecommenderUpdate is one change of a recommender.
+type RecommenderUpdate struct {
+	Config        *personalize.RecommenderConfig `json:"config,omitempty"`
+	Status        string                         `json:"status"`
+	FailureReason string                         `json:"failureReason,omitempty"`
+	CreatedAt     time.Time                      `json:"createdAt"`
+	UpdatedAt     time.Time                      `json:"updatedAt"`
+}
+
+// BatchInferenceJob answers a file of requests with a file of recommendations.
+type BatchInferenceJob struct {
+	Meta
+	DatasetGroupARN    string `json:"datasetGroupArn"`
+	SolutionVersionARN string `json:"solutionVersionArn"`
+	FilterARN          string `json:"filterArn,omitempty"`
+	// NumResults is 0 where the request gave none.
+	NumResults            int64                                `json:"numResults,omitempty"`
+	JobInput              *personalize.BatchInferenceJobInput  `json:"jobInput"`
+	JobOutput             *personalize.BatchInferenceJobOutput `json:"jobOutput"`
+	RoleARN               string                               `json:"roleArn"`
+	Config                *personalize.BatchInferenceJobConfig `json:"config,omitempty"`
+	Mode                  string                               `json:"mode"`
+	ThemeGenerationConfig *personalize.ThemeGenerationConfig   `json:"themeGenerationConfig,omitempty"`
+}
+
+// BatchSegmentJob answers a file of items or attributes with the users most interested in each.
+type BatchSegmentJob struct {
+	Meta
+	DatasetGroupARN    string `json:"datasetGroupArn"`
+	SolutionVersionARN string `json:"solutionVersionArn"`
+	FilterARN          string `json:"filterArn,omitempty"`
+	// NumResults is 0 where the request gave none.
+	NumResults int64                              `json:"numResults,omitempty"`
+	JobInput   *personalize.BatchSegmentJobInput  `json:"jobInput"`
+	JobOutput  *personalize.BatchSegmentJobOutput `json:"jobOutput"`
+	RoleARN    string                             `json:"roleArn"`
+}
+
+// MetricAttribution says which metrics of events are reported, and where to.
+type MetricAttribution struct {
+	Meta
+	DatasetGroupARN string                               `json:"datasetGroupArn"`
+	Metrics         []personalize.MetricAttribute        `json:"metrics"`
+	OutputConfig    *personalize.MetricAttributionOutput `json:"outputConfig"`
+}
+
+func (*Account) kind() string           { return TypeAccount }
+func (*DatasetGroup) kind() string      { return TypeDatasetGroup }
+func (*Schema) kind() string            { return TypeSchema }
+func (*Dataset) kind() string           { return TypeDataset }
+func (*DatasetImportJob) kind() string  { return TypeDatasetImportJob }
+func (*DatasetExportJob) kind() string  { return TypeDatasetExportJob }
+func (*DataDeletionJob) kind() string   { return TypeDataDeletionJob }
+func (*EventTracker) kind() string      { return TypeEventTracker }
+func (*Solution) kind() string          { return TypeSolution }
+func (*SolutionVersion) kind() string   { return TypeSolutionVersion }
+func (*Campaign) kind() string          { return TypeCampaign }
+func (*Recommender) kind() string       { return TypeRecommender }
+func (*Filter) kind() string            { return TypeFilter }
+func (*BatchInferenceJob) kind() string { return TypeBatchInferenceJob }
+func (*BatchSegmentJob) kind() string   { return TypeBatchSegmentJob }
+func (*MetricAttribution) kind() string { return TypeMetricAttribution }
