@@ -14,6 +14,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // BuilderOptions say which interactions count.
@@ -22,6 +23,8 @@ type BuilderOptions struct {
 	EventType string
 	// EventValueThreshold, if set, leaves out events whose value is lower, and those without one.
 	EventValueThreshold *float64
+	// ItemSchema describes the items' columns; it is handed on to the training set. Nil where it is not known.
+	ItemSchema *schema.Schema
 }
 
 // Builder collects interactions and rows for a TrainingSet. It holds about 50 bytes and the event id per interaction,
@@ -43,6 +46,7 @@ type Builder struct {
 	links    map[string]int32
 	itemRows map[string]dated
 	userRows map[string]dated
+	actions  actions
 	scratch  []byte
 }
 
@@ -69,7 +73,7 @@ type eventChunk [chunkEvents]event
 func NewBuilder(options BuilderOptions) *Builder {
 	return &Builder{
 		options: options, users: newInterner(), items: newInterner(), types: newInterner(), links: map[string]int32{},
-		itemRows: map[string]dated{}, userRows: map[string]dated{},
+		itemRows: map[string]dated{}, userRows: map[string]dated{}, actions: actions{rows: map[string]dated{}},
 	}
 }
 
@@ -224,7 +228,7 @@ func (b *Builder) Build() (*TrainingSet, error) {
 	for id := range b.itemRows {
 		b.items.index(id)
 	}
-	t := &TrainingSet{EventType: b.options.EventType}
+	t := &TrainingSet{EventType: b.options.EventType, ItemSchema: b.options.ItemSchema}
 	var newItem, newType []int32
 	t.Items, newItem = b.items.sorted()
 	t.EventTypes, newType = b.types.sorted()
@@ -239,6 +243,7 @@ func (b *Builder) Build() (*TrainingSet, error) {
 			t.UserRows[int32(u)] = row.Entity
 		}
 	}
+	t.Actions = b.actions.build(&b.users, b.claimed())
 	return t, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // TrainingSet is what a model is trained on: the interactions of a dataset group, grouped by user, with dense indices
@@ -32,6 +33,31 @@ type TrainingSet struct {
 	UserRows map[int32]reco.Entity
 	// EventType is the filter that the events have passed, "" for none.
 	EventType string
+	// ItemSchema says what the columns of ItemRows are. Nil where nobody told: models then judge columns by their values.
+	ItemSchema *schema.Schema
+	// Actions is empty in dataset groups without Actions datasets.
+	Actions ActionSet
+}
+
+// ActionSet is what the Actions and Action_Interactions datasets of a group hold.
+type ActionSet struct {
+	// IDs are the actions in ascending order: those of the interactions and those of Rows.
+	IDs []string
+	// Rows is the metadata by the action's position in IDs.
+	Rows map[int32]reco.Entity
+	// Events are ordered by user, then as by reco.CompareRecent.
+	Events []ActionEvent
+}
+
+// ActionEvent is something that a user did about an action. The user need not be among those of the TrainingSet, who have
+// interactions with items.
+type ActionEvent struct {
+	UserID string
+	// Action is a position in ActionSet.IDs.
+	Action int32
+	TimeMS int64
+	// Type is TAKEN, NOT_TAKEN or VIEWED.
+	Type string
 }
 
 // Events is the number of interactions.

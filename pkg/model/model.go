@@ -28,6 +28,9 @@ type Query struct {
 	Vector []float32
 	// ItemID is the item to which related ones are wanted; other recipes ignore it.
 	ItemID string
+	// ActionHistory is what the user did about actions, oldest first; ItemID holds the action's id. Only models whose
+	// catalogue holds actions look at it.
+	ActionHistory []reco.RecentInteraction
 }
 
 // Model is a trained model. It is read-only and safe for concurrent use.
@@ -49,6 +52,30 @@ type Folder interface {
 	// Fold writes the vector of a history (oldest first) into vector, whose length is Dim. It allocates nothing that outlives
 	// the call and equals what Score makes of the same history. A history without known items gives the zero vector.
 	Fold(history []reco.RecentInteraction, vector []float32)
+}
+
+// Segmenter is a model that finds users for items, which is the other way round.
+type Segmenter interface {
+	// Segment gives up to k users of the training, by descending affinity. Asked for something that was unknown at the
+	// training, it finds nobody, which is no error.
+	Segment(q SegmentQuery, k int) ([]ScoredUser, error)
+}
+
+// SegmentQuery says what users are sought for: an item, or the items that have all of some attributes.
+type SegmentQuery struct {
+	ItemID string
+	// Attributes count when ItemID is empty; see ParseAttributes.
+	Attributes []Attribute
+}
+
+// Attribute is a value of a column of the Items dataset.
+type Attribute struct{ Column, Value string }
+
+// ScoredUser is one user of a segment.
+type ScoredUser struct {
+	UserID string
+	// Score is the affinity by which users are ordered. It compares users within one answer only.
+	Score float32
 }
 
 // Part is one encoded piece of a model, stored as one object. Names are fixed for each algorithm.

@@ -18,6 +18,14 @@ const (
 	PersonalizedRanking = "PERSONALIZED_RANKING"
 	RelatedItems        = "RELATED_ITEMS"
 	PopularItems        = "POPULAR_ITEMS"
+	UserSegmentation    = "USER_SEGMENTATION"
+	PersonalizedActions = "PERSONALIZED_ACTIONS"
+)
+
+// The domains of domain dataset groups.
+const (
+	Ecommerce     = "ECOMMERCE"
+	VideoOnDemand = "VIDEO_ON_DEMAND"
 )
 
 // ScoreKind says which scores an answer of the recipe carries.
@@ -30,6 +38,8 @@ const (
 	CatalogueScores
 	// ListScores sum to 1 over the list that the request gave.
 	ListScores
+	// Propensities are the model's scores as they are: each the probability, from 0 to 1, that the user takes the action.
+	Propensities
 )
 
 // Options steer a training without changing what is learned from the same data.
@@ -55,6 +65,17 @@ type Recipe struct {
 	Scores                           ScoreKind
 	// Realtime is true where a user's newest events change his recommendations without a training.
 	Realtime bool
+
+	// Domain is the domain whose recommenders the recipe, a domain use case, is for; "" for recipes of solutions.
+	Domain string
+	// EventType is the only type of event that a use case trains on; "" for all.
+	EventType string
+	// MinEvents is how many events (of EventType) a use case needs at least; 0 where the general minimum holds.
+	MinEvents int
+	// HidesEvents are the event types whose items a use case never recommends to the user who has caused them.
+	HidesEvents []string
+	// NeedsItems is true where the recipe learns from an Items dataset and cannot do without.
+	NeedsItems bool
 
 	// Train learns a model from the set. It stops early with the context's error.
 	Train func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error)
