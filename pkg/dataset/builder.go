@@ -23,8 +23,21 @@ type BuilderOptions struct {
 	EventType string
 	// EventValueThreshold, if set, leaves out events whose value is lower, and those without one.
 	EventValueThreshold *float64
+	// Events, if not empty, leaves out all types of event but these. Their names are compared exactly.
+	Events []EventRule
+	// Columns says which columns models may learn from. Events are selected before columns are taken away.
+	Columns Columns
 	// ItemSchema describes the items' columns; it is handed on to the training set. Nil where it is not known.
 	ItemSchema *schema.Schema
+}
+
+// EventRule says which events of a type count, and how much.
+type EventRule struct {
+	Type string
+	// Threshold, if set, leaves out events of the type whose value is lower, and those without one.
+	Threshold *float64
+	// Weight is 0 or more. What counts is how the weights of the types compare; events of a type with weight 0 are left out.
+	Weight float64
 }
 
 // Builder collects interactions and rows for a TrainingSet. It holds about 50 bytes and the event id per interaction,
@@ -48,6 +61,8 @@ type Builder struct {
 	userRows map[string]dated
 	actions  actions
 	scratch  []byte
+	// weighted is true where the events' rules have different weights.
+	weighted bool
 }
 
 const severalUsers = -1
@@ -62,6 +77,7 @@ type event struct {
 	item    int32
 	value   float32
 	typ     uint16
+	rule    uint16 // index of the rule in options.Events
 }
 
 const chunkEvents = 1 << 14
@@ -72,7 +88,7 @@ type eventChunk [chunkEvents]event
 // NewBuilder starts an empty set.
 func NewBuilder(options BuilderOptions) *Builder {
 	return &Builder{
-		options: options, users: newInterner(), items: newInterner(), types: newInterner(), links: map[string]int32{},
+		options: options, weighted: differ(options.Events), users: newInterner(), items: newInterner(), types: newInterner(), links: map[string]int32{},
 		itemRows: map[string]dated{}, userRows: map[string]dated{}, actions: actions{rows: map[string]dated{}},
 	}
 }
@@ -80,10 +96,14 @@ func NewBuilder(options BuilderOptions) *Builder {
 // Add takes an interaction; the caller may reuse it. One without item, or without user and session, is left out.
 func (b *Builder) Add(i *reco.Interaction) {
 	b.link(i)
-	if i.ItemID == "" || i.Key() == "" || !b.wanted(i) {
+	if i.ItemID == "" || i.Key() == "" {
 		return
 	}
-	e := event{timeMS: i.TimestampMS, user: b.user(i.Key()), item: b.items.index(i.ItemID), value: float32(math.NaN())}
+	rule, wanted := b.wanted(i)
+	if !wanted {
+		return
+	}
+	e := event{rule: rule, timeMS: i.TimestampMS, user: b.user(i.Key()), item: b.items.index(i.ItemID), value: float32(math.NaN())}
 	if i.UserID != "" {
 		b.named[e.user] = true
 	}
@@ -112,14 +132,49 @@ func (b *Builder) eventType(name string) uint16 {
 	return uint16(b.types.index(name))
 }
 
-func (b *Builder) wanted(i *reco.Interaction) bool {
-	if b.options.EventType != "" && i.EventType != b.options.EventType {
-		return false
+// wanted says whether an event counts, and by which of the rules.
+func (b *Builder) wanted(i *reco.Interaction) (rule uint16, ok bool) {
+	if b.options.EventType != "" && i.EventType != b.options.EventType || !reaches(i, b.options.EventValueThreshold) {
+		return 0, false
 	}
-	if t := b.options.EventValueThreshold; t != nil && (i.EventValue == nil || *i.EventValue < *t) {
-		return false
+	if len(b.options.Events) == 0 {
+		return 0, true
 	}
-	return true
+	k := slices.IndexFunc(b.options.Events, func(r EventRule) bool { return r.Type == i.EventType })
+	if k < 0 {
+		return 0, false
+	}
+	r := b.options.Events[k]
+	return uint16(k), r.Weight > 0 && reaches(i, r.Threshold)
+}
+
+func reaches(i *reco.Interaction, threshold *float64) bool {
+	return threshold == nil || i.EventValue != nil && *i.EventValue >= *threshold
+}
+
+// differ says whether two rules under which events count have different weights.
+func differ(rules []EventRule) bool {
+	first := 0.0
+	for _, r := range rules {
+		if r.Weight > 0 && first > 0 && r.Weight != first {
+			return true
+		}
+		first = max(first, r.Weight)
+	}
+	return false
+}
+
+// weights are those of the rules, the largest of them 1.
+func weights(rules []EventRule) []float32 {
+	largest := 0.0
+	for _, r := range rules {
+		largest = max(largest, r.Weight)
+	}
+	w := make([]float32, len(rules))
+	for k, r := range rules {
+		w[k] = float32(r.Weight / largest)
+	}
+	return w
 }
 
 func (b *Builder) user(id string) int32 {
@@ -228,22 +283,26 @@ func (b *Builder) Build() (*TrainingSet, error) {
 	for id := range b.itemRows {
 		b.items.index(id)
 	}
-	t := &TrainingSet{EventType: b.options.EventType, ItemSchema: b.options.ItemSchema}
+	t := &TrainingSet{EventType: b.options.EventType, ItemSchema: b.options.Columns.schema(b.options.ItemSchema), Columns: b.options.Columns}
 	var newItem, newType []int32
 	t.Items, newItem = b.items.sorted()
 	t.EventTypes, newType = b.types.sorted()
 	b.fill(t, newItem, newType)
 	t.ItemRows = make(map[int32]reco.Entity, len(b.itemRows))
 	for id, row := range b.itemRows {
-		t.ItemRows[newItem[b.items.index(id)]] = row.Entity
+		t.ItemRows[newItem[b.items.index(id)]] = b.options.Columns.entity(schema.Items, row.Entity)
 	}
 	t.UserRows = map[int32]reco.Entity{}
 	for u, id := range t.Users {
 		if row, ok := b.userRows[id]; ok {
-			t.UserRows[int32(u)] = row.Entity
+			t.UserRows[int32(u)] = b.options.Columns.entity(schema.Users, row.Entity)
 		}
 	}
 	t.Actions = b.actions.build(&b.users, b.claimed())
+	for a, row := range t.Actions.Rows {
+		t.Actions.Rows[a] = b.options.Columns.entity(schema.Actions, row)
+	}
+	b.options.Columns.events(t)
 	return t, nil
 }
 
@@ -255,6 +314,11 @@ func (b *Builder) fill(t *TrainingSet, newItem, newType []int32) {
 	t.TimeMS = make([]int64, 0, b.count)
 	t.Type = make([]uint16, 0, b.count)
 	t.Value = make([]float32, 0, b.count)
+	var weight []float32
+	if b.weighted {
+		weight = weights(b.options.Events)
+		t.Weight = make([]float32, 0, b.count)
+	}
 	t.UserStart = append(t.UserStart, 0)
 	var seen seenHashes
 	for _, u := range order {
@@ -273,6 +337,9 @@ func (b *Builder) fill(t *TrainingSet, newItem, newType []int32) {
 			t.TimeMS = append(t.TimeMS, e.timeMS)
 			t.Type = append(t.Type, uint16(newType[e.typ]))
 			t.Value = append(t.Value, e.value)
+			if weight != nil {
+				t.Weight = append(t.Weight, weight[e.rule])
+			}
 		}
 		t.Users = append(t.Users, names[u])
 		t.UserStart = append(t.UserStart, int32(len(t.Item)))

@@ -25,6 +25,8 @@ type TrainingSet struct {
 	Type []uint16
 	// Value is EVENT_VALUE, NaN where there is none.
 	Value []float32
+	// Weight is how much each event counts, from above 0 to 1, by its type. Nil where all count alike.
+	Weight []float32
 	// EventTypes are the event types in ascending order; "" stands for none.
 	EventTypes []string
 	// ItemRows is the metadata by item index. It may hold items without interactions, and lack items that have some.
@@ -33,6 +35,8 @@ type TrainingSet struct {
 	UserRows map[int32]reco.Entity
 	// EventType is the filter that the events have passed, "" for none.
 	EventType string
+	// Columns says which columns the set was made without.
+	Columns Columns
 	// ItemSchema says what the columns of ItemRows are. Nil where nobody told: models then judge columns by their values.
 	ItemSchema *schema.Schema
 	// Actions is empty in dataset groups without Actions datasets.
@@ -62,6 +66,14 @@ type ActionEvent struct {
 
 // Events is the number of interactions.
 func (t *TrainingSet) Events() int { return len(t.Item) }
+
+// EventWeight is how much event e counts, 1 where all count alike.
+func (t *TrainingSet) EventWeight(e int) float32 {
+	if t.Weight == nil {
+		return 1
+	}
+	return t.Weight[e]
+}
 
 // UserEvents is the range of user u's events.
 func (t *TrainingSet) UserEvents(u int) (start, end int) {

@@ -77,7 +77,7 @@ func heldBack(ts *dataset.TrainingSet) []int {
 func without(ts *dataset.TrainingSet, left []bool) *dataset.TrainingSet {
 	rest := *ts
 	rest.Users, rest.UserStart, rest.UserRows = nil, []int32{0}, map[int32]reco.Entity{}
-	rest.Item, rest.TimeMS, rest.Type, rest.Value = nil, nil, nil, nil
+	rest.Item, rest.TimeMS, rest.Type, rest.Value, rest.Weight = nil, nil, nil, nil, nil
 	for u, id := range ts.Users {
 		if left[u] {
 			continue
@@ -91,6 +91,9 @@ func without(ts *dataset.TrainingSet, left []bool) *dataset.TrainingSet {
 		rest.TimeMS = append(rest.TimeMS, ts.TimeMS[start:end]...)
 		rest.Type = append(rest.Type, ts.Type[start:end]...)
 		rest.Value = append(rest.Value, ts.Value[start:end]...)
+		if ts.Weight != nil {
+			rest.Weight = append(rest.Weight, ts.Weight[start:end]...)
+		}
 		rest.UserStart = append(rest.UserStart, int32(len(rest.Item)))
 	}
 	return &rest

@@ -12,13 +12,14 @@ import (
 // with them. Items are numbered as in a model's catalogue.
 type Matrix struct {
 	Items *Items
-	// Counts is the number of interactions of each item, in the whole training set.
+	// Counts is the number of interactions of each item, in the whole training set; see Popular where they have weights.
 	Counts []int64
 	// Start, of length rows+1, says where in Item a row's distinct items stand; they are ascending there.
 	Start []int
 	Item  []int32
-	// Repeats is how often the user interacted with the item in this row, at least 1.
-	Repeats []int32
+	// Weight is the sum of the weights of the user's interactions with the item in this row: their number, unless the
+	// training set weighs them.
+	Weight []float32
 }
 
 // MatrixOptions say what becomes a row.
@@ -36,30 +37,30 @@ func NewMatrix(ts *dataset.TrainingSet, o MatrixOptions) *Matrix {
 	items, rank, counts := catalogue(ts)
 	m := &Matrix{
 		Items: items, Counts: counts, Start: make([]int, 1, len(ts.Users)+1),
-		Item: make([]int32, 0, len(ts.Item)), Repeats: make([]int32, 0, len(ts.Item)),
+		Item: make([]int32, 0, len(ts.Item)), Weight: make([]float32, 0, len(ts.Item)),
 	}
 	sizes := make([]int, len(ts.Users))
 	for u := range sizes {
 		sizes[u] = int(ts.UserStart[u+1] - ts.UserStart[u])
 	}
 	low, high := o.Users.Bounds(sizes)
-	var row []int32
+	var row []cell
 	for u, size := range sizes {
 		if size < low || size > high {
 			continue
 		}
-		events := ts.Item[ts.UserStart[u]:ts.UserStart[u+1]]
+		from, to := ts.UserEvents(u)
 		if o.MaxHistory > 0 {
-			events = events[max(0, len(events)-o.MaxHistory):]
+			from = max(from, to-o.MaxHistory)
 		}
 		rows := 1
 		if o.Window > 0 {
-			rows = max(1, (len(events)+o.Window/2)/o.Window)
+			rows = max(1, (to-from+o.Window/2)/o.Window)
 		}
 		for k := range rows {
 			row = row[:0]
-			for _, i := range events[len(events)*k/rows : len(events)*(k+1)/rows] {
-				row = append(row, rank[i])
+			for e := from + (to-from)*k/rows; e < from+(to-from)*(k+1)/rows; e++ {
+				row = append(row, newCell(rank[ts.Item[e]], ts.EventWeight(e)))
 			}
 			m.add(row)
 		}
@@ -67,20 +68,32 @@ func NewMatrix(ts *dataset.TrainingSet, o MatrixOptions) *Matrix {
 	return m
 }
 
-// add appends a row; it sorts the items that it is given.
-func (m *Matrix) add(row []int32) {
+// cell is one interaction of a row: its item above its weight's bits. Weights are not negative, so cells in ascending order
+// are in the order of their items, then weights, and sort as fast as numbers do.
+type cell uint64
+
+func newCell(item int32, weight float32) cell {
+	return cell(uint64(item)<<32 | uint64(math.Float32bits(weight)))
+}
+
+func (c cell) item() int32     { return int32(c >> 32) }
+func (c cell) weight() float32 { return math.Float32frombits(uint32(c)) }
+
+// add appends a row; it sorts the interactions that it is given.
+func (m *Matrix) add(row []cell) {
 	slices.Sort(row)
-	for k, i := range row {
-		if k > 0 && row[k-1] == i {
-			m.Repeats[len(m.Repeats)-1]++
+	for k, c := range row {
+		if k > 0 && row[k-1].item() == c.item() {
+			m.Weight[len(m.Weight)-1] += c.weight()
 			continue
 		}
-		m.Item, m.Repeats = append(m.Item, i), append(m.Repeats, 1)
+		m.Item, m.Weight = append(m.Item, c.item()), append(m.Weight, c.weight())
 	}
 	m.Start = append(m.Start, len(m.Item))
 }
 
-// Popular is the catalogue of a training set and the number of interactions of each item.
+// Popular is the catalogue of a training set and the number of interactions of each item: where they have weights, the sum
+// of these, rounded, though at least 1 for an item that has any.
 func Popular(ts *dataset.TrainingSet) (*Items, []int64) {
 	items, _, counts := catalogue(ts)
 	return items, counts
@@ -88,10 +101,7 @@ func Popular(ts *dataset.TrainingSet) (*Items, []int64) {
 
 // catalogue orders the items by popularity, then id; rank translates the training set's numbers.
 func catalogue(ts *dataset.TrainingSet) (items *Items, rank []int32, counts []int64) {
-	unordered := make([]int64, len(ts.Items))
-	for _, i := range ts.Item {
-		unordered[i]++
-	}
+	unordered := popularity(ts)
 	order := make([]int32, len(ts.Items))
 	for i := range order {
 		order[i] = int32(i)
@@ -102,9 +112,25 @@ func catalogue(ts *dataset.TrainingSet) (items *Items, rank []int32, counts []in
 	ids := make([]string, len(order))
 	rank, counts = make([]int32, len(order)), make([]int64, len(order))
 	for to, from := range order {
-		ids[to], rank[from], counts[to] = ts.Items[from], int32(to), unordered[from]
+		ids[to], rank[from], counts[to] = ts.Items[from], int32(to), whole(unordered[from])
 	}
 	return NewItems(ids), rank, counts
+}
+
+// popularity is the weight of the interactions of each item.
+func popularity(ts *dataset.TrainingSet) []float64 {
+	sums := make([]float64, len(ts.Items))
+	for e, i := range ts.Item {
+		sums[i] += float64(ts.EventWeight(e))
+	}
+	return sums
+}
+
+func whole(weight float64) int64 {
+	if weight == 0 {
+		return 0
+	}
+	return max(1, int64(math.Round(weight)))
 }
 
 // Rows is the number of rows.
@@ -133,8 +159,8 @@ func (p Percentiles) Bounds(sizes []int) (low, high int) {
 	return at(p.Min), at(p.Max)
 }
 
-// Transposed is, for each item, the rows that hold it (ascending) and how often.
-func (m *Matrix) Transposed() (start []int, row, repeats []int32) {
+// Transposed is, for each item, the rows that hold it (ascending) and its weight there.
+func (m *Matrix) Transposed() (start []int, row []int32, weight []float32) {
 	start = make([]int, m.Items.Len()+1)
 	for _, i := range m.Item {
 		start[i+1]++
@@ -143,13 +169,13 @@ func (m *Matrix) Transposed() (start []int, row, repeats []int32) {
 		start[i+1] += start[i]
 	}
 	next := slices.Clone(start)
-	row, repeats = make([]int32, len(m.Item)), make([]int32, len(m.Item))
+	row, weight = make([]int32, len(m.Item)), make([]float32, len(m.Item))
 	for r := range m.Rows() {
 		for k := m.Start[r]; k < m.Start[r+1]; k++ {
 			at := next[m.Item[k]]
-			row[at], repeats[at] = int32(r), m.Repeats[k]
+			row[at], weight[at] = int32(r), m.Weight[k]
 			next[m.Item[k]]++
 		}
 	}
-	return start, row, repeats
+	return start, row, weight
 }

@@ -38,7 +38,7 @@ func rows(m *Matrix) string {
 		text := ""
 		for k, i := range m.Row(r) {
 			text += m.Items.ID(int(i))
-			if n := m.Repeats[m.Start[r]+k]; n > 1 {
+			if n := m.Weight[m.Start[r]+k]; n > 1 {
 				text += string('0' + rune(n))
 			}
 		}
@@ -82,9 +82,9 @@ func TestCatalogueCountsWhatRowsLeaveOut(t *testing.T) {
 
 func TestTransposed(t *testing.T) {
 	m := NewMatrix(trainingSet(t, "aab", "b", "bc"), MatrixOptions{Users: All})
-	start, row, repeats := m.Transposed() // items b, a, c
-	if !slices.Equal(start, []int{0, 3, 4, 5}) || !slices.Equal(row, []int32{0, 1, 2, 0, 2}) || !slices.Equal(repeats, []int32{1, 1, 1, 2, 1}) {
-		t.Errorf("got %v, %v, %v", start, row, repeats)
+	start, row, weights := m.Transposed() // items b, a, c
+	if !slices.Equal(start, []int{0, 3, 4, 5}) || !slices.Equal(row, []int32{0, 1, 2, 0, 2}) || !slices.Equal(weights, []float32{1, 1, 1, 2, 1}) {
+		t.Errorf("got %v, %v, %v", start, row, weights)
 	}
 }
 

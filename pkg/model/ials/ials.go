@@ -23,7 +23,8 @@
 //     describe what is chosen together, rather than what one person chose in years.
 //   - In a fold-in an interaction weighs the less the more others came after it. It is the order that counts, not time.
 //
-// Event values do not weigh: they select, by the solution's threshold, which interactions are learned from.
+// Event values do not weigh: they select, by the solution's threshold, which interactions are learned from. Types of event
+// weigh as the training set says.
 package ials
 
 import (

@@ -191,3 +191,48 @@ func TestSmallCataloguesTakeFewFactors(t *testing.T) {
 		t.Errorf("%d factors, want 5 rounded up to 8", m.Dim())
 	}
 }
+
+// TestWeightsDecideWhatIsRecommended has visitors of two tastes, each with ten items that are clicked and ten that are
+// bought, three times less: the weights say which of his taste come first for a visitor.
+func TestWeightsDecideWhatIsRecommended(t *testing.T) {
+	train := func(click, buy float64) (clicked, bought float64) {
+		random := rand.New(rand.NewPCG(1, 2))
+		b := dataset.NewBuilder(dataset.BuilderOptions{Events: []dataset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+		for u := range 200 {
+			for e := range 8 {
+				kind := "click"
+				if e%4 == 3 {
+					kind = "buy"
+				}
+				item := kind + strconv.Itoa(u%2) + strconv.Itoa(random.IntN(10))
+				b.Add(&reco.Interaction{UserID: strconv.Itoa(u), ItemID: item, EventType: kind, TimestampMS: int64(e)})
+			}
+		}
+		ts, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := Train(t.Context(), ts, DefaultConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		scores := make([]float32, m.Items().Len())
+		if err := m.Score(model.Query{History: []reco.RecentInteraction{{ItemID: "click00"}, {ItemID: "buy00"}}}, scores); err != nil {
+			t.Fatal(err)
+		}
+		mean := func(kind string) (sum float64) {
+			for k := range 9 {
+				i, _ := m.Items().Index(kind + "0" + strconv.Itoa(k+1))
+				sum += float64(scores[i])
+			}
+			return sum / 9
+		}
+		return mean("click"), mean("buy")
+	}
+	if clicked, bought := train(1, 1); clicked <= bought {
+		t.Errorf("with equal weights clicked items have %g, bought ones %g", clicked, bought)
+	}
+	if clicked, bought := train(0.1, 1); clicked >= bought {
+		t.Errorf("with clicks a tenth of what buying is clicked items have %g, bought ones %g", clicked, bought)
+	}
+}

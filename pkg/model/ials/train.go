@@ -101,9 +101,9 @@ func newTrainer(ts *dataset.TrainingSet, c Config) *trainer {
 		unobserved:     c.Unobserved / math.Sqrt(float64(m.Rows())*float64(m.Items.Len())/float64(max(len(m.Item), 1))),
 		regularization: c.Regularization, exponent: c.FrequencyExponent,
 	}
-	t.rows = side{start: m.Start, other: m.Item, weights: weights(m.Repeats), vectors: make([]float32, m.Rows()*t.dim)}
-	start, row, repeats := m.Transposed()
-	t.items = side{start: start, other: row, weights: weights(repeats), vectors: make([]float32, m.Items.Len()*t.dim)}
+	t.rows = side{start: m.Start, other: m.Item, weights: weights(m.Weight), vectors: make([]float32, m.Rows()*t.dim)}
+	start, row, weight := m.Transposed()
+	t.items = side{start: start, other: row, weights: weights(weight), vectors: make([]float32, m.Items.Len()*t.dim)}
 	// The first inner products are small whatever the dimension (Rendle et al., section 4.4).
 	random := rand.New(rand.NewPCG(uint64(c.Seed), 0x69414c53))
 	scale := 0.1 / math.Sqrt(float64(t.dim))
@@ -124,9 +124,9 @@ func seen(counts []int64) int {
 	return n
 }
 
-func weights(repeats []int32) []float32 {
-	w := make([]float32, len(repeats))
-	for k, n := range repeats {
+func weights(sums []float32) []float32 {
+	w := make([]float32, len(sums))
+	for k, n := range sums {
 		w[k] = confidence(float64(n))
 	}
 	return w

@@ -57,6 +57,9 @@ type Model struct {
 // Train counts shared users.
 func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
 	t := newTrainer(model.NewMatrix(ts, model.MatrixOptions{Users: c.Users, MaxHistory: maxHistory}), c)
+	if ts.Weight != nil {
+		t.weigh()
+	}
 	if err := t.run(ctx); err != nil {
 		return nil, fmt.Errorf("counting shared users: %w", err)
 	}
@@ -69,6 +72,10 @@ type trainer struct {
 	matrix *model.Matrix
 	start  []int // the rows that hold each item, one row a user
 	row    []int32
+	// In a training set that weighs interactions, strength is what matrix.Weight counts for, own the same by item, like row,
+	// and degree its sum over an item's users; else all are nil, and each user counts 1.
+	strength, own []float32
+	degree        []float64
 	// atLeast and atMost bound the users of an item.
 	atLeast, atMost int
 	related         [][]neighbour
@@ -93,6 +100,35 @@ func newTrainer(matrix *model.Matrix, c Config) *trainer {
 	return t
 }
 
+// weigh lets a user count for an item as much as his interactions with it weigh, and for two items as much as the product
+// of both: 1 at most, because one who comes back is still one user.
+func (t *trainer) weigh() {
+	_, _, own := t.matrix.Transposed()
+	t.strength, t.own = atMostOne(t.matrix.Weight), atMostOne(own)
+	t.degree = make([]float64, len(t.related))
+	for i := range t.degree {
+		for _, w := range t.own[t.start[i]:t.start[i+1]] {
+			t.degree[i] += float64(w)
+		}
+	}
+}
+
+func atMostOne(weights []float32) []float32 {
+	strength := make([]float32, len(weights))
+	for k, w := range weights {
+		strength[k] = min(w, 1)
+	}
+	return strength
+}
+
+// userWeight is the number of an item's users, or what they weigh.
+func (t *trainer) userWeight(item int) float64 {
+	if t.degree == nil {
+		return float64(t.users(item))
+	}
+	return t.degree[item]
+}
+
 func (t *trainer) users(item int) int { return t.start[item+1] - t.start[item] }
 
 func (t *trainer) run(ctx context.Context) error {
@@ -103,6 +139,9 @@ func (t *trainer) run(ctx context.Context) error {
 		s := &workers[worker]
 		if s.shared == nil {
 			s.shared = make([]int32, t.matrix.Items.Len())
+			if t.strength != nil {
+				s.weight = make([]float32, t.matrix.Items.Len())
+			}
 		}
 		for i := from; i < to; i++ {
 			if t.users(i) >= t.atLeast {
@@ -118,7 +157,9 @@ type scratch struct {
 	// shared counts, for each other item, the users that it shares with the one in hand; touched lists those above zero.
 	shared  []int32
 	touched []int32
-	scores  []float32
+	// weight is what these users weigh, in a training set that weighs interactions.
+	weight []float32
+	scores []float32
 }
 
 func (t *trainer) relate(item int, s *scratch) []neighbour {
@@ -126,22 +167,27 @@ func (t *trainer) relate(item int, s *scratch) []neighbour {
 	rows := t.row[t.start[item]:t.start[item+1]]
 	looked := min(len(rows), t.atMost)
 	for k := range looked {
-		for _, j := range t.matrix.Row(int(rows[len(rows)*k/looked])) {
+		at := len(rows) * k / looked
+		for _, j := range t.matrix.Row(int(rows[at])) {
 			if s.shared[j] == 0 {
 				s.touched = append(s.touched, j)
 			}
 			s.shared[j]++
 		}
+		if t.strength != nil {
+			s.addWeights(t, t.start[item]+at)
+		}
 	}
+	users := t.userWeight(item) * float64(looked) / float64(max(len(rows), 1))
 	s.sortTouched() // so that a tie goes to the more popular item
 	s.scores = s.scores[:0]
 	for _, j := range s.touched {
 		score := float32(0)
 		if int(j) != item && t.users(int(j)) >= t.atLeast && int(s.shared[j]) >= t.config.MinCointeractions {
-			score = t.score(looked, t.users(int(j)), int(s.shared[j]))
+			score = t.score(users, t.userWeight(int(j)), s.sharedWeight(j))
 		}
 		s.scores = append(s.scores, score)
-		s.shared[j] = 0
+		s.forget(j)
 	}
 	best := model.TopK(s.scores, neighbours, func(i int) bool { return s.scores[i] <= 0 })
 	related := make([]neighbour, len(best))
@@ -150,6 +196,29 @@ func (t *trainer) relate(item int, s *scratch) []neighbour {
 	}
 	slices.SortFunc(related, func(a, b neighbour) int { return int(a.item - b.item) })
 	return related
+}
+
+// addWeights adds what the user of one place among an item's rows weighs for all of his items.
+func (s *scratch) addWeights(t *trainer, at int) {
+	r, own := t.row[at], t.own[at]
+	for k := t.matrix.Start[r]; k < t.matrix.Start[r+1]; k++ {
+		s.weight[t.matrix.Item[k]] += own * t.strength[k]
+	}
+}
+
+// sharedWeight is the number of users that an item shares with the one in hand, or what they weigh.
+func (s *scratch) sharedWeight(item int32) float64 {
+	if s.weight == nil {
+		return float64(s.shared[item])
+	}
+	return float64(s.weight[item])
+}
+
+func (s *scratch) forget(item int32) {
+	s.shared[item] = 0
+	if s.weight != nil {
+		s.weight[item] = 0
+	}
 }
 
 // sortTouched orders the touched items; when they are many, reading them off the counters is cheaper than sorting.
@@ -167,9 +236,8 @@ func (s *scratch) sortTouched() {
 }
 
 // score relates two items with so many users, of whom so many are shared.
-func (t *trainer) score(users, others, shared int) float32 {
-	n := float64(shared)
-	return float32(n / (n + shrinkage) * n / math.Pow(float64(users)*float64(others), t.config.PopularityDiscount))
+func (t *trainer) score(users, others, shared float64) float32 {
+	return float32(shared / (shared + shrinkage) * shared / math.Pow(users*others, t.config.PopularityDiscount))
 }
 
 func (t *trainer) model() *Model {

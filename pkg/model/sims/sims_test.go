@@ -2,14 +2,17 @@ package sims_test
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/sims"
+	"github.com/penchant-io/penchant/pkg/reco"
 )
 
 // trainingSet takes a user's items as indices into the ids a, b, c, …
@@ -145,3 +148,35 @@ func TestListsAreBounded(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) { modeltest.FuzzLoad(f, "aws-sims") }
+
+// TestWeightsOrderRelatedItems relates a to b by ten users who click both, and to c by eight who buy both.
+func TestWeightsOrderRelatedItems(t *testing.T) {
+	train := func(click, buy float64) map[string]float32 {
+		b := dataset.NewBuilder(dataset.BuilderOptions{Events: []dataset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+		add := func(user int, item, kind string) {
+			b.Add(&reco.Interaction{UserID: strconv.Itoa(user), ItemID: item, EventType: kind, TimestampMS: 1})
+		}
+		for u := range 10 {
+			add(u, "a", "click")
+			add(u, "b", "click")
+		}
+		for u := range 8 {
+			add(10+u, "a", "buy")
+			add(10+u, "c", "buy")
+		}
+		ts, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return related(t, ts, sims.Config{PopularityDiscount: 0.5, MinCointeractions: 3}, "a")
+	}
+	if r := train(1, 1); r["b"] <= r["c"] {
+		t.Errorf("with equal weights: %v", r)
+	}
+	if r := train(0.1, 1); r["b"] >= r["c"] || r["b"] == 0 {
+		t.Errorf("with clicks a tenth of what buying is: %v", r)
+	}
+	if equal, alike := train(1, 1), train(0.3, 0.3); !maps.Equal(equal, alike) {
+		t.Errorf("weights that are equal make a difference: %v, %v", equal, alike)
+	}
+}
