@@ -115,6 +115,11 @@ func Attach(ctx context.Context, s *Store, child *Meta, place Place) error {
 	return s.reserve(ctx, place, child)
 }
 
+// Detach gives the reservation in a former parent back, after the child's Parents no longer name it.
+func Detach(ctx context.Context, s *Store, child *Meta, parentARN string) error {
+	return s.release(ctx, parentARN, child.ID)
+}
+
 func (s *Store) reserve(ctx context.Context, place Place, child *Meta) error {
 	reserve := func() error {
 		_, err := update(ctx, s, place.arn, func(parent Resource) error {

@@ -54,9 +54,7 @@ func (m *Meta) Deleting() bool {
 }
 
 // beingCreated says whether a resource has not become what it is to be.
-func (m *Meta) beingCreated() bool {
-	return m.Status == StatusCreatePending || m.Status == StatusCreateInProgress
-}
+func (m *Meta) beingCreated() bool { return unfinished(m.Status) }
 
 // Finished says whether a job has come to its end, good or bad.
 func (m *Meta) Finished() bool {
@@ -147,6 +145,14 @@ type DatasetUpdate struct {
 	FailureReason string    `json:"failureReason,omitempty"`
 	CreatedAt     time.Time `json:"createdAt"`
 	UpdatedAt     time.Time `json:"updatedAt"`
+}
+
+// Pending says whether the update still has to be carried out.
+func (u *DatasetUpdate) Pending() bool { return u != nil && unfinished(u.Status) }
+
+// unfinished says whether what a client asked for is still on its way.
+func unfinished(status string) bool {
+	return status == StatusCreatePending || status == StatusCreateInProgress
 }
 
 // Import modes.
@@ -264,9 +270,7 @@ type CampaignUpdate struct {
 }
 
 // Pending says whether the update still has to be carried out.
-func (u *CampaignUpdate) Pending() bool {
-	return u != nil && (u.Status == StatusCreatePending || u.Status == StatusCreateInProgress)
-}
+func (u *CampaignUpdate) Pending() bool { return u != nil && unfinished(u.Status) }
 
 // FollowsLatest says whether the campaign moves to each new version of its solution.
 func (c *Campaign) FollowsLatest() bool {
@@ -340,6 +344,9 @@ type RecommenderUpdate struct {
 	CreatedAt     time.Time                      `json:"createdAt"`
 	UpdatedAt     time.Time                      `json:"updatedAt"`
 }
+
+// Pending says whether the update still has to be carried out.
+func (u *RecommenderUpdate) Pending() bool { return u != nil && unfinished(u.Status) }
 
 // BatchInferenceJob answers a file of requests with a file of recommendations.
 type BatchInferenceJob struct {

@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -114,14 +116,25 @@ func checkCampaignConfig(config *personalize.CampaignConfig, versionARN string) 
 	if flag(config.SyncWithLatestSolutionVersion) != catalog.IsLatest(versionARN) {
 		return awsapi.InvalidInput("syncWithLatestSolutionVersion must be true exactly when solutionVersionArn is <solution ARN>/%s", catalog.Latest)
 	}
-	for name, value := range config.ItemExplorationConfig {
+	return checkExploration(config.ItemExplorationConfig)
+}
+
+// The settings of exploration.
+const (
+	explorationWeight = "explorationWeight"
+	itemAgeCutOff     = "explorationItemAgeCutOff"
+)
+
+func checkExploration(config map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		value := config[name]
 		f, err := finite(value)
 		switch {
-		case name == "explorationWeight" && (err != nil || f < 0 || f > 1):
+		case name == explorationWeight && (err != nil || f < 0 || f > 1):
 			return awsapi.InvalidInput("explorationWeight %q is not a number from 0 to 1", value)
-		case name == "explorationItemAgeCutOff" && (err != nil || f <= 0):
+		case name == itemAgeCutOff && (err != nil || f <= 0):
 			return awsapi.InvalidInput("explorationItemAgeCutOff %q is not a number of days above 0", value)
-		case name != "explorationWeight" && name != "explorationItemAgeCutOff":
+		case name != explorationWeight && name != itemAgeCutOff:
 			return awsapi.InvalidInput("itemExplorationConfig has no %q: it has explorationWeight and explorationItemAgeCutOff", name)
 		}
 	}

@@ -114,6 +114,7 @@ func (s *Service) Register(r *awsapi.Router) {
 	handle(r, "CreateDataset", s.createDataset)
 	handle(r, "DescribeDataset", s.describeDataset)
 	handle(r, "ListDatasets", s.listDatasets)
+	handle(r, "UpdateDataset", s.updateDataset)
 	handle(r, "DeleteDataset", s.deleteDataset)
 
 	handle(r, "CreateDatasetImportJob", s.createDatasetImportJob)
@@ -147,6 +148,21 @@ func (s *Service) Register(r *awsapi.Router) {
 	handle(r, "ListCampaigns", s.listCampaigns)
 	handle(r, "UpdateCampaign", s.updateCampaign)
 	handle(r, "DeleteCampaign", s.deleteCampaign)
+
+	handle(r, "CreateRecommender", s.createRecommender)
+	handle(r, "DescribeRecommender", s.describeRecommender)
+	handle(r, "ListRecommenders", s.listRecommenders)
+	handle(r, "UpdateRecommender", s.updateRecommender)
+	handle(r, "StartRecommender", s.startRecommender)
+	handle(r, "StopRecommender", s.stopRecommender)
+	handle(r, "DeleteRecommender", s.deleteRecommender)
+
+	handle(r, "CreateMetricAttribution", s.createMetricAttribution)
+	handle(r, "DescribeMetricAttribution", s.describeMetricAttribution)
+	handle(r, "ListMetricAttributions", s.listMetricAttributions)
+	handle(r, "ListMetricAttributionMetrics", s.listMetricAttributionMetrics)
+	handle(r, "UpdateMetricAttribution", s.updateMetricAttribution)
+	handle(r, "DeleteMetricAttribution", s.deleteMetricAttribution)
 
 	handle(r, "TagResource", s.tagResource)
 	handle(r, "UntagResource", s.untagResource)

@@ -113,6 +113,15 @@ func refused(t testing.TB, err error, code, message string) {
 	}
 }
 
+// refusedRaw is refused for a call without the SDK.
+func refusedRaw(t testing.TB, err error, code, message string) {
+	t.Helper()
+	var refusal *awsapi.Error
+	if !errors.As(err, &refusal) || refusal.Code != code || !strings.Contains(refusal.Message, message) {
+		t.Errorf("got %v, want %s with %q", err, code, message)
+	}
+}
+
 // reaches polls as clients do, until describe gives the status.
 func reaches(t testing.TB, status string, describe func() (string, error)) {
 	t.Helper()
@@ -127,6 +136,22 @@ func reaches(t testing.TB, status string, describe func() (string, error)) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("status is %s, not %s", got, status)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// deadline repeats a call until it succeeds.
+func deadline(t testing.TB, call func() error) {
+	t.Helper()
+	limit := time.Now().Add(20 * time.Second)
+	for {
+		err := call()
+		if err == nil {
+			return
+		}
+		if time.Now().After(limit) {
+			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
@@ -46,11 +48,17 @@ func (s *Service) createDataset(ctx context.Context, req *personalize.CreateData
 		Meta:            pending(arn, *req.Name, tags),
 		DatasetGroupARN: group.ARN, DatasetType: kind.DatasetType(), SchemaARN: described.ARN,
 	}
-	underSchema := catalog.Under(described.ARN, func(*catalog.Schema) error { return nil })
-	if err := createUnder(ctx, s, dataset, underSchema, underGroup); err != nil {
+	if kind == schema.ActionInteractions {
+		_, dataset.TrackingID = catalog.NewTrackingID()
+	}
+	if err := createUnder(ctx, s, dataset, underSchema(described.ARN), underGroup); err != nil {
 		return nil, err
 	}
 	return &personalize.CreateDatasetResponse{DatasetArn: &arn}, nil
+}
+
+func underSchema(arn string) catalog.Place {
+	return catalog.Under(arn, func(*catalog.Schema) error { return nil })
 }
 
 func mustBeActiveGroup(g *catalog.DatasetGroup) error { return mustBeActive(g) }
@@ -84,10 +92,18 @@ func (s *Service) describeDataset(ctx context.Context, req *personalize.Describe
 	if err != nil {
 		return nil, err
 	}
-	return &personalize.DescribeDatasetResponse{Dataset: &personalize.Dataset{
+	described := &personalize.Dataset{
 		Name: &d.Name, DatasetArn: &d.ARN, DatasetGroupArn: &d.DatasetGroupARN, DatasetType: &d.DatasetType, SchemaArn: &d.SchemaARN,
-		Status: &d.Status, CreationDateTime: awsapi.At(d.CreatedAt), LastUpdatedDateTime: awsapi.At(d.UpdatedAt),
-	}}, nil
+		TrackingId: present(d.TrackingID),
+		Status:     &d.Status, CreationDateTime: awsapi.At(d.CreatedAt), LastUpdatedDateTime: awsapi.At(d.UpdatedAt),
+	}
+	if u := d.LatestUpdate; u != nil {
+		described.LatestDatasetUpdate = &personalize.DatasetUpdateSummary{
+			SchemaArn: &u.SchemaARN, Status: &u.Status, FailureReason: present(u.FailureReason),
+			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
+		}
+	}
+	return &personalize.DescribeDatasetResponse{Dataset: described}, nil
 }
 
 func (s *Service) listDatasets(_ context.Context, req *personalize.ListDatasetsRequest) (*personalize.ListDatasetsResponse, error) {
@@ -103,8 +119,161 @@ func (s *Service) listDatasets(_ context.Context, req *personalize.ListDatasetsR
 	return &personalize.ListDatasetsResponse{Datasets: datasets, NextToken: next}, err
 }
 
+// updateDataset records the change of schema; the reconciler carries it out. What was imported or put before stays as it is, without
+// the new columns.
+func (s *Service) updateDataset(ctx context.Context, req *personalize.UpdateDatasetRequest) (*personalize.UpdateDatasetResponse, error) {
+	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
+	if err != nil {
+		return nil, err
+	}
+	replacement, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, catalog.TypeSchema)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mustTakeSchema(ctx, dataset); err != nil {
+		return nil, err
+	}
+	if err := s.checkReplacement(ctx, dataset, replacement); err != nil {
+		return nil, err
+	}
+	if err := catalog.Attach(ctx, s.store, &dataset.Meta, underSchema(replacement.ARN)); err != nil {
+		return nil, err
+	}
+	_, err = catalog.Update(ctx, s.store, dataset.ARN, func(d *catalog.Dataset) error {
+		if d.ID != dataset.ID || d.SchemaARN != dataset.SchemaARN {
+			return awsapi.ResourceInUse("Dataset %s has been changed meanwhile", d.ARN)
+		}
+		if err := s.mustTakeSchema(ctx, d); err != nil {
+			return err
+		}
+		now := time.Now().UTC()
+		d.LatestUpdate = &catalog.DatasetUpdate{SchemaARN: replacement.ARN, Status: catalog.StatusCreatePending, CreatedAt: now, UpdatedAt: now}
+		if !slices.Contains(d.Parents, replacement.ARN) {
+			d.Parents = append(d.Parents, replacement.ARN)
+		}
+		return nil
+	})
+	return &personalize.UpdateDatasetResponse{DatasetArn: &dataset.ARN}, err
+}
+
+// mustTakeSchema refuses a dataset whose schema is being replaced already, or is being read by jobs.
+func (s *Service) mustTakeSchema(ctx context.Context, d *catalog.Dataset) error {
+	if err := mustBeActive(d); err != nil {
+		return err
+	}
+	if d.LatestUpdate.Pending() {
+		return awsapi.ResourceInUse("Dataset %s is being updated", d.ARN)
+	}
+	if err := catalog.Sweep(ctx, s.store, d); err != nil {
+		return err
+	}
+	for _, child := range d.Children {
+		return awsapi.ResourceInUse("Job %s on the dataset is pending or in progress", child.ARN)
+	}
+	return nil
+}
+
+// checkReplacement refuses a schema under which what the dataset holds would be read differently, or not at all.
+func (s *Service) checkReplacement(ctx context.Context, d *catalog.Dataset, replacement *catalog.Schema) error {
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, d.DatasetGroupARN)
+	if err != nil {
+		return err
+	}
+	kind, _ := schema.ParseType(d.DatasetType) // the catalog holds no other
+	if err := checkSchemaFits(replacement, kind, group); err != nil {
+		return err
+	}
+	present, err := s.schemaOf(ctx, d)
+	if err != nil {
+		return err
+	}
+	parsed, err := schema.Parse(replacement.Document, replacement.Domain)
+	if err != nil {
+		return awsapi.InvalidInput("Invalid schema: %v", err)
+	}
+	for _, old := range present.Fields {
+		field, ok := parsed.Field(old.Name)
+		switch {
+		case !ok:
+			return awsapi.InvalidInput("Schema %s lacks column %s, which the dataset has", replacement.ARN, old.Name)
+		case field != old:
+			return awsapi.InvalidInput("Schema %s changes column %s of the dataset; only new columns can be added", replacement.ARN, old.Name)
+		}
+	}
+	for _, added := range parsed.Fields {
+		if _, ok := present.Field(added.Name); !ok && !added.Nullable {
+			return awsapi.InvalidInput("Column %s is new and must be nullable: the dataset's records have no value for it", added.Name)
+		}
+	}
+	return nil
+}
+
+// replaceSchema carries out an update of a dataset.
+func (s *Service) replaceSchema(ctx context.Context, d *catalog.Dataset) error {
+	if !d.LatestUpdate.Pending() {
+		return nil
+	}
+	replaced := d.SchemaARN
+	updated, err := catalog.Update(ctx, s.store, d.ARN, func(current *catalog.Dataset) error {
+		u := current.LatestUpdate
+		if current.ID != d.ID || !u.Pending() || current.SchemaARN != replaced {
+			return errOvertaken
+		}
+		u.Status, u.UpdatedAt = catalog.StatusActive, time.Now().UTC()
+		current.SchemaARN = u.SchemaARN
+		current.Parents = []string{u.SchemaARN, current.DatasetGroupARN}
+		return nil
+	})
+	if err != nil || replaced == updated.SchemaARN {
+		return unlessOvertaken(err)
+	}
+	return catalog.Detach(ctx, s.store, &updated.Meta, replaced)
+}
+
+// schemaOf is the schema of a dataset, parsed.
+func (s *Service) schemaOf(ctx context.Context, d *catalog.Dataset) (*schema.Schema, error) {
+	described, err := catalog.Get[*catalog.Schema](ctx, s.store, d.SchemaARN)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := schema.Parse(described.Document, described.Domain)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the schema of %s: %w", d.ARN, err)
+	}
+	return parsed, nil
+}
+
+// schemasOf are the schemas of a group's datasets by upper-case dataset type. A dataset that is being created counts, so that a
+// client need not wait between two requests; one that is being deleted does not.
+func (s *Service) schemasOf(ctx context.Context, groupARN string) (map[string]*schema.Schema, error) {
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, groupARN)
+	if err != nil {
+		return nil, err
+	}
+	schemas := map[string]*schema.Schema{}
+	for _, child := range group.Children {
+		if catalog.TypeOf(child.ARN) != catalog.TypeDataset {
+			continue
+		}
+		d, err := catalog.Get[*catalog.Dataset](ctx, s.store, child.ARN)
+		if errors.Is(err, catalog.ErrNotFound) || err == nil && d.Deleting() {
+			continue
+		}
+		if err == nil {
+			schemas[d.DatasetType], err = s.schemaOf(ctx, d)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("looking at the schemas of a dataset group: %w", err)
+		}
+	}
+	return schemas, nil
+}
+
 func (s *Service) deleteDataset(ctx context.Context, req *personalize.DeleteDatasetRequest) (*awsapi.Empty, error) {
 	return nil, markDeleting(ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset, func(d *catalog.Dataset) error {
+		if d.LatestUpdate.Pending() {
+			return awsapi.ResourceInUse("Dataset %s is being updated", d.ARN)
+		}
 		return s.mustNotBeTraining(ctx, d.DatasetGroupARN)
 	})
 }
@@ -132,7 +301,7 @@ func (s *Service) mustNotBeTraining(ctx context.Context, groupARN string) error 
 		}
 		for _, version := range solution.Children {
 			if catalog.TypeOf(version.ARN) == catalog.TypeSolutionVersion {
-				return awsapi.ResourceInUse("Solution version %s is pending or in progress", version.ARN)
+				return awsapi.ResourceInUse("Training of %s is pending or in progress", shownAs(version.ARN))
 			}
 		}
 	}

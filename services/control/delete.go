@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -27,6 +28,8 @@ func (s *Service) delete(ctx context.Context, r catalog.Resource) error {
 			return s.deleteVersions(ctx, r)
 		case *catalog.SolutionVersion:
 			return s.deleteModel(ctx, r)
+		case *catalog.Recommender:
+			return s.deleteTraining(ctx, r)
 		}
 		return nil
 	})
@@ -77,17 +80,22 @@ func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) err
 	return nil
 }
 
-// deleteVersions removes a solution's versions. None can come to it, and none is being trained, since its deletion was accepted.
+// deleteVersions removes a solution's versions. None can come to it since its deletion was accepted, and then none was being trained
+// but a recommender's.
 func (s *Service) deleteVersions(ctx context.Context, solution *catalog.Solution) error {
 	versions, err := catalog.List[*catalog.SolutionVersion](ctx, s.store)
 	if err != nil {
 		return err
 	}
+	versions = slices.DeleteFunc(versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solution.ARN })
+	if solution.OwnedBy != "" {
+		if err := s.stopTrainings(ctx, versions); err != nil {
+			return err
+		}
+	}
 	for _, version := range versions {
-		if version.SolutionARN == solution.ARN {
-			if err := s.delete(ctx, version); err != nil {
-				return err
-			}
+		if err := s.delete(ctx, version); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -6,6 +6,10 @@ import "github.com/penchant-io/penchant/pkg/awsapi"
 type Quotas struct {
 	DatasetGroups, Schemas               int // 500, 500
 	SolutionsPerGroup, CampaignsPerGroup int // 10, 5
+	RecommendersPerGroup                 int // 5
+	MetricAttributionsPerGroup           int // 1
+	FiltersPerGroup                      int // 10
+	FilterFieldsPerGroup                 int // 10: different fields over all filters of a group
 	RunningImports, RunningTrainings     int // 5, 20: pending or in progress, in the account
 	TagsPerResource                      int // 50
 }
@@ -17,6 +21,8 @@ func (q Quotas) withDefaults() Quotas {
 	}{
 		{&q.DatasetGroups, 500}, {&q.Schemas, 500},
 		{&q.SolutionsPerGroup, 10}, {&q.CampaignsPerGroup, 5},
+		{&q.RecommendersPerGroup, 5}, {&q.MetricAttributionsPerGroup, 1},
+		{&q.FiltersPerGroup, 10}, {&q.FilterFieldsPerGroup, 10},
 		{&q.RunningImports, 5}, {&q.RunningTrainings, 20},
 		{&q.TagsPerResource, 50},
 	} {

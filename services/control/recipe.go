@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +18,9 @@ var recipesSince = awsapi.At(time.Date(2026, time.January, 1, 0, 0, 0, 0, time.U
 var active = catalog.StatusActive
 
 func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesRequest) (*personalize.ListRecipesResponse, error) {
-	var recipes []*recipe.Recipe
-	if req.Domain == nil { // no recipe belongs to a domain
-		recipes = recipe.All()
+	recipes := recipe.All()
+	if req.Domain != nil {
+		recipes = slices.DeleteFunc(recipes, func(r *recipe.Recipe) bool { return r.Domain != *req.Domain })
 	}
 	order := map[string]int64{}
 	for i, r := range recipes {
@@ -33,7 +34,8 @@ func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesReq
 	summaries := make([]personalize.RecipeSummary, len(found))
 	for i, r := range found {
 		summaries[i] = personalize.RecipeSummary{
-			Name: &r.Name, RecipeArn: present(r.ARN()), Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
+			Name: &r.Name, RecipeArn: present(r.ARN()), Domain: present(r.Domain),
+			Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
 		}
 	}
 	return &personalize.ListRecipesResponse{Recipes: summaries, NextToken: next}, nil
@@ -45,8 +47,11 @@ func (s *Service) describeRecipe(_ context.Context, req *personalize.DescribeRec
 		return nil, err
 	}
 	described := &personalize.Recipe{
-		Name: &r.Name, RecipeArn: present(r.ARN()), AlgorithmArn: present(r.AlgorithmARN()), RecipeType: &r.Type,
+		Name: &r.Name, RecipeArn: present(r.ARN()), RecipeType: &r.Type,
 		Description: present(r.Description), Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
+	}
+	if r.Algorithm != "" {
+		described.AlgorithmArn = present(r.AlgorithmARN())
 	}
 	if r.FeatureTransformation != "" {
 		described.FeatureTransformationArn = present(r.FeatureTransformationARN())

@@ -60,6 +60,8 @@ func (s *Service) work(ctx context.Context) {
 			return
 		case errors.Is(err, catalog.ErrNotFound), errors.Is(err, catalog.ErrLeased), errors.Is(err, catalog.ErrLeaseLost), errors.Is(err, catalog.ErrDeleting):
 			result = "overtaken" // by another replica, or by its own deletion
+		case errors.Is(err, errStopping):
+			result = "waiting"
 		case err != nil:
 			result = "failed"
 			s.log.Warn("driving a resource failed, it is tried again", zap.String("arn", arn), zap.Error(err))
@@ -151,8 +153,14 @@ func (s *Service) unsettled(r catalog.Resource) bool {
 		return !m.Leased(time.Now()) // else somebody is at it
 	}
 	switch r := r.(type) {
-	case *catalog.DatasetGroup, *catalog.Dataset, *catalog.EventTracker, *catalog.Solution:
+	case *catalog.DatasetGroup, *catalog.EventTracker, *catalog.Filter, *catalog.MetricAttribution:
 		return m.Status == catalog.StatusCreatePending
+	case *catalog.Dataset:
+		return m.Status == catalog.StatusCreatePending || r.LatestUpdate.Pending()
+	case *catalog.Solution:
+		return m.Status == catalog.StatusCreatePending || s.abandoned(r)
+	case *catalog.Recommender:
+		return s.recommenderUnsettled(r)
 	case *catalog.SolutionVersion:
 		return m.Status == catalog.StatusCreateStopping && !m.Leased(time.Now())
 	case *catalog.Campaign:
@@ -164,6 +172,7 @@ func (s *Service) unsettled(r catalog.Resource) bool {
 // reconcile drives one resource one step further. It reads the resource anew: the view only says where to look.
 func (s *Service) reconcile(ctx context.Context, arn string) error {
 	s.followVersion(arn)
+	s.followTraining(arn)
 	seen, ok := catalog.Lookup[catalog.Resource](s.view, arn)
 	if !ok || !s.unsettled(seen) {
 		return nil
@@ -184,8 +193,20 @@ func (s *Service) reconcile(ctx context.Context, arn string) error {
 	switch r := r.(type) {
 	case *catalog.DatasetGroup:
 		return s.createTopics(ctx, r)
-	case *catalog.Dataset, *catalog.EventTracker, *catalog.Solution:
+	case *catalog.EventTracker, *catalog.Filter, *catalog.MetricAttribution:
 		return s.activate(ctx, m)
+	case *catalog.Dataset:
+		if m.Status == catalog.StatusCreatePending {
+			return s.activate(ctx, m)
+		}
+		return s.replaceSchema(ctx, r)
+	case *catalog.Solution:
+		if r.OwnedBy != "" {
+			return s.deleteAbandoned(ctx, r)
+		}
+		return s.activate(ctx, m)
+	case *catalog.Recommender:
+		return s.reconcileRecommender(ctx, r)
 	case *catalog.SolutionVersion:
 		return s.stop(ctx, r)
 	case *catalog.Campaign:

@@ -91,7 +91,6 @@ func TestRefusals(t *testing.T) {
 		{"CreateEventTracker", `{"name":"new","datasetGroupArn":"` + prefix + `dataset-group/absent"}`, missing, "absent"},
 
 		{"CreateSolution", newSolution(`"eventType":"x"`), invalid, "recipeArn"},
-		{"CreateSolution", newSolution(`"performAutoML":true`), invalid, "performAutoML is not supported"},
 		{"CreateSolution", newSolution(`"performAutoML":true,` + recipe("aws-sims")), invalid, "must be absent"},
 		{"CreateSolution", newSolution(recipe("aws-absent")), missing, "aws-absent"},
 		{"CreateSolution", `{"name":"pantry",` + inGroup + `,` + recipe("aws-sims") + `}`, exists, solution},

@@ -39,7 +39,7 @@ func inAWSTerms(err error) error {
 	case err == nil, errors.As(err, &refusal):
 		return err
 	case errors.As(err, &held):
-		return awsapi.ResourceInUse("%s cannot be deleted while these exist or are in progress: %s", held.ARN, joined(held.By))
+		return awsapi.ResourceInUse("%s cannot be deleted while these exist or are in progress: %s", held.ARN, joined(shown(held.By)))
 	case errors.Is(err, catalog.ErrDeleting), errors.Is(err, catalog.ErrLeased):
 		return awsapi.ResourceInUse("A resource named in the request is being deleted")
 	case errors.Is(err, catalog.ErrNotFound):
@@ -55,6 +55,9 @@ func find[R catalog.Resource](ctx context.Context, s *Service, member, arn, kind
 	var none R
 	if err := checkType(member, arn, kind); err != nil {
 		return none, err
+	}
+	if isHidden(arn) {
+		return none, notFound(arn)
 	}
 	r, err := catalog.Get[R](ctx, s.store, arn)
 	if errors.Is(err, catalog.ErrNotFound) {
@@ -103,6 +106,7 @@ func mustBeActive(r catalog.Resource) error {
 func mustBeSettled(m *catalog.Meta) error {
 	switch m.Status {
 	case catalog.StatusCreatePending, catalog.StatusCreateInProgress, catalog.StatusCreateStopping,
+		catalog.StatusStopPending, catalog.StatusStopInProgress, catalog.StatusStartPending, catalog.StatusStartInProgress,
 		catalog.StatusDeletePending, catalog.StatusDeleteInProgress:
 		return awsapi.ResourceInUse("Resource %s is %s", m.ARN, m.Status)
 	}

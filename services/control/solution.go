@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,18 +34,18 @@ func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSol
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(catalog.TypeSolution, arn), s.quotas.SolutionsPerGroup, inAnyState)
+		return within(visible(g.Children).Count(catalog.TypeSolution, arn), s.quotas.SolutionsPerGroup, inAnyState)
 	}, mustBeActiveGroup)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkSolution(req, r, group); err != nil {
+	if err := s.checkSolution(ctx, req, r, group); err != nil {
 		return nil, err
 	}
 	solution := &catalog.Solution{
 		Meta:            pending(arn, *req.Name, tags),
-		DatasetGroupARN: group.ARN, RecipeARN: r.ARN(),
-		PerformHPO: flag(req.PerformHPO), PerformIncrementalUpdate: flag(req.PerformIncrementalUpdate),
+		DatasetGroupARN: group.ARN, RecipeARN: text(req.RecipeArn),
+		PerformHPO: flag(req.PerformHPO), PerformAutoML: flag(req.PerformAutoML), PerformIncrementalUpdate: flag(req.PerformIncrementalUpdate),
 		PerformAutoTraining: req.PerformAutoTraining == nil || *req.PerformAutoTraining,
 		EventType:           text(req.EventType), Config: req.SolutionConfig,
 	}
@@ -54,13 +55,13 @@ func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSol
 	return &personalize.CreateSolutionResponse{SolutionArn: &arn}, nil
 }
 
-// solutionRecipe is the recipe that a request names.
+// solutionRecipe is the recipe that a request names, nil where training is to choose one.
 func solutionRecipe(req *personalize.CreateSolutionRequest) (*recipe.Recipe, error) {
 	if flag(req.PerformAutoML) {
 		if req.RecipeArn != nil {
 			return nil, awsapi.InvalidInput("recipeArn must be absent when performAutoML is true")
 		}
-		return nil, awsapi.InvalidInput("performAutoML is not supported: name a recipe in recipeArn, and compare recipes by GetSolutionMetrics")
+		return nil, nil
 	}
 	if req.RecipeArn == nil {
 		return nil, awsapi.InvalidInput("recipeArn is required unless performAutoML is true")
@@ -87,6 +88,15 @@ func (s *Service) describeSolution(ctx context.Context, req *personalize.Describ
 			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
 		}
 	}
+	if r.PerformAutoML {
+		best, err := s.newestActive(ctx, r.ARN)
+		if err != nil {
+			return nil, err
+		}
+		if best != nil && best.RecipeARN != "" {
+			described.AutoMLResult = &personalize.AutoMLResult{BestRecipeArn: &best.RecipeARN}
+		}
+	}
 	if versions := s.versionsOf(r.ARN); len(versions) > 0 {
 		// Read again: a client who just saw the version's new status must see it here too.
 		newest, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, versions[len(versions)-1].ARN)
@@ -106,10 +116,17 @@ func (s *Service) versionsOf(solutionARN string) []*catalog.SolutionVersion {
 	return slices.DeleteFunc(versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solutionARN })
 }
 
+// visible are the reservations of what clients have made.
+func visible(children catalog.Children) catalog.Children {
+	children = maps.Clone(children)
+	maps.DeleteFunc(children, func(_ string, child catalog.Child) bool { return isHidden(child.ARN) })
+	return children
+}
+
 func (s *Service) listSolutions(_ context.Context, req *personalize.ListSolutionsRequest) (*personalize.ListSolutionsResponse, error) {
 	group := text(req.DatasetGroupArn)
 	solutions, next, err := list(s, page{"ListSolutions " + group, req.NextToken, req.MaxResults},
-		func(r *catalog.Solution) bool { return group == "" || r.DatasetGroupARN == group },
+		func(r *catalog.Solution) bool { return r.OwnedBy == "" && (group == "" || r.DatasetGroupARN == group) },
 		func(r *catalog.Solution) personalize.SolutionSummary {
 			return personalize.SolutionSummary{
 				Name: &r.Name, SolutionArn: &r.ARN, RecipeArn: present(r.RecipeARN), Status: &r.Status,

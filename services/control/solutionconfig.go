@@ -1,6 +1,8 @@
 package control
 
 import (
+	"context"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -14,16 +16,17 @@ import (
 )
 
 // checkSolution refuses settings that the recipe does not have or that are out of range. What the API's model bounds by itself (lengths,
-// enumerations, weights) has been checked before.
-func (s *Service) checkSolution(req *personalize.CreateSolutionRequest, r *recipe.Recipe, group *catalog.DatasetGroup) error {
+// enumerations, weights) has been checked before. Without a recipe (nil) training chooses one.
+func (s *Service) checkSolution(ctx context.Context, req *personalize.CreateSolutionRequest, r *recipe.Recipe, group *catalog.DatasetGroup) error {
 	config := req.SolutionConfig
 	if config == nil {
 		config = &personalize.SolutionConfig{}
 	}
-	if _, err := r.ParseConfig(config.AlgorithmHyperParameters, config.FeatureTransformationParameters); err != nil {
-		return awsapi.InvalidInput("Invalid solutionConfig: %v", err)
-	}
-	if err := checkIncremental(req.PerformIncrementalUpdate, r.Name); err != nil {
+	if r == nil {
+		if err := checkAutoML(req, config); err != nil {
+			return err
+		}
+	} else if err := checkOfRecipe(req, config, r); err != nil {
 		return err
 	}
 	if config.EventValueThreshold != nil {
@@ -31,30 +34,126 @@ func (s *Service) checkSolution(req *personalize.CreateSolutionRequest, r *recip
 			return awsapi.InvalidInput("eventValueThreshold is not a number: %q", *config.EventValueThreshold)
 		}
 	}
-	if err := checkHPO(flag(req.PerformHPO), config.HpoConfig, r); err != nil {
+	if config.EventsConfig != nil && (req.EventType != nil || config.EventValueThreshold != nil) {
+		return awsapi.InvalidInput("eventsConfig goes with neither eventType nor eventValueThreshold: it has both for each type of event")
+	}
+	if err := checkEvents(config.EventsConfig); err != nil {
+		return err
+	}
+	if err := checkResources(config.HpoConfig); err != nil {
 		return err
 	}
 	if err := checkSchedule(config.AutoTrainingConfig); err != nil {
 		return err
 	}
-	if err := checkTrainingColumns(config.TrainingDataConfig); err != nil {
+	if err := s.checkTrainingColumns(ctx, config.TrainingDataConfig, group.ARN); err != nil {
 		return err
 	}
-	return s.checkObjective(config.OptimizationObjective, r, group)
+	return s.checkObjective(ctx, config.OptimizationObjective, group.ARN)
 }
 
-func checkSolutionUpdate(req *personalize.UpdateSolutionRequest, solution *catalog.Solution) error {
-	r, ok := recipe.ByARN(solution.RecipeARN)
-	if !ok {
-		return awsapi.InvalidInput("Solution %s has an unknown recipe", solution.ARN)
+// checkOfRecipe looks at what differs from recipe to recipe.
+func checkOfRecipe(req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig, r *recipe.Recipe) error {
+	if r.Domain != "" {
+		return awsapi.InvalidInput("Recipe %s is a use case of domain %s: create a recommender with it", r.Name, r.Domain)
+	}
+	if config.AutoMLConfig != nil {
+		return awsapi.InvalidInput("autoMLConfig is for solutions with performAutoML")
+	}
+	if _, err := r.ParseConfig(config.AlgorithmHyperParameters, config.FeatureTransformationParameters); err != nil {
+		return awsapi.InvalidInput("Invalid solutionConfig: %v", err)
 	}
 	if err := checkIncremental(req.PerformIncrementalUpdate, r.Name); err != nil {
 		return err
 	}
-	if req.SolutionUpdateConfig == nil {
+	if flag(req.PerformHPO) && !slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable }) {
+		return awsapi.InvalidInput("performHPO: recipe %s has no hyperparameter that can be tuned", r.Name)
+	}
+	if objective := config.OptimizationObjective; objective != nil && text(objective.ObjectiveSensitivity) != sensitivityOff &&
+		r.Type != recipe.UserPersonalization && r.Type != recipe.PersonalizedRanking {
+		return awsapi.InvalidInput("optimizationObjective is not possible with recipe %s", r.Name)
+	}
+	if config.HpoConfig == nil || config.HpoConfig.AlgorithmHyperParameterRanges == nil {
 		return nil
 	}
-	return checkSchedule(req.SolutionUpdateConfig.AutoTrainingConfig)
+	return checkRanges(config.HpoConfig.AlgorithmHyperParameterRanges, r)
+}
+
+// autoMLMetrics are what recipes can be compared by: the metrics that each of them has.
+var autoMLMetrics = []string{
+	"coverage", "mean_reciprocal_rank_at_25",
+	"normalized_discounted_cumulative_gain_at_5", "normalized_discounted_cumulative_gain_at_10", "normalized_discounted_cumulative_gain_at_25",
+	"precision_at_5", "precision_at_10", "precision_at_25",
+}
+
+// checkAutoML refuses what needs a certain recipe, and candidates that cannot be compared.
+func checkAutoML(req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig) error {
+	if err := checkIncremental(req.PerformIncrementalUpdate, ""); err != nil {
+		return err
+	}
+	switch hpo := config.HpoConfig; {
+	case len(config.AlgorithmHyperParameters) > 0:
+		return awsapi.InvalidInput("algorithmHyperParameters need a recipe, which performAutoML chooses")
+	case len(config.FeatureTransformationParameters) > 0:
+		return awsapi.InvalidInput("featureTransformationParameters need a recipe, which performAutoML chooses")
+	case hpo != nil && hpo.AlgorithmHyperParameterRanges != nil:
+		return awsapi.InvalidInput("algorithmHyperParameterRanges need a recipe, which performAutoML chooses")
+	case config.OptimizationObjective != nil && text(config.OptimizationObjective.ObjectiveSensitivity) != sensitivityOff:
+		return awsapi.InvalidInput("optimizationObjective is not possible with performAutoML")
+	case config.AutoMLConfig == nil:
+		return nil
+	}
+	if metric := config.AutoMLConfig.MetricName; metric != nil && !slices.Contains(autoMLMetrics, *metric) {
+		return awsapi.InvalidInput("autoMLConfig.metricName %q is none of %s", *metric, joined(autoMLMetrics))
+	}
+	for _, arn := range config.AutoMLConfig.RecipeList {
+		r, err := findRecipe("autoMLConfig.recipeList", arn)
+		if err != nil {
+			return err
+		}
+		if r.Domain != "" || r.Type != recipe.UserPersonalization && r.Type != recipe.PopularItems {
+			return awsapi.InvalidInput("autoMLConfig.recipeList: %s is no recipe of type %s or %s", arn, recipe.UserPersonalization, recipe.PopularItems)
+		}
+	}
+	return nil
+}
+
+func checkEvents(config *personalize.EventsConfig) error {
+	if config == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, e := range config.EventParametersList {
+		switch {
+		case e.EventType == nil:
+			return awsapi.InvalidInput("eventsConfig.eventParametersList: eventType is required")
+		case seen[*e.EventType]:
+			return awsapi.InvalidInput("eventsConfig.eventParametersList names eventType %q twice", *e.EventType)
+		}
+		seen[*e.EventType] = true
+	}
+	return nil
+}
+
+func checkSolutionUpdate(req *personalize.UpdateSolutionRequest, solution *catalog.Solution) error {
+	name := ""
+	if r, ok := recipe.ByARN(solution.RecipeARN); ok {
+		name = r.Name
+	}
+	if err := checkIncremental(req.PerformIncrementalUpdate, name); err != nil {
+		return err
+	}
+	update := req.SolutionUpdateConfig
+	if update == nil {
+		return nil
+	}
+	if config := solution.Config; update.EventsConfig != nil && (solution.EventType != "" || config != nil && config.EventValueThreshold != nil) {
+		return awsapi.InvalidInput("eventsConfig goes with neither eventType nor eventValueThreshold, which the solution has")
+	}
+	if err := checkEvents(update.EventsConfig); err != nil {
+		return err
+	}
+	return checkSchedule(update.AutoTrainingConfig)
 }
 
 func checkIncremental(perform *bool, recipeName string) error {
@@ -86,25 +185,15 @@ const (
 	maxParallelTrainingJobs = 10
 )
 
-func checkHPO(perform bool, config *personalize.HPOConfig, r *recipe.Recipe) error {
-	if perform && !slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable }) {
-		return awsapi.InvalidInput("performHPO: recipe %s has no hyperparameter that can be tuned", r.Name)
-	}
-	if config == nil {
+func checkResources(config *personalize.HPOConfig) error {
+	if config == nil || config.HpoResourceConfig == nil {
 		return nil
 	}
-	if resources := config.HpoResourceConfig; resources != nil {
-		if err := checkCount("maxNumberOfTrainingJobs", resources.MaxNumberOfTrainingJobs, maxTrainingJobs); err != nil {
-			return err
-		}
-		if err := checkCount("maxParallelTrainingJobs", resources.MaxParallelTrainingJobs, maxParallelTrainingJobs); err != nil {
-			return err
-		}
+	resources := config.HpoResourceConfig
+	if err := checkCount("maxNumberOfTrainingJobs", resources.MaxNumberOfTrainingJobs, maxTrainingJobs); err != nil {
+		return err
 	}
-	if config.AlgorithmHyperParameterRanges == nil {
-		return nil
-	}
-	return checkRanges(config.AlgorithmHyperParameterRanges, r)
+	return checkCount("maxParallelTrainingJobs", resources.MaxParallelTrainingJobs, maxParallelTrainingJobs)
 }
 
 func checkCount(member string, value *string, most int) error {
@@ -179,48 +268,81 @@ func number(n *int64) *float64 {
 	return &f
 }
 
-// checkTrainingColumns looks at the dataset types; the columns are looked for when training reads the schemas of its time.
-func checkTrainingColumns(config *personalize.TrainingDataConfig) error {
+// checkTrainingColumns refuses columns that the group's datasets do not have, and the exclusion of those without which there is no
+// record.
+func (s *Service) checkTrainingColumns(ctx context.Context, config *personalize.TrainingDataConfig, groupARN string) error {
 	if config == nil {
 		return nil
 	}
 	if len(config.ExcludedDatasetColumns) > 0 && len(config.IncludedDatasetColumns) > 0 {
 		return awsapi.InvalidInput("trainingDataConfig takes excludedDatasetColumns or includedDatasetColumns, not both")
 	}
-	for _, columns := range []map[string][]string{config.ExcludedDatasetColumns, config.IncludedDatasetColumns} {
-		for name := range columns {
-			if _, ok := schema.ParseType(name); !ok {
-				return awsapi.InvalidInput("trainingDataConfig: %q is no dataset type", name)
+	schemas, err := s.schemasOf(ctx, groupARN)
+	if err != nil {
+		return err
+	}
+	if err := checkColumns("includedDatasetColumns", config.IncludedDatasetColumns, schemas); err != nil {
+		return err
+	}
+	if err := checkColumns("excludedDatasetColumns", config.ExcludedDatasetColumns, schemas); err != nil {
+		return err
+	}
+	for name, columns := range config.ExcludedDatasetColumns {
+		for _, column := range columns {
+			if slices.Contains(keyColumns, column) {
+				return awsapi.InvalidInput("excludedDatasetColumns: column %s of %s cannot be excluded", column, name)
 			}
 		}
 	}
 	return nil
 }
 
-// checkObjective refuses an objective that the recipe cannot follow or the group's items do not have.
-func (s *Service) checkObjective(objective *personalize.OptimizationObjective, r *recipe.Recipe, group *catalog.DatasetGroup) error {
-	if objective == nil || text(objective.ObjectiveSensitivity) == "OFF" {
-		return nil
+// keyColumns are needed to tell whom and what a record is about.
+var keyColumns = []string{"USER_ID", "ITEM_ID", "ACTION_ID", "TIMESTAMP"}
+
+func checkColumns(member string, given map[string][]string, schemas map[string]*schema.Schema) error {
+	seen := map[schema.Type]bool{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		kind, ok := schema.ParseType(name)
+		if !ok {
+			return awsapi.InvalidInput("%s: %q is no dataset type", member, name)
+		}
+		if seen[kind] {
+			return awsapi.InvalidInput("%s names dataset type %s twice", member, kind)
+		}
+		seen[kind] = true
+		described, ok := schemas[kind.DatasetType()]
+		if !ok {
+			return awsapi.InvalidInput("%s: the dataset group has no %s dataset", member, kind)
+		}
+		for _, column := range given[name] {
+			if _, ok := described.Field(column); !ok {
+				return awsapi.InvalidInput("%s: the %s dataset has no column %s", member, kind, column)
+			}
+		}
 	}
-	if r.Type != recipe.UserPersonalization && r.Type != recipe.PersonalizedRanking {
-		return awsapi.InvalidInput("optimizationObjective is not possible with recipe %s", r.Name)
+	return nil
+}
+
+const sensitivityOff = "OFF"
+
+// checkObjective refuses an objective that the group's items do not have.
+func (s *Service) checkObjective(ctx context.Context, objective *personalize.OptimizationObjective, groupARN string) error {
+	if objective == nil || text(objective.ObjectiveSensitivity) == sensitivityOff {
+		return nil
 	}
 	if objective.ItemAttribute == nil {
 		return awsapi.InvalidInput("optimizationObjective needs an itemAttribute")
 	}
-	items, ok := catalog.Lookup[*catalog.Dataset](s.view, beside(group.ARN, catalog.TypeDataset, group.Name+"/ITEMS"))
+	schemas, err := s.schemasOf(ctx, groupARN)
+	if err != nil {
+		return err
+	}
+	items, ok := schemas[schema.Items.DatasetType()]
 	if !ok {
 		return awsapi.InvalidInput("optimizationObjective needs an Items dataset")
 	}
-	described, ok := catalog.Lookup[*catalog.Schema](s.view, items.SchemaARN)
-	if !ok {
-		return awsapi.InvalidInput("optimizationObjective: the Items dataset has no schema")
-	}
-	parsed, err := schema.Parse(described.Document, described.Domain)
-	if err != nil {
-		return awsapi.InvalidInput("Invalid schema: %v", err)
-	}
-	if field, ok := parsed.Field(*objective.ItemAttribute); !ok || !field.Kind.Numeric() || field.Nullable {
+	if field, ok := items.Field(*objective.ItemAttribute); !ok || !field.Kind.Numeric() || field.Nullable {
 		return awsapi.InvalidInput("itemAttribute %s is not a numeric column of the Items dataset that is never null", *objective.ItemAttribute)
 	}
 	return nil

@@ -35,13 +35,8 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 		return nil, err
 	}
 	for range idAttempts {
-		version := &catalog.SolutionVersion{
-			Meta:        pending(versionARN(solution), text(req.Name), tags),
-			SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
-			PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
-			PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
-			TrainingMode: mode, TrainingType: catalog.TrainingManual,
-		}
+		version := newVersion(solution, versionARN(solution))
+		version.Name, version.Tags, version.TrainingMode = text(req.Name), tags, mode
 		err = catalog.CreateUnder(ctx, s.store, version, underAccount, underSolution)
 		if err == nil {
 			s.wakeWorkers(ctx, version.ARN)
@@ -52,6 +47,17 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 		}
 	}
 	return nil, err
+}
+
+// newVersion is a version of a solution to be trained in full, with everything that training needs.
+func newVersion(solution *catalog.Solution, arn string) *catalog.SolutionVersion {
+	return &catalog.SolutionVersion{
+		Meta:        pending(arn, "", nil),
+		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
+		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
+		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
+		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingManual,
+	}
 }
 
 // versionARN is a random one.
@@ -73,7 +79,7 @@ func (s *Service) trainingMode(mode string, solution *catalog.Solution) (string,
 		return "", awsapi.InvalidInput("trainingMode AUTOTRAIN is for automatic trainings only")
 	}
 	if !slices.Contains(updatable, solution.RecipeARN) {
-		return "", awsapi.InvalidInput("trainingMode UPDATE is not possible with %s", solution.RecipeARN)
+		return "", awsapi.InvalidInput("trainingMode UPDATE is not possible with %s", orAutoML(solution.RecipeARN))
 	}
 	trained := func(v *catalog.SolutionVersion) bool {
 		return v.TrainingMode != catalog.TrainingUpdate && v.Status == catalog.StatusActive
@@ -82,6 +88,13 @@ func (s *Service) trainingMode(mode string, solution *catalog.Solution) (string,
 		return "", awsapi.InvalidInput("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
 	}
 	return catalog.TrainingUpdate, nil
+}
+
+func orAutoML(recipeARN string) string {
+	if recipeARN == "" {
+		return "performAutoML"
+	}
+	return recipeARN
 }
 
 func (s *Service) describeSolutionVersion(ctx context.Context, req *personalize.DescribeSolutionVersionRequest) (*personalize.DescribeSolutionVersionResponse, error) {
@@ -129,7 +142,9 @@ func (s *Service) listSolutionVersions(ctx context.Context, req *personalize.Lis
 		}
 	}
 	versions, next, err := list(s, page{"ListSolutionVersions " + solution, req.NextToken, req.MaxResults},
-		func(v *catalog.SolutionVersion) bool { return solution == "" || v.SolutionARN == solution }, summaryOf)
+		func(v *catalog.SolutionVersion) bool {
+			return !isHidden(v.ARN) && (solution == "" || v.SolutionARN == solution)
+		}, summaryOf)
 	return &personalize.ListSolutionVersionsResponse{SolutionVersions: versions, NextToken: next}, err
 }
 
@@ -138,18 +153,20 @@ func (s *Service) stopSolutionVersionCreation(ctx context.Context, req *personal
 	if _, err := findVersion(ctx, s, *req.SolutionVersionArn); err != nil {
 		return nil, err
 	}
-	_, err := catalog.Update(ctx, s.store, *req.SolutionVersionArn, func(v *catalog.SolutionVersion) error {
-		switch v.Status {
-		case catalog.StatusCreatePending:
-			v.Status = catalog.StatusCreateStopped
-		case catalog.StatusCreateInProgress:
-			v.Status = catalog.StatusCreateStopping
-		default:
-			return awsapi.ResourceInUse("Solution version %s is %s, it must be CREATE PENDING or CREATE IN_PROGRESS", v.ARN, v.Status)
-		}
-		return nil
-	})
+	_, err := catalog.Update(ctx, s.store, *req.SolutionVersionArn, stopVersion)
 	return nil, err
+}
+
+func stopVersion(v *catalog.SolutionVersion) error {
+	switch v.Status {
+	case catalog.StatusCreatePending:
+		v.Status = catalog.StatusCreateStopped
+	case catalog.StatusCreateInProgress:
+		v.Status = catalog.StatusCreateStopping
+	default:
+		return awsapi.ResourceInUse("Solution version %s is %s, it must be CREATE PENDING or CREATE IN_PROGRESS", v.ARN, v.Status)
+	}
+	return nil
 }
 
 func (s *Service) getSolutionMetrics(ctx context.Context, req *personalize.GetSolutionMetricsRequest) (*personalize.GetSolutionMetricsResponse, error) {

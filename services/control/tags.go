@@ -37,7 +37,8 @@ func (s *Service) mustBeFewTags(tags map[string]string) error {
 // taggable are the types that can have tags.
 var taggable = []string{
 	catalog.TypeDatasetGroup, catalog.TypeDataset, catalog.TypeDatasetImportJob, catalog.TypeEventTracker,
-	catalog.TypeSolution, catalog.TypeSolutionVersion, catalog.TypeCampaign,
+	catalog.TypeDatasetExportJob, catalog.TypeDataDeletionJob, catalog.TypeBatchInferenceJob, catalog.TypeBatchSegmentJob,
+	catalog.TypeSolution, catalog.TypeSolutionVersion, catalog.TypeCampaign, catalog.TypeRecommender, catalog.TypeFilter,
 }
 
 func (s *Service) findTaggable(ctx context.Context, arn string) (catalog.Resource, error) {

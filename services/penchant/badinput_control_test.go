@@ -129,7 +129,7 @@ func (s *badShop) badARNs(o operation) (calls []refused) {
 		bad("7", invalidInput, named, "number")
 		bad(`[]`, invalidInput, named, "array")
 		// A resource of another type, and none of the right one.
-		bad(`"`+accountARN+`filter/f"`, invalidInput, member)
+		bad(`"`+accountARN+`metric-attribution/m"`, invalidInput, member)
 		bad(`"`+accountARN+`nonsense"`, invalidInput, member)
 		bad(`"`+accountARN+`../../catalog/x"`, invalidInput, member)
 		if kind != "" && kind != "solution-version" {

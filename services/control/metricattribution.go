@@ -1,0 +1,220 @@
+package control
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/schema"
+)
+
+func (s *Service) createMetricAttribution(ctx context.Context, req *personalize.CreateMetricAttributionRequest) (*personalize.CreateMetricAttributionResponse, error) {
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	if err != nil {
+		return nil, err
+	}
+	arn := beside(group.ARN, catalog.TypeMetricAttribution, *req.Name)
+	if err := mustBeFree(ctx, s, arn); err != nil {
+		return nil, err
+	}
+	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
+		return within(g.Children.Count(catalog.TypeMetricAttribution, arn), s.quotas.MetricAttributionsPerGroup, inAnyState)
+	}, mustBeActiveGroup)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkMetrics(ctx, req.Metrics, group.ARN); err != nil {
+		return nil, err
+	}
+	if err := checkMetricsOutput(req.MetricsOutputConfig); err != nil {
+		return nil, err
+	}
+	attribution := &catalog.MetricAttribution{
+		Meta:            pending(arn, *req.Name, nil),
+		DatasetGroupARN: group.ARN, Metrics: req.Metrics, OutputConfig: req.MetricsOutputConfig,
+	}
+	if err := createUnder(ctx, s, attribution, underGroup); err != nil {
+		return nil, err
+	}
+	return &personalize.CreateMetricAttributionResponse{MetricAttributionArn: &arn}, nil
+}
+
+// metricExpression is SAMPLECOUNT() or SUM(<dataset>.<column>), in any case.
+var metricExpression = regexp.MustCompile(`(?i)^\s*(?:SAMPLECOUNT\s*\(\s*\)|SUM\s*\(\s*(ITEMS|INTERACTIONS)\s*\.\s*([A-Z0-9_]+)\s*\))\s*$`)
+
+// checkMetrics refuses metrics that cannot be computed from the group's datasets.
+func (s *Service) checkMetrics(ctx context.Context, metrics []personalize.MetricAttribute, groupARN string) error {
+	schemas, err := s.schemasOf(ctx, groupARN)
+	if err != nil {
+		return err
+	}
+	interactions, ok := schemas[schema.Interactions.DatasetType()]
+	if ok {
+		_, ok = interactions.Field("EVENT_TYPE")
+	}
+	if !ok {
+		return awsapi.InvalidInput("A metric attribution needs an Interactions dataset with column EVENT_TYPE")
+	}
+	seen := map[string]bool{}
+	for _, m := range metrics {
+		if seen[*m.MetricName] {
+			return awsapi.InvalidInput("Metric %s is named twice", *m.MetricName)
+		}
+		seen[*m.MetricName] = true
+		if err := checkMetricExpression(*m.MetricName, *m.Expression, schemas); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkMetricExpression(metric, expression string, schemas map[string]*schema.Schema) error {
+	parts := metricExpression.FindStringSubmatch(expression)
+	if parts == nil {
+		return awsapi.InvalidInput("Expression %q of metric %s is none of SAMPLECOUNT(), SUM(Items.COLUMN), SUM(Interactions.COLUMN)", expression, metric)
+	}
+	if parts[1] == "" { // SAMPLECOUNT
+		return nil
+	}
+	kind, _ := schema.ParseType(parts[1]) // one of the two
+	described, ok := schemas[kind.DatasetType()]
+	if !ok {
+		return awsapi.InvalidInput("Expression %q of metric %s: the dataset group has no %s dataset", expression, metric, kind)
+	}
+	i := slices.IndexFunc(described.Fields, func(f schema.Field) bool { return strings.EqualFold(f.Name, parts[2]) })
+	switch {
+	case i < 0:
+		return awsapi.InvalidInput("Expression %q of metric %s: the %s dataset has no column %s", expression, metric, kind, parts[2])
+	case !described.Fields[i].Kind.Numeric():
+		return awsapi.InvalidInput("Expression %q of metric %s: column %s is not numeric", expression, metric, parts[2])
+	}
+	return nil
+}
+
+func checkMetricsOutput(output *personalize.MetricAttributionOutput) error {
+	if output == nil || output.S3DataDestination == nil {
+		return nil
+	}
+	if _, _, err := dataset.ParseLocation(*output.S3DataDestination.Path); err != nil {
+		return awsapi.InvalidInput("metricsOutputConfig.s3DataDestination.path %q is not s3://<bucket>/<folder>/", *output.S3DataDestination.Path)
+	}
+	return nil
+}
+
+func (s *Service) describeMetricAttribution(ctx context.Context, req *personalize.DescribeMetricAttributionRequest) (*personalize.DescribeMetricAttributionResponse, error) {
+	m, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.DescribeMetricAttributionResponse{MetricAttribution: &personalize.MetricAttribution{
+		Name: &m.Name, MetricAttributionArn: &m.ARN, DatasetGroupArn: &m.DatasetGroupARN, MetricsOutputConfig: m.OutputConfig,
+		Status: &m.Status, FailureReason: present(m.FailureReason),
+		CreationDateTime: awsapi.At(m.CreatedAt), LastUpdatedDateTime: awsapi.At(m.UpdatedAt),
+	}}, nil
+}
+
+func (s *Service) listMetricAttributions(_ context.Context, req *personalize.ListMetricAttributionsRequest) (*personalize.ListMetricAttributionsResponse, error) {
+	group := text(req.DatasetGroupArn)
+	attributions, next, err := list(s, page{"ListMetricAttributions " + group, req.NextToken, req.MaxResults},
+		func(m *catalog.MetricAttribution) bool { return group == "" || m.DatasetGroupARN == group },
+		func(m *catalog.MetricAttribution) personalize.MetricAttributionSummary {
+			return personalize.MetricAttributionSummary{
+				Name: &m.Name, MetricAttributionArn: &m.ARN, Status: &m.Status, FailureReason: present(m.FailureReason),
+				CreationDateTime: awsapi.At(m.CreatedAt), LastUpdatedDateTime: awsapi.At(m.UpdatedAt),
+			}
+		})
+	return &personalize.ListMetricAttributionsResponse{MetricAttributions: attributions, NextToken: next}, err
+}
+
+// listMetricAttributionMetrics lists by name, so that metrics that come and go between two pages do not move the others.
+func (s *Service) listMetricAttributionMetrics(_ context.Context, req *personalize.ListMetricAttributionMetricsRequest) (*personalize.ListMetricAttributionMetricsResponse, error) {
+	wanted := text(req.MetricAttributionArn)
+	metrics := map[string]personalize.MetricAttribute{}
+	for _, m := range catalog.All[*catalog.MetricAttribution](s.view) {
+		if wanted != "" && m.ARN != wanted {
+			continue
+		}
+		for _, metric := range m.Metrics {
+			metrics[m.ARN+" "+*metric.MetricName] = metric
+		}
+	}
+	names, next, err := cut(page{"ListMetricAttributionMetrics " + wanted, req.NextToken, req.MaxResults}, slices.Sorted(maps.Keys(metrics)),
+		func(name string) position { return position{0, name} })
+	if err != nil {
+		return nil, err
+	}
+	found := make([]personalize.MetricAttribute, len(names))
+	for i, name := range names {
+		found[i] = metrics[name]
+	}
+	return &personalize.ListMetricAttributionMetricsResponse{Metrics: found, NextToken: next}, nil
+}
+
+// maxMetrics bounds the metrics of an attribution.
+const maxMetrics = 10
+
+// updateMetricAttribution changes what the next reports hold. Nothing runs that would have to be waited for, so the attribution stays
+// ACTIVE.
+func (s *Service) updateMetricAttribution(ctx context.Context, req *personalize.UpdateMetricAttributionRequest) (*personalize.UpdateMetricAttributionResponse, error) {
+	if req.MetricAttributionArn == nil {
+		return nil, awsapi.InvalidInput("metricAttributionArn is required")
+	}
+	attribution, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
+	if err != nil {
+		return nil, err
+	}
+	if err := applyMetricsUpdate(attribution, req); err != nil {
+		return nil, err
+	}
+	if err := s.checkMetrics(ctx, req.AddMetrics, attribution.DatasetGroupARN); err != nil {
+		return nil, err
+	}
+	if err := checkMetricsOutput(req.MetricsOutputConfig); err != nil {
+		return nil, err
+	}
+	_, err = catalog.Update(ctx, s.store, attribution.ARN, func(m *catalog.MetricAttribution) error {
+		return applyMetricsUpdate(m, req)
+	})
+	return &personalize.UpdateMetricAttributionResponse{MetricAttributionArn: &attribution.ARN}, err
+}
+
+func applyMetricsUpdate(m *catalog.MetricAttribution, req *personalize.UpdateMetricAttributionRequest) error {
+	kept := slices.DeleteFunc(slices.Clone(m.Metrics), func(metric personalize.MetricAttribute) bool {
+		return slices.Contains(req.RemoveMetrics, *metric.MetricName)
+	})
+	for _, added := range req.AddMetrics {
+		if hasMetric(kept, *added.MetricName) {
+			return awsapi.ResourceAlreadyExists("addMetrics: the metric attribution has a metric %s", *added.MetricName)
+		}
+	}
+	if err := mustBeActive(m); err != nil {
+		return err
+	}
+	for _, name := range req.RemoveMetrics {
+		if !hasMetric(m.Metrics, name) {
+			return awsapi.InvalidInput("removeMetrics: the metric attribution has no metric %s", name)
+		}
+	}
+	if len(kept)+len(req.AddMetrics) > maxMetrics {
+		return awsapi.InvalidInput("A metric attribution has at most %d metrics", maxMetrics)
+	}
+	m.Metrics = append(kept, req.AddMetrics...)
+	if req.MetricsOutputConfig != nil {
+		m.OutputConfig = req.MetricsOutputConfig
+	}
+	return nil
+}
+
+func hasMetric(metrics []personalize.MetricAttribute, name string) bool {
+	return slices.ContainsFunc(metrics, func(m personalize.MetricAttribute) bool { return *m.MetricName == name })
+}
+
+func (s *Service) deleteMetricAttribution(ctx context.Context, req *personalize.DeleteMetricAttributionRequest) (*awsapi.Empty, error) {
+	return nil, markDeleting[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
+}

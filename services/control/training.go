@@ -1,0 +1,383 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/recipe"
+)
+
+// A recommender trains by itself. It does so with a solution of its own, which the retrainer treats like any other, automatic
+// training included, and which clients never see:
+//
+//	CREATE PENDING ──▶ solution and first version made ──▶ CREATE IN_PROGRESS ──▶ version ACTIVE ──▶ ACTIVE
+//	                                                                         └──▶ version failed ──▶ CREATE FAILED
+//	ACTIVE: serves the newest ACTIVE version. STOP … INACTIVE: automatic training is off. START … ACTIVE: it is on again.
+//
+// All ids follow from the recommender, so that replicas which take the same step twice make one thing.
+
+// hiddenMark begins the names of such solutions. No name that a client gives can.
+const hiddenMark = "_"
+
+// isHidden says whether an ARN names a recommender's own solution, or a version of it.
+func isHidden(arn string) bool {
+	a, err := catalog.ParseARN(arn)
+	return err == nil && strings.HasPrefix(a.ID, hiddenMark)
+}
+
+// trainedWith is the ARN of the solution that a recommender trains with. A recommender made again under the name has another.
+func trainedWith(r *catalog.Recommender) string {
+	id, _, _ := strings.Cut(r.ID, "-")
+	return beside(r.ARN, catalog.TypeSolution, hiddenMark+r.Name+"-"+id)
+}
+
+// shownAs is an ARN as clients may see it: for what is hidden, the recommender's that it belongs to.
+func shownAs(arn string) string {
+	a, err := catalog.ParseARN(arn)
+	if err != nil || !isHidden(arn) {
+		return arn
+	}
+	solution, _, _ := strings.Cut(a.ID, "/")
+	name := strings.TrimPrefix(solution[:max(strings.LastIndex(solution, "-"), 0)], hiddenMark)
+	return a.With(catalog.TypeRecommender, name).String()
+}
+
+// shown is shownAs for a list, each once.
+func shown(arns []string) []string {
+	list := make([]string, len(arns))
+	for i, arn := range arns {
+		list[i] = shownAs(arn)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// derivedVersion is the ARN of the version that a recommender's solution gets for a reason.
+func derivedVersion(r *catalog.Recommender, reason string) string {
+	hash := sha256.Sum256([]byte(r.ID + " " + reason))
+	solution, err := catalog.ParseARN(trainedWith(r))
+	if err != nil {
+		return "" // the catalog holds no such ARN
+	}
+	return solution.With(catalog.TypeSolutionVersion, solution.ID+"/"+hex.EncodeToString(hash[:4])).String()
+}
+
+func firstVersion(r *catalog.Recommender) string { return derivedVersion(r, "creation") }
+
+func updatedVersion(r *catalog.Recommender) string {
+	return derivedVersion(r, "update of "+r.LatestUpdate.CreatedAt.Format(time.RFC3339Nano))
+}
+
+// followTraining looks at the recommender that a changed solution or version may belong to.
+func (s *Service) followTraining(arn string) {
+	if isHidden(arn) {
+		s.queue.add(shownAs(arn))
+	}
+}
+
+// recommenderUnsettled says whether there is something to do for a recommender that is not being deleted.
+func (s *Service) recommenderUnsettled(r *catalog.Recommender) bool {
+	switch r.Status {
+	case catalog.StatusCreatePending, catalog.StatusStopPending, catalog.StatusStopInProgress, catalog.StatusStartPending, catalog.StatusStartInProgress:
+		return true
+	case catalog.StatusCreateInProgress:
+		return s.endedInView(firstVersion(r))
+	case catalog.StatusActive:
+		if r.LatestUpdate.Pending() {
+			return r.LatestUpdate.Status == catalog.StatusCreatePending || s.endedInView(updatedVersion(r))
+		}
+		newest := s.newestSeen(trainedWith(r))
+		return newest != nil && newest.ARN != r.SolutionVersionARN
+	}
+	return false
+}
+
+func (s *Service) endedInView(versionARN string) bool {
+	v, ok := catalog.Lookup[*catalog.SolutionVersion](s.view, versionARN)
+	return ok && v.Finished()
+}
+
+func (s *Service) reconcileRecommender(ctx context.Context, r *catalog.Recommender) error {
+	switch r.Status {
+	case catalog.StatusCreatePending:
+		return s.beginTraining(ctx, r)
+	case catalog.StatusCreateInProgress:
+		return s.endTraining(ctx, r)
+	case catalog.StatusStopPending, catalog.StatusStopInProgress:
+		return s.switchTraining(ctx, r, false, catalog.StatusInactive)
+	case catalog.StatusStartPending, catalog.StatusStartInProgress:
+		return s.switchTraining(ctx, r, true, catalog.StatusActive)
+	case catalog.StatusActive:
+		if r.LatestUpdate.Pending() {
+			return s.updateTraining(ctx, r)
+		}
+		return s.serveNewest(ctx, r)
+	}
+	return nil
+}
+
+// changeRecommender changes a recommender that is still as it was read but for its tags.
+func (s *Service) changeRecommender(ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender)) error {
+	_, err := catalog.Update(ctx, s.store, r.ARN, func(current *catalog.Recommender) error {
+		if current.ID != r.ID || current.Status != r.Status || !reflect.DeepEqual(current.LatestUpdate, r.LatestUpdate) ||
+			current.SolutionVersionARN != r.SolutionVersionARN {
+			return errOvertaken
+		}
+		change(current)
+		return nil
+	})
+	return unlessOvertaken(err)
+}
+
+// beginTraining makes the solution and its first version.
+func (s *Service) beginTraining(ctx context.Context, r *catalog.Recommender) error {
+	solution, err := s.makeSolution(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := s.trainVersion(ctx, solution, firstVersion(r)); err != nil {
+		return err
+	}
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.Status = catalog.StatusCreateInProgress })
+}
+
+func (s *Service) makeSolution(ctx context.Context, r *catalog.Recommender) (*catalog.Solution, error) {
+	solution := &catalog.Solution{
+		Meta:    pending(trainedWith(r), r.Name, nil),
+		OwnedBy: r.ARN, DatasetGroupARN: r.DatasetGroupARN, RecipeARN: r.RecipeARN, PerformAutoTraining: true,
+		Config: solutionConfigOf(r.Config),
+	}
+	if useCase, ok := recipe.ByARN(r.RecipeARN); ok {
+		solution.EventType = useCase.EventType
+	}
+	err := catalog.CreateUnder(ctx, s.store, solution, catalog.Under(r.DatasetGroupARN, mustBeActiveGroup))
+	if err != nil && !errors.Is(err, catalog.ErrExists) {
+		return nil, err
+	}
+	if solution, err = catalog.Get[*catalog.Solution](ctx, s.store, solution.ARN); err != nil {
+		return nil, err
+	}
+	if err := s.activate(ctx, &solution.Meta); err != nil {
+		return nil, err
+	}
+	return solution, nil
+}
+
+func solutionConfigOf(config *personalize.RecommenderConfig) *personalize.SolutionConfig {
+	if columns := trainingColumns(config); columns != nil {
+		return &personalize.SolutionConfig{TrainingDataConfig: columns}
+	}
+	return nil
+}
+
+func trainingColumns(config *personalize.RecommenderConfig) *personalize.TrainingDataConfig {
+	if config == nil {
+		return nil
+	}
+	return config.TrainingDataConfig
+}
+
+// trainVersion makes a version unless it is there, without regard to the quota of trainings: no client has asked for it.
+func (s *Service) trainVersion(ctx context.Context, solution *catalog.Solution, arn string) error {
+	version := newVersion(solution, arn)
+	version.TrainingType = catalog.TrainingAutomatic
+	err := catalog.CreateUnder(ctx, s.store, version, catalog.Under(solution.ARN, mustBeActiveSolution))
+	if errors.Is(err, catalog.ErrExists) {
+		return nil
+	}
+	if err == nil {
+		s.wakeWorkers(ctx, arn)
+	}
+	return err
+}
+
+// endTraining makes a recommender ACTIVE with its first version, or fails it with the version's reason.
+func (s *Service) endTraining(ctx context.Context, r *catalog.Recommender) error {
+	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, firstVersion(r))
+	switch {
+	case err != nil:
+		return err
+	case !version.Finished():
+		return nil
+	case version.Status == catalog.StatusActive:
+		return s.changeRecommender(ctx, r, func(r *catalog.Recommender) {
+			r.Status = catalog.StatusActive
+			serve(r, version)
+		})
+	}
+	if err := s.setAutoTraining(ctx, r, false); err != nil {
+		return err
+	}
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.Fail(whyNot(version)) })
+}
+
+func serve(r *catalog.Recommender, version *catalog.SolutionVersion) {
+	r.SolutionVersionARN, r.Metrics = version.ARN, version.Metrics
+}
+
+// whyNot is the reason that clients see for a version that did not become ACTIVE.
+func whyNot(version *catalog.SolutionVersion) string {
+	if version.FailureReason == "" {
+		return "Training was stopped"
+	}
+	return version.FailureReason
+}
+
+// switchTraining completes a start or a stop.
+func (s *Service) switchTraining(ctx context.Context, r *catalog.Recommender, on bool, status string) error {
+	if err := s.setAutoTraining(ctx, r, on); err != nil {
+		return err
+	}
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.Status = status })
+}
+
+func (s *Service) setAutoTraining(ctx context.Context, r *catalog.Recommender, on bool) error {
+	return s.changeSolution(ctx, r, func(solution *catalog.Solution) { solution.PerformAutoTraining = on })
+}
+
+func (s *Service) changeSolution(ctx context.Context, r *catalog.Recommender, change func(*catalog.Solution)) error {
+	_, err := catalog.Update(ctx, s.store, trainedWith(r), func(solution *catalog.Solution) error {
+		change(solution)
+		return nil
+	})
+	return err
+}
+
+// updateTraining carries out an update. One that changes which columns are trained on needs a new version, and is done when that is;
+// should it fail, everything stays as it was.
+func (s *Service) updateTraining(ctx context.Context, r *catalog.Recommender) error {
+	wanted := r.LatestUpdate.Config
+	if reflect.DeepEqual(trainingColumns(wanted), trainingColumns(r.Config)) {
+		return s.endUpdate(ctx, r, func(r *catalog.Recommender) {})
+	}
+	if r.LatestUpdate.Status == catalog.StatusCreatePending {
+		return s.retrain(ctx, r)
+	}
+	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, updatedVersion(r))
+	switch {
+	case err != nil:
+		return err
+	case !version.Finished():
+		return nil
+	case version.Status == catalog.StatusActive:
+		return s.endUpdate(ctx, r, func(r *catalog.Recommender) { serve(r, version) })
+	}
+	if err := s.changeSolution(ctx, r, func(solution *catalog.Solution) { solution.Config = solutionConfigOf(r.Config) }); err != nil {
+		return err
+	}
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) {
+		r.LatestUpdate.Status, r.LatestUpdate.FailureReason, r.LatestUpdate.UpdatedAt = catalog.StatusCreateFailed, whyNot(version), time.Now().UTC()
+	})
+}
+
+func (s *Service) retrain(ctx context.Context, r *catalog.Recommender) error {
+	columns := solutionConfigOf(r.LatestUpdate.Config)
+	if err := s.changeSolution(ctx, r, func(solution *catalog.Solution) { solution.Config = columns }); err != nil {
+		return err
+	}
+	solution, err := catalog.Get[*catalog.Solution](ctx, s.store, trainedWith(r))
+	if err != nil {
+		return err
+	}
+	if err := s.trainVersion(ctx, solution, updatedVersion(r)); err != nil {
+		return err
+	}
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.LatestUpdate.Status = catalog.StatusCreateInProgress })
+}
+
+func (s *Service) endUpdate(ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender)) error {
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) {
+		r.LatestUpdate.Status, r.LatestUpdate.UpdatedAt = catalog.StatusActive, time.Now().UTC()
+		r.Config = r.LatestUpdate.Config
+		change(r)
+	})
+}
+
+// serveNewest moves a recommender to the version that automatic training has made, and removes those before the last: nobody else
+// can, and a replica may still be answering with the last.
+func (s *Service) serveNewest(ctx context.Context, r *catalog.Recommender) error {
+	newest, err := s.newestActive(ctx, trainedWith(r))
+	if err != nil || newest == nil || newest.ARN == r.SolutionVersionARN {
+		return err
+	}
+	last := r.SolutionVersionARN
+	if err := s.changeRecommender(ctx, r, func(r *catalog.Recommender) { serve(r, newest) }); err != nil {
+		return err
+	}
+	versions := s.versionsOf(trainedWith(r))
+	older := slices.IndexFunc(versions, func(v *catalog.SolutionVersion) bool { return v.ARN == last })
+	for _, v := range versions[:max(older, 0)] {
+		if err := s.delete(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errStopping says that a deletion waits for a training to stop.
+var errStopping = errors.New("waiting for a training to stop")
+
+// deleteTraining removes everything that a recommender was trained with.
+func (s *Service) deleteTraining(ctx context.Context, r *catalog.Recommender) error {
+	return s.deleteHidden(ctx, trainedWith(r))
+}
+
+// abandoned says whether a solution's recommender is gone: it was made by a replica that had fallen asleep over it.
+func (s *Service) abandoned(solution *catalog.Solution) bool {
+	if solution.OwnedBy == "" {
+		return false
+	}
+	owner, ok := catalog.Lookup[*catalog.Recommender](s.view, solution.OwnedBy)
+	return !ok || trainedWith(owner) != solution.ARN
+}
+
+func (s *Service) deleteAbandoned(ctx context.Context, solution *catalog.Solution) error {
+	owner, err := catalog.Get[*catalog.Recommender](ctx, s.store, solution.OwnedBy)
+	if err == nil && trainedWith(owner) == solution.ARN {
+		return nil // the view was behind
+	}
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return err
+	}
+	return s.deleteHidden(ctx, solution.ARN)
+}
+
+// deleteHidden removes a solution; the client has agreed by deleting the recommender.
+func (s *Service) deleteHidden(ctx context.Context, arn string) error {
+	solution, err := catalog.Get[*catalog.Solution](ctx, s.store, arn)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.delete(ctx, solution)
+}
+
+// stopTrainings stops what a recommender is being trained with, because it is not asked for before it is deleted. A worker whose
+// version went away under it would leave a model behind.
+func (s *Service) stopTrainings(ctx context.Context, versions []*catalog.SolutionVersion) error {
+	stopping := false
+	for _, v := range versions {
+		if v.Finished() || v.Deleting() {
+			continue
+		}
+		stopped, err := catalog.Update(ctx, s.store, v.ARN, stopVersion)
+		if err != nil && !isRefusal(err) && !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+		stopping = stopping || err != nil || !stopped.Finished()
+	}
+	if stopping {
+		return errStopping
+	}
+	return nil
+}
