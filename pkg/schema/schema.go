@@ -143,12 +143,11 @@ func (s *Schema) Metadata() []Field {
 
 // FirstClass reports whether the column is a member of reco.Interaction or reco.Entity rather than a property.
 func (s *Schema) FirstClass(name string) bool {
-	switch s.Type {
-	case Interactions, ActionInteractions:
-		switch name {
-		case "USER_ID", "TIMESTAMP", "EVENT_TYPE", "EVENT_VALUE", "IMPRESSION", "RECOMMENDATION_ID", "EVENT_ATTRIBUTION_SOURCE":
-			return true
-		}
+	switch name {
+	case "USER_ID", "TIMESTAMP", "EVENT_TYPE", "IMPRESSION", "RECOMMENDATION_ID":
+		return s.Type == Interactions || s.Type == ActionInteractions || name == s.IDField()
+	case "EVENT_VALUE", "EVENT_ATTRIBUTION_SOURCE":
+		return s.Type == Interactions
 	}
 	return name == s.IDField()
 }

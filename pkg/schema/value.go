@@ -259,6 +259,24 @@ func CheckID(id string) error {
 	return nil
 }
 
+// The event types of action interactions.
+const (
+	ActionTaken    = "TAKEN"
+	ActionNotTaken = "NOT_TAKEN"
+	ActionViewed   = "VIEWED"
+)
+
+// ParseActionEventType reads the event type of an action interaction. Clients write the three there are in more than one
+// way ("Not Taken", "not_taken"); what comes of them is one of the constants.
+func ParseActionEventType(text string) (string, error) {
+	canonical := strings.ToUpper(strings.ReplaceAll(text, " ", "_"))
+	switch canonical {
+	case ActionTaken, ActionNotTaken, ActionViewed:
+		return canonical, nil
+	}
+	return "", fmt.Errorf("is not one of %s, %s, %s", ActionTaken, ActionNotTaken, ActionViewed)
+}
+
 // longer counts characters only where bytes leave it open.
 func longer(text string, most int) bool {
 	return len(text) > most && utf8.RuneCountInString(text) > most

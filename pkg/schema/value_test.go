@@ -60,6 +60,9 @@ func TestParseText(t *testing.T) {
 		{field: when, cell: "100000000000", want: int64(100000000000)},
 		{field: when, cell: "100000000001", broken: "milliseconds"},
 		{field: Field{Name: "CREATION_TIMESTAMP", Kind: Long}, cell: "1700000000000", broken: "milliseconds"},
+		{field: Field{Name: "ACTION_EXPIRATION_TIMESTAMP", Kind: Long}, cell: "1700000000000", broken: "milliseconds"},
+		{field: Field{Name: "ACTION_ID", Kind: String}, cell: strings.Repeat("é", MaxID+1), broken: "more than 256"},
+		{field: Field{Name: "USER_ID", Kind: String}, cell: strings.Repeat("é", MaxID+1), broken: "more than 256"},
 		{field: Field{Name: "BARCODE", Kind: Long}, cell: "1700000000000", want: int64(1700000000000)},
 		{field: Field{Name: "D", Kind: String, Textual: true}, cell: "<b>good</b>", want: "good"},
 	} {
@@ -161,6 +164,17 @@ func TestCamelCase(t *testing.T) {
 	} {
 		if got := CamelCase(name); got != want {
 			t.Errorf("CamelCase(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestActionEventTypes(t *testing.T) {
+	for text, want := range map[string]string{
+		"TAKEN": ActionTaken, "Taken": ActionTaken, "Not Taken": ActionNotTaken, "NOT_TAKEN": ActionNotTaken, "viewed": ActionViewed,
+		"": "", "click": "", "NOTTAKEN": "", " TAKEN": "",
+	} {
+		if got, err := ParseActionEventType(text); got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q, %v; want %q", text, got, err, want)
 		}
 	}
 }
