@@ -27,7 +27,15 @@ const (
 	KindInteractions = "interactions"
 	KindItems        = "items"
 	KindUsers        = "users"
+	KindActions      = "actions"
+	// KindActionInteractions holds reco.Interactions whose ItemID is an action's.
+	KindActionInteractions = "action-interactions"
 )
+
+// OfInteractions reports whether a kind's rows are interactions, with items or with actions, and not entities.
+func OfInteractions(kind string) bool {
+	return kind == KindInteractions || kind == KindActionInteractions
+}
 
 // MaxFileBytes bounds every archived object, so that one conditional put writes it whole and a reader can hold it.
 const MaxFileBytes = 64 << 20
@@ -49,7 +57,7 @@ const (
 type ChainID struct {
 	// Group is the dataset group's key.
 	Group string
-	// Kind is KindInteractions, KindItems or KindUsers.
+	// Kind is one of the constants.
 	Kind string
 	// TopicID is Kafka's id of the topic: a topic made again under its old name has a chain of its own.
 	TopicID   [16]byte

@@ -246,6 +246,47 @@ func TestEntitiesHaveChainsToo(t *testing.T) {
 	}
 }
 
+func TestActionInteractionsHaveChainsOfTheirOwn(t *testing.T) {
+	b := embeddedtest.Bucket(t)
+	appendEvents(t, open(t, b, shop), 0, 2)
+	id := shop
+	id.Kind = KindActionInteractions
+	c := open(t, b, id)
+	want := events(3, 5)
+	for k := range want {
+		want[k].EventType = "TAKEN"
+		want[k].Properties = map[string]any{"EVENT_VALUE": 0.5} // a column like any other here
+	}
+	if err := c.AppendGap(t.Context(), 2, "a reason"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AppendInteractions(t.Context(), nil, want, 5); err != nil {
+		t.Fatal(err)
+	}
+	var got []reco.Interaction
+	for row, err := range ReadActionInteractions(t.Context(), b, shop.Group, ReadOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, row)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-written +read)\n%s", diff)
+	}
+	if rows := readAll(t, b, ReadOptions{}); len(rows) != 3 {
+		t.Errorf("%d interactions with items, want 3", len(rows))
+	}
+	for ids, err := range open(t, b, id).NewestEventIDs(t.Context()) {
+		if err != nil || !slices.Equal(ids, []string{"event-3", "event-4", "event-5"}) {
+			t.Errorf("event ids %q, %v", ids, err)
+		}
+		break
+	}
+	if report := verified(t, b); len(report.Problems) > 0 || report.Rows != 6 || report.Chains != 2 || len(report.Gaps) != 1 {
+		t.Errorf("%+v", report)
+	}
+}
+
 func TestNewestEventIDsComeNewestFileFirst(t *testing.T) {
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)

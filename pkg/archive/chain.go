@@ -78,14 +78,14 @@ func (c *Chain) Written() (files, bytes int64) { return c.files, c.bytes }
 func (c *Chain) AppendInteractions(ctx context.Context, s *schema.Schema, rows []reco.Interaction, last int64) error {
 	return appendRows(ctx, c, rows, last,
 		func(i *reco.Interaction) int64 { return i.Origin.Offset },
-		func(rows []reco.Interaction) ([]byte, error) { return eventfile.EncodeInteractions(s, rows) })
+		func(rows []reco.Interaction) ([]byte, error) { return eventfile.EncodeInteractions(c.schema(s), rows) })
 }
 
-// AppendEntities does the same for items and users.
+// AppendEntities does the same for items, users and actions.
 func (c *Chain) AppendEntities(ctx context.Context, s *schema.Schema, rows []reco.Entity, last int64) error {
 	return appendRows(ctx, c, rows, last,
 		func(e *reco.Entity) int64 { return e.Origin.Offset },
-		func(rows []reco.Entity) ([]byte, error) { return eventfile.EncodeEntities(c.entitySchema(s), rows) })
+		func(rows []reco.Entity) ([]byte, error) { return eventfile.EncodeEntities(c.schema(s), rows) })
 }
 
 // AppendGap closes the offsets from Next to last, which the log no longer has, by an empty file that says why.
@@ -215,21 +215,23 @@ func (c *Chain) remember(key string) {
 
 // emptyFile is readable like every other one: tools that read all files of a prefix do not stumble over it.
 func (c *Chain) emptyFile() ([]byte, error) {
-	if c.id.Kind == KindInteractions {
-		return eventfile.EncodeInteractions(nil, nil)
+	if OfInteractions(c.id.Kind) {
+		return eventfile.EncodeInteractions(c.schema(nil), nil)
 	}
-	return eventfile.EncodeEntities(c.entitySchema(nil), nil)
+	return eventfile.EncodeEntities(c.schema(nil), nil)
 }
 
-// entitySchema names at least the id column right where the dataset's schema is not known.
-func (c *Chain) entitySchema(s *schema.Schema) *schema.Schema {
+// schema names at least the id column right where the dataset's schema is not known.
+func (c *Chain) schema(s *schema.Schema) *schema.Schema {
 	if s != nil {
 		return s
 	}
-	if c.id.Kind == KindUsers {
-		return &schema.Schema{Type: schema.Users}
-	}
-	return &schema.Schema{Type: schema.Items}
+	return &schema.Schema{Type: typeOfKind[c.id.Kind]}
+}
+
+var typeOfKind = map[string]schema.Type{
+	KindInteractions: schema.Interactions, KindItems: schema.Items, KindUsers: schema.Users,
+	KindActions: schema.Actions, KindActionInteractions: schema.ActionInteractions,
 }
 
 // printable makes a reason fit for an object's metadata, which are HTTP headers.

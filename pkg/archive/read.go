@@ -28,11 +28,20 @@ type ReadOptions struct {
 // time, with Origin filled in. Repeats of an event id that were too far apart for the sink are still there. After a
 // *CorruptError the caller may go on with the sequence, which continues behind the object; every other error ends it.
 func ReadInteractions(ctx context.Context, b *blob.Bucket, group string, opts ReadOptions) iter.Seq2[reco.Interaction, error] {
-	return read(ctx, b, group, KindInteractions, opts, eventfile.DecodeInteractions,
+	return readInteractions(ctx, b, group, KindInteractions, opts)
+}
+
+// ReadActionInteractions reads a group's interactions with actions in the same way: their ItemID is the action's.
+func ReadActionInteractions(ctx context.Context, b *blob.Bucket, group string, opts ReadOptions) iter.Seq2[reco.Interaction, error] {
+	return readInteractions(ctx, b, group, KindActionInteractions, opts)
+}
+
+func readInteractions(ctx context.Context, b *blob.Bucket, group, kind string, opts ReadOptions) iter.Seq2[reco.Interaction, error] {
+	return read(ctx, b, group, kind, opts, eventfile.DecodeInteractions,
 		func(i *reco.Interaction) *reco.Origin { return &i.Origin })
 }
 
-// ReadEntities reads a group's items or users in the same way: every record that was put, of which the newest per id counts.
+// ReadEntities reads a group's items, users or actions in the same way: every record that was put, of which the newest per id counts.
 func ReadEntities(ctx context.Context, b *blob.Bucket, group, kind string) iter.Seq2[reco.Entity, error] {
 	return read(ctx, b, group, kind, ReadOptions{}, eventfile.DecodeEntities,
 		func(e *reco.Entity) *reco.Origin { return &e.Origin })

@@ -142,7 +142,7 @@ func (v *verification) rows(key, kind string, data []byte, first, last int64) {
 		return true
 	}
 	r, size := bytes.NewReader(data), int64(len(data))
-	if kind == KindInteractions {
+	if OfInteractions(kind) {
 		for row, err := range eventfile.DecodeInteractions(r, size) {
 			if !check(row.Origin.Offset, err) {
 				return

@@ -36,6 +36,14 @@ func ItemsTopic(group string) string { return "penchant." + group + ".items" }
 // UsersTopic is the compacted topic of a dataset group's users.
 func UsersTopic(group string) string { return "penchant." + group + ".users" }
 
+// ActionsTopic is the compacted topic of a dataset group's actions.
+func ActionsTopic(group string) string { return "penchant." + group + ".actions" }
+
+// ActionInteractionsTopic is the topic of what users did with a dataset group's actions.
+func ActionInteractionsTopic(group string) string {
+	return "penchant." + group + ".action-interactions"
+}
+
 // DeadLetterTopic is the topic of a dataset group's records that could not be handled.
 func DeadLetterTopic(group string) string { return "penchant." + group + ".deadletter" }
 

@@ -50,7 +50,7 @@ type View struct {
 	mu          sync.RWMutex
 	resources   map[string]Resource  // by ARN
 	keys        map[string]string    // key in the bucket → ARN
-	trackers    map[string]string    // tracking id → ARN
+	trackers    map[string]string    // tracking id → ARN, of an event tracker or a dataset
 	deleted     map[string]time.Time // Meta.ID → when it was seen deleted
 	misses      map[string]time.Time // tracking id → when it was last looked for
 	subscribers map[int]func(arn string)
@@ -142,7 +142,7 @@ func All[R Resource](v *View) []R {
 // TrackerByID finds the event tracker of a tracking id. An id that the view does not know is looked for in the bucket, once in two
 // seconds: a client may use it on any replica as soon as it was created. The error says that the bucket could not be asked.
 func (v *View) TrackerByID(ctx context.Context, trackingID string) (*EventTracker, bool, error) {
-	if tracker, ok := v.tracker(trackingID); ok {
+	if tracker, ok := tracked[*EventTracker](v, trackingID); ok {
 		return tracker, true, nil
 	}
 	if v.missedLately(trackingID) {
@@ -161,11 +161,44 @@ func (v *View) TrackerByID(ctx context.Context, trackingID string) (*EventTracke
 	if err != nil {
 		return nil, false, fmt.Errorf("looking for an event tracker: %w", err)
 	}
-	tracker, ok := v.tracker(trackingID)
+	tracker, ok := tracked[*EventTracker](v, trackingID)
 	if !ok {
 		v.miss(trackingID)
 	}
 	return tracker, ok, nil
+}
+
+// DatasetByTrackingID finds the Action_Interactions dataset of a tracking id. For an id that the view does not know, all datasets
+// are looked through in the bucket, once in two seconds: the id does not say which of them it belongs to.
+func (v *View) DatasetByTrackingID(ctx context.Context, trackingID string) (*Dataset, bool, error) {
+	if dataset, ok := tracked[*Dataset](v, trackingID); ok {
+		return dataset, true, nil
+	}
+	if trackingID == "" || v.missedLately(trackingID) {
+		return nil, false, nil
+	}
+	const prefix = root + TypeDataset + "/"
+	_, err, _ := v.fetches.Do(prefix, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+		defer cancel()
+		known := v.known()
+		changed, err := v.store.load(ctx, prefix, func(key, etag string) bool {
+			r, ok := known[key]
+			return ok && r.Head().etag == etag
+		})
+		for _, r := range changed {
+			v.apply(r)
+		}
+		return nil, err
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("looking for a dataset by its tracking id: %w", err)
+	}
+	dataset, ok := tracked[*Dataset](v, trackingID)
+	if !ok {
+		v.miss(trackingID)
+	}
+	return dataset, ok, nil
 }
 
 // Fetch reads one resource from the bucket into the view, or removes it there if it is gone.
@@ -368,9 +401,9 @@ func (v *View) apply(r Resource) {
 		v.drop(key, old)
 	}
 	v.resources[m.ARN], v.keys[key] = r, m.ARN
-	if tracker, ok := r.(*EventTracker); ok {
-		v.trackers[tracker.TrackingID] = m.ARN
-		delete(v.misses, tracker.TrackingID)
+	if id := trackingIDOf(r); id != "" {
+		v.trackers[id] = m.ARN
+		delete(v.misses, id)
 	}
 	v.mu.Unlock()
 	v.publish(m.ARN)
@@ -413,9 +446,20 @@ func (v *View) forget(r Resource) {
 func (v *View) drop(key string, r Resource) {
 	delete(v.resources, r.Head().ARN)
 	delete(v.keys, key)
-	if tracker, ok := r.(*EventTracker); ok {
-		delete(v.trackers, tracker.TrackingID)
+	if id := trackingIDOf(r); id != "" {
+		delete(v.trackers, id)
 	}
+}
+
+// trackingIDOf is what events name a resource by, "" for those that take none.
+func trackingIDOf(r Resource) string {
+	switch r := r.(type) {
+	case *EventTracker:
+		return r.TrackingID
+	case *Dataset:
+		return r.TrackingID
+	}
+	return ""
 }
 
 func (v *View) publish(arn string) {
@@ -437,11 +481,12 @@ func (v *View) lookup(arn string) (Resource, bool) {
 	return r, ok
 }
 
-func (v *View) tracker(trackingID string) (*EventTracker, bool) {
+// tracked is the resource of a type that has a tracking id.
+func tracked[R Resource](v *View, trackingID string) (R, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	tracker, ok := v.resources[v.trackers[trackingID]].(*EventTracker)
-	return tracker, ok
+	r, ok := v.resources[v.trackers[trackingID]].(R)
+	return r, ok
 }
 
 func (v *View) snapshot() []Resource {

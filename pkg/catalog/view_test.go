@@ -159,6 +159,46 @@ func TestATrackerIsLookedForOnce(t *testing.T) {
 	}
 }
 
+func TestADatasetIsFoundByItsTrackingID(t *testing.T) {
+	bucket := embeddedtest.Bucket(t)
+	writer, reader := NewStore(bucket, nil), NewStore(bucket, nil)
+	now := time.Now()
+	reader.now = func() time.Time { return now }
+	ctx := t.Context()
+	view := NewView(reader, nil, nil)
+	find := func(id string) string {
+		t.Helper()
+		d, ok, err := view.DatasetByTrackingID(ctx, id)
+		must(0, err)(t)
+		if !ok {
+			return ""
+		}
+		return d.ARN
+	}
+	_, trackingID := NewTrackingID()
+	if got := find(trackingID) + find("../x") + find(""); got != "" {
+		t.Errorf("found %q where there is nothing", got)
+	}
+	dataset := &Dataset{Meta: Meta{ARN: arn(TypeDataset, "shop/ACTION_INTERACTIONS"), Status: StatusActive}, TrackingID: trackingID}
+	must(0, Create(ctx, writer, dataset))(t)
+	must(0, Create(ctx, writer, &Dataset{Meta: Meta{ARN: arn(TypeDataset, "shop/ITEMS"), Status: StatusActive}}))(t)
+	if find(trackingID) != "" {
+		t.Error("a miss is to be remembered")
+	}
+	now = now.Add(missTTL)
+	if find(trackingID) != dataset.ARN {
+		t.Error("a dataset that another process created was not found")
+	}
+	if _, ok, err := view.TrackerByID(ctx, trackingID); ok || err != nil {
+		t.Errorf("an event tracker was found by a dataset's id, %v", err)
+	}
+	must(0, Delete(ctx, writer, dataset))(t)
+	must(0, view.Fetch(ctx, dataset.ARN))(t)
+	if find(trackingID) != "" {
+		t.Error("a deleted dataset was found")
+	}
+}
+
 func TestAFailedNoticeDoesNotFailTheWrite(t *testing.T) {
 	s := NewStore(embeddedtest.Bucket(t), failingNotifier{}, WithLog(zaptest.NewLogger(t)))
 	must(0, Create(t.Context(), s, newGroup("movies")))(t)

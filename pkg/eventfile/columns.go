@@ -53,7 +53,23 @@ const (
 	idColumnKey = "penchant.id-column"
 )
 
-func interactionLayout() layout[reco.Interaction] {
+// interactionLayout is that of interactions with items, or, if id is ACTION_ID, with actions, which have neither a value nor an
+// attribution source.
+func interactionLayout(id string) layout[reco.Interaction] {
+	l := itemInteractionLayout()
+	if id == actionID {
+		l.front = slices.DeleteFunc(l.front, func(f fixed[reco.Interaction]) bool {
+			return f.name == "EVENT_VALUE" || f.name == "EVENT_ATTRIBUTION_SOURCE"
+		})
+		l.front[1].name = actionID
+		l.metadata = map[string]string{idColumnKey: actionID}
+	}
+	return l
+}
+
+const actionID = "ACTION_ID"
+
+func itemInteractionLayout() layout[reco.Interaction] {
 	return layout[reco.Interaction]{
 		front: []fixed[reco.Interaction]{
 			textColumn("USER_ID", true, func(i *reco.Interaction) *string { return &i.UserID }),
@@ -107,20 +123,12 @@ func entityLayout(id string) layout[reco.Entity] {
 	}
 }
 
-// idColumn is the name of the id in the schema of items, users or actions.
+// idColumn is the name of the id in a schema, "" where no type is known.
 func idColumn(s *schema.Schema) string {
-	if s == nil {
+	if s == nil || s.Type == "" {
 		return ""
 	}
-	switch s.Type.DatasetType() {
-	case "ITEMS":
-		return "ITEM_ID"
-	case "USERS":
-		return "USER_ID"
-	case "ACTIONS":
-		return "ACTION_ID"
-	}
-	return ""
+	return s.IDField()
 }
 
 func textColumn[T any](name string, repeats bool, of func(*T) *string) fixed[T] {

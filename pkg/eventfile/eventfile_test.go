@@ -104,6 +104,37 @@ func TestInteractionsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+func TestActionInteractionsHaveTheirOwnColumns(t *testing.T) {
+	s := &schema.Schema{Type: schema.ActionInteractions, Fields: []schema.Field{
+		{Name: "USER_ID", Kind: schema.String}, {Name: "ACTION_ID", Kind: schema.String}, {Name: "TIMESTAMP", Kind: schema.Long},
+		{Name: "EVENT_TYPE", Kind: schema.String}, {Name: "EVENT_VALUE", Kind: schema.Float, Nullable: true},
+	}}
+	rows := []reco.Interaction{
+		{EventID: "e1", UserID: "u", ItemID: "offer", EventType: "TAKEN", TimestampMS: 1500, Impression: []string{"offer", "x|y"}, RecommendationID: "r",
+			Properties: map[string]any{"EVENT_VALUE": 0.5}, Origin: reco.Origin{Offset: 1, Arrival: time.UnixMilli(9).UTC()}},
+		{EventID: "e2", SessionID: "s", ItemID: "offer", EventType: "VIEWED"},
+	}
+	data, err := EncodeInteractions(s, rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var columns []string
+	for _, f := range file.Schema().Fields() {
+		columns = append(columns, f.Name())
+	}
+	want := strings.Fields("USER_ID ACTION_ID TIMESTAMP EVENT_TYPE IMPRESSION EVENT_VALUE EVENT_ID SESSION_ID RECOMMENDATION_ID ARRIVAL_TIME EVENT_TIME KAFKA_PARTITION KAFKA_OFFSET")
+	if diff := cmp.Diff(want, columns); diff != "" {
+		t.Errorf("columns (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff(rows, decodedInteractions(t, data)); diff != "" {
+		t.Errorf("(-written +read)\n%s", diff)
+	}
+}
+
 func TestImportedRowsHaveNoOrigin(t *testing.T) {
 	rows := []reco.Interaction{{UserID: "u", ItemID: "i", EventType: "click", TimestampMS: 1000}}
 	data, err := EncodeInteractions(nil, rows)

@@ -16,6 +16,7 @@ type Interaction struct {
 	UserID string
 	// SessionID is empty for imported rows.
 	SessionID string
+	// ItemID is the item; in an interaction with an action, the action.
 	ItemID    string
 	EventType string
 	// EventValue is nil where the client gave none.
@@ -76,7 +77,7 @@ func CompareRecent(a, b RecentInteraction) int {
 	return cmp.Compare(a.EventID, b.EventID)
 }
 
-// Entity is one row of an Items or Users dataset, imported or put.
+// Entity is one row of an Items, Users or Actions dataset, imported or put.
 type Entity struct {
 	ID string
 	// Properties holds the schema's other columns under the schema's names; values are string, int64, float64, bool or nil.

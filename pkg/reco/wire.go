@@ -66,7 +66,55 @@ func UnmarshalInteraction(value []byte) (Interaction, error) {
 	return i, nil
 }
 
-// MarshalEntity is the item or user as it stands in Kafka, without its Origin; it fails as MarshalInteraction does.
+// MarshalActionInteraction is an interaction with an action as it stands in Kafka, without its Origin; it fails as
+// MarshalInteraction does. Its EventValue and EventAttributionSource are not kept: actions have none.
+func MarshalActionInteraction(i *Interaction) ([]byte, error) {
+	value, err := proto.Marshal(&penchantv1.ActionInteraction{
+		EventId:          i.EventID,
+		UserId:           i.UserID,
+		SessionId:        i.SessionID,
+		ActionId:         i.ItemID,
+		EventType:        i.EventType,
+		TimestampMs:      i.TimestampMS,
+		RecommendationId: i.RecommendationID,
+		Impression:       i.Impression,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding an action interaction: %w", err)
+	}
+	return appendProperties(value, interactionProperties, i.Properties)
+}
+
+// UnmarshalActionInteraction reads what MarshalActionInteraction, or another producer, wrote. The error tells a record that
+// can never be used.
+func UnmarshalActionInteraction(value []byte) (Interaction, error) {
+	var wire penchantv1.ActionInteraction
+	if err := proto.Unmarshal(value, &wire); err != nil {
+		return Interaction{}, fmt.Errorf("decoding an action interaction: %w", err)
+	}
+	i := Interaction{
+		EventID:          wire.EventId,
+		UserID:           wire.UserId,
+		SessionID:        wire.SessionId,
+		ItemID:           wire.ActionId,
+		EventType:        wire.EventType,
+		TimestampMS:      wire.TimestampMs,
+		RecommendationID: wire.RecommendationId,
+		Impression:       wire.Impression,
+		Properties:       fromWire(wire.Properties),
+	}
+	switch {
+	case i.EventID == "":
+		return Interaction{}, errors.New("decoding an action interaction: no event id")
+	case i.ItemID == "":
+		return Interaction{}, errors.New("decoding an action interaction: no action id")
+	case i.Key() == "":
+		return Interaction{}, errors.New("decoding an action interaction: neither user id nor session id")
+	}
+	return i, nil
+}
+
+// MarshalEntity is the item, user or action as it stands in Kafka, without its Origin; it fails as MarshalInteraction does.
 func MarshalEntity(e *Entity) ([]byte, error) {
 	value, err := proto.Marshal(&penchantv1.EntityRecord{Id: e.ID})
 	if err != nil {
@@ -87,7 +135,8 @@ func UnmarshalEntity(value []byte) (Entity, error) {
 	return Entity{ID: wire.Id, Properties: fromWire(wire.Properties)}, nil
 }
 
-// The numbers of the members called properties, a map from string to Value, in both messages.
+// The numbers of the members called properties, a map from string to Value, in the messages; action interactions have that
+// of interactions.
 const (
 	interactionProperties protowire.Number = 11
 	entityProperties      protowire.Number = 2

@@ -38,6 +38,45 @@ func TestInteractionSurvivesTheWire(t *testing.T) {
 	}
 }
 
+func TestActionInteractionSurvivesTheWire(t *testing.T) {
+	for name, i := range map[string]reco.Interaction{
+		"anonymous": {EventID: "e", SessionID: "s", ItemID: "a", EventType: "TAKEN", TimestampMS: 1},
+		"all": {
+			EventID: "e", UserID: "u", SessionID: "s", ItemID: "a", EventType: "VIEWED", TimestampMS: 1700000000123,
+			RecommendationID: "r", Impression: []string{"a", "b"}, Properties: map[string]any{"TEXT": "ü", "EVENT_VALUE": 0.5, "NULL": nil},
+		},
+	} {
+		wire, err := reco.MarshalActionInteraction(&i)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got, err := reco.UnmarshalActionInteraction(wire)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(i, got); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+		var message penchantv1.ActionInteraction
+		if err := proto.Unmarshal(wire, &message); err != nil || message.ActionId != "a" || len(message.Properties) != len(i.Properties) {
+			t.Errorf("%s: the generated code reads %v, %v", name, &message, err)
+		}
+	}
+	for name, message := range map[string]*penchantv1.ActionInteraction{
+		"no event id":  {UserId: "u", ActionId: "a"},
+		"no action id": {EventId: "e", UserId: "u"},
+		"nobody's":     {EventId: "e", ActionId: "a"},
+	} {
+		wire, err := proto.Marshal(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i, err := reco.UnmarshalActionInteraction(wire); err == nil {
+			t.Errorf("%s: read as %+v", name, i)
+		}
+	}
+}
+
 func TestEntitySurvivesTheWire(t *testing.T) {
 	for _, e := range []reco.Entity{{ID: "i"}, {ID: "i", Properties: map[string]any{"GENRES": "a|b", "YEAR": int64(1999), "PRICE": nil}}} {
 		wire, err := reco.MarshalEntity(&e)

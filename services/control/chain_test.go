@@ -41,7 +41,7 @@ func TestTheChainFromGroupToCampaignAndBack(t *testing.T) {
 	// The group's topics and data exist, and go with it.
 	key := must(catalog.Get[*catalog.DatasetGroup](ctx, i.store, group))(t).GroupKey()
 	topics := topicNames(GroupTopics(key))
-	if found := must(i.bus.Topics(ctx, topics...))(t); len(found) != 5 {
+	if found := must(i.bus.Topics(ctx, topics...))(t); len(found) != 7 {
 		t.Errorf("topics %v", found)
 	}
 	for _, k := range []string{"datasets/" + key + "/INTERACTIONS/part", strings.Replace(version[strings.Index(version, ":solution/")+1:], "solution/", "models/", 1) + "/part"} {

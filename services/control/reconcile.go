@@ -110,8 +110,9 @@ func (s *Service) repair(ctx context.Context) {
 	}
 }
 
-// repairTopics creates the topics that somebody has deleted of groups that are in use: without, no event could be taken. A topic
-// made again has an identity of its own, and so an archive of its own behind the old one's.
+// repairTopics creates the topics that groups in use lack: somebody has deleted them, and no event could be taken, or the group is
+// older than the release that gave it the topic. A topic made again has an identity of its own, and so an archive of its own behind
+// the old one's.
 func (s *Service) repairTopics(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
 	defer cancel()
@@ -141,9 +142,19 @@ func (s *Service) repairTopics(ctx context.Context) {
 			s.log.Warn("creating missing topics of a dataset group failed, it is tried again", zap.String("arn", group.ARN), zap.Error(err))
 			continue
 		}
+		names := topicNames(missing)
+		if addedLater(names, group.GroupKey()) {
+			s.log.Info("created the topics that a dataset group of an earlier release did not have", zap.String("arn", group.ARN), zap.Strings("topics", names))
+			continue
+		}
 		s.log.Error("topics of a dataset group were missing and were created again: what they held and was not archived is lost",
-			zap.String("arn", group.ARN), zap.Int("topics", len(missing)))
+			zap.String("arn", group.ARN), zap.Strings("topics", names))
 	}
+}
+
+// addedLater reports whether the missing topics are those that no group had before there were actions.
+func addedLater(missing []string, group string) bool {
+	return slices.Equal(missing, []string{bus.ActionsTopic(group), bus.ActionInteractionsTopic(group)})
 }
 
 // unsettled says whether there is something for control to do about a resource.
@@ -254,6 +265,8 @@ func GroupTopics(group string) []bus.TopicSpec {
 		{Name: bus.InteractionsTopic(group)},
 		{Name: bus.ItemsTopic(group), Compacted: true},
 		{Name: bus.UsersTopic(group), Compacted: true},
+		{Name: bus.ActionsTopic(group), Compacted: true},
+		{Name: bus.ActionInteractionsTopic(group)},
 		{Name: bus.DeadLetterTopic(group)},
 		{Name: bus.RecommendationsTopic(group)},
 	}

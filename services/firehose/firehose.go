@@ -1,5 +1,5 @@
-// Package firehose archives what the log holds: every interaction, item and user record of every active dataset group
-// goes to the bucket, exactly once.
+// Package firehose archives what the log holds: every interaction, with items and with actions, and every item, user and
+// action record of every active dataset group goes to the bucket, exactly once.
 //
 //	bus.Consumer ──▶ partition (one per assigned partition)
 //	                  decode ─▶ drop repeats ─▶ buffer ──flush: size, age, memory, stop──▶ archive.Chain ─▶ bucket

@@ -313,7 +313,7 @@ func (p *partition) readWindow(ctx context.Context) error {
 	}
 	size := p.service.config.DedupWindow
 	var files [][]string // newest first
-	if p.target.kind == archive.KindInteractions {
+	if archive.OfInteractions(p.target.kind) {
 		known := 0
 		for ids, err := range p.chain.NewestEventIDs(ctx) {
 			var corrupt *archive.CorruptError

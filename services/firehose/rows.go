@@ -29,16 +29,11 @@ type rows interface {
 }
 
 func newRows(kind string) rows {
-	if kind == archive.KindInteractions {
-		return &typedRows[reco.Interaction]{
-			decode:  reco.UnmarshalInteraction,
-			marshal: func(i *reco.Interaction) ([]byte, error) { return reco.MarshalInteraction(i) },
-			encode:  eventfile.EncodeInteractions,
-			write:   (*archive.Chain).AppendInteractions,
-			origin:  func(i *reco.Interaction) *reco.Origin { return &i.Origin },
-			id:      func(i *reco.Interaction) string { return i.EventID },
-			key:     (*reco.Interaction).Key,
-		}
+	switch kind {
+	case archive.KindInteractions:
+		return interactionRows(reco.UnmarshalInteraction, reco.MarshalInteraction)
+	case archive.KindActionInteractions:
+		return interactionRows(reco.UnmarshalActionInteraction, reco.MarshalActionInteraction)
 	}
 	return &typedRows[reco.Entity]{
 		decode:  reco.UnmarshalEntity,
@@ -48,6 +43,18 @@ func newRows(kind string) rows {
 		origin:  func(e *reco.Entity) *reco.Origin { return &e.Origin },
 		id:      func(*reco.Entity) string { return "" },
 		key:     func(e *reco.Entity) string { return e.ID },
+	}
+}
+
+func interactionRows(decode func([]byte) (reco.Interaction, error), marshal func(*reco.Interaction) ([]byte, error)) rows {
+	return &typedRows[reco.Interaction]{
+		decode:  decode,
+		marshal: marshal,
+		encode:  eventfile.EncodeInteractions,
+		write:   (*archive.Chain).AppendInteractions,
+		origin:  func(i *reco.Interaction) *reco.Origin { return &i.Origin },
+		id:      func(i *reco.Interaction) string { return i.EventID },
+		key:     (*reco.Interaction).Key,
 	}
 }
 

@@ -24,9 +24,11 @@ type target struct {
 func targetsOf(g *catalog.DatasetGroup) map[string]target {
 	key := g.GroupKey()
 	return map[string]target{
-		bus.InteractionsTopic(key): {g.ARN, key, archive.KindInteractions, "INTERACTIONS", true},
-		bus.ItemsTopic(key):        {g.ARN, key, archive.KindItems, "ITEMS", false},
-		bus.UsersTopic(key):        {g.ARN, key, archive.KindUsers, "USERS", false},
+		bus.InteractionsTopic(key):       {g.ARN, key, archive.KindInteractions, "INTERACTIONS", true},
+		bus.ItemsTopic(key):              {g.ARN, key, archive.KindItems, "ITEMS", false},
+		bus.UsersTopic(key):              {g.ARN, key, archive.KindUsers, "USERS", false},
+		bus.ActionsTopic(key):            {g.ARN, key, archive.KindActions, "ACTIONS", false},
+		bus.ActionInteractionsTopic(key): {g.ARN, key, archive.KindActionInteractions, "ACTION_INTERACTIONS", true},
 	}
 }
 

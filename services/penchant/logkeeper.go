@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -87,7 +88,7 @@ func (k *logKeeper) keep(ctx context.Context) error {
 	return nil
 }
 
-// trim deletes what nobody needs any more: interactions that are archived and folded, and the recommendations topic's
+// trim deletes what nobody needs any more: interactions, with items and with actions, that are archived and folded, and the recommendations topic's
 // records, which are for consumers who follow along.
 func (k *logKeeper) trim(ctx context.Context) error {
 	archived, err := k.bus.Committed(ctx, firehose.ConsumerGroup)
@@ -101,8 +102,9 @@ func (k *logKeeper) trim(ctx context.Context) error {
 	upTo := map[bus.TopicPartition]int64{}
 	var shown []string
 	for _, group := range catalog.All[*catalog.DatasetGroup](k.view) {
+		events := []string{bus.InteractionsTopic(group.GroupKey()), bus.ActionInteractionsTopic(group.GroupKey())}
 		for partition, offset := range archived {
-			if f, ok := folded[partition]; ok && partition.Topic == bus.InteractionsTopic(group.GroupKey()) {
+			if f, ok := folded[partition]; ok && slices.Contains(events, partition.Topic) {
 				upTo[partition] = min(offset, f)
 			}
 		}

@@ -54,7 +54,13 @@ func (d *catalogDirectory) Interactions(ctx context.Context, trackingID string) 
 	return d.remembered(trackingID, func() (*Stream, error) { return d.interactions(ctx, trackingID) })
 }
 
-// Entities finds the destination of a dataset's items or users.
+// ActionInteractions finds the destination of the interactions of the dataset that has a tracking id.
+func (d *catalogDirectory) ActionInteractions(ctx context.Context, trackingID string) (*Stream, error) {
+	// A dataset's tracking id is never an event tracker's, but clients may confuse them.
+	return d.remembered("actions "+trackingID, func() (*Stream, error) { return d.actionInteractions(ctx, trackingID) })
+}
+
+// Entities finds the destination of a dataset's items, users or actions.
 func (d *catalogDirectory) Entities(ctx context.Context, datasetARN string, t schema.Type) (*Stream, error) {
 	stream, err := d.remembered(datasetARN, func() (*Stream, error) { return d.entities(ctx, datasetARN) })
 	if err != nil {
@@ -120,6 +126,26 @@ func (d *catalogDirectory) interactions(ctx context.Context, trackingID string) 
 
 var errUnknownTracker = refusal{"unknown_tracker", awsapi.InvalidInput("The tracking id is not that of an event tracker.")}
 
+func (d *catalogDirectory) actionInteractions(ctx context.Context, trackingID string) (*Stream, error) {
+	known, ok, err := d.view.DatasetByTrackingID(ctx, trackingID)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, errUnknownDataset
+	}
+	dataset, ok, err := settled[*catalog.Dataset](ctx, d.view, known.ARN)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok || dataset.TrackingID != trackingID:
+		return nil, errUnknownDataset
+	}
+	return d.stream(ctx, dataset, dataset.ARN)
+}
+
+var errUnknownDataset = refusal{"unknown_tracker", awsapi.ResourceNotFound("The tracking id is not that of an Action_Interactions dataset.")}
+
 func (d *catalogDirectory) entities(ctx context.Context, datasetARN string) (*Stream, error) {
 	if catalog.TypeOf(datasetARN) != catalog.TypeDataset {
 		return nil, awsapi.InvalidInput("%s is not the ARN of a dataset.", datasetARN)
@@ -166,6 +192,10 @@ func topicOf(t schema.Type, group string) (topic string, ok bool) {
 		return bus.ItemsTopic(group), true
 	case schema.Users:
 		return bus.UsersTopic(group), true
+	case schema.Actions:
+		return bus.ActionsTopic(group), true
+	case schema.ActionInteractions:
+		return bus.ActionInteractionsTopic(group), true
 	}
 	return "", false
 }

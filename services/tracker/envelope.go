@@ -12,9 +12,11 @@ import (
 type recordKind string
 
 const (
-	interactionKind recordKind = "interaction"
-	itemKind        recordKind = "item"
-	userKind        recordKind = "user"
+	interactionKind       recordKind = "interaction"
+	itemKind              recordKind = "item"
+	userKind              recordKind = "user"
+	actionKind            recordKind = "action"
+	actionInteractionKind recordKind = "action-interaction"
 )
 
 // envelope is what the records of one call say about themselves to any consumer: CloudEvents attributes in binary mode,

@@ -3,6 +3,7 @@ package tracker_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,4 +66,73 @@ func FuzzPutEvents(f *testing.F) {
 			t.Fatalf("status %d: %s", answer.Code, answer.Body)
 		}
 	})
+}
+
+// The same for the other bodies: any is answered with 200, 400 or 404, and after anything but 200 the log holds nothing.
+func FuzzPutActionInteractions(f *testing.F) {
+	for _, seed := range []string{
+		actionCall(taken(``)), actionCall(taken(`,"impression":["a"]`), taken(`,"recommendationId":"r"`)), actionCall(takenWith(`{"channel":"x","eventValue":1}`)),
+		actionCall(), `{}`, `null`, `[]`, `"`, actionCall(taken(`,"eventType":"Not Taken"`)), actionCall(taken(`,"timestamp":"2023-11-14T22:13:20Z"`)),
+		actionCall(`null`), actionCall(taken(`,"eventId":"\u0000\ud800"`)), strings.Repeat(`{"actionInteractions":[`, 50),
+	} {
+		f.Add([]byte(seed))
+	}
+	log := &eventLog{}
+	router := newRouter(f, log)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		fuzzCall(t, router, log, "/action-interactions", body, func(value, key []byte) error {
+			i, err := reco.UnmarshalActionInteraction(value)
+			if err == nil && (i.Key() != string(key) || i.TimestampMS < 0) {
+				err = fmt.Errorf("key %q, time %d", key, i.TimestampMS)
+			}
+			return err
+		})
+	})
+}
+
+func FuzzPutActions(f *testing.F) {
+	full := action("join", `{"membershipLevel":"gold","creationTimestamp":1,"value":1,"repeatFrequency":7}`)
+	for _, seed := range []string{
+		putActions(actionsARN, full), putActions(actionsARN, full, full), putActions(actionsARN, action("", `{}`)), putActions(itemsARN, full), putActions(``),
+		putActions(actionsARN, `null`), putActions(actionsARN, `{"actionId":"a","properties":{"membershipLevel":"x","creationTimestamp":1e3}}`), `{}`, `null`, `[`,
+	} {
+		f.Add([]byte(seed))
+	}
+	log := &eventLog{}
+	router := newRouter(f, log)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		fuzzCall(t, router, log, "/actions", body, func(value, key []byte) error {
+			e, err := reco.UnmarshalEntity(value)
+			if err == nil && e.ID != string(key) {
+				err = fmt.Errorf("key %q of %q", key, e.ID)
+			}
+			return err
+		})
+	})
+}
+
+// fuzzCall sends a body and checks what was published.
+func fuzzCall(t *testing.T, router http.Handler, log *eventLog, path string, body []byte, usable func(value, key []byte) error) {
+	req := httptest.NewRequest(http.MethodPost, "http://localhost"+path, bytes.NewReader(body))
+	awsapi.Sign(req, body, key, "us-east-1")
+	answer := httptest.NewRecorder()
+	router.ServeHTTP(answer, req)
+	published := log.take()
+	switch answer.Code {
+	case http.StatusOK:
+		if len(published) == 0 {
+			t.Fatalf("200, and nothing was published")
+		}
+		for _, record := range published {
+			if err := usable(record.Value, record.Key); err != nil || !utf8.Valid(record.Key) {
+				t.Fatalf("record with key %q: %v", record.Key, err)
+			}
+		}
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusConflict:
+		if published != nil {
+			t.Fatalf("%d records of a refused call", len(published))
+		}
+	default:
+		t.Fatalf("status %d: %s", answer.Code, answer.Body)
+	}
 }

@@ -27,14 +27,25 @@ const (
 	itemsARN     = "arn:aws:personalize:us-east-1:000000000000:dataset/shop/ITEMS"
 	usersARN     = "arn:aws:personalize:us-east-1:000000000000:dataset/shop/USERS"
 	creatingARN  = "arn:aws:personalize:us-east-1:000000000000:dataset/new/ITEMS"
-	interactions = `{"type":"record","name":"Interactions","namespace":"n","version":"1.0","fields":[
+	actionsARN   = "arn:aws:personalize:us-east-1:000000000000:dataset/shop/ACTIONS"
+	actionSetARN = "arn:aws:personalize:us-east-1:000000000000:dataset/shop/ACTION_INTERACTIONS"
+	// What a dataset of action interactions is named by, and one that is being created.
+	actionTrackingID   = "66666666-7777-8888-9999-000000000000"
+	creatingTrackingID = "77777777-7777-8888-9999-000000000000"
+	interactions       = `{"type":"record","name":"Interactions","namespace":"n","version":"1.0","fields":[
 		{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"TIMESTAMP","type":"long"},{"name":"EVENT_TYPE","type":"string"},
 		{"name":"EVENT_VALUE","type":["null","float"]},{"name":"NUM_RATINGS","type":["null","int"]},{"name":"DEVICE","type":"string","categorical":true},
 		{"name":"PRICE","type":["null","double"]},{"name":"BIG","type":["null","long"]},{"name":"GIFT","type":["null","boolean"]}]}`
 	items = `{"type":"record","name":"Items","namespace":"n","version":"1.0","fields":[
 		{"name":"ITEM_ID","type":"string"},{"name":"GENRES","type":"string","categorical":true},{"name":"PRICE","type":["null","float"]},
 		{"name":"CREATION_TIMESTAMP","type":"long"}]}`
-	users = `{"type":"record","name":"Users","namespace":"n","version":"1.0","fields":[{"name":"USER_ID","type":"string"},{"name":"AGE","type":["null","int"]}]}`
+	users   = `{"type":"record","name":"Users","namespace":"n","version":"1.0","fields":[{"name":"USER_ID","type":"string"},{"name":"AGE","type":["null","int"]}]}`
+	actions = `{"type":"record","name":"Actions","namespace":"n","version":"1.0","fields":[
+		{"name":"ACTION_ID","type":"string"},{"name":"VALUE","type":["null","int"]},{"name":"MEMBERSHIP_LEVEL","type":"string","categorical":true},
+		{"name":"CREATION_TIMESTAMP","type":"long"},{"name":"ACTION_EXPIRATION_TIMESTAMP","type":["null","long"]},{"name":"REPEAT_FREQUENCY","type":["null","int"]}]}`
+	actionInteractions = `{"type":"record","name":"Action_Interactions","namespace":"n","version":"1.0","fields":[
+		{"name":"USER_ID","type":"string"},{"name":"ACTION_ID","type":"string"},{"name":"TIMESTAMP","type":"long"},{"name":"EVENT_TYPE","type":"string"},
+		{"name":"RECOMMENDATION_ID","type":["null","string"]},{"name":"CHANNEL","type":"string","categorical":true},{"name":"EVENT_VALUE","type":["null","float"]}]}`
 )
 
 var key = awsapi.Credential{AccessKeyID: "penchant", SecretKey: "penchant-secret"}
@@ -52,17 +63,29 @@ func newDirectory(t testing.TB) directory {
 		return s
 	}
 	return directory{
-		trackingID: {Topic: bus.InteractionsTopic("shop-1"), Source: trackerARN, Schema: parse(interactions)},
-		itemsARN:   {Topic: bus.ItemsTopic("shop-1"), Source: itemsARN, Schema: parse(items)},
-		usersARN:   {Topic: bus.UsersTopic("shop-1"), Source: usersARN, Schema: parse(users)},
+		trackingID:       {Topic: bus.InteractionsTopic("shop-1"), Source: trackerARN, Schema: parse(interactions)},
+		itemsARN:         {Topic: bus.ItemsTopic("shop-1"), Source: itemsARN, Schema: parse(items)},
+		usersARN:         {Topic: bus.UsersTopic("shop-1"), Source: usersARN, Schema: parse(users)},
+		actionsARN:       {Topic: bus.ActionsTopic("shop-1"), Source: actionsARN, Schema: parse(actions)},
+		actionTrackingID: {Topic: bus.ActionInteractionsTopic("shop-1"), Source: actionSetARN, Schema: parse(actionInteractions)},
 	}
 }
 
 func (d directory) Interactions(_ context.Context, id string) (*tracker.Stream, error) {
-	if stream := d[id]; stream != nil {
+	if stream := d[id]; stream != nil && stream.Schema.Type == schema.Interactions {
 		return stream, nil
 	}
 	return nil, awsapi.InvalidInput("unknown")
+}
+
+func (d directory) ActionInteractions(_ context.Context, id string) (*tracker.Stream, error) {
+	if id == creatingTrackingID {
+		return nil, awsapi.ResourceInUse("not yet")
+	}
+	if stream := d[id]; stream != nil && stream.Schema.Type == schema.ActionInteractions {
+		return stream, nil
+	}
+	return nil, awsapi.ResourceNotFound("unknown")
 }
 
 func (d directory) Entities(_ context.Context, arn string, t schema.Type) (*tracker.Stream, error) {

@@ -72,22 +72,53 @@ func (in *installation) create(t *testing.T) (group *catalog.DatasetGroup) {
 	ctx := t.Context()
 	meta := func(arn, status string) catalog.Meta { return catalog.Meta{ARN: arn, Name: "shop", Status: status} }
 	group = &catalog.DatasetGroup{Meta: meta(groupARN, catalog.StatusActive), ShortID: "1"}
-	must(t, in.bus.EnsureTopics(ctx, bus.TopicSpec{Name: bus.InteractionsTopic(group.GroupKey())}, bus.TopicSpec{Name: bus.ItemsTopic(group.GroupKey()), Compacted: true}))
+	must(t, in.bus.EnsureTopics(ctx, bus.TopicSpec{Name: bus.ActionInteractionsTopic(group.GroupKey())}, bus.TopicSpec{Name: bus.InteractionsTopic(group.GroupKey())}, bus.TopicSpec{Name: bus.ItemsTopic(group.GroupKey()), Compacted: true}))
 	must(t, catalog.Create(ctx, in.control, group))
 	for _, d := range []struct {
 		t        schema.Type
 		document string
 		status   string
-	}{{schema.Interactions, interactions, catalog.StatusActive}, {schema.Items, items, catalog.StatusCreatePending}} {
+	}{{schema.Interactions, interactions, catalog.StatusActive}, {schema.Items, items, catalog.StatusCreatePending}, {schema.ActionInteractions, actionInteractions, catalog.StatusActive}} {
 		schemaARN := strings.Replace(groupARN, "dataset-group/shop", "schema/"+string(d.t), 1)
 		datasetARN := strings.Replace(groupARN, "dataset-group/shop", "dataset/shop/"+d.t.DatasetType(), 1)
 		must(t, catalog.Create(ctx, in.control, &catalog.Schema{Meta: meta(schemaARN, catalog.StatusActive), Document: d.document}))
-		must(t, catalog.Create(ctx, in.control, &catalog.Dataset{
-			Meta: meta(datasetARN, d.status), DatasetGroupARN: groupARN, DatasetType: d.t.DatasetType(), SchemaARN: schemaARN,
-		}))
+		dataset := &catalog.Dataset{Meta: meta(datasetARN, d.status), DatasetGroupARN: groupARN, DatasetType: d.t.DatasetType(), SchemaARN: schemaARN}
+		if d.t == schema.ActionInteractions {
+			dataset.TrackingID = actionTrackingID
+		}
+		must(t, catalog.Create(ctx, in.control, dataset))
 	}
 	must(t, catalog.Create(ctx, in.control, &catalog.EventTracker{Meta: meta(trackerARN, catalog.StatusActive), DatasetGroupARN: groupARN, TrackingID: trackingID}))
 	return group
+}
+
+func TestActionInteractionsOverRealServers(t *testing.T) {
+	in := newInstallation(t)
+	if resp, answer := in.post(t, "/action-interactions", strings.Replace(actionCall(taken(``)), actionTrackingID, "other", 1)); resp.StatusCode != 404 {
+		t.Fatalf("a tracking id before its dataset exists: status %d, %s", resp.StatusCode, answer)
+	}
+	group := in.create(t)
+	// An id never asked for is found at once, whether or not the notice of its dataset has come.
+	if resp, answer := in.post(t, "/action-interactions", actionCall(taken(``))); resp.StatusCode != 200 {
+		t.Fatalf("status %d, %s", resp.StatusCode, answer)
+	}
+	if resp, answer := in.post(t, "/events", strings.Replace(call(click(``)), trackingID, actionTrackingID, 1)); resp.StatusCode != 400 {
+		t.Errorf("events with the dataset's tracking id: status %d, %s", resp.StatusCode, answer)
+	}
+	if resp, answer := in.post(t, "/action-interactions", strings.Replace(actionCall(taken(``)), actionTrackingID, trackingID, 1)); resp.StatusCode != 404 {
+		t.Errorf("action interactions with the event tracker's id: status %d, %s", resp.StatusCode, answer)
+	}
+	records := in.read(t, 1, bus.ActionInteractionsTopic(group.GroupKey()))
+	if i, err := reco.UnmarshalActionInteraction(records[0].Value); err != nil || i.ItemID != "join" || headersOf(records[0])["ce_source"] != actionSetARN {
+		t.Errorf("%+v, %v", i, err)
+	}
+	dataset, err := catalog.Get[*catalog.Dataset](t.Context(), in.control, actionSetARN)
+	must(t, err)
+	must(t, catalog.Delete(t.Context(), in.control, dataset))
+	eventually(t, "the deleted dataset takes nothing", func() bool {
+		resp, _ := in.post(t, "/action-interactions", actionCall(taken(``)))
+		return resp.StatusCode == 404
+	})
 }
 
 func TestOverRealServers(t *testing.T) {

@@ -22,11 +22,11 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
 		acceptedTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "penchant_tracker_events_accepted_total",
-			Help: "Interactions, items and users that were answered with 200: the event log has them.",
+			Help: "Interactions, items, users and actions that were answered with 200: the event log has them.",
 		}, []string{"kind"}),
 		refusedTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "penchant_tracker_events_refused_total",
-			Help: "Interactions, items and users that were refused; a call whose body breaks the API model counts as one.",
+			Help: "Interactions, items, users and actions that were refused; a call whose body breaks the API model counts as one.",
 		}, []string{"kind", "reason"}),
 		publishSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "penchant_tracker_publish_seconds",
@@ -38,7 +38,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	if registerer != nil {
 		registerer.MustRegister(m.acceptedTotal, m.refusedTotal, m.publishSeconds)
 	}
-	for _, kind := range []recordKind{interactionKind, itemKind, userKind} {
+	for _, kind := range []recordKind{interactionKind, itemKind, userKind, actionKind, actionInteractionKind} {
 		m.acceptedByKind[kind] = m.acceptedTotal.WithLabelValues(string(kind))
 	}
 	m.acknowledged = m.publishSeconds.WithLabelValues("acknowledged")

@@ -28,7 +28,7 @@ var membersOnly = map[string]bool{
 func eventProperties(text *awsapi.JSONText, s *schema.Schema) (properties, error) {
 	var p properties
 	err := eachProperty(text, func(key string, value any) (err error) {
-		plain := strings.ToLower(strings.ReplaceAll(key, "_", ""))
+		plain := plainKey(key)
 		switch {
 		case membersOnly[plain]:
 			return errors.New("must not be among the properties")
@@ -45,7 +45,25 @@ func eventProperties(text *awsapi.JSONText, s *schema.Schema) (properties, error
 	return p, err
 }
 
-// entityProperties reads the properties of an item or a user: every column that is not nullable must have a value.
+// actionProperties reads the properties of an interaction with an action. They are younger than the members that old clients
+// put among an event's properties: here every key that is not forbidden means a column.
+func actionProperties(text *awsapi.JSONText, s *schema.Schema) (columns map[string]any, err error) {
+	err = eachProperty(text, func(key string, value any) error {
+		switch {
+		case membersOnly[plainKey(key)]:
+			return errors.New("must not be among the properties")
+		case value == nil:
+			return nil
+		}
+		return setColumn(&columns, s, key, value)
+	})
+	return columns, err
+}
+
+// plainKey is a key without case and underscores.
+func plainKey(key string) string { return strings.ToLower(strings.ReplaceAll(key, "_", "")) }
+
+// entityProperties reads the properties of an item, a user or an action: every column that is not nullable must have a value.
 func entityProperties(text *awsapi.JSONText, s *schema.Schema) (map[string]any, error) {
 	var columns map[string]any
 	err := eachProperty(text, func(key string, value any) error { return setColumn(&columns, s, key, value) })

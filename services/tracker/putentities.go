@@ -30,6 +30,15 @@ func (s *Service) PutUsers(ctx context.Context, req *personalizeevents.PutUsersR
 	return s.countEntities(userKind, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Users, userKind, given))
 }
 
+// PutActions takes actions. Each replaces the whole record that its id had.
+func (s *Service) PutActions(ctx context.Context, req *personalizeevents.PutActionsRequest) (*awsapi.Empty, error) {
+	given := make([]entity, len(req.Actions))
+	for i, action := range req.Actions {
+		given[i] = entity{*action.ActionId, action.Properties}
+	}
+	return s.countEntities(actionKind, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Actions, actionKind, given))
+}
+
 func (s *Service) countEntities(kind recordKind, n int, err error) (*awsapi.Empty, error) {
 	if err != nil {
 		s.metrics.refused(kind, n, err)
@@ -39,13 +48,13 @@ func (s *Service) countEntities(kind recordKind, n int, err error) (*awsapi.Empt
 	return nil, nil
 }
 
-// entity is one item or user as a call gives it.
+// entity is one item, user or action as a call gives it.
 type entity struct {
 	id         string
 	properties *awsapi.JSONText
 }
 
-// putEntities publishes items or users to the compacted topic of their dataset, all of them or, if one is bad, none.
+// putEntities publishes items, users or actions to the compacted topic of their dataset, all of them or, if one is bad, none.
 func (s *Service) putEntities(ctx context.Context, datasetARN string, t schema.Type, kind recordKind, given []entity) error {
 	if err := s.admit(); err != nil {
 		return err

@@ -54,17 +54,26 @@ func eventRecords(ctx context.Context, req *personalizeevents.PutEventsRequest, 
 		if err != nil {
 			return nil, err
 		}
-		if len(value) > maxEventBytes {
-			return nil, inMember("eventList", i, invalid("the event has %d bytes, more than %d", len(value), maxEventBytes))
+		record, err := eventRecord(common, stream, &interaction, value)
+		if err != nil {
+			return nil, inMember("eventList", i, err)
 		}
-		records = append(records, bus.Record{
-			Topic:   stream.Topic,
-			Key:     []byte(interaction.Key()),
-			Value:   value,
-			Headers: common.headers(interaction.EventID, time.UnixMilli(interaction.TimestampMS)),
-		})
+		records = append(records, record)
 	}
 	return records, nil
+}
+
+// eventRecord is the record of an interaction, with an item or with an action, that is encoded as value.
+func eventRecord(common envelope, stream *Stream, interaction *reco.Interaction, value []byte) (bus.Record, error) {
+	if len(value) > maxEventBytes {
+		return bus.Record{}, invalid("the event has %d bytes, more than %d", len(value), maxEventBytes)
+	}
+	return bus.Record{
+		Topic:   stream.Topic,
+		Key:     []byte(interaction.Key()),
+		Value:   value,
+		Headers: common.headers(interaction.EventID, time.UnixMilli(interaction.TimestampMS)),
+	}, nil
 }
 
 // maxEventBytes is Personalize's quota for one event.
@@ -73,7 +82,7 @@ const maxEventBytes = 10 << 10
 // interactionOf makes an event the interaction that the rest of Penchant works with: with an id, with a time in
 // milliseconds, and with the values of the schema's columns in the columns' types.
 func interactionOf(req *personalizeevents.PutEventsRequest, event *personalizeevents.Event, stream *Stream) (reco.Interaction, error) {
-	sentAt, err := milliseconds(*event.SentAt)
+	sentAt, err := milliseconds("sentAt", *event.SentAt)
 	if err != nil {
 		return reco.Interaction{}, err
 	}
@@ -127,13 +136,14 @@ const firstMilliseconds = 1e11
 // latestMS is the last millisecond of the year 9999, the last that ISO-8601 can write.
 const latestMS = 253402300799999
 
-func milliseconds(sentAt awsapi.Timestamp) (int64, error) {
-	ms := float64(sentAt)
+// milliseconds reads a time, which is the given member.
+func milliseconds(member string, at awsapi.Timestamp) (int64, error) {
+	ms := float64(at)
 	if ms < firstMilliseconds {
 		ms *= 1000
 	}
 	if ms < 0 || ms > latestMS {
-		return 0, invalid("sentAt is not a time between 1970 and 9999, in seconds")
+		return 0, invalid("%s is not a time between 1970 and 9999, in seconds", member)
 	}
 	return int64(math.Round(ms)), nil
 }

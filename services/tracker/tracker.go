@@ -1,4 +1,5 @@
-// Package tracker is the service that takes what clients report: PutEvents, PutItems and PutUsers. It checks a call
+// Package tracker is the service that takes what clients report: PutEvents and PutActionInteractions, and the records of
+// PutItems, PutUsers and PutActions. It checks a call
 // against the API's rules and the dataset's schema, publishes it to the dataset group's topics, and answers 200 once the
 // event log has acknowledged it. Whatever happens to the records afterwards is the work of their consumers.
 //
@@ -32,7 +33,9 @@ type EventLog interface {
 type Directory interface {
 	// Interactions is the destination of a tracker's events.
 	Interactions(ctx context.Context, trackingID string) (*Stream, error)
-	// Entities is the destination of the items or users of a dataset, which must be of type t.
+	// ActionInteractions is the destination of the interactions of the Action_Interactions dataset that has the tracking id.
+	ActionInteractions(ctx context.Context, trackingID string) (*Stream, error)
+	// Entities is the destination of the items, users or actions of a dataset, which must be of type t.
 	Entities(ctx context.Context, datasetARN string, t schema.Type) (*Stream, error)
 	// Ready returns nil when the directory knows all resources.
 	Ready() error
@@ -103,6 +106,8 @@ func (s *Service) Register(r *awsapi.Router) {
 	awsapi.HandlePath(r, "/events", "PutEvents", s.PutEvents, s.metrics.countRefusals(interactionKind))
 	awsapi.HandlePath(r, "/items", "PutItems", s.PutItems, s.metrics.countRefusals(itemKind), awsapi.MaxBody(maxEntitiesBody))
 	awsapi.HandlePath(r, "/users", "PutUsers", s.PutUsers, s.metrics.countRefusals(userKind), awsapi.MaxBody(maxEntitiesBody))
+	awsapi.HandlePath(r, "/actions", "PutActions", s.PutActions, s.metrics.countRefusals(actionKind), awsapi.MaxBody(maxEntitiesBody))
+	awsapi.HandlePath(r, "/action-interactions", "PutActionInteractions", s.PutActionInteractions, s.metrics.countRefusals(actionInteractionKind))
 }
 
 // maxEntitiesBody has room for ten items with 32,000 characters of properties, each character written as two escapes of

@@ -47,12 +47,14 @@ func TestMetrics(t *testing.T) {
 	f.log.fail = bus.ErrOverloaded
 	f.post(t, "/events", call(click(``)))
 	want := `
-# HELP penchant_tracker_events_accepted_total Interactions, items and users that were answered with 200: the event log has them.
+# HELP penchant_tracker_events_accepted_total Interactions, items, users and actions that were answered with 200: the event log has them.
 # TYPE penchant_tracker_events_accepted_total counter
+penchant_tracker_events_accepted_total{kind="action"} 0
+penchant_tracker_events_accepted_total{kind="action-interaction"} 0
 penchant_tracker_events_accepted_total{kind="interaction"} 2
 penchant_tracker_events_accepted_total{kind="item"} 0
 penchant_tracker_events_accepted_total{kind="user"} 0
-# HELP penchant_tracker_events_refused_total Interactions, items and users that were refused; a call whose body breaks the API model counts as one.
+# HELP penchant_tracker_events_refused_total Interactions, items, users and actions that were refused; a call whose body breaks the API model counts as one.
 # TYPE penchant_tracker_events_refused_total counter
 penchant_tracker_events_refused_total{kind="interaction",reason="invalid"} 3
 penchant_tracker_events_refused_total{kind="interaction",reason="overloaded"} 1

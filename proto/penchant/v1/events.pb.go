@@ -269,8 +269,124 @@ func (*Value_DoubleValue) isValue_Kind() {}
 
 func (*Value_BoolValue) isValue_Kind() {}
 
-// EntityRecord is one item or user as PutItems or PutUsers gave it: the value of the compacted topics
-// `penchant.<group>.items` and `.users`, keyed by id. The newest record replaces all earlier ones.
+// ActionInteraction is one validated member of a PutActionInteractions call: the value of
+// `penchant.<group>.action-interactions`, keyed by user_id, or by session_id while the visitor is anonymous. Members that
+// Interaction has too have its numbers.
+type ActionInteraction struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	EventId string                 `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Empty while the visitor is anonymous.
+	UserId    string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	ActionId  string `protobuf:"bytes,4,opt,name=action_id,json=actionId,proto3" json:"action_id,omitempty"`
+	// TAKEN, NOT_TAKEN or VIEWED.
+	EventType string `protobuf:"bytes,5,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// Event time, milliseconds since the Unix epoch.
+	TimestampMs      int64  `protobuf:"varint,7,opt,name=timestamp_ms,json=timestampMs,proto3" json:"timestamp_ms,omitempty"`
+	RecommendationId string `protobuf:"bytes,8,opt,name=recommendation_id,json=recommendationId,proto3" json:"recommendation_id,omitempty"`
+	// Actions that were shown, as the client reported them.
+	Impression []string `protobuf:"bytes,9,rep,name=impression,proto3" json:"impression,omitempty"`
+	// The other columns of the Action_Interactions schema, by the schema's column name.
+	Properties    map[string]*Value `protobuf:"bytes,11,rep,name=properties,proto3" json:"properties,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActionInteraction) Reset() {
+	*x = ActionInteraction{}
+	mi := &file_penchant_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActionInteraction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActionInteraction) ProtoMessage() {}
+
+func (x *ActionInteraction) ProtoReflect() protoreflect.Message {
+	mi := &file_penchant_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActionInteraction.ProtoReflect.Descriptor instead.
+func (*ActionInteraction) Descriptor() ([]byte, []int) {
+	return file_penchant_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ActionInteraction) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *ActionInteraction) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ActionInteraction) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ActionInteraction) GetActionId() string {
+	if x != nil {
+		return x.ActionId
+	}
+	return ""
+}
+
+func (x *ActionInteraction) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
+func (x *ActionInteraction) GetTimestampMs() int64 {
+	if x != nil {
+		return x.TimestampMs
+	}
+	return 0
+}
+
+func (x *ActionInteraction) GetRecommendationId() string {
+	if x != nil {
+		return x.RecommendationId
+	}
+	return ""
+}
+
+func (x *ActionInteraction) GetImpression() []string {
+	if x != nil {
+		return x.Impression
+	}
+	return nil
+}
+
+func (x *ActionInteraction) GetProperties() map[string]*Value {
+	if x != nil {
+		return x.Properties
+	}
+	return nil
+}
+
+// EntityRecord is one item, user or action as PutItems, PutUsers or PutActions gave it: the value of the compacted topics
+// `penchant.<group>.items`, `.users` and `.actions`, keyed by id. The newest record replaces all earlier ones.
 type EntityRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -282,7 +398,7 @@ type EntityRecord struct {
 
 func (x *EntityRecord) Reset() {
 	*x = EntityRecord{}
-	mi := &file_penchant_v1_events_proto_msgTypes[2]
+	mi := &file_penchant_v1_events_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +410,7 @@ func (x *EntityRecord) String() string {
 func (*EntityRecord) ProtoMessage() {}
 
 func (x *EntityRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_penchant_v1_events_proto_msgTypes[2]
+	mi := &file_penchant_v1_events_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +423,7 @@ func (x *EntityRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityRecord.ProtoReflect.Descriptor instead.
 func (*EntityRecord) Descriptor() ([]byte, []int) {
-	return file_penchant_v1_events_proto_rawDescGZIP(), []int{2}
+	return file_penchant_v1_events_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *EntityRecord) GetId() string {
@@ -337,7 +453,7 @@ type ResourceChanged struct {
 
 func (x *ResourceChanged) Reset() {
 	*x = ResourceChanged{}
-	mi := &file_penchant_v1_events_proto_msgTypes[3]
+	mi := &file_penchant_v1_events_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -349,7 +465,7 @@ func (x *ResourceChanged) String() string {
 func (*ResourceChanged) ProtoMessage() {}
 
 func (x *ResourceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_penchant_v1_events_proto_msgTypes[3]
+	mi := &file_penchant_v1_events_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -362,7 +478,7 @@ func (x *ResourceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResourceChanged.ProtoReflect.Descriptor instead.
 func (*ResourceChanged) Descriptor() ([]byte, []int) {
-	return file_penchant_v1_events_proto_rawDescGZIP(), []int{3}
+	return file_penchant_v1_events_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ResourceChanged) GetArn() string {
@@ -397,7 +513,7 @@ type JobReady struct {
 
 func (x *JobReady) Reset() {
 	*x = JobReady{}
-	mi := &file_penchant_v1_events_proto_msgTypes[4]
+	mi := &file_penchant_v1_events_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -409,7 +525,7 @@ func (x *JobReady) String() string {
 func (*JobReady) ProtoMessage() {}
 
 func (x *JobReady) ProtoReflect() protoreflect.Message {
-	mi := &file_penchant_v1_events_proto_msgTypes[4]
+	mi := &file_penchant_v1_events_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -422,7 +538,7 @@ func (x *JobReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobReady.ProtoReflect.Descriptor instead.
 func (*JobReady) Descriptor() ([]byte, []int) {
-	return file_penchant_v1_events_proto_rawDescGZIP(), []int{4}
+	return file_penchant_v1_events_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *JobReady) GetArn() string {
@@ -448,7 +564,7 @@ type RecommendationShown struct {
 	UserId string `protobuf:"bytes,6,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The item to which related ones were asked for; empty otherwise.
 	ItemId string `protobuf:"bytes,7,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	// What was answered, best first.
+	// What was answered, best first; action ids, if the answer was GetActionRecommendations'.
 	ItemIds []string `protobuf:"bytes,8,rep,name=item_ids,json=itemIds,proto3" json:"item_ids,omitempty"`
 	// Why the answer was not made from the user's own state, as in the header x-penchant-fallback; empty if it was.
 	Fallback      string `protobuf:"bytes,9,opt,name=fallback,proto3" json:"fallback,omitempty"`
@@ -458,7 +574,7 @@ type RecommendationShown struct {
 
 func (x *RecommendationShown) Reset() {
 	*x = RecommendationShown{}
-	mi := &file_penchant_v1_events_proto_msgTypes[5]
+	mi := &file_penchant_v1_events_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +586,7 @@ func (x *RecommendationShown) String() string {
 func (*RecommendationShown) ProtoMessage() {}
 
 func (x *RecommendationShown) ProtoReflect() protoreflect.Message {
-	mi := &file_penchant_v1_events_proto_msgTypes[5]
+	mi := &file_penchant_v1_events_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +599,7 @@ func (x *RecommendationShown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecommendationShown.ProtoReflect.Descriptor instead.
 func (*RecommendationShown) Descriptor() ([]byte, []int) {
-	return file_penchant_v1_events_proto_rawDescGZIP(), []int{5}
+	return file_penchant_v1_events_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RecommendationShown) GetRecommendationId() string {
@@ -584,7 +700,26 @@ const file_penchant_v1_events_proto_rawDesc = "" +
 	"\fdouble_value\x18\x03 \x01(\x01H\x00R\vdoubleValue\x12\x1f\n" +
 	"\n" +
 	"bool_value\x18\x04 \x01(\bH\x00R\tboolValueB\x06\n" +
-	"\x04kind\"\xbc\x01\n" +
+	"\x04kind\"\xb5\x03\n" +
+	"\x11ActionInteraction\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tR\tsessionId\x12\x1b\n" +
+	"\taction_id\x18\x04 \x01(\tR\bactionId\x12\x1d\n" +
+	"\n" +
+	"event_type\x18\x05 \x01(\tR\teventType\x12!\n" +
+	"\ftimestamp_ms\x18\a \x01(\x03R\vtimestampMs\x12+\n" +
+	"\x11recommendation_id\x18\b \x01(\tR\x10recommendationId\x12\x1e\n" +
+	"\n" +
+	"impression\x18\t \x03(\tR\n" +
+	"impression\x12N\n" +
+	"\n" +
+	"properties\x18\v \x03(\v2..penchant.v1.ActionInteraction.PropertiesEntryR\n" +
+	"properties\x1aQ\n" +
+	"\x0fPropertiesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12(\n" +
+	"\x05value\x18\x02 \x01(\v2\x12.penchant.v1.ValueR\x05value:\x028\x01\"\xbc\x01\n" +
 	"\fEntityRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12I\n" +
 	"\n" +
@@ -622,27 +757,31 @@ func file_penchant_v1_events_proto_rawDescGZIP() []byte {
 	return file_penchant_v1_events_proto_rawDescData
 }
 
-var file_penchant_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_penchant_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_penchant_v1_events_proto_goTypes = []any{
 	(*Interaction)(nil),         // 0: penchant.v1.Interaction
 	(*Value)(nil),               // 1: penchant.v1.Value
-	(*EntityRecord)(nil),        // 2: penchant.v1.EntityRecord
-	(*ResourceChanged)(nil),     // 3: penchant.v1.ResourceChanged
-	(*JobReady)(nil),            // 4: penchant.v1.JobReady
-	(*RecommendationShown)(nil), // 5: penchant.v1.RecommendationShown
-	nil,                         // 6: penchant.v1.Interaction.PropertiesEntry
-	nil,                         // 7: penchant.v1.EntityRecord.PropertiesEntry
+	(*ActionInteraction)(nil),   // 2: penchant.v1.ActionInteraction
+	(*EntityRecord)(nil),        // 3: penchant.v1.EntityRecord
+	(*ResourceChanged)(nil),     // 4: penchant.v1.ResourceChanged
+	(*JobReady)(nil),            // 5: penchant.v1.JobReady
+	(*RecommendationShown)(nil), // 6: penchant.v1.RecommendationShown
+	nil,                         // 7: penchant.v1.Interaction.PropertiesEntry
+	nil,                         // 8: penchant.v1.ActionInteraction.PropertiesEntry
+	nil,                         // 9: penchant.v1.EntityRecord.PropertiesEntry
 }
 var file_penchant_v1_events_proto_depIdxs = []int32{
-	6, // 0: penchant.v1.Interaction.properties:type_name -> penchant.v1.Interaction.PropertiesEntry
-	7, // 1: penchant.v1.EntityRecord.properties:type_name -> penchant.v1.EntityRecord.PropertiesEntry
-	1, // 2: penchant.v1.Interaction.PropertiesEntry.value:type_name -> penchant.v1.Value
-	1, // 3: penchant.v1.EntityRecord.PropertiesEntry.value:type_name -> penchant.v1.Value
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	7, // 0: penchant.v1.Interaction.properties:type_name -> penchant.v1.Interaction.PropertiesEntry
+	8, // 1: penchant.v1.ActionInteraction.properties:type_name -> penchant.v1.ActionInteraction.PropertiesEntry
+	9, // 2: penchant.v1.EntityRecord.properties:type_name -> penchant.v1.EntityRecord.PropertiesEntry
+	1, // 3: penchant.v1.Interaction.PropertiesEntry.value:type_name -> penchant.v1.Value
+	1, // 4: penchant.v1.ActionInteraction.PropertiesEntry.value:type_name -> penchant.v1.Value
+	1, // 5: penchant.v1.EntityRecord.PropertiesEntry.value:type_name -> penchant.v1.Value
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_penchant_v1_events_proto_init() }
@@ -663,7 +802,7 @@ func file_penchant_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penchant_v1_events_proto_rawDesc), len(file_penchant_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -106,14 +106,70 @@ func (x *UserState) GetImportedVersion() int64 {
 	return 0
 }
 
+// ActionHistory is the `actions` field of a user's hash: absent, until the user has an interaction with an action.
+type ActionHistory struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The newest interactions with actions, as UserState.recent keeps those with items; item_id holds the action id.
+	Recent []*RecentInteraction `protobuf:"bytes,1,rep,name=recent,proto3" json:"recent,omitempty"`
+	// The newest dataset version merged into recent, 0 for none.
+	ImportedVersion int64 `protobuf:"varint,5,opt,name=imported_version,json=importedVersion,proto3" json:"imported_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ActionHistory) Reset() {
+	*x = ActionHistory{}
+	mi := &file_penchant_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActionHistory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActionHistory) ProtoMessage() {}
+
+func (x *ActionHistory) ProtoReflect() protoreflect.Message {
+	mi := &file_penchant_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActionHistory.ProtoReflect.Descriptor instead.
+func (*ActionHistory) Descriptor() ([]byte, []int) {
+	return file_penchant_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ActionHistory) GetRecent() []*RecentInteraction {
+	if x != nil {
+		return x.Recent
+	}
+	return nil
+}
+
+func (x *ActionHistory) GetImportedVersion() int64 {
+	if x != nil {
+		return x.ImportedVersion
+	}
+	return 0
+}
+
 // RecentInteraction is the part of an interaction that models and filters look at.
 type RecentInteraction struct {
-	state       protoimpl.MessageState `protogen:"open.v1"`
-	EventId     string                 `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	ItemId      string                 `protobuf:"bytes,2,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	EventType   string                 `protobuf:"bytes,3,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
-	EventValue  *float64               `protobuf:"fixed64,4,opt,name=event_value,json=eventValue,proto3,oneof" json:"event_value,omitempty"`
-	TimestampMs int64                  `protobuf:"varint,5,opt,name=timestamp_ms,json=timestampMs,proto3" json:"timestamp_ms,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	EventId string                 `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// The item's id, or the action's.
+	ItemId      string   `protobuf:"bytes,2,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
+	EventType   string   `protobuf:"bytes,3,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	EventValue  *float64 `protobuf:"fixed64,4,opt,name=event_value,json=eventValue,proto3,oneof" json:"event_value,omitempty"`
+	TimestampMs int64    `protobuf:"varint,5,opt,name=timestamp_ms,json=timestampMs,proto3" json:"timestamp_ms,omitempty"`
 	// The dataset version that imported it, 0 for a streamed one.
 	ImportedVersion int64 `protobuf:"varint,6,opt,name=imported_version,json=importedVersion,proto3" json:"imported_version,omitempty"`
 	unknownFields   protoimpl.UnknownFields
@@ -122,7 +178,7 @@ type RecentInteraction struct {
 
 func (x *RecentInteraction) Reset() {
 	*x = RecentInteraction{}
-	mi := &file_penchant_v1_state_proto_msgTypes[1]
+	mi := &file_penchant_v1_state_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -134,7 +190,7 @@ func (x *RecentInteraction) String() string {
 func (*RecentInteraction) ProtoMessage() {}
 
 func (x *RecentInteraction) ProtoReflect() protoreflect.Message {
-	mi := &file_penchant_v1_state_proto_msgTypes[1]
+	mi := &file_penchant_v1_state_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -147,7 +203,7 @@ func (x *RecentInteraction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecentInteraction.ProtoReflect.Descriptor instead.
 func (*RecentInteraction) Descriptor() ([]byte, []int) {
-	return file_penchant_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_penchant_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RecentInteraction) GetEventId() string {
@@ -204,7 +260,7 @@ type LinkedSession struct {
 
 func (x *LinkedSession) Reset() {
 	*x = LinkedSession{}
-	mi := &file_penchant_v1_state_proto_msgTypes[2]
+	mi := &file_penchant_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -216,7 +272,7 @@ func (x *LinkedSession) String() string {
 func (*LinkedSession) ProtoMessage() {}
 
 func (x *LinkedSession) ProtoReflect() protoreflect.Message {
-	mi := &file_penchant_v1_state_proto_msgTypes[2]
+	mi := &file_penchant_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -229,7 +285,7 @@ func (x *LinkedSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkedSession.ProtoReflect.Descriptor instead.
 func (*LinkedSession) Descriptor() ([]byte, []int) {
-	return file_penchant_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_penchant_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LinkedSession) GetSessionId() string {
@@ -259,7 +315,7 @@ type AppliedOffset struct {
 
 func (x *AppliedOffset) Reset() {
 	*x = AppliedOffset{}
-	mi := &file_penchant_v1_state_proto_msgTypes[3]
+	mi := &file_penchant_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +327,7 @@ func (x *AppliedOffset) String() string {
 func (*AppliedOffset) ProtoMessage() {}
 
 func (x *AppliedOffset) ProtoReflect() protoreflect.Message {
-	mi := &file_penchant_v1_state_proto_msgTypes[3]
+	mi := &file_penchant_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +340,7 @@ func (x *AppliedOffset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppliedOffset.ProtoReflect.Descriptor instead.
 func (*AppliedOffset) Descriptor() ([]byte, []int) {
-	return file_penchant_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_penchant_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AppliedOffset) GetTopicId() []byte {
@@ -318,6 +374,9 @@ const file_penchant_v1_state_proto_rawDesc = "" +
 	"\bsessions\x18\x02 \x03(\v2\x1a.penchant.v1.LinkedSessionR\bsessions\x124\n" +
 	"\aapplied\x18\x03 \x03(\v2\x1a.penchant.v1.AppliedOffsetR\aapplied\x12&\n" +
 	"\x0flast_arrival_ms\x18\x04 \x01(\x03R\rlastArrivalMs\x12)\n" +
+	"\x10imported_version\x18\x05 \x01(\x03R\x0fimportedVersion\"r\n" +
+	"\rActionHistory\x126\n" +
+	"\x06recent\x18\x01 \x03(\v2\x1e.penchant.v1.RecentInteractionR\x06recent\x12)\n" +
 	"\x10imported_version\x18\x05 \x01(\x03R\x0fimportedVersion\"\xea\x01\n" +
 	"\x11RecentInteraction\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x17\n" +
@@ -350,22 +409,24 @@ func file_penchant_v1_state_proto_rawDescGZIP() []byte {
 	return file_penchant_v1_state_proto_rawDescData
 }
 
-var file_penchant_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_penchant_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_penchant_v1_state_proto_goTypes = []any{
 	(*UserState)(nil),         // 0: penchant.v1.UserState
-	(*RecentInteraction)(nil), // 1: penchant.v1.RecentInteraction
-	(*LinkedSession)(nil),     // 2: penchant.v1.LinkedSession
-	(*AppliedOffset)(nil),     // 3: penchant.v1.AppliedOffset
+	(*ActionHistory)(nil),     // 1: penchant.v1.ActionHistory
+	(*RecentInteraction)(nil), // 2: penchant.v1.RecentInteraction
+	(*LinkedSession)(nil),     // 3: penchant.v1.LinkedSession
+	(*AppliedOffset)(nil),     // 4: penchant.v1.AppliedOffset
 }
 var file_penchant_v1_state_proto_depIdxs = []int32{
-	1, // 0: penchant.v1.UserState.recent:type_name -> penchant.v1.RecentInteraction
-	2, // 1: penchant.v1.UserState.sessions:type_name -> penchant.v1.LinkedSession
-	3, // 2: penchant.v1.UserState.applied:type_name -> penchant.v1.AppliedOffset
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	2, // 0: penchant.v1.UserState.recent:type_name -> penchant.v1.RecentInteraction
+	3, // 1: penchant.v1.UserState.sessions:type_name -> penchant.v1.LinkedSession
+	4, // 2: penchant.v1.UserState.applied:type_name -> penchant.v1.AppliedOffset
+	2, // 3: penchant.v1.ActionHistory.recent:type_name -> penchant.v1.RecentInteraction
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_penchant_v1_state_proto_init() }
@@ -373,14 +434,14 @@ func file_penchant_v1_state_proto_init() {
 	if File_penchant_v1_state_proto != nil {
 		return
 	}
-	file_penchant_v1_state_proto_msgTypes[1].OneofWrappers = []any{}
+	file_penchant_v1_state_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penchant_v1_state_proto_rawDesc), len(file_penchant_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -345,7 +345,9 @@ func readable(l *DeadLetter) error {
 	switch {
 	case strings.HasSuffix(l.Topic, interactionsSuffix):
 		_, err = reco.UnmarshalInteraction(l.Value)
-	case strings.HasSuffix(l.Topic, itemsSuffix), strings.HasSuffix(l.Topic, usersSuffix):
+	case strings.HasSuffix(l.Topic, actionEventsSuffix):
+		_, err = reco.UnmarshalActionInteraction(l.Value)
+	case holdsEntities(l.Topic):
 		_, err = reco.UnmarshalEntity(l.Value)
 	}
 	return err

@@ -313,10 +313,10 @@ func (d *doctor) topic(name string, state bus.TopicState, brokers int) {
 		d.fail(area, fmt.Sprintf("%s has message.timestamp.type %s: arrival times, and what is expired by them, are what producers say", name, got), alter("message.timestamp.type=LogAppendTime"))
 	}
 	switch policy := config["cleanup.policy"]; {
-	case strings.HasSuffix(name, interactionsSuffix) && strings.Contains(policy, "compact"):
+	case holdsEvents(name) && strings.Contains(policy, "compact"):
 		d.fail(area, fmt.Sprintf("%s is compacted (cleanup.policy %s): a user's older events are deleted before they are archived", name, policy), alter("cleanup.policy=delete"))
-	case (strings.HasSuffix(name, itemsSuffix) || strings.HasSuffix(name, usersSuffix)) && policy == "delete":
-		d.warn(area, fmt.Sprintf("%s is not compacted (cleanup.policy delete): other consumers lose items or users that were put long ago", name), alter("cleanup.policy=compact"))
+	case holdsEntities(name) && policy == "delete":
+		d.warn(area, fmt.Sprintf("%s is not compacted (cleanup.policy delete): other consumers lose items, users or actions that were put long ago", name), alter("cleanup.policy=compact"))
 	}
 	inSync, err := strconv.Atoi(config["min.insync.replicas"])
 	if err == nil {
@@ -460,6 +460,7 @@ func (d *doctor) beyondTheLog(ctx context.Context, key string) {
 	const area = "archive"
 	names := map[string]string{ // kind → topic
 		archive.KindInteractions: bus.InteractionsTopic(key), archive.KindItems: bus.ItemsTopic(key), archive.KindUsers: bus.UsersTopic(key),
+		archive.KindActions: bus.ActionsTopic(key), archive.KindActionInteractions: bus.ActionInteractionsTopic(key),
 	}
 	chains, err := archive.Chains(ctx, d.bucket, key)
 	var corrupt *archive.CorruptError

@@ -30,6 +30,8 @@ var (
 	interactionsSuffix    = strings.TrimPrefix(bus.InteractionsTopic(""), topicPrefix)
 	itemsSuffix           = strings.TrimPrefix(bus.ItemsTopic(""), topicPrefix)
 	usersSuffix           = strings.TrimPrefix(bus.UsersTopic(""), topicPrefix)
+	actionsSuffix         = strings.TrimPrefix(bus.ActionsTopic(""), topicPrefix)
+	actionEventsSuffix    = strings.TrimPrefix(bus.ActionInteractionsTopic(""), topicPrefix)
 	recommendationsSuffix = strings.TrimPrefix(bus.RecommendationsTopic(""), topicPrefix)
 )
 
@@ -117,11 +119,20 @@ func lagOf(group string, place bus.TopicPartition, held bus.OffsetRange, committ
 func reads(group, topic string) bool {
 	switch group {
 	case sessionupdater.ConsumerGroup:
-		return strings.HasSuffix(topic, interactionsSuffix)
+		return holdsEvents(topic)
 	case firehose.ConsumerGroup:
-		return strings.HasSuffix(topic, interactionsSuffix) || strings.HasSuffix(topic, itemsSuffix) || strings.HasSuffix(topic, usersSuffix)
+		return holdsEvents(topic) || holdsEntities(topic)
 	}
 	return false
+}
+
+// holdsEvents and holdsEntities sort the topics of a dataset group that clients fill.
+func holdsEvents(topic string) bool {
+	return strings.HasSuffix(topic, interactionsSuffix) || strings.HasSuffix(topic, actionEventsSuffix)
+}
+
+func holdsEntities(topic string) bool {
+	return strings.HasSuffix(topic, itemsSuffix) || strings.HasSuffix(topic, usersSuffix) || strings.HasSuffix(topic, actionsSuffix)
 }
 
 // topics finds Penchant's topics: all of them, those of one dataset group, or the one that is named.
@@ -262,7 +273,9 @@ func messageOf(topic string) proto.Message {
 		return new(penchantv1.JobReady)
 	case strings.HasSuffix(topic, interactionsSuffix):
 		return new(penchantv1.Interaction)
-	case strings.HasSuffix(topic, itemsSuffix), strings.HasSuffix(topic, usersSuffix):
+	case strings.HasSuffix(topic, actionEventsSuffix):
+		return new(penchantv1.ActionInteraction)
+	case holdsEntities(topic):
 		return new(penchantv1.EntityRecord)
 	case strings.HasSuffix(topic, recommendationsSuffix):
 		return new(penchantv1.RecommendationShown)
