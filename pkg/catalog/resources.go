@@ -54,21 +54,7 @@ func (m *Meta) Deleting() bool {
 }
 
 // beingCreated says whether a resource has not become what it is to be.
-func (m *Meta) beingCreated() bool { return unfinished(m.Status) }
-
-// Finished says whether a job has come to its end, good or bad.
-func (m *Meta) Finished() bool {
-	switch m.Status {
-	case StatusActive, StatusCreateFailed, StatusCreateStopped:
-		return true
-	}
-	return false
-}
-
-// Fail moves the resource to CREATE FAILED with the reason that clients see.
-func (m *Meta) Fail(reason string) {
-	m.Status, m.FailureReason = StatusCreateFailed, reason
-}
+func (m *Meta) beingCreated() bool { return m.Waiting() || m.Running() }
 
 // Resource is one of the pointer types of this file.
 type Resource interface {

@@ -164,6 +164,22 @@ func (s *Service) Register(r *awsapi.Router) {
 	handle(r, "UpdateMetricAttribution", s.updateMetricAttribution)
 	handle(r, "DeleteMetricAttribution", s.deleteMetricAttribution)
 
+	handle(r, "CreateBatchInferenceJob", s.createBatchInferenceJob)
+	handle(r, "DescribeBatchInferenceJob", s.describeBatchInferenceJob)
+	handle(r, "ListBatchInferenceJobs", s.listBatchInferenceJobs)
+
+	handle(r, "CreateBatchSegmentJob", s.createBatchSegmentJob)
+	handle(r, "DescribeBatchSegmentJob", s.describeBatchSegmentJob)
+	handle(r, "ListBatchSegmentJobs", s.listBatchSegmentJobs)
+
+	handle(r, "CreateDatasetExportJob", s.createDatasetExportJob)
+	handle(r, "DescribeDatasetExportJob", s.describeDatasetExportJob)
+	handle(r, "ListDatasetExportJobs", s.listDatasetExportJobs)
+
+	handle(r, "CreateDataDeletionJob", s.createDataDeletionJob)
+	handle(r, "DescribeDataDeletionJob", s.describeDataDeletionJob)
+	handle(r, "ListDataDeletionJobs", s.listDataDeletionJobs)
+
 	handle(r, "TagResource", s.tagResource)
 	handle(r, "UntagResource", s.untagResource)
 	handle(r, "ListTagsForResource", s.listTagsForResource)

@@ -35,7 +35,7 @@ func (s *Service) delete(ctx context.Context, r catalog.Resource) error {
 	})
 }
 
-// deleteGroupData removes a group's topics and imported data. Its archive stays: it is the operator's record of what was accepted, and a
+// deleteGroupData removes a group's topics, imported data and data deletion jobs. Its archive stays: it is the operator's record of what was accepted, and a
 // new group of the same name has another key.
 func (s *Service) deleteGroupData(ctx context.Context, g *catalog.DatasetGroup) error {
 	if err := s.reachLog(ctx); err != nil {
@@ -43,6 +43,9 @@ func (s *Service) deleteGroupData(ctx context.Context, g *catalog.DatasetGroup) 
 	}
 	if err := s.bus.DeleteTopics(ctx, topicNames(GroupTopics(g.GroupKey()))...); err != nil {
 		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
+	}
+	if err := deleteJobs(ctx, s, func(j *catalog.DataDeletionJob) bool { return j.DatasetGroupARN == g.ARN }); err != nil {
+		return err
 	}
 	return s.deletePrefix(ctx, "datasets/"+g.GroupKey()+"/")
 }
@@ -55,7 +58,7 @@ func topicNames(specs []bus.TopicSpec) []string {
 	return names
 }
 
-// deleteDatasetData removes a dataset's imported data and its import jobs.
+// deleteDatasetData removes a dataset's imported data and its import and export jobs.
 func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) error {
 	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, d.DatasetGroupARN)
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
@@ -66,12 +69,18 @@ func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) err
 			return err
 		}
 	}
-	jobs, err := catalog.List[*catalog.DatasetImportJob](ctx, s.store)
+	err = deleteJobs(ctx, s, func(j *catalog.DatasetImportJob) bool { return j.DatasetARN == d.ARN })
+	return errors.Join(err, deleteJobs(ctx, s, func(j *catalog.DatasetExportJob) bool { return j.DatasetARN == d.ARN }))
+}
+
+// deleteJobs removes the finished jobs of a resource that goes.
+func deleteJobs[R catalog.Resource](ctx context.Context, s *Service, of func(R) bool) error {
+	jobs, err := catalog.List[R](ctx, s.store)
 	if err != nil {
 		return err
 	}
 	for _, job := range jobs {
-		if job.DatasetARN == d.ARN {
+		if of(job) {
 			if err := catalog.Delete(ctx, s.store, job); err != nil {
 				return err
 			}
@@ -80,8 +89,8 @@ func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) err
 	return nil
 }
 
-// deleteVersions removes a solution's versions. None can come to it since its deletion was accepted, and then none was being trained
-// but a recommender's.
+// deleteVersions removes a solution's versions and their batch jobs. None can come to it since its deletion was accepted, and then none
+// was being trained but a recommender's.
 func (s *Service) deleteVersions(ctx context.Context, solution *catalog.Solution) error {
 	versions, err := catalog.List[*catalog.SolutionVersion](ctx, s.store)
 	if err != nil {
@@ -94,6 +103,12 @@ func (s *Service) deleteVersions(ctx context.Context, solution *catalog.Solution
 		}
 	}
 	for _, version := range versions {
+		if err := deleteJobs(ctx, s, func(j *catalog.BatchInferenceJob) bool { return j.SolutionVersionARN == version.ARN }); err != nil {
+			return err
+		}
+		if err := deleteJobs(ctx, s, func(j *catalog.BatchSegmentJob) bool { return j.SolutionVersionARN == version.ARN }); err != nil {
+			return err
+		}
 		if err := s.delete(ctx, version); err != nil {
 			return err
 		}

@@ -11,7 +11,10 @@ type Quotas struct {
 	FiltersPerGroup                      int // 10
 	FilterFieldsPerGroup                 int // 10: different fields over all filters of a group
 	RunningImports, RunningTrainings     int // 5, 20: pending or in progress, in the account
+	RunningExports, RunningDeletions     int // 5, 5: likewise
 	TagsPerResource                      int // 50
+
+	RunningBatchInferences, RunningBatchSegments int // 5, 5: likewise
 }
 
 func (q Quotas) withDefaults() Quotas {
@@ -24,6 +27,8 @@ func (q Quotas) withDefaults() Quotas {
 		{&q.RecommendersPerGroup, 5}, {&q.MetricAttributionsPerGroup, 1},
 		{&q.FiltersPerGroup, 10}, {&q.FilterFieldsPerGroup, 10},
 		{&q.RunningImports, 5}, {&q.RunningTrainings, 20},
+		{&q.RunningExports, 5}, {&q.RunningDeletions, 5},
+		{&q.RunningBatchInferences, 5}, {&q.RunningBatchSegments, 5},
 		{&q.TagsPerResource, 50},
 	} {
 		if *d.quota == 0 {

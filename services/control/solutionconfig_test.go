@@ -26,7 +26,7 @@ func (i *installation) echo(operation, arnMember, arn, member string, request ma
 	return got
 }
 
-func members(t *testing.T, document string) map[string]any {
+func membersOf(t *testing.T, document string) map[string]any {
 	t.Helper()
 	var request map[string]any
 	must(0, json.Unmarshal([]byte(document), &request))(t)
@@ -41,7 +41,7 @@ func TestEveryMemberOfTheConfigurationsIsEchoed(t *testing.T) {
 	i.typed(group, "Items", itemsSchema)
 	create := func(document string) (string, map[string]any) {
 		t.Helper()
-		request := members(t, document)
+		request := membersOf(t, document)
 		request["datasetGroupArn"] = group
 		var out struct{ SolutionArn string }
 		must(0, i.client.Call(t.Context(), "CreateSolution", request, &out))(t)
@@ -83,7 +83,7 @@ func TestEveryMemberOfTheConfigurationsIsEchoed(t *testing.T) {
 		t.Errorf("after its training: %v", s)
 	}
 
-	campaign := members(t, `{"name":"home","minProvisionedTPS":3,"campaignConfig":{"enableMetadataWithRecommendations":true,"syncWithLatestSolutionVersion":false,
+	campaign := membersOf(t, `{"name":"home","minProvisionedTPS":3,"campaignConfig":{"enableMetadataWithRecommendations":true,"syncWithLatestSolutionVersion":false,
 		"itemExplorationConfig":{"explorationWeight":"0.3","explorationItemAgeCutOff":"30.0"},"rankingInfluence":{"POPULARITY":0.5,"FRESHNESS":0}}}`)
 	campaign["solutionVersionArn"] = version
 	var created struct{ CampaignArn string }
@@ -92,7 +92,7 @@ func TestEveryMemberOfTheConfigurationsIsEchoed(t *testing.T) {
 		t.Errorf("got %v\nwant %v", got, campaign)
 	}
 
-	update := members(t, `{"performAutoTraining":false,"solutionUpdateConfig":{"autoTrainingConfig":{"schedulingExpression":"rate(1 day)"},
+	update := membersOf(t, `{"performAutoTraining":false,"solutionUpdateConfig":{"autoTrainingConfig":{"schedulingExpression":"rate(1 day)"},
 		"eventsConfig":{"eventParametersList":[{"eventType":"buy","weight":0.5}]}}}`)
 	update["solutionArn"] = arn
 	must(0, i.client.Call(t.Context(), "UpdateSolution", update, nil))(t)

@@ -122,11 +122,7 @@ func (q *queue[R]) waiting(m *catalog.Meta) bool {
 }
 
 func unfinished(m *catalog.Meta) bool {
-	switch m.Status {
-	case catalog.StatusCreatePending, catalog.StatusCreateInProgress, catalog.StatusCreateStopping:
-		return true
-	}
-	return false
+	return m.Waiting() || m.Running() || m.Status == catalog.StatusCreateStopping
 }
 
 // held is a job under this process's lease.
@@ -168,7 +164,7 @@ func (q *queue[R]) runHeld(ctx context.Context, h *held[R]) {
 
 func (h *held[R]) outcome(ctx context.Context) string {
 	attempts := int64(h.service.config.Attempts)
-	if h.job.Head().Status == catalog.StatusCreateInProgress && h.epoch > attempts {
+	if h.job.Head().Running() && h.epoch > attempts {
 		return h.failed(ctx, fmt.Sprintf("The %s was started %d times, and each time its worker process ended or failed before it was done", h.name, h.epoch-1))
 	}
 	if err := h.begin(ctx); err != nil {
@@ -178,9 +174,9 @@ func (h *held[R]) outcome(ctx context.Context) string {
 		h.log.Warn("beginning a job failed, it is tried again when its lease has expired", zap.Error(err))
 		return "lost"
 	}
-	switch h.job.Head().Status {
-	case catalog.StatusCreateInProgress:
-	case catalog.StatusCreateStopping:
+	switch m := h.job.Head(); {
+	case m.Running():
+	case m.Status == catalog.StatusCreateStopping:
 		return h.stopped(ctx)
 	default: // it was stopped before it began
 		h.write(ctx, "giving back a finished job", func(R) {})
@@ -221,11 +217,11 @@ func causeOf(err error) string {
 	return "internal error; the retrainer's log holds the details"
 }
 
-// begin moves the job to CREATE IN_PROGRESS, unless it was stopped. A job that was created although its parents did not
+// begin moves the job to CREATE IN_PROGRESS (a deletion to IN_PROGRESS), unless it was stopped. A job that was created although its parents did not
 // allow it (the creator died in between) is removed instead.
 func (h *held[R]) begin(ctx context.Context) error {
 	store := h.service.config.Store
-	if h.job.Head().Status == catalog.StatusCreatePending {
+	if h.job.Head().Waiting() {
 		orphaned, err := catalog.Orphaned(ctx, store, h.job)
 		if err != nil {
 			return err
@@ -236,8 +232,8 @@ func (h *held[R]) begin(ctx context.Context) error {
 		}
 	}
 	begun, err := catalog.Held(ctx, store, h.arn, h.service.owner, h.epoch, func(r R) error {
-		if m := r.Head(); m.Status == catalog.StatusCreatePending {
-			m.Status = catalog.StatusCreateInProgress
+		if m := r.Head(); m.Waiting() {
+			m.Begin()
 		}
 		return nil
 	})
@@ -333,7 +329,8 @@ func (h *held[R]) done(ctx context.Context, finish func(R)) string {
 		if finish != nil {
 			finish(r)
 		}
-		m.Status, m.FailureReason, m.Progress, outcome = catalog.StatusActive, "", 1, "active"
+		m.Succeed()
+		outcome = "active"
 	})
 	if !ok {
 		return "lost"
@@ -361,8 +358,8 @@ func (h *held[R]) failed(ctx context.Context, reason string) string {
 // handedBack gives the job up for another worker at once, because this process ends.
 func (h *held[R]) handedBack(ctx context.Context) string {
 	h.write(ctx, "handing a job back", func(r R) {
-		if m := r.Head(); m.Status == catalog.StatusCreateInProgress {
-			m.Status = catalog.StatusCreatePending
+		if m := r.Head(); m.Running() {
+			m.HandBack()
 		}
 	})
 	h.log.Info(h.name + " was handed back, this process ends")

@@ -209,7 +209,8 @@ func (g *GroupStatus) add(r catalog.Resource, all map[string]catalog.Resource) {
 	}
 	g.Resources[m.Type][m.Status]++
 	switch r := r.(type) {
-	case *catalog.DatasetImportJob, *catalog.SolutionVersion:
+	case *catalog.DatasetImportJob, *catalog.DatasetExportJob, *catalog.DataDeletionJob, *catalog.BatchInferenceJob,
+		*catalog.BatchSegmentJob, *catalog.SolutionVersion:
 		if m.Finished() || m.Deleting() {
 			break
 		}
