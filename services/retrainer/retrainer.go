@@ -1,10 +1,11 @@
-// Package retrainer runs the jobs: dataset imports and trainings, and creates the solution versions of automatic training.
+// Package retrainer runs the jobs: dataset imports and exports, data deletions, trainings, batch inference and batch
+// segments, and creates the solution versions of automatic training.
 //
 // The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has expired;
 // who acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
 // one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
-// cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go and
-// schedule.go say what is done.
+// cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go, exportjob.go,
+// deletionjob.go, batchinference.go, segmentjob.go and schedule.go say what is done.
 package retrainer
 
 import (
@@ -40,8 +41,14 @@ type Config struct {
 	Seed int64
 	// Threads bounds the goroutines of one training; 0: one per CPU.
 	Threads int
-	// Trainings and Imports bound what runs at once in this process; 0: one of each.
+	// Trainings and Imports bound what runs at once in this process; 0: one of each. Of every other type of job one runs.
 	Trainings, Imports int
+	// UserHistory is how many of a user's newest interactions a batch job's recommendations are made from, the same as in
+	// user states; 0: 200.
+	UserHistory int
+	// BatchRows bounds the interactions that a batch inference job holds in memory, 40 bytes each; 0: 8 million. A job
+	// whose users have more reads the data several times.
+	BatchRows int64
 	// Attempts is how often a job is started before it fails for good, if each time its process ends or breaks; 0: 5.
 	Attempts int
 	// AutoTrainInitialDelay is the age of a solution at which its first automatic version is made, unless there is one by
@@ -67,6 +74,8 @@ func (c *Config) setDefaults() {
 	set(&c.MinUsers, 25)
 	set(&c.Trainings, 1)
 	set(&c.Imports, 1)
+	set(&c.UserHistory, 200)
+	set(&c.BatchRows, 8_000_000)
 	set(&c.Attempts, 5)
 	set(&c.AutoTrainInitialDelay, 30*time.Minute)
 	set(&c.LeaseTTL, 30*time.Second)
@@ -75,7 +84,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-func set[T int | time.Duration](field *T, value T) {
+func set[T int | int64 | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value
 	}
@@ -90,6 +99,8 @@ type Service struct {
 	jobs     *bus.Consumer
 	imports  *queue[*catalog.DatasetImportJob]
 	training *queue[*catalog.SolutionVersion]
+	batches  *queue[*catalog.BatchInferenceJob]
+	segments *queue[*catalog.BatchSegmentJob]
 	schedule *schedule
 }
 
@@ -107,6 +118,8 @@ func New(config Config) (*Service, error) {
 	s := &Service{config: config, metrics: m, owner: host + "-" + uuid.NewString()}
 	s.imports = newQueue(s, "import", config.Imports, s.importData)
 	s.training = newQueue(s, "training", config.Trainings, s.train)
+	s.batches = newQueue(s, "batch inference", 1, s.inferBatch)
+	s.segments = newQueue(s, "batch segments", 1, s.segment)
 	s.schedule = newSchedule(s)
 	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
@@ -129,6 +142,8 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.jobs.Run(ctx) })
 	group.Go(func() error { return s.imports.run(ctx) })
 	group.Go(func() error { return s.training.run(ctx) })
+	group.Go(func() error { return s.batches.run(ctx) })
+	group.Go(func() error { return s.segments.run(ctx) })
 	group.Go(func() error { return s.schedule.run(ctx) })
 	return group.Wait()
 }
@@ -151,6 +166,8 @@ func (s *Service) Ready(ctx context.Context) error {
 func (s *Service) wake() {
 	s.imports.wake()
 	s.training.wake()
+	s.batches.wake()
+	s.segments.wake()
 }
 
 // wakeUps turns each record of penchant.jobs into a look at the catalog, which knows what there is to do.

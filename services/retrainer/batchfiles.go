@@ -1,0 +1,200 @@
+package retrainer
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/dataset"
+)
+
+// The words that Personalize has for what a batch job cannot begin with.
+var (
+	errInputPath  = rejected("Invalid S3 input path")
+	errOutputPath = rejected("Invalid S3 output path")
+)
+
+// batchLimits bound a batch job's input.
+type batchLimits struct {
+	files, lines int // lines of one file, or of all where the job says so
+	bytes        int64
+}
+
+// maxBatchLine bounds a line, and so the memory that reading one takes.
+const maxBatchLine = 1 << 20
+
+// batchFile is one object of a batch job's input.
+type batchFile struct {
+	info blob.Info
+	name string // s3:// address
+}
+
+// batchInput lists what an input path means: one object, or all that stand directly in a folder.
+func batchInput(ctx context.Context, store *blob.Client, location string, limits batchLimits) (*blob.Bucket, []batchFile, error) {
+	name, key, err := dataset.ParseLocation(location)
+	if err != nil {
+		return nil, nil, errInputPath
+	}
+	bucket := store.Bucket(name)
+	var files []batchFile
+	add := func(info blob.Info) { files = append(files, batchFile{info, "s3://" + name + "/" + info.Key}) }
+	if key != "" && !strings.HasSuffix(key, "/") {
+		info, err := bucket.Head(ctx, key)
+		if err != nil {
+			return nil, nil, inputError(location, err)
+		}
+		add(info)
+	} else {
+		for info, err := range bucket.List(ctx, key) {
+			if err != nil {
+				return nil, nil, inputError(location, err)
+			}
+			if base := strings.TrimPrefix(info.Key, key); base != "" && !strings.Contains(base, "/") {
+				add(info)
+			}
+			if len(files) > limits.files {
+				return nil, nil, rejected("The input has more than %d files", limits.files)
+			}
+		}
+	}
+	if len(files) == 0 {
+		return nil, nil, errInputPath
+	}
+	total := int64(0)
+	for _, f := range files {
+		total += f.info.Size
+	}
+	if total > limits.bytes {
+		return nil, nil, rejected("The input has %d bytes, more than the %d that it may have", total, limits.bytes)
+	}
+	return bucket, files, nil
+}
+
+// inputError tells what the user must mend from what passes by itself.
+func inputError(name string, err error) error {
+	switch {
+	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrAccessDenied):
+		return errInputPath
+	case errors.Is(err, blob.ErrPrecondition):
+		return rejected("Input %s was changed while it was read", name)
+	}
+	return fmt.Errorf("reading %s: %w", name, err)
+}
+
+func outputError(name string, err error) error {
+	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrAccessDenied) {
+		return errOutputPath
+	}
+	return fmt.Errorf("writing %s: %w", name, err)
+}
+
+// batchLine is a line of the input without its end.
+type batchLine struct {
+	text []byte
+	// cut says that the line was longer than what text holds of it.
+	cut bool
+}
+
+// lineReader reads lines of bounded length.
+type lineReader struct{ source *bufio.Reader }
+
+func newLineReader(r io.Reader) *lineReader {
+	source := bufio.NewReaderSize(r, 128<<10)
+	if mark, _ := source.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
+		_, _ = source.Discard(3) // was just peeked
+	}
+	return &lineReader{source}
+}
+
+// next gives the next line, in memory of its own, or io.EOF. A line break at the end of the data begins no line.
+func (r *lineReader) next() (batchLine, error) {
+	var line batchLine
+	for {
+		piece, err := r.source.ReadSlice('\n')
+		if room := maxBatchLine - len(line.text); len(piece) > room+2 { // the line's end doesn't count
+			line.text, line.cut = append(line.text, piece[:max(room, 0)]...), true
+		} else {
+			line.text = append(line.text, piece...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err == nil, errors.Is(err, io.EOF) && len(line.text) > 0:
+			line.text = bytes.TrimSuffix(bytes.TrimSuffix(line.text, []byte("\n")), []byte("\r"))
+			if len(line.text) > maxBatchLine {
+				line.text, line.cut = line.text[:maxBatchLine], true
+			}
+			return line, nil
+		}
+		return line, err
+	}
+}
+
+// outputFolder is where a job's results go.
+type outputFolder struct {
+	bucket *blob.Bucket
+	prefix string
+}
+
+// openOutput finds the folder, and whether its bucket is there: better than after hours of work.
+func openOutput(ctx context.Context, store *blob.Client, location string) (outputFolder, error) {
+	name, prefix, err := dataset.ParseLocation(strings.TrimSuffix(location, "/") + "/")
+	if err != nil {
+		return outputFolder{}, errOutputPath
+	}
+	folder := outputFolder{store.Bucket(name), prefix}
+	if err := folder.bucket.Ping(ctx); err != nil {
+		return outputFolder{}, outputError(location, err)
+	}
+	return folder, nil
+}
+
+// create begins an object that appears whole when the file is closed, or not at all.
+func (f outputFolder) create(ctx context.Context, name, contentType string) *outputFile {
+	reader, pipe := io.Pipe()
+	key := f.prefix + name
+	o := &outputFile{name: "s3://" + f.bucket.Name() + "/" + key, pipe: pipe, uploaded: make(chan struct{})}
+	o.Writer = bufio.NewWriterSize(pipe, 256<<10)
+	go func() {
+		defer close(o.uploaded)
+		o.failure = f.bucket.Upload(ctx, key, reader, blob.PutOptions{ContentType: contentType})
+		_ = reader.CloseWithError(o.failure) // unblocks a writer whose upload has failed
+	}()
+	return o
+}
+
+// outputFile is one upload under way. Exactly one of close and abort ends it.
+type outputFile struct {
+	*bufio.Writer
+	name     string
+	pipe     *io.PipeWriter
+	failure  error // of the upload, once uploaded is closed
+	uploaded chan struct{}
+}
+
+func (o *outputFile) close() error {
+	err := o.Flush()
+	_ = o.pipe.CloseWithError(err) // nil is the end of the data; it never fails
+	if <-o.uploaded; o.failure != nil {
+		err = o.failure
+	}
+	if err != nil {
+		return outputError(o.name, err)
+	}
+	return nil
+}
+
+// abort leaves nothing behind.
+func (o *outputFile) abort() {
+	_ = o.pipe.CloseWithError(context.Canceled)
+	<-o.uploaded
+}
+
+// outputName is what Personalize calls the results of an input file.
+func outputName(input blob.Info) string { return path.Base(input.Key) + ".out" }
