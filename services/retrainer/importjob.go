@@ -11,7 +11,6 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
-	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 const (
@@ -56,24 +55,16 @@ func (s *Service) importRequest(ctx context.Context, job *catalog.DatasetImportJ
 	if err != nil {
 		return none, gone(err, "dataset", job.DatasetARN)
 	}
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, d.DatasetGroupARN)
+	group, parsed, err := s.schemaOf(ctx, d)
 	if err != nil {
-		return none, gone(err, "dataset group", d.DatasetGroupARN)
-	}
-	document, err := catalog.Get[*catalog.Schema](ctx, s.config.Store, d.SchemaARN)
-	if err != nil {
-		return none, gone(err, "schema", d.SchemaARN)
-	}
-	parsed, err := schema.Parse(document.Document, document.Domain)
-	if err != nil {
-		return none, fmt.Errorf("parsing schema %s: %w", document.ARN, err)
+		return none, err
 	}
 	mode := dataset.Full
 	if job.ImportMode == catalog.ImportIncremental {
 		mode = dataset.Incremental
 	}
 	return dataset.ImportRequest{
-		Source: s.config.S3, Location: job.DataLocation, Bucket: s.config.Bucket, Group: group.GroupKey(), Schema: parsed,
+		Source: s.config.S3, Location: job.DataLocation, Bucket: s.config.Bucket, Group: group, Schema: parsed,
 		Mode: mode, ID: job.ID, MinInteractions: s.config.MinInteractions,
 	}, nil
 }

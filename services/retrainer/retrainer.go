@@ -101,6 +101,7 @@ type Service struct {
 	training *queue[*catalog.SolutionVersion]
 	batches  *queue[*catalog.BatchInferenceJob]
 	segments *queue[*catalog.BatchSegmentJob]
+	exports  *queue[*catalog.DatasetExportJob]
 	schedule *schedule
 }
 
@@ -120,6 +121,7 @@ func New(config Config) (*Service, error) {
 	s.training = newQueue(s, "training", config.Trainings, s.train)
 	s.batches = newQueue(s, "batch inference", 1, s.inferBatch)
 	s.segments = newQueue(s, "batch segments", 1, s.segment)
+	s.exports = newQueue(s, "export", 1, s.exportData)
 	s.schedule = newSchedule(s)
 	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
@@ -144,6 +146,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.training.run(ctx) })
 	group.Go(func() error { return s.batches.run(ctx) })
 	group.Go(func() error { return s.segments.run(ctx) })
+	group.Go(func() error { return s.exports.run(ctx) })
 	group.Go(func() error { return s.schedule.run(ctx) })
 	return group.Wait()
 }
@@ -168,6 +171,7 @@ func (s *Service) wake() {
 	s.training.wake()
 	s.batches.wake()
 	s.segments.wake()
+	s.exports.wake()
 }
 
 // wakeUps turns each record of penchant.jobs into a look at the catalog, which knows what there is to do.

@@ -1,0 +1,236 @@
+package retrainer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+const itemsDocument = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
+	{"name":"ITEM_ID","type":"string"},{"name":"COLOUR","type":["null","string"],"categorical":true},{"name":"PRICE","type":["null","float"]}],"version":"1.0"}`
+
+// datasetOf creates a dataset and its schema.
+func (i *installation) datasetOf(group *catalog.DatasetGroup, kind, document string) *catalog.Dataset {
+	i.Helper()
+	name := group.Name + kind
+	s := &catalog.Schema{Meta: active(account+"schema/"+name, name), Document: document}
+	create(i, s)
+	d := &catalog.Dataset{
+		Meta:            active(account+"dataset/"+group.Name+"/"+kind, name),
+		DatasetGroupARN: group.ARN, DatasetType: kind, SchemaARN: s.ARN,
+	}
+	create(i, d)
+	return d
+}
+
+func (i *installation) putEntities(topic string, entities ...reco.Entity) {
+	i.Helper()
+	for k := range entities {
+		value, err := reco.MarshalEntity(&entities[k])
+		if err != nil {
+			i.Fatal(err)
+		}
+		if err := i.bus.Publish(i.Context(), bus.Record{Topic: topic, Key: []byte(entities[k].ID), Value: value}); err != nil {
+			i.Fatal(err)
+		}
+	}
+}
+
+// archives does the firehose's work: it archives what the log holds beyond the archive's end.
+func (i *installation) archives(s *Service) {
+	i.Helper()
+	ctx, key := i.Context(), i.group.GroupKey()
+	for _, of := range streams {
+		topic := of.topic(key)
+		ranges, err := s.beyondArchive(ctx, key, topic, of.kind)
+		if err != nil {
+			i.Fatal(err)
+		}
+		topics, err := i.bus.Topics(ctx, topic)
+		if err != nil {
+			i.Fatal(err)
+		}
+		for partition, offsets := range ranges {
+			if offsets.Start >= offsets.End {
+				continue
+			}
+			chain, err := archive.OpenChain(ctx, i.bucket, archive.ChainID{Group: key, Kind: of.kind, TopicID: topics[topic].ID, Partition: partition})
+			if err != nil {
+				i.Fatal(err)
+			}
+			var interactions []reco.Interaction
+			var entities []reco.Entity
+			err = i.bus.ReadRange(ctx, topic, map[int32]bus.OffsetRange{partition: offsets}, func(records []bus.Record) error {
+				for _, r := range records {
+					if of.kind == archive.KindInteractions {
+						row, err := reco.UnmarshalInteraction(r.Value)
+						if err != nil {
+							return err
+						}
+						row.Origin = originOf(r)
+						interactions = append(interactions, row)
+					} else if row, err := reco.UnmarshalEntity(r.Value); err == nil { // a record without value is a deletion
+						row.Origin = originOf(r)
+						entities = append(entities, row)
+					}
+				}
+				return nil
+			})
+			if err == nil && of.kind == archive.KindInteractions {
+				err = chain.AppendInteractions(ctx, nil, interactions, offsets.End-1)
+			} else if err == nil {
+				err = chain.AppendEntities(ctx, nil, entities, offsets.End-1)
+			}
+			if err != nil {
+				i.Fatal(err)
+			}
+		}
+	}
+}
+
+func (i *installation) export(name, mode string, d *catalog.Dataset) *catalog.DatasetExportJob {
+	i.Helper()
+	job := &catalog.DatasetExportJob{
+		Meta:       catalog.Meta{ARN: account + "dataset-export-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		DatasetARN: d.ARN, DatasetGroupARN: d.DatasetGroupARN, IngestionMode: mode,
+		JobOutput: &personalize.DatasetExportJobOutput{S3DataDestination: i.at("exported")},
+	}
+	create(i, job)
+	return job
+}
+
+// exported are the sorted lines of an export behind its header.
+func (i *installation) exported(name, mode string, d *catalog.Dataset) (header string, lines []string) {
+	i.Helper()
+	i.succeeds(i.export(name, mode, d))
+	all := strings.Split(strings.TrimSuffix(i.get("exported/"+name+"/part-00000.csv"), "\n"), "\n")
+	slices.Sort(all[1:])
+	return all[0], all[1:]
+}
+
+func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
+	i := install(t)
+	s := i.retrainer(nil)
+	i.background(s.Run)
+	items := i.datasetOf(i.group, "ITEMS", itemsDocument)
+	i.finished(s, i.importJob(items, "first", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\na,red,1\nb,blue,\na,red,1\nc,green,3\n"))
+	topic := bus.ItemsTopic(i.group.GroupKey())
+	i.putEntities(topic, reco.Entity{ID: "b", Properties: map[string]any{"COLOUR": "black", "PRICE": 2.5}}, reco.Entity{ID: "d"})
+	i.archives(s)
+	i.putEntities(topic, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}}, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}})
+	for mode, want := range map[string][]string{
+		catalog.IngestionBulk: {"a,red,1", "b,blue,", "c,green,3"},
+		catalog.IngestionPut:  {"b,black,2.5", `d,"dark,""grey""",`, "d,,"},
+		catalog.IngestionAll:  {"a,red,1", "b,black,2.5", "c,green,3", `d,"dark,""grey""",`},
+	} {
+		header, lines := i.exported(strings.ToLower(mode), mode, items)
+		if diff := cmp.Diff(want, lines); diff != "" || header != "ITEM_ID,COLOUR,PRICE" {
+			t.Errorf("%s: %s\n%s", mode, header, diff)
+		}
+	}
+	// An import after a put is newer than that.
+	i.finished(s, i.importJob(items, "second", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\nd,white,9\n"))
+	if _, lines := i.exported("newer", catalog.IngestionAll, items); !cmp.Equal(lines, []string{"b,black,2.5", "d,white,9"}) {
+		t.Errorf("after an import: %v", lines)
+	}
+	users := i.datasetOf(i.group, "USERS", strings.NewReplacer("Items", "Users", "ITEM_ID", "USER_ID").Replace(itemsDocument))
+	if header, lines := i.exported("nothing", catalog.IngestionAll, users); header != "USER_ID,COLOUR,PRICE" || len(lines) != 0 {
+		t.Errorf("of nothing: %s %v", header, lines)
+	}
+	elsewhere := "s3://no-such-bucket/x"
+	failing := i.export("failing", catalog.IngestionAll, users)
+	failing.JobOutput.S3DataDestination.Path = &elsewhere
+	if _, err := s.exportData(t.Context(), failing, func(float64) {}); err == nil || err.Error() != "Invalid S3 output path" {
+		t.Errorf("into no bucket: %v", err)
+	}
+}
+
+func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
+	i := install(t)
+	s := i.retrainer(nil)
+	i.background(s.Run)
+	const document = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
+		{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"EVENT_TYPE","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`
+	d := i.datasetOf(i.group, "INTERACTIONS", document)
+	var csv strings.Builder
+	csv.WriteString("USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n")
+	for n := range 300 {
+		fmt.Fprintf(&csv, "u%d,i%d,view,%d\n", n%10, n%7, n/40)
+	}
+	i.finished(s, i.importJob(d, "full", catalog.ImportFull, csv.String()))
+	i.events(20, "click")
+	i.publish(
+		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i01", TimestampMS: 1000},
+		reco.Interaction{EventID: "2", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i03", TimestampMS: 2000},
+		reco.Interaction{EventID: "3", SessionID: "passing", EventType: "click", ItemID: "i05", TimestampMS: 3000},
+		reco.Interaction{EventID: "4", SessionID: "shared", EventType: "click", ItemID: "i05", TimestampMS: 3000},
+		reco.Interaction{EventID: "5", SessionID: "shared", UserID: "ann", EventType: "click", ItemID: "i05", TimestampMS: 4000},
+		reco.Interaction{EventID: "6", SessionID: "shared", UserID: "ben", EventType: "click", ItemID: "i05", TimestampMS: 5000},
+	)
+	i.archives(s)
+	i.publish(reco.Interaction{EventID: "7", SessionID: "z", UserID: "zoe", EventType: "buy", ItemID: "i05", TimestampMS: 6000})
+
+	load := func(group string, more func(*dataset.Builder) error) *dataset.TrainingSet {
+		set, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: group, More: more})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set.TrainingSet
+	}
+	want := load(i.group.GroupKey(), func(b *dataset.Builder) error {
+		tail, err := s.openTail(t.Context(), i.group.GroupKey())
+		if err != nil {
+			return err
+		}
+		return tail.read(t.Context(), b)
+	})
+	copied := &catalog.DatasetGroup{Meta: active(account+"dataset-group/copy", "copy"), ShortID: "3c4d"}
+	create(i, copied)
+	into := i.datasetOf(copied, "INTERACTIONS", document)
+	for name, maxHashes := range map[string]int64{"one-pass": exportHashes, "passes": 50} {
+		out, err := openOutput(t.Context(), i.s3, *i.at("exported/"+name).Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group, parsed, err := s.schemaOf(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bulk, err := dataset.Current(t.Context(), i.bucket, group, "INTERACTIONS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &export{
+			service: s, group: group, schema: parsed, put: true, newestOnly: true, bulk: bulk, report: func(float64) {},
+			file: exportFiles{out: out, rows: dataset.NewCSVRows(parsed), maxBytes: 1500}, maxHashes: maxHashes,
+		}
+		if err := e.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if e.file.number < 2 || e.file.written != int64(want.Events()) {
+			t.Errorf("%s: %d rows in %d files, %d events", name, e.file.written, e.file.number, want.Events())
+		}
+		job := &catalog.DatasetImportJob{
+			Meta:       catalog.Meta{ARN: account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			DatasetARN: into.ARN, DatasetGroupARN: copied.ARN, DataLocation: *i.at("exported/" + name + "/").Path, ImportMode: catalog.ImportFull,
+		}
+		create(i, job)
+		if job := i.finished(s, job); job.Status != catalog.StatusActive {
+			t.Fatalf("%s %s", job.Status, job.FailureReason)
+		}
+		if diff := cmp.Diff(want, load(copied.GroupKey(), nil), cmpopts.EquateNaNs()); diff != "" {
+			t.Errorf("%s (-exported +imported again):\n%s", name, diff)
+		}
+	}
+}
