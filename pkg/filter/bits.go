@@ -25,6 +25,16 @@ func (b bitset) fill(rows int) {
 	}
 }
 
+// complement replaces the set by the rows of the first rows that are not in it.
+func (b bitset) complement(rows int) {
+	for i := range b {
+		b[i] = ^b[i]
+	}
+	if rest := rows % 64; rest != 0 {
+		b[rows/64] &= 1<<rest - 1
+	}
+}
+
 // The operands of and, or and andNot may be shorter: what they lack is empty.
 
 func (b bitset) or(other bitset) {

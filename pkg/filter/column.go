@@ -103,24 +103,28 @@ func (c *booleans) value(row int32) any {
 }
 
 // prose is a textual column, which cannot be asked for either.
-type prose struct{ values []*string }
+type prose struct {
+	present
+	values []string
+}
 
 func (c *prose) put(row int32, value any) {
 	v, ok := value.(string)
+	c.present.put(row, ok)
 	switch {
 	case ok:
 		c.values = grow(c.values, row)
-		c.values[row] = &v
+		c.values[row] = v
 	case int(row) < len(c.values):
-		c.values[row] = nil
+		c.values[row] = ""
 	}
 }
 
 func (c *prose) value(row int32) any {
-	if int(row) >= len(c.values) || c.values[row] == nil {
+	if !c.has(row) {
 		return nil
 	}
-	return *c.values[row]
+	return c.values[row]
 }
 
 // textColumn is a column of strings that can be asked for. Each different string is kept once and knows its rows; a row

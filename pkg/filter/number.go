@@ -2,7 +2,6 @@ package filter
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -179,7 +178,7 @@ func allDigits(text string) bool {
 	return true
 }
 
-// number finds the number that an attribute holds.
+// attributeNumber finds the number that an attribute holds.
 func attributeNumber(value any) (number, bool) {
 	switch v := value.(type) {
 	case int64:
@@ -202,5 +201,3 @@ func (n number) compares(value any, op operator) bool {
 	}
 	return false
 }
-
-func (n number) String() string { return fmt.Sprint(n.real) }

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -83,11 +84,9 @@ func (b *Bound) Select(t *Table, s Subject) *Selection {
 	defer t.mu.RUnlock()
 	e := evaluation{table: t, subject: &s, target: b.filter.target, rows: len(t.ids)}
 	selection := &Selection{rows: make(bitset, words(e.rows)), size: e.rows, clauses: make([]Clause, len(b.clauses))}
-	left := selection.rows
-	left.fill(e.rows)
-	e.include(b.clauses, left, selection.clauses)
-	e.exclude(b.clauses, left, selection.clauses)
-	selection.count = left.count()
+	e.include(b.clauses, selection.rows, selection.clauses)
+	e.exclude(b.clauses, selection.rows, selection.clauses)
+	selection.count = selection.rows.count()
 	return selection
 }
 
@@ -99,39 +98,40 @@ type evaluation struct {
 	rows    int
 	// events are the rows that the subject has events with, by event type in lower case; nil until someone asks.
 	events map[string][]int32
-	// spare are bitsets to be used again.
-	spare []bitset
 }
 
-// include leaves the rows that some INCLUDE matches, if one applies.
+// include puts the rows into left that some INCLUDE matches, or all if none applies.
 func (e *evaluation) include(clauses []clause, left bitset, explained []Clause) {
-	var union bitset
 	last := -1
 	for i := range clauses {
-		if clauses[i].include && e.begin(&clauses[i], &explained[i]) {
-			if union == nil {
-				union = e.borrow()
-			}
-			matched := e.where(clauses[i].where)
-			explained[i].Matched = matched.count()
-			union.or(matched)
-			e.giveBack(matched)
-			last = i
+		if !clauses[i].include || !e.begin(&clauses[i], &explained[i]) {
+			continue
 		}
+		if last < 0 {
+			e.where(clauses[i].where, left)
+			explained[i].Matched = left.count()
+		} else {
+			matched := e.borrow()
+			e.where(clauses[i].where, matched)
+			explained[i].Matched = matched.count()
+			left.or(matched)
+			e.giveBack(matched)
+		}
+		last = i
 	}
-	if union == nil {
+	if last < 0 {
+		left.fill(e.rows)
 		return
 	}
-	explained[last].Removed = e.rows - union.count()
-	copy(left, union)
-	e.giveBack(union)
+	explained[last].Removed = e.rows - left.count()
 }
 
 // exclude removes the rows that an EXCLUDE matches.
 func (e *evaluation) exclude(clauses []clause, left bitset, explained []Clause) {
 	for i := range clauses {
 		if !clauses[i].include && e.begin(&clauses[i], &explained[i]) {
-			matched := e.where(clauses[i].where)
+			matched := e.borrow()
+			e.where(clauses[i].where, matched)
 			explained[i].Matched = matched.count()
 			explained[i].Removed = left.countBoth(matched)
 			left.andNot(matched)
@@ -188,52 +188,43 @@ func (t *test) matchesValue(value any) bool {
 	return false
 }
 
-// where is the rows that match a disjunction of conjunctions. The caller gives the bitset back.
-func (e *evaluation) where(groups [][]test) bitset {
-	union := e.all(groups[0])
+// where puts the rows that match a disjunction of conjunctions into b, which is empty.
+func (e *evaluation) where(groups [][]test, b bitset) {
+	e.all(groups[0], b)
 	for _, group := range groups[1:] {
-		matched := e.all(group)
-		union.or(matched)
+		matched := e.borrow()
+		e.all(group, matched)
+		b.or(matched)
 		e.giveBack(matched)
 	}
-	return union
 }
 
-// all is the rows that match all of the tests.
-func (e *evaluation) all(tests []test) bitset {
-	left := e.borrow()
-	e.match(&tests[0], left)
+// all puts the rows that match all of the tests into b, which is empty.
+func (e *evaluation) all(tests []test, b bitset) {
+	e.match(&tests[0], nil, b)
 	if tests[0].complement() {
-		e.negate(left)
+		b.complement(e.rows)
 	}
 	for i := range tests[1:] {
 		t := &tests[1+i]
 		matched := e.borrow()
-		e.match(t, matched)
+		e.match(t, b, matched)
 		if t.complement() {
-			left.andNot(matched)
+			b.andNot(matched)
 		} else {
-			left.and(matched)
+			b.and(matched)
 		}
 		e.giveBack(matched)
 	}
-	return left
-}
-
-func (e *evaluation) negate(b bitset) {
-	all := e.borrow()
-	all.fill(e.rows)
-	all.andNot(b)
-	copy(b, all)
-	e.giveBack(all)
 }
 
 // complement reports whether a test selects the rows that match does not. NOT IN of event types is no complement: it asks
 // for an event of another type, not for the absence of one.
 func (t *test) complement() bool { return t.op.negated() && t.column.kind != eventTypes }
 
-// match adds the rows that match a test to b; if it is a complement, those that match its opposite.
-func (e *evaluation) match(t *test, b bitset) {
+// match adds the rows that match a test to b, which is empty; if it is a complement, those that match its opposite. Rows
+// that are not in within may be left out; nil: all rows count.
+func (e *evaluation) match(t *test, within, b bitset) {
 	if t.current != nil {
 		t = e.withCurrentItem(t)
 	}
@@ -257,9 +248,9 @@ func (e *evaluation) match(t *test, b bitset) {
 	case numbers:
 		switch c := e.table.columns[t.column.name].(type) {
 		case *integers:
-			c.match(t, b)
+			c.match(t, within, b)
 		case *reals:
-			c.match(t, b)
+			c.match(t, within, b)
 		}
 	}
 }
@@ -284,22 +275,6 @@ func (e *evaluation) withCurrentItem(t *test) *test {
 		}
 	}
 	return with
-}
-
-func (c *integers) match(t *test, b bitset) {
-	for row, v := range c.values {
-		if c.has(int32(row)) && slices.ContainsFunc(t.numbers, func(n number) bool { return n.compares(v, t.op) }) {
-			b.set(int32(row))
-		}
-	}
-}
-
-func (c *reals) match(t *test, b bitset) {
-	for row, v := range c.values {
-		if c.has(int32(row)) && slices.ContainsFunc(t.numbers, func(n number) bool { return n.compares(v, t.op) }) {
-			b.set(int32(row))
-		}
-	}
 }
 
 // matchEvents adds the rows that the subject has a fitting event with.
@@ -357,14 +332,19 @@ func (e *evaluation) eventsOfUsers() {
 	}
 }
 
+// scratch keeps bitsets to be used again: at a million rows one costs more to make than most conditions to evaluate.
+var scratch sync.Pool
+
+// borrow gives an empty bitset for the rows.
 func (e *evaluation) borrow() bitset {
-	if last := len(e.spare) - 1; last >= 0 {
-		b := e.spare[last]
-		e.spare = e.spare[:last]
+	size := words(e.rows)
+	if used, ok := scratch.Get().(*bitset); ok && cap(*used) >= size {
+		b := (*used)[:size]
 		clear(b)
 		return b
 	}
-	return make(bitset, words(e.rows))
+	// With room to grow, since tables do.
+	return make(bitset, size, size+size/8)
 }
 
-func (e *evaluation) giveBack(b bitset) { e.spare = append(e.spare, b) }
+func (e *evaluation) giveBack(b bitset) { scratch.Put(&b) }
