@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"services/penchant"},
 	{"services/penchant/operator"},
 	{"services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
-	{"pkg/eval", "pkg/modelstore"},
+	{"pkg/attributes", "pkg/eval", "pkg/modelstore"},
 	{"pkg/recipe"},
 	{"pkg/model/popularity", "pkg/model/sims", "pkg/model/ials"},
 	{"pkg/model"},

@@ -1,0 +1,281 @@
+// Package attributes keeps what is known of a dataset group's items, users and actions where filters and metadata can look
+// it up: as a filter.Table in memory. The recommender follows the data with Live; a batch job loads it once with
+// Source.Load.
+//
+// What an entity is comes from two sides, imports and Put calls, and the newest record counts whole. An imported record is
+// as old as the end of its import, a put one as its arrival in Kafka, exactly as in dataset.Load: a FULL import drops the
+// records of earlier imports and keeps those that were put, unless it brings a record of the same id. Put records are read
+// from the compacted topics, which keep the newest of each id for ever.
+//
+// Columns of prose are left out unless a campaign returns metadata. A table costs about 60 bytes and its id for each row,
+// 4 to 8 bytes for each number or string, and each different string once; Limit bounds the whole of a process.
+package attributes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/filter"
+	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
+)
+
+// Table is the attributes of one type of entities of a dataset group.
+type Table struct {
+	*filter.Table
+	// Schema describes the dataset; nil where there is none, and then nothing is known of any entity.
+	Schema *schema.Schema
+
+	budget *budget
+
+	mu    sync.Mutex // one writer at a time
+	since []moment   // by row: from when its record counts
+	bytes int64      // what was taken from the budget
+}
+
+// moment orders the records of an id: by time, then by place in the log, as all records of an id are in one partition.
+type moment struct{ nanos, offset int64 }
+
+func (m moment) after(o moment) bool {
+	return m.nanos > o.nanos || m.nanos == o.nanos && m.offset > o.offset
+}
+
+// ErrTooMuch means that a process may not hold as many attributes as there are.
+var ErrTooMuch = errors.New("the attributes need more memory than they may take")
+
+// budget is the memory that all tables of a process may take.
+type budget struct {
+	limit int64 // 0: no bound
+	used  atomic.Int64
+}
+
+func (b *budget) take(n int64) error {
+	if used := b.used.Add(n); b.limit > 0 && used > b.limit {
+		b.used.Add(-n)
+		return fmt.Errorf("%w, %d bytes", ErrTooMuch, b.limit)
+	}
+	return nil
+}
+
+func newTable(s *schema.Schema, text bool, b *budget) *Table {
+	t := &Table{Schema: s, budget: b}
+	if s != nil && !text {
+		s = &schema.Schema{Type: s.Type, Fields: slices.DeleteFunc(slices.Clone(s.Fields), func(f schema.Field) bool { return f.Textual })}
+	}
+	t.Table = filter.NewTable(s)
+	return t
+}
+
+// put takes a record unless a newer one of its id is there.
+func (t *Table) put(e reco.Entity, since time.Time) error {
+	at := moment{since.UnixNano(), e.Origin.Offset}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	row, known := t.Row(e.ID)
+	if known && int(row) < len(t.since) && t.since[row].after(at) {
+		return nil
+	}
+	if !known || int(row) >= len(t.since) || t.since[row] == (moment{}) {
+		cost := sizeOf(e)
+		if err := t.budget.take(cost); err != nil {
+			return err
+		}
+		t.bytes += cost
+		e.ID = strings.Clone(e.ID) // it may be a piece of something much larger
+	}
+	t.Put(e)
+	row, _ = t.Row(e.ID)
+	for int(row) >= len(t.since) {
+		t.since = append(t.since, moment{})
+	}
+	t.since[row] = at
+	return nil
+}
+
+// sizeOf estimates what a new row takes, as if no other had its strings.
+func sizeOf(e reco.Entity) int64 {
+	size := int64(60 + len(e.ID) + 8*len(e.Properties))
+	for _, value := range e.Properties {
+		if text, ok := value.(string); ok {
+			size += int64(len(text))
+		}
+	}
+	return size
+}
+
+// release gives the memory back to the budget. The table must not be written afterwards.
+func (t *Table) release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.budget.used.Add(-t.bytes)
+	t.bytes = 0
+}
+
+// putRecord takes a record of a topic of entities. One that cannot be decoded is the firehose's to report.
+func (t *Table) putRecord(r bus.Record) error {
+	e := reco.Entity{ID: string(r.Key)} // without a value, it is known no longer
+	if len(r.Value) > 0 {
+		var err error
+		if e, err = reco.UnmarshalEntity(r.Value); err != nil {
+			return nil
+		}
+	}
+	e.Origin = reco.Origin{TopicID: r.TopicID, Partition: r.Partition, Offset: r.Offset, Arrival: r.Arrival}
+	return t.put(e, r.Arrival)
+}
+
+// putImported takes all rows of a version's parts.
+func (t *Table) putImported(ctx context.Context, b *blob.Bucket, v dataset.Version) error {
+	for _, part := range v.Parts {
+		for e, err := range dataset.Entities(ctx, b, dataset.Version{Parts: []dataset.Part{part}}) {
+			if err == nil {
+				err = t.put(e, part.Imported)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Source is where attributes are read from.
+type Source struct {
+	Bucket *blob.Bucket
+	Bus    *bus.Client
+	View   *catalog.View
+}
+
+// Load reads what is known of a dataset group's items, users or actions at this moment, without columns of prose. A
+// dataset that does not exist gives an empty table.
+func (s Source) Load(ctx context.Context, group *catalog.DatasetGroup, t schema.Type) (*Table, error) {
+	d := s.dataset(group.ARN, t)
+	if d == nil {
+		return newTable(nil, false, &budget{}), nil
+	}
+	fail := func(err error) (*Table, error) {
+		return nil, fmt.Errorf("loading the %s of %s: %w", strings.ToLower(t.DatasetType()), group.Name, err)
+	}
+	parsed, err := s.schema(d)
+	if err != nil {
+		return fail(err)
+	}
+	table := newTable(parsed, false, &budget{})
+	topic := topicOf(group.GroupKey(), t)
+	ranges, err := s.ranges(ctx, topic)
+	if err != nil {
+		return fail(err)
+	}
+	version, err := s.version(ctx, group.GroupKey(), t)
+	if err != nil {
+		return fail(err)
+	}
+	if err := table.putImported(ctx, s.Bucket, version); err != nil {
+		return fail(err)
+	}
+	if len(ranges) == 0 {
+		return table, nil
+	}
+	if err := s.Bus.ReadRange(ctx, topic, ranges, table.putRecords); err != nil {
+		return fail(err)
+	}
+	return table, nil
+}
+
+func (t *Table) putRecords(records []bus.Record) error {
+	for _, r := range records {
+		if err := t.putRecord(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ranges are the offsets that a topic holds; none where there is no topic.
+func (s Source) ranges(ctx context.Context, topic string) (map[int32]bus.OffsetRange, error) {
+	topics, err := s.Bus.Topics(ctx, topic)
+	if err != nil || len(topics) == 0 {
+		return nil, err
+	}
+	held, err := s.Bus.Offsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	ranges := map[int32]bus.OffsetRange{}
+	for place, offsets := range held {
+		ranges[place.Partition] = offsets
+	}
+	return ranges, nil
+}
+
+// version is the imported data, without parts where there is none.
+func (s Source) version(ctx context.Context, group string, t schema.Type) (dataset.Version, error) {
+	v, err := dataset.Current(ctx, s.Bucket, group, t.DatasetType())
+	if errors.Is(err, dataset.ErrNoData) {
+		return v, nil
+	}
+	return v, err
+}
+
+// dataset finds the group's dataset of a type; nil where there is none.
+func (s Source) dataset(groupARN string, t schema.Type) *catalog.Dataset {
+	for _, d := range s.datasets(groupARN) {
+		if d.DatasetType == t.DatasetType() {
+			return d
+		}
+	}
+	return nil
+}
+
+func (s Source) datasets(groupARN string) []*catalog.Dataset {
+	return slices.DeleteFunc(catalog.All[*catalog.Dataset](s.View), func(d *catalog.Dataset) bool {
+		return d.DatasetGroupARN != groupARN || d.Deleting()
+	})
+}
+
+func (s Source) schema(d *catalog.Dataset) (*schema.Schema, error) {
+	document, ok := catalog.Lookup[*catalog.Schema](s.View, d.SchemaARN)
+	if !ok {
+		return nil, fmt.Errorf("the schema %s of dataset %s is not known", d.SchemaARN, d.ARN)
+	}
+	parsed, err := schema.Parse(document.Document, document.Domain)
+	if err != nil {
+		return nil, fmt.Errorf("parsing schema %s: %w", document.ARN, err)
+	}
+	return parsed, nil
+}
+
+// Schemas are what filters of a dataset group are compiled against.
+func (s Source) Schemas(groupARN string) (filter.Schemas, error) {
+	schemas := filter.Schemas{}
+	for _, d := range s.datasets(groupARN) {
+		parsed, err := s.schema(d)
+		if err != nil {
+			return nil, err
+		}
+		schemas[d.DatasetType] = parsed
+	}
+	return schemas, nil
+}
+
+// topicOf is where records of a type are put: of items, users or actions.
+func topicOf(group string, t schema.Type) string {
+	switch t {
+	case schema.Users:
+		return bus.UsersTopic(group)
+	case schema.Actions:
+		return bus.ActionsTopic(group)
+	default:
+		return bus.ItemsTopic(group)
+	}
+}
