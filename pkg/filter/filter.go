@@ -25,7 +25,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -100,15 +99,28 @@ type Filter struct {
 
 // Compile parses an expression and checks it against the datasets of the group. Its errors are *Error.
 func Compile(text string, schemas Schemas) (*Filter, error) {
-	if n := utf8.RuneCountInString(text); n > MaxExpression {
-		return nil, &Error{Offset: len(string([]rune(text)[:MaxExpression])),
-			Message: fmt.Sprintf("the expression has %d characters, at most %d are allowed", n, MaxExpression)}
+	if err := checkLength(text); err != nil {
+		return nil, err
 	}
 	p := parser{scanner: scanner{text: text}, schemas: schemas, filter: new(Filter)}
 	if err := p.parse(); err != nil {
 		return nil, err
 	}
 	return p.filter, nil
+}
+
+func checkLength(text string) error {
+	length, limit := 0, 0
+	for offset := range text {
+		if length == MaxExpression {
+			limit = offset
+		}
+		length++
+	}
+	if length <= MaxExpression {
+		return nil
+	}
+	return &Error{Offset: limit, Message: fmt.Sprintf("the expression has %d characters, at most %d are allowed", length, MaxExpression)}
 }
 
 // Target is what the filter keeps or removes.

@@ -22,6 +22,7 @@ func FuzzCompile(f *testing.F) {
 	for _, c := range filtertest.InvalidExpressions {
 		f.Add(c.Expression)
 	}
+	f.Add(strings.Repeat("\x9c", 2*filter.MaxExpression))
 	schemas := filtertest.Schemas()
 	f.Fuzz(func(t *testing.T, text string) {
 		compiled, err := filter.Compile(text, schemas)

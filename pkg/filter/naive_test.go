@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -27,6 +28,8 @@ type scenario struct {
 	text        string
 	values      map[string]string
 	table       *filter.Table
+	// counted are the event types that count with each row.
+	counted map[string][]string
 }
 
 type naiveExpression struct {
@@ -474,26 +477,25 @@ func (s *scenario) eventTypes(id string) []string {
 	if s.target == filter.Users {
 		return s.userEvents[id]
 	}
-	history, most := s.subject.History, 100
-	if s.target == filter.Actions {
-		history, most = s.subject.ActionHistory, 300
-	}
-	var types []string
-	for _, h := range history {
-		if h.ItemID != id {
-			continue
+	if s.counted == nil {
+		history, most := s.subject.History, 100
+		if s.target == filter.Actions {
+			history, most = s.subject.ActionHistory, 300
 		}
-		newer := 0
-		for _, other := range history {
-			if strings.EqualFold(other.EventType, h.EventType) && reco.CompareRecent(other, h) > 0 {
-				newer++
+		s.counted = make(map[string][]string)
+		for _, h := range history {
+			newer := 0
+			for _, other := range history {
+				if strings.EqualFold(other.EventType, h.EventType) && reco.CompareRecent(other, h) > 0 {
+					newer++
+				}
+			}
+			if newer < most {
+				s.counted[h.ItemID] = append(s.counted[h.ItemID], h.EventType)
 			}
 		}
-		if newer < most {
-			types = append(types, h.EventType)
-		}
 	}
-	return types
+	return s.counted[id]
 }
 
 func valueMatches(value any, p *naivePredicate, texts []string) bool {
@@ -504,6 +506,21 @@ func valueMatches(value any, p *naivePredicate, texts []string) bool {
 		}
 	}
 	return negated
+}
+
+// exact keeps the numbers that exactly has read: fractions of some hundred digits take their time.
+var exact sync.Map
+
+func exactly(text string) *big.Rat {
+	if known, ok := exact.Load(text); ok {
+		return known.(*big.Rat)
+	}
+	value, ok := new(big.Rat).SetString(text)
+	if !ok {
+		value = new(big.Rat) // a zero with an exponent that big.Rat gives up on
+	}
+	exact.Store(text, value)
+	return value
 }
 
 // oneMatches applies the operator, without its negation, to one value.
@@ -518,14 +535,7 @@ func oneMatches(value any, p *naivePredicate, text string) bool {
 		}
 		return v == text
 	case int64:
-		if strings.Contains(text, "e9999") {
-			text = "0" // which it is, but big.Rat gives up
-		}
-		exact, ok := new(big.Rat).SetString(text)
-		if !ok {
-			panic(text)
-		}
-		order = new(big.Rat).SetInt64(v).Cmp(exact)
+		order = new(big.Rat).SetInt64(v).Cmp(exactly(text))
 	case float64:
 		other, err := strconv.ParseFloat(text, 64)
 		if err != nil {

@@ -253,6 +253,8 @@ func resolve(s *schema.Schema, t schema.Type, prefix string, name token) (column
 	switch {
 	case events && !strings.EqualFold(name.value, "EVENT_TYPE"):
 		return wrong("found the column %s, but of %s only EVENT_TYPE can be asked for", name.describe(), prefix)
+	case i < 0 && events:
+		return wrong("found the column %s, but the %s dataset of this group has none", name.describe(), prefix)
 	case i < 0:
 		return wrong("%s has no column %s, allowed is %s", prefix, name.describe(), filterable(s))
 	}
