@@ -163,11 +163,3 @@ func (s *rowSet) addTo(b bitset) {
 		b.set(row)
 	}
 }
-
-// removeFrom takes the set out of b.
-func (s *rowSet) removeFrom(b bitset) {
-	b.andNot(s.dense)
-	for _, row := range s.list {
-		b.clear(row)
-	}
-}

@@ -169,9 +169,9 @@ func randomValue(d *dice, f schema.Field) any {
 // fill puts records into the table, some of them several times.
 func (s *scenario) fill(d *dice, entity *schema.Schema) {
 	s.table = filter.NewTable(entity)
-	rows := d.below(150)
+	rows := d.below(100)
 	if d.chance(40) {
-		rows = 1500 + d.below(3000)
+		rows = 1500 + d.below(1500)
 	}
 	for range rows {
 		id := fmt.Sprint("id", d.below(max(1, rows)))
@@ -196,7 +196,7 @@ func (s *scenario) randomSubject(d *dice) filter.Subject {
 	subject := filter.Subject{EventTypes: func(id string) []string { return s.userEvents[id] }}
 	events := d.below(30)
 	if d.chance(6) {
-		events = 100 + d.below(800)
+		events = 100 + d.below(500)
 	}
 	var history []reco.RecentInteraction
 	for i := range events {
@@ -483,10 +483,14 @@ func (s *scenario) eventTypes(id string) []string {
 			history, most = s.subject.ActionHistory, 300
 		}
 		s.counted = make(map[string][]string)
-		for _, h := range history {
+		upper := make([]string, len(history))
+		for i, h := range history {
+			upper[i] = strings.ToUpper(h.EventType)
+		}
+		for i, h := range history {
 			newer := 0
-			for _, other := range history {
-				if strings.EqualFold(other.EventType, h.EventType) && reco.CompareRecent(other, h) > 0 {
+			for j, other := range history {
+				if upper[i] == upper[j] && reco.CompareRecent(other, h) > 0 {
 					newer++
 				}
 			}

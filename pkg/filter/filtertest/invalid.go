@@ -144,7 +144,7 @@ var InvalidExpressions = []Invalid{
 	{`INCLUDE ItemID WHERE Items.GENRES IN CurrentUser.COUNTRIES`, `CurrentUser`, says("a list in parentheses")},
 	{`INCLUDE ItemID WHERE Items.PRICE > 1 AND Items.YEAR > 1 AND Items.STOCK = "a" AND Items.SERIAL > 1 AND Items.RATING > 1 AND Items.GENRES = "a"`, `GENRES`, says("ITEMS.GENRES", "at most 5")},
 	{`INCLUDE ItemID WHERE Items.PRICE > 1 AND Items.YEAR > 1 AND Items.STOCK = "a" | EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("a") IF CurrentUser.AGE > 1 AND CurrentUser.MEMBER = "a"`, `MEMBER`, says("USERS.MEMBER", "at most 5")},
-	{`INCLUDE ItemID WHERE Items.GENRES IN ("` + strings.Repeat("x", 2500) + `")`, strings.Repeat("x", 40) + `")`, says("2541 characters", "at most 2500")},
+	{`INCLUDE ItemID WHERE Items.GENRES IN ("` + strings.Repeat("x", 2500) + `")`, strings.Repeat("x", 39) + `")`, says("2541 characters", "at most 2500")},
 }
 
 // InvalidValue is a request that Bind refuses.
