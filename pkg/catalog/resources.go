@@ -369,6 +369,23 @@ type MetricAttribution struct {
 	DatasetGroupARN string                               `json:"datasetGroupArn"`
 	Metrics         []personalize.MetricAttribute        `json:"metrics"`
 	OutputConfig    *personalize.MetricAttributionOutput `json:"outputConfig"`
+	// Reports says how far the reports are; nil where none are to be written, or it is not known yet from where.
+	Reports *ReportProgress `json:"reports,omitempty"`
+}
+
+// WritesReports says whether the attribution has a place for its reports.
+func (m *MetricAttribution) WritesReports() bool {
+	return m.OutputConfig != nil && m.OutputConfig.S3DataDestination != nil
+}
+
+// ReportProgress is the end of what has been reported, as a time and as a place in the log.
+type ReportProgress struct {
+	// Until is the end of the last window.
+	Until time.Time `json:"until"`
+	// TopicID is Kafka's id of the interactions topic in hexadecimal, Next the first offset of each partition that belongs to a later
+	// window; partitions without one begin at 0.
+	TopicID string          `json:"topicId"`
+	Next    map[int32]int64 `json:"next"`
 }
 
 func (*Account) kind() string           { return TypeAccount }

@@ -2,13 +2,16 @@ package control
 
 import (
 	"context"
+	"encoding/hex"
+	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
+	"time"
 
+	"github.com/penchant-io/penchant/pkg/attribution"
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -35,18 +38,15 @@ func (s *Service) createMetricAttribution(ctx context.Context, req *personalize.
 	if err := checkMetricsOutput(req.MetricsOutputConfig); err != nil {
 		return nil, err
 	}
-	attribution := &catalog.MetricAttribution{
+	created := &catalog.MetricAttribution{
 		Meta:            pending(arn, *req.Name, nil),
 		DatasetGroupARN: group.ARN, Metrics: req.Metrics, OutputConfig: req.MetricsOutputConfig,
 	}
-	if err := createUnder(ctx, s, attribution, underGroup); err != nil {
+	if err := createUnder(ctx, s, created, underGroup); err != nil {
 		return nil, err
 	}
 	return &personalize.CreateMetricAttributionResponse{MetricAttributionArn: &arn}, nil
 }
-
-// metricExpression is SAMPLECOUNT() or SUM(<dataset>.<column>), in any case.
-var metricExpression = regexp.MustCompile(`(?i)^\s*(?:SAMPLECOUNT\s*\(\s*\)|SUM\s*\(\s*(ITEMS|INTERACTIONS)\s*\.\s*([A-Z0-9_]+)\s*\))\s*$`)
 
 // checkMetrics refuses metrics that cannot be computed from the group's datasets.
 func (s *Service) checkMetrics(ctx context.Context, metrics []personalize.MetricAttribute, groupARN string) error {
@@ -67,32 +67,13 @@ func (s *Service) checkMetrics(ctx context.Context, metrics []personalize.Metric
 			return awsapi.InvalidInput("Metric %s is named twice", *m.MetricName)
 		}
 		seen[*m.MetricName] = true
-		if err := checkMetricExpression(*m.MetricName, *m.Expression, schemas); err != nil {
-			return err
+		expression, err := attribution.Parse(*m.Expression)
+		if err == nil {
+			err = expression.Check(schemas)
 		}
-	}
-	return nil
-}
-
-func checkMetricExpression(metric, expression string, schemas map[string]*schema.Schema) error {
-	parts := metricExpression.FindStringSubmatch(expression)
-	if parts == nil {
-		return awsapi.InvalidInput("Expression %q of metric %s is none of SAMPLECOUNT(), SUM(Items.COLUMN), SUM(Interactions.COLUMN)", expression, metric)
-	}
-	if parts[1] == "" { // SAMPLECOUNT
-		return nil
-	}
-	kind, _ := schema.ParseType(parts[1]) // one of the two
-	described, ok := schemas[kind.DatasetType()]
-	if !ok {
-		return awsapi.InvalidInput("Expression %q of metric %s: the dataset group has no %s dataset", expression, metric, kind)
-	}
-	i := slices.IndexFunc(described.Fields, func(f schema.Field) bool { return strings.EqualFold(f.Name, parts[2]) })
-	switch {
-	case i < 0:
-		return awsapi.InvalidInput("Expression %q of metric %s: the %s dataset has no column %s", expression, metric, kind, parts[2])
-	case !described.Fields[i].Kind.Numeric():
-		return awsapi.InvalidInput("Expression %q of metric %s: column %s is not numeric", expression, metric, parts[2])
+		if err != nil {
+			return awsapi.InvalidInput("Expression of metric %s: %v", *m.MetricName, err)
+		}
 	}
 	return nil
 }
@@ -165,23 +146,23 @@ func (s *Service) updateMetricAttribution(ctx context.Context, req *personalize.
 	if req.MetricAttributionArn == nil {
 		return nil, awsapi.InvalidInput("metricAttributionArn is required")
 	}
-	attribution, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
+	current, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
 	if err != nil {
 		return nil, err
 	}
-	if err := applyMetricsUpdate(attribution, req); err != nil {
+	if err := applyMetricsUpdate(current, req); err != nil {
 		return nil, err
 	}
-	if err := s.checkMetrics(ctx, req.AddMetrics, attribution.DatasetGroupARN); err != nil {
+	if err := s.checkMetrics(ctx, req.AddMetrics, current.DatasetGroupARN); err != nil {
 		return nil, err
 	}
 	if err := checkMetricsOutput(req.MetricsOutputConfig); err != nil {
 		return nil, err
 	}
-	_, err = catalog.Update(ctx, s.store, attribution.ARN, func(m *catalog.MetricAttribution) error {
+	_, err = catalog.Update(ctx, s.store, current.ARN, func(m *catalog.MetricAttribution) error {
 		return applyMetricsUpdate(m, req)
 	})
-	return &personalize.UpdateMetricAttributionResponse{MetricAttributionArn: &attribution.ARN}, err
+	return &personalize.UpdateMetricAttributionResponse{MetricAttributionArn: &current.ARN}, err
 }
 
 func applyMetricsUpdate(m *catalog.MetricAttribution, req *personalize.UpdateMetricAttributionRequest) error {
@@ -206,13 +187,65 @@ func applyMetricsUpdate(m *catalog.MetricAttribution, req *personalize.UpdateMet
 	}
 	m.Metrics = append(kept, req.AddMetrics...)
 	if req.MetricsOutputConfig != nil {
+		had := m.WritesReports()
 		m.OutputConfig = req.MetricsOutputConfig
+		if !had || !m.WritesReports() {
+			m.Reports = nil // reports begin with what happens from now on
+		}
 	}
 	return nil
 }
 
 func hasMetric(metrics []personalize.MetricAttribute, name string) bool {
 	return slices.ContainsFunc(metrics, func(m personalize.MetricAttribute) bool { return *m.MetricName == name })
+}
+
+// lacksBeginning says whether an attribution's reports have to begin somewhere yet.
+func lacksBeginning(m *catalog.MetricAttribution) bool { return m.WritesReports() && m.Reports == nil }
+
+// beginReports notes where in the log the first window begins, before a client can see the attribution ACTIVE: what is put from then
+// on is reported.
+func (s *Service) beginReports(ctx context.Context, m *catalog.MetricAttribution) error {
+	if !lacksBeginning(m) {
+		return s.activate(ctx, &m.Meta)
+	}
+	progress, err := s.endOfLog(ctx, m.DatasetGroupARN)
+	if err != nil {
+		return fmt.Errorf("finding where reports begin: %w", err)
+	}
+	_, err = catalog.Update(ctx, s.store, m.ARN, func(current *catalog.MetricAttribution) error {
+		if current.ID != m.ID || current.Status != m.Status || !lacksBeginning(current) {
+			return errOvertaken
+		}
+		current.Status, current.Reports = catalog.StatusActive, progress
+		return nil
+	})
+	return unlessOvertaken(err)
+}
+
+func (s *Service) endOfLog(ctx context.Context, groupARN string) (*catalog.ReportProgress, error) {
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, groupARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.reachLog(ctx); err != nil {
+		return nil, err
+	}
+	topic := bus.InteractionsTopic(group.GroupKey())
+	topics, err := s.bus.Topics(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	offsets, err := s.bus.Offsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	id := topics[topic].ID
+	progress := &catalog.ReportProgress{Until: attribution.Begin(time.Now()), TopicID: hex.EncodeToString(id[:]), Next: map[int32]int64{}}
+	for place, held := range offsets {
+		progress.Next[place.Partition] = held.End
+	}
+	return progress, nil
 }
 
 func (s *Service) deleteMetricAttribution(ctx context.Context, req *personalize.DeleteMetricAttributionRequest) (*awsapi.Empty, error) {

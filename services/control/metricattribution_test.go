@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/personalize"
+
+	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
 func metric(name, eventType, expression string) *personalize.MetricAttribute {
@@ -36,6 +39,12 @@ func TestAMetricAttribution(t *testing.T) {
 	reaches(t, "ACTIVE", func() (string, error) { return *describe().Status, nil })
 	if m := describe(); *m.Name != "revenue" || *m.DatasetGroupArn != group || m.MetricsOutputConfig.String() != output.String() || m.FailureReason != nil {
 		t.Errorf("got %v", m)
+	}
+	progress := func() *catalog.ReportProgress {
+		return must(catalog.Get[*catalog.MetricAttribution](t.Context(), i.store, *arn))(t).Reports
+	}
+	if p := progress(); p == nil || len(p.Next) != 2 || len(p.TopicID) != 32 || time.Since(p.Until) > 16*time.Minute {
+		t.Errorf("reports begin at %+v", p)
 	}
 	_, err = create("second", metric("clicks", "click", "SAMPLECOUNT()"))
 	refused(t, err, limit, "More than 1 resources in ACTIVE state")
@@ -84,6 +93,19 @@ func TestAMetricAttribution(t *testing.T) {
 	}
 	refused(t, update(personalize.UpdateMetricAttributionInput{AddMetrics: eight}), invalid, "at most 10")
 	must(0, update(personalize.UpdateMetricAttributionInput{AddMetrics: eight[:7]}))(t)
+
+	// Without a destination there are no reports; with one again they begin anew.
+	must(0, update(personalize.UpdateMetricAttributionInput{MetricsOutputConfig: &personalize.MetricAttributionOutput_{RoleArn: output.RoleArn}}))(t)
+	if p := progress(); p != nil {
+		t.Errorf("got %+v", p)
+	}
+	must(0, update(personalize.UpdateMetricAttributionInput{MetricsOutputConfig: output}))(t)
+	reaches(t, "begun", func() (string, error) {
+		if progress() == nil {
+			return "not begun", nil
+		}
+		return "begun", nil
+	})
 
 	_, err = i.DeleteDatasetGroup(&personalize.DeleteDatasetGroupInput{DatasetGroupArn: &group})
 	refused(t, err, inUse, *arn)

@@ -164,8 +164,10 @@ func (s *Service) unsettled(r catalog.Resource) bool {
 		return !m.Leased(time.Now()) // else somebody is at it
 	}
 	switch r := r.(type) {
-	case *catalog.DatasetGroup, *catalog.EventTracker, *catalog.Filter, *catalog.MetricAttribution:
+	case *catalog.DatasetGroup, *catalog.EventTracker, *catalog.Filter:
 		return m.Status == catalog.StatusCreatePending
+	case *catalog.MetricAttribution:
+		return m.Status == catalog.StatusCreatePending || m.Status == catalog.StatusActive && lacksBeginning(r)
 	case *catalog.Dataset:
 		return m.Status == catalog.StatusCreatePending || r.LatestUpdate.Pending()
 	case *catalog.Solution:
@@ -204,8 +206,10 @@ func (s *Service) reconcile(ctx context.Context, arn string) error {
 	switch r := r.(type) {
 	case *catalog.DatasetGroup:
 		return s.createTopics(ctx, r)
-	case *catalog.EventTracker, *catalog.Filter, *catalog.MetricAttribution:
+	case *catalog.EventTracker, *catalog.Filter:
 		return s.activate(ctx, m)
+	case *catalog.MetricAttribution:
+		return s.beginReports(ctx, r)
 	case *catalog.Dataset:
 		if m.Status == catalog.StatusCreatePending {
 			return s.activate(ctx, m)

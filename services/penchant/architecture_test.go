@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"pkg/model"},
 	{"pkg/dataset", "pkg/userstate"},
 	{"pkg/archive"},
-	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter"},
+	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution"},
 	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime"},
 	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/process", "pkg/schema", "pkg/simd"},
 	{"pkg/awsapi/constraint", "pkg/reco"},

@@ -1,11 +1,11 @@
 // Package retrainer runs the jobs: dataset imports and exports, data deletions, trainings, batch inference and batch
-// segments, and creates the solution versions of automatic training.
+// segments, creates the solution versions of automatic training, and writes the reports of metric attributions.
 //
 // The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has expired;
 // who acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
 // one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
 // cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go, exportjob.go,
-// deletionjob.go, batchinference.go, segmentjob.go and schedule.go say what is done.
+// deletionjob.go, batchinference.go, segmentjob.go, schedule.go and report.go say what is done.
 package retrainer
 
 import (
@@ -103,6 +103,7 @@ type Service struct {
 	segments *queue[*catalog.BatchSegmentJob]
 	exports  *queue[*catalog.DatasetExportJob]
 	schedule *schedule
+	reports  *reports
 }
 
 // New returns a retrainer that works once Run runs.
@@ -123,6 +124,7 @@ func New(config Config) (*Service, error) {
 	s.segments = newQueue(s, "batch segments", 1, s.segment)
 	s.exports = newQueue(s, "export", 1, s.exportData)
 	s.schedule = newSchedule(s)
+	s.reports = newReports(s)
 	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
 	}, func(a bus.Assignment) bus.PartitionConsumer { return wakeUps{wake: s.wake, from: a.End} })
@@ -148,6 +150,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.segments.run(ctx) })
 	group.Go(func() error { return s.exports.run(ctx) })
 	group.Go(func() error { return s.schedule.run(ctx) })
+	group.Go(func() error { return s.reports.run(ctx) })
 	return group.Wait()
 }
 

@@ -1,0 +1,268 @@
+package retrainer
+
+import (
+	"encoding/csv"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/attribution"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/reco"
+	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+)
+
+// reporting creates a metric attribution the way control does, with reports under s3://reports/shop/.
+func (i *installation) reporting() *catalog.MetricAttribution {
+	i.Helper()
+	if err := i.s3.EnsureBucket(i.Context(), "reports"); err != nil {
+		i.Fatal(err)
+	}
+	topic := bus.InteractionsTopic(i.group.GroupKey())
+	topics, err := i.bus.Topics(i.Context(), topic)
+	if err != nil {
+		i.Fatal(err)
+	}
+	id := topics[topic].ID
+	m := &catalog.MetricAttribution{
+		Meta: active(account+"metric-attribution/revenue", "revenue"), DatasetGroupARN: i.group.ARN,
+		Metrics: []personalize.MetricAttribute{
+			{MetricName: new("clicks"), EventType: new("click"), Expression: new("SAMPLECOUNT()")},
+			{MetricName: new("revenue"), EventType: new("buy"), Expression: new("SUM(Items.PRICE)")},
+		},
+		OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: new("s3://reports/shop")}},
+		Reports:      &catalog.ReportProgress{Until: attribution.Begin(time.Now()), TopicID: hex.EncodeToString(id[:]), Next: map[int32]int64{}},
+	}
+	create(i, m)
+	return m
+}
+
+func (i *installation) publish(interactions ...reco.Interaction) {
+	i.Helper()
+	var records []bus.Record
+	for _, event := range interactions {
+		event.UserID, event.TimestampMS = "u"+event.EventID, time.Now().UnixMilli()
+		value, err := reco.MarshalInteraction(&event)
+		if err != nil {
+			i.Fatal(err)
+		}
+		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.group.GroupKey()), Key: []byte(event.UserID), Value: value})
+	}
+	if err := i.bus.Publish(i.Context(), records...); err != nil {
+		i.Fatal(err)
+	}
+}
+
+// archive does the firehose's part for everything that the log holds and the archive does not.
+func (i *installation) archive() {
+	i.Helper()
+	group, topic := i.group.GroupKey(), bus.InteractionsTopic(i.group.GroupKey())
+	topics, err := i.bus.Topics(i.Context(), topic)
+	if err != nil {
+		i.Fatal(err)
+	}
+	held, err := i.bus.Offsets(i.Context(), topic)
+	if err != nil {
+		i.Fatal(err)
+	}
+	for place, offsets := range held {
+		chain, err := archive.OpenChain(i.Context(), i.bucket, archive.ChainID{Group: group, Kind: archive.KindInteractions, TopicID: topics[topic].ID, Partition: place.Partition})
+		if err != nil {
+			i.Fatal(err)
+		}
+		var rows []reco.Interaction
+		offsets.Start = chain.Next()
+		err = i.bus.ReadRange(i.Context(), topic, map[int32]bus.OffsetRange{place.Partition: offsets}, func(records []bus.Record) error {
+			for _, r := range records {
+				event, err := reco.UnmarshalInteraction(r.Value)
+				if err != nil {
+					return err
+				}
+				event.Origin = originOf(r)
+				rows = append(rows, event)
+			}
+			return nil
+		})
+		if err == nil && len(rows) > 0 {
+			err = chain.AppendInteractions(i.Context(), nil, rows, offsets.End-1)
+		}
+		if err != nil {
+			i.Fatal(err)
+		}
+	}
+}
+
+// files are the reports by name.
+func (i *installation) files() map[string]string {
+	i.Helper()
+	files := map[string]string{}
+	reports := i.s3.Bucket("reports")
+	for info, err := range reports.List(i.Context(), "") {
+		if err != nil {
+			i.Fatal(err)
+		}
+		data, _, err := reports.Get(i.Context(), info.Key)
+		if err != nil {
+			i.Fatal(err)
+		}
+		if !strings.HasPrefix(info.Key, "shop/AggregatedAttributionMetrics - ") {
+			i.Errorf("a report named %s", info.Key)
+		}
+		files[info.Key] = string(data)
+	}
+	return files
+}
+
+// totals adds the reports of all windows up: the test may run across the end of one.
+func totals(t *testing.T, files map[string]string) map[string]float64 {
+	t.Helper()
+	sums := map[string]float64{}
+	for name, content := range files {
+		rows, err := csv.NewReader(strings.NewReader(content)).ReadAll()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, row := range rows[1:] {
+			value, err := strconv.ParseFloat(row[2], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sums[fmt.Sprint(row[0], " ", row[4])] += value
+		}
+	}
+	return sums
+}
+
+// Every interaction is in one report, whether the archive has it or only the log, and whoever dies when.
+func TestReportsOfMetrics(t *testing.T) {
+	i := install(t)
+	recommendations := bus.RecommendationsTopic(i.group.GroupKey())
+	if err := i.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: recommendations}); err != nil {
+		t.Fatal(err)
+	}
+	shown, err := proto.Marshal(&penchantv1.RecommendationShown{RecommendationId: "RID-1", CampaignArn: account + "campaign/home"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	item, err := reco.MarshalEntity(&reco.Entity{ID: "a", Properties: map[string]any{"PRICE": 2.5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := i.bus.Publish(t.Context(),
+		bus.Record{Topic: recommendations, Key: []byte("RID-1"), Value: shown},
+		bus.Record{Topic: bus.ItemsTopic(i.group.GroupKey()), Key: []byte("a"), Value: item}); err != nil {
+		t.Fatal(err)
+	}
+	m := i.reporting()
+	var later time.Duration
+	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
+	stored := func() *catalog.MetricAttribution {
+		t.Helper()
+		m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.store, m.ARN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+
+	i.publish(
+		reco.Interaction{EventID: "1", EventType: "click", ItemID: "a"},
+		reco.Interaction{EventID: "2", EventType: "click", ItemID: "a", RecommendationID: "RID-1"},
+		reco.Interaction{EventID: "3", EventType: "click", ItemID: "b", EventAttributionSource: "mail"})
+	i.archive()
+	i.publish(
+		reco.Interaction{EventID: "4", EventType: "buy", ItemID: "a", EventAttributionSource: "mail"},
+		reco.Interaction{EventID: "5", EventType: "buy", ItemID: "a", EventAttributionSource: "mail"},
+		reco.Interaction{EventID: "6", EventType: "buy", ItemID: "unknown"},
+		reco.Interaction{EventID: "7", EventType: "scroll", ItemID: "a"})
+
+	s.reports.look(t.Context())
+	if files := i.files(); len(files) != 0 {
+		t.Errorf("reported before the window's end: %v", files)
+	}
+	before := stored()
+	later = 2*attribution.Window + reportDelay
+	s.reports.look(t.Context())
+	files := i.files()
+	want := map[string]float64{
+		"clicks SOURCE_NAME_UNDEFINED": 1, "clicks " + account + "campaign/home": 1, "clicks mail": 1,
+		"revenue SOURCE_NAME_UNDEFINED": 0, "revenue mail": 5,
+	}
+	if got := totals(t, files); !maps.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+	after := stored()
+	if !after.Reports.Until.After(before.Reports.Until) || after.Leased(time.Now()) || !after.UpdatedAt.Equal(before.UpdatedAt) {
+		t.Errorf("progress %+v after %+v", after, before)
+	}
+
+	// One that died between the files and its progress: another writes the same files again.
+	if _, err := catalog.Update(t.Context(), i.store, m.ARN, func(m *catalog.MetricAttribution) error {
+		m.Reports = before.Reports
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.reports.look(t.Context())
+	if again := i.files(); !maps.Equal(again, files) {
+		t.Errorf("written again: %v\nwant %v", again, files)
+	}
+
+	i.archive()
+	i.publish(reco.Interaction{EventID: "8", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
+	later += attribution.Window
+	s.reports.look(t.Context())
+	want["clicks mail"]++
+	got := i.files()
+	if sums := totals(t, got); !maps.Equal(sums, want) {
+		t.Errorf("got %v\nwant %v", sums, want)
+	}
+	for name, content := range files {
+		if got[name] != content {
+			t.Errorf("%s was changed", name)
+		}
+	}
+	later += attribution.Window
+	s.reports.look(t.Context())
+	if quiet := i.files(); !maps.Equal(quiet, got) {
+		t.Errorf("a window in which nothing happened: %v", quiet)
+	}
+}
+
+// A destination that cannot be written to is tried again, and nothing is lost meanwhile.
+func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
+	i := install(t)
+	m := i.reporting()
+	redirect := func(path string) {
+		t.Helper()
+		if _, err := catalog.Update(t.Context(), i.store, m.ARN, func(m *catalog.MetricAttribution) error {
+			m.OutputConfig.S3DataDestination.Path = &path
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	redirect("s3://absent-bucket/x/")
+	i.publish(reco.Interaction{EventID: "1", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
+	later := 2*attribution.Window + reportDelay
+	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
+	s.reports.look(t.Context())
+	if m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.store, m.ARN); err != nil || m.Leased(time.Now()) || len(m.Reports.Next) != 0 {
+		t.Errorf("got %+v, %v", m, err)
+	}
+	redirect("s3://reports/shop/")
+	later += reportRetry
+	s.reports.look(t.Context())
+	if got := totals(t, i.files()); got["clicks mail"] != 1 {
+		t.Errorf("got %v", got)
+	}
+}
