@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -316,6 +317,24 @@ func TestARecommenderIsDeletedWhileItRetrains(t *testing.T) {
 		_, err := i.DescribeRecommender(&personalize.DescribeRecommenderInput{RecommenderArn: &arn})
 		return err
 	})
+}
+
+// A version that is taken back because its creation took too long is made again.
+func TestALostTrainingIsMadeAgain(t *testing.T) {
+	i := install(t, Quotas{})
+	arn := i.recommender(i.shop("shop"), "home", nil)
+	lost := i.training(arn)
+	i.awaitRecommender(arn, "CREATE IN_PROGRESS")
+	must(0, catalog.Delete(t.Context(), i.store, lost))(t)
+	deadline(t, func() error {
+		again, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, lost.ARN)
+		if err == nil && again.ID == lost.ID {
+			err = errors.New("it is still there")
+		}
+		return err
+	})
+	i.trained(lost.ARN)
+	i.awaitRecommender(arn, "ACTIVE")
 }
 
 // What a replica makes for a recommender that has been deleted meanwhile does not stay.

@@ -89,10 +89,10 @@ func (s *Service) recommenderUnsettled(r *catalog.Recommender) bool {
 	case catalog.StatusCreatePending, catalog.StatusStopPending, catalog.StatusStopInProgress, catalog.StatusStartPending, catalog.StatusStartInProgress:
 		return true
 	case catalog.StatusCreateInProgress:
-		return s.endedInView(firstVersion(r))
+		return s.awaitsNothing(firstVersion(r))
 	case catalog.StatusActive:
 		if r.LatestUpdate.Pending() {
-			return r.LatestUpdate.Status == catalog.StatusCreatePending || s.endedInView(updatedVersion(r))
+			return r.LatestUpdate.Status == catalog.StatusCreatePending || s.awaitsNothing(updatedVersion(r))
 		}
 		newest := s.newestSeen(trainedWith(r))
 		return newest != nil && newest.ARN != r.SolutionVersionARN
@@ -100,9 +100,10 @@ func (s *Service) recommenderUnsettled(r *catalog.Recommender) bool {
 	return false
 }
 
-func (s *Service) endedInView(versionARN string) bool {
+// awaitsNothing says whether a version has ended, or is not there: one whose creation took too long is taken back.
+func (s *Service) awaitsNothing(versionARN string) bool {
 	v, ok := catalog.Lookup[*catalog.SolutionVersion](s.view, versionARN)
-	return ok && v.Finished()
+	return !ok || v.Finished()
 }
 
 func (s *Service) reconcileRecommender(ctx context.Context, r *catalog.Recommender) error {
@@ -203,6 +204,8 @@ func (s *Service) trainVersion(ctx context.Context, solution *catalog.Solution, 
 func (s *Service) endTraining(ctx context.Context, r *catalog.Recommender) error {
 	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, firstVersion(r))
 	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return s.beginTraining(ctx, r)
 	case err != nil:
 		return err
 	case !version.Finished():
@@ -263,6 +266,8 @@ func (s *Service) updateTraining(ctx context.Context, r *catalog.Recommender) er
 	}
 	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, updatedVersion(r))
 	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return s.retrain(ctx, r)
 	case err != nil:
 		return err
 	case !version.Finished():
