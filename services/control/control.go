@@ -149,6 +149,11 @@ func (s *Service) Register(r *awsapi.Router) {
 	handle(r, "UpdateCampaign", s.updateCampaign)
 	handle(r, "DeleteCampaign", s.deleteCampaign)
 
+	handle(r, "CreateFilter", s.createFilter)
+	handle(r, "DescribeFilter", s.describeFilter)
+	handle(r, "ListFilters", s.listFilters)
+	handle(r, "DeleteFilter", s.deleteFilter)
+
 	handle(r, "CreateRecommender", s.createRecommender)
 	handle(r, "DescribeRecommender", s.describeRecommender)
 	handle(r, "ListRecommenders", s.listRecommenders)

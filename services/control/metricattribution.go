@@ -10,6 +10,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/attribution"
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/constraint"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
@@ -144,7 +145,8 @@ const maxMetrics = 10
 // ACTIVE.
 func (s *Service) updateMetricAttribution(ctx context.Context, req *personalize.UpdateMetricAttributionRequest) (*personalize.UpdateMetricAttributionResponse, error) {
 	if req.MetricAttributionArn == nil {
-		return nil, awsapi.InvalidInput("metricAttributionArn is required")
+		// The model says it is optional, but there is no other way to name one.
+		return nil, awsapi.InvalidInput("%s", constraint.Missing("metricAttributionArn").Error())
 	}
 	current, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
 	if err != nil {

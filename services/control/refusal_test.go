@@ -27,11 +27,35 @@ const (
 	prefix = "arn:aws:personalize:us-east-1:000000000000:"
 )
 
+// refusal is a wrong call and what is said about it.
+type refusal struct{ operation, request, code, message string }
+
+func (i *installation) refuses(cases []refusal) {
+	i.t.Helper()
+	for _, c := range cases {
+		err := i.client.Call(i.t.Context(), c.operation, json.RawMessage(c.request), nil)
+		var refusal *awsapi.Error
+		if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Status != 400 || !strings.Contains(refusal.Message, c.message) {
+			i.t.Errorf("%s %s:\n\tgot %v\n\twant %s with %q", c.operation, c.request, err, c.code, c.message)
+		}
+	}
+}
+
 // Each request differs from a good one in what its error is about. Where two things are wrong, the error is the one that comes first.
 func TestRefusals(t *testing.T) {
 	i := install(t, Quotas{})
 	group := i.group("movies")
 	dataset := i.dataset(group, "events")
+	items := i.typed(group, "Items", itemsSchema)
+	foreign := i.group("books")
+	filterARN := must(i.createFilter(group, "comedies", `INCLUDE ItemID WHERE Items.GENRES IN ("Comedy")`))(t)
+	attribution := *must(i.CreateMetricAttribution(&personalize.CreateMetricAttributionInput{
+		Name: aws.String("revenue"), DatasetGroupArn: &group, Metrics: []*personalize.MetricAttribute{metric("clicks", "click", "SAMPLECOUNT()")},
+		MetricsOutputConfig: &personalize.MetricAttributionOutput_{RoleArn: aws.String("arn:aws:iam::000000000000:role/r")},
+	}))(t).MetricAttributionArn
+	reaches(t, "ACTIVE", func() (string, error) {
+		return *must(i.DescribeMetricAttribution(&personalize.DescribeMetricAttributionInput{MetricAttributionArn: &attribution}))(t).MetricAttribution.Status, nil
+	})
 	solution := i.solution(group, "pantry", "aws-sims")
 	version := i.version(solution)
 	i.call("CreateDatasetGroup", map[string]any{"name": "shop", "domain": "ECOMMERCE"})
@@ -56,7 +80,22 @@ func TestRefusals(t *testing.T) {
 		return `{"name":"new","solutionVersionArn":"` + version + `","campaignConfig":{` + config + `}}`
 	}
 
-	for _, c := range []struct{ operation, request, code, message string }{
+	const role = `"roleArn":"arn:aws:iam::000000000000:role/r"`
+	newFilter := func(expression string) string {
+		return `{"name":"new",` + inGroup + `,"filterExpression":` + string(must(json.Marshal(expression))(t)) + `}`
+	}
+	newMetrics := func(name, group, metrics, output string) string {
+		return `{"name":"` + name + `","datasetGroupArn":"` + group + `","metrics":[` + metrics + `],"metricsOutputConfig":{` + output + `}}`
+	}
+	metricOf := func(name, expression string) string {
+		return `{"eventType":"click","metricName":"` + name + `","expression":"` + expression + `"}`
+	}
+	updateMetrics := func(members string) string { return `{"metricAttributionArn":"` + attribution + `",` + members + `}` }
+	newRecommender := func(group, recipe, config string) string {
+		return `{"name":"new","datasetGroupArn":"` + group + `","recipeArn":"arn:aws:personalize:::recipe/` + recipe + `","recommenderConfig":{` + config + `}}`
+	}
+
+	i.refuses([]refusal{
 		{"CreateDatasetGroup", `{}`, invalid, "name"},
 		{"CreateDatasetGroup", `{"name":"-bad"}`, invalid, "name"},
 		{"CreateDatasetGroup", `{"name":"movies"}`, exists, "Another resource with Arn " + group + " already exists."},
@@ -102,7 +141,7 @@ func TestRefusals(t *testing.T) {
 		{"CreateSolution", newSolution(recipe("aws-sims") + `,"performHPO":true,"solutionConfig":{"hpoConfig":{"hpoResourceConfig":{"maxNumberOfTrainingJobs":"41"}}}`), invalid, "maxNumberOfTrainingJobs"},
 		{"CreateSolution", newSolution(recipe("aws-sims") + `,"performHPO":true,"solutionConfig":{"hpoConfig":{"algorithmHyperParameterRanges":{"integerHyperParameterRanges":[{"name":"min_cointeraction_count","minValue":0,"maxValue":99}]}}}`), invalid, "min_cointeraction_count"},
 		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"optimizationObjective":{"itemAttribute":"PRICE","objectiveSensitivity":"LOW"}}`), invalid, "optimizationObjective"},
-		{"CreateSolution", newSolution(recipe("aws-user-personalization") + `,"solutionConfig":{"optimizationObjective":{"itemAttribute":"PRICE","objectiveSensitivity":"LOW"}}`), invalid, "Items dataset"},
+		{"CreateSolution", `{"name":"new","datasetGroupArn":"` + foreign + `",` + recipe("aws-user-personalization") + `,"solutionConfig":{"optimizationObjective":{"itemAttribute":"PRICE","objectiveSensitivity":"LOW"}}}`, invalid, "Items dataset"},
 		{"CreateSolution", newSolution(recipe("aws-sims") + `,"performIncrementalUpdate":true`), invalid, "performIncrementalUpdate"},
 		{"UpdateSolution", `{"solutionArn":"` + solution + `","solutionUpdateConfig":{"autoTrainingConfig":{"schedulingExpression":"rate(0 days)"}}}`, invalid, "rate(0 days)"},
 
@@ -127,13 +166,180 @@ func TestRefusals(t *testing.T) {
 		{"TagResource", `{"resourceArn":"` + prefix + `schema/events","tags":[]}`, invalid, "tags"},
 		{"TagResource", `{"resourceArn":"` + prefix + `solution/absent","tags":[]}`, missing, "absent"},
 		{"CreateSchema", `{"name":"new2","schema":"` + schema + `","domain":"BOGUS"}`, invalid, "domain"},
+
+		{"UpdateDataset", `{"datasetArn":"` + items + `","schemaArn":"` + prefix + `schema/absent"}`, missing, "absent"},
+		{"UpdateDataset", `{"datasetArn":"` + prefix + `dataset/movies/USERS","schemaArn":"` + prefix + `schema/events"}`, missing, "USERS"},
+		{"UpdateDataset", `{"datasetArn":"` + items + `","schemaArn":"` + group + `"}`, invalid, "schemaArn"},
+		{"UpdateDataset", `{"datasetArn":"` + items + `","schemaArn":"` + prefix + `schema/events"}`, invalid, "describes Interactions, not Items"},
+		{"UpdateDataset", `{"datasetArn":"` + items + `"}`, invalid, "schemaArn"},
+
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"algorithmHyperParameters":{"bptt":"2"}}`), invalid, "algorithmHyperParameters"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"featureTransformationParameters":{"a":"2"}}`), invalid, "featureTransformationParameters"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"hpoConfig":{"algorithmHyperParameterRanges":{}}}`), invalid, "algorithmHyperParameterRanges"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"performIncrementalUpdate":true`), invalid, "performIncrementalUpdate"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"optimizationObjective":{"itemAttribute":"PRICE","objectiveSensitivity":"LOW"}}`), invalid, "performAutoML"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"autoMLConfig":{"metricName":"beauty"}}`), invalid, "beauty"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"autoMLConfig":{"recipeList":["arn:aws:personalize:::recipe/aws-absent"]}}`), missing, "aws-absent"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"autoMLConfig":{"recipeList":["arn:aws:personalize:::recipe/aws-sims"]}}`), invalid, "aws-sims"},
+		{"CreateSolution", newSolution(`"performAutoML":true,"solutionConfig":{"autoMLConfig":{"recipeList":["` + solution + `"]}}`), invalid, "recipeList"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"autoMLConfig":{}}`), invalid, "autoMLConfig"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"eventType":"click","solutionConfig":{"eventsConfig":{"eventParametersList":[{"eventType":"click"}]}}`), invalid, "eventsConfig"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"eventValueThreshold":"1","eventsConfig":{"eventParametersList":[{"eventType":"click"}]}}`), invalid, "eventsConfig"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"eventsConfig":{"eventParametersList":[{"eventType":"click"},{"eventType":"click"}]}}`), invalid, "twice"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"eventsConfig":{"eventParametersList":[{"weight":1}]}}`), invalid, "eventType is required"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"eventsConfig":{"eventParametersList":[{"eventType":"click","weight":1.5}]}}`), invalid, "weight"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"eventsConfig":{"eventParametersList":[{"eventType":"click","weight":-1}]}}`), invalid, "weight"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"eventsConfig":{"eventParametersList":[` + strings.Repeat(`{"eventType":"click"},`, 10) + `{"eventType":"click"}]}}`), invalid, "eventParametersList"},
+		{"CreateSolution", newSolution(recipe("aws-user-personalization") + `,"solutionConfig":{"optimizationObjective":{"objectiveSensitivity":"LOW"}}`), invalid, "itemAttribute"},
+		{"CreateSolution", newSolution(recipe("aws-user-personalization") + `,"solutionConfig":{"optimizationObjective":{"itemAttribute":"GENRES","objectiveSensitivity":"LOW"}}`), invalid, "GENRES"},
+		{"CreateSolution", newSolution(recipe("aws-user-personalization") + `,"solutionConfig":{"optimizationObjective":{"itemAttribute":"YEAR","objectiveSensitivity":"LOW"}}`), invalid, "never null"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"trainingDataConfig":{"excludedDatasetColumns":{"USERS":["AGE"]}}}`), invalid, "no Users dataset"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"trainingDataConfig":{"excludedDatasetColumns":{"ITEMS":["NOPE"]}}}`), invalid, "no column NOPE"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"trainingDataConfig":{"includedDatasetColumns":{"ITEMS":["NOPE"]}}}`), invalid, "no column NOPE"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"trainingDataConfig":{"includedDatasetColumns":{"ITEMS":["GENRES"],"Items":["PRICE"]}}}`), invalid, "twice"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"trainingDataConfig":{"excludedDatasetColumns":{"ITEMS":["ITEM_ID"]}}}`), invalid, "cannot be excluded"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"trainingDataConfig":{"excludedDatasetColumns":{"ITEMS":["GENRES"]},"includedDatasetColumns":{"ITEMS":["PRICE"]}}}`), invalid, "not both"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"hpoConfig":{"hpoResourceConfig":{"maxParallelTrainingJobs":"many"}}}`), invalid, "maxParallelTrainingJobs"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"hpoConfig":{"algorithmHyperParameterRanges":{"continuousHyperParameterRanges":[{"name":"popularity_discount_factor","minValue":0.9,"maxValue":0.1}]}}}`), invalid, "popularity_discount_factor"},
+		{"CreateSolution", newSolution(recipe("aws-sims") + `,"solutionConfig":{"hpoConfig":{"algorithmHyperParameterRanges":{"continuousHyperParameterRanges":[{"name":"min_user_history_length_percentile"}]}}}`), invalid, "min_user_history_length_percentile"},
+		{"CreateSolution", newSolution(recipe("aws-user-personalization") + `,"solutionConfig":{"hpoConfig":{"algorithmHyperParameterRanges":{"categoricalHyperParameterRanges":[{"name":"recency_mask","values":["perhaps"]}]}}}`), invalid, "perhaps"},
+		{"UpdateSolution", `{"solutionArn":"` + solution + `","performIncrementalUpdate":true}`, invalid, "performIncrementalUpdate"},
+		{"UpdateSolution", `{"solutionArn":"` + solution + `","solutionUpdateConfig":{"eventsConfig":{"eventParametersList":[{"eventType":"a"},{"eventType":"a"}]}}}`, invalid, "twice"},
+
+		{"CreateCampaign", newCampaign(version, `"rankingInfluence":{"POPULARITY":1.1}`), invalid, "rankingInfluence"},
+		{"CreateCampaign", newCampaign(version, `"rankingInfluence":{"FRESHNESS":-0.1}`), invalid, "rankingInfluence"},
+		{"CreateCampaign", newCampaign(version, `"rankingInfluence":{"BEAUTY":1}`), invalid, "rankingInfluence"},
+		{"CreateCampaign", newCampaign(version, `"enableMetadataWithRecommendations":"yes"`), invalid, "enableMetadataWithRecommendations"},
+		{"CreateCampaign", newCampaign(version, `"syncWithLatestSolutionVersion":true`), invalid, "syncWithLatestSolutionVersion"},
+		{"CreateCampaign", newCampaign(group, ""), invalid, "solutionVersionArn"},
+
+		{"CreateFilter", newFilter(""), invalid, "filterExpression"},
+		{"CreateFilter", newFilter(strings.Repeat("x", 2501)), invalid, "filterExpression"},
+		{"CreateFilter", newFilter(`INCLUDE ItemID WHERE Items.NOPE IN ("x")`), invalid, "NOPE"},
+		{"CreateFilter", newFilter(`INCLUDE ItemID WHERE Users.AGE > 5`), invalid, "Users"},
+		{"CreateFilter", newFilter(`INCLUDE ItemID`), invalid, "WHERE"},
+		{"CreateFilter", newFilter(`INCLUDE ItemID WHERE Items.GENRES IN ("x") AND Interactions.EVENT_TYPE IN ("y")`), invalid, "Invalid filterExpression"},
+		{"CreateFilter", `{"name":"comedies",` + inGroup + `,"filterExpression":"nonsense"}`, exists, filterARN},
+		{"CreateFilter", `{"name":"new",` + inGroup + `}`, invalid, "filterExpression"},
+		{"CreateFilter", `{"name":"_new",` + inGroup + `,"filterExpression":"x"}`, invalid, "name"},
+		{"CreateFilter", `{"name":"new","datasetGroupArn":"` + prefix + `dataset-group/absent","filterExpression":"x"}`, missing, "absent"},
+		{"CreateFilter", `{"name":"new","datasetGroupArn":"` + dataset + `","filterExpression":"x"}`, invalid, "datasetGroupArn"},
+		{"CreateFilter", `{"name":"new",` + inGroup + `,"filterExpression":"x","tags":` + manyTags(51) + `}`, awsapi.CodeTooManyTags, "50"},
+		{"ListFilters", `{"datasetGroupArn":"nonsense"}`, invalid, "datasetGroupArn"},
+		{"ListFilters", `{"nextToken":"AAAA"}`, badToken, "nextToken"},
+		{"ListFilters", `{"maxResults":101}`, invalid, "maxResults"},
+
+		{"CreateRecommender", newRecommender(group, "aws-sims", ""), invalid, "need a dataset group with a domain"},
+		{"CreateRecommender", newRecommender(prefix+"dataset-group/shop", "aws-sims", ""), invalid, "no use case"},
+		{"CreateRecommender", newRecommender(prefix+"dataset-group/shop", "aws-absent", ""), missing, "aws-absent"},
+		{"CreateRecommender", newRecommender(prefix+"dataset-group/absent", "aws-sims", ""), missing, "absent"},
+		{"CreateRecommender", newRecommender(solution, "aws-sims", ""), invalid, "datasetGroupArn"},
+		{"CreateRecommender", `{"name":"new","datasetGroupArn":"` + group + `","recipeArn":"` + group + `"}`, invalid, "recipeArn"},
+		{"CreateRecommender", `{"name":"new","datasetGroupArn":"` + group + `"}`, invalid, "recipeArn"},
+		{"CreateRecommender", newRecommender(group, "aws-sims", `"minRecommendationRequestsPerSecond":0`), invalid, "minRecommendationRequestsPerSecond"},
+		{"UpdateRecommender", `{"recommenderArn":"` + prefix + `recommender/absent"}`, invalid, "recommenderConfig"},
+		{"UpdateRecommender", `{"recommenderArn":"` + prefix + `recommender/absent","recommenderConfig":{}}`, missing, "absent"},
+		{"ListRecommenders", `{"nextToken":"AAAA"}`, badToken, "nextToken"},
+		{"ListRecommenders", `{"maxResults":0}`, invalid, "maxResults"},
+
+		{"CreateMetricAttribution", newMetrics("new", group, metricOf("m", "SAMPLECOUNT()"), role), limit, "More than 1 resources in ACTIVE state"},
+		{"CreateMetricAttribution", newMetrics("revenue", group, metricOf("m", "SAMPLECOUNT()"), role), exists, attribution},
+		{"CreateMetricAttribution", newMetrics("new", foreign, metricOf("m", "SAMPLECOUNT()"), role), invalid, "Interactions dataset"},
+		{"CreateMetricAttribution", newMetrics("new", prefix+"dataset-group/absent", metricOf("m", "SAMPLECOUNT()"), role), missing, "absent"},
+		{"CreateMetricAttribution", newMetrics("new", group, metricOf("m", "SAMPLECOUNT()"), ""), invalid, "roleArn"},
+		{"CreateMetricAttribution", newMetrics("new", group, `{"eventType":"click","metricName":"m"}`, role), invalid, "expression"},
+		{"CreateMetricAttribution", newMetrics("new", group, strings.Repeat(metricOf("m", "SAMPLECOUNT()")+",", 10)+metricOf("m", "SAMPLECOUNT()"), role), invalid, "metrics"},
+		{"CreateMetricAttribution", `{"name":"new",` + inGroup + `,"metricsOutputConfig":{` + role + `}}`, invalid, "metrics"},
+		{"CreateMetricAttribution", `{"name":"new",` + inGroup + `,"metrics":[]}`, invalid, "metricsOutputConfig"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("clicks", "SAMPLECOUNT()") + `]`), exists, "clicks"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "SAMPLECOUNT()") + `,` + metricOf("m", "SAMPLECOUNT()") + `]`), invalid, "twice"},
+		{"UpdateMetricAttribution", updateMetrics(`"removeMetrics":["absent"]`), invalid, "absent"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "COUNT()") + `]`), invalid, "COUNT()"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "SAMPLECOUNT") + `]`), invalid, "SAMPLECOUNT"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "SUM(PRICE)") + `]`), invalid, "SUM(PRICE)"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "SUM(Users.AGE)") + `]`), invalid, "SUM(Users.AGE)"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "SUM(Items.NOPE)") + `]`), invalid, "NOPE"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "SUM(Items.GENRES)") + `]`), invalid, "not numeric"},
+		{"UpdateMetricAttribution", updateMetrics(`"addMetrics":[` + metricOf("m", "SUM(Interactions.EVENT_TYPE)") + `]`), invalid, "not numeric"},
+		{"UpdateMetricAttribution", updateMetrics(`"metricsOutputConfig":{` + role + `,"s3DataDestination":{"path":"https://reports/x"}}`), invalid, "s3DataDestination"},
+		{"UpdateMetricAttribution", updateMetrics(`"metricsOutputConfig":{` + role + `,"s3DataDestination":{"path":"s3://reports"}}`), invalid, "s3DataDestination"},
+		{"UpdateMetricAttribution", updateMetrics(`"metricsOutputConfig":{"s3DataDestination":{"path":"s3://reports/x/"}}`), invalid, "roleArn"},
+		{"UpdateMetricAttribution", `{"addMetrics":[]}`, invalid, "metricAttributionArn"},
+		{"ListMetricAttributions", `{"nextToken":"AAAA"}`, badToken, "nextToken"},
+		{"ListMetricAttributionMetrics", `{"nextToken":"AAAA"}`, badToken, "nextToken"},
+		{"TagResource", `{"resourceArn":"` + attribution + `","tags":[]}`, invalid, "tags"},
+		{"TagResource", `{"resourceArn":"` + filterARN + `","tags":` + manyTags(51) + `}`, awsapi.CodeTooManyTags, "50"},
+		{"UntagResource", `{"resourceArn":"` + prefix + `filter/absent","tagKeys":[]}`, missing, "absent"},
+		{"ListTagsForResource", `{"resourceArn":"` + prefix + `recommender/absent"}`, missing, "absent"},
+		{"ListRecipes", `{"domain":"GAMES"}`, invalid, "domain"},
+		{"ListRecipes", `{"nextToken":"AAAA"}`, badToken, "nextToken"},
+		{"DescribeRecipe", `{"recipeArn":"arn:aws:personalize:::recipe/aws-absent"}`, missing, "aws-absent"},
+		{"DescribeAlgorithm", `{"algorithmArn":"arn:aws:personalize:::recipe/aws-sims"}`, invalid, "algorithmArn"},
+		{"DescribeFeatureTransformation", `{"featureTransformationArn":"arn:aws:personalize:::feature-transformation/absent"}`, missing, "absent"},
+	})
+}
+
+// What names one resource refuses nothing, nonsense, a resource of another type and one that is not there.
+func TestRefusalsOfARNs(t *testing.T) {
+	i := install(t, Quotas{})
+	var cases []refusal
+	for _, c := range []struct{ operation, member, kind, rest string }{
+		{"DescribeDatasetGroup", "datasetGroupArn", catalog.TypeDatasetGroup, ""},
+		{"DeleteDatasetGroup", "datasetGroupArn", catalog.TypeDatasetGroup, ""},
+		{"DescribeSchema", "schemaArn", catalog.TypeSchema, ""},
+		{"DeleteSchema", "schemaArn", catalog.TypeSchema, ""},
+		{"DescribeDataset", "datasetArn", catalog.TypeDataset, ""},
+		{"UpdateDataset", "datasetArn", catalog.TypeDataset, `,"schemaArn":"` + prefix + `schema/s"`},
+		{"DeleteDataset", "datasetArn", catalog.TypeDataset, ""},
+		{"CreateDatasetImportJob", "datasetArn", catalog.TypeDataset, `,"jobName":"new","dataSource":{"dataLocation":"s3://data/x.csv"}`},
+		{"DescribeDatasetImportJob", "datasetImportJobArn", catalog.TypeDatasetImportJob, ""},
+		{"CreateEventTracker", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new"`},
+		{"DescribeEventTracker", "eventTrackerArn", catalog.TypeEventTracker, ""},
+		{"DeleteEventTracker", "eventTrackerArn", catalog.TypeEventTracker, ""},
+		{"CreateSolution", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","recipeArn":"arn:aws:personalize:::recipe/aws-sims"`},
+		{"DescribeSolution", "solutionArn", catalog.TypeSolution, ""},
+		{"UpdateSolution", "solutionArn", catalog.TypeSolution, ""},
+		{"DeleteSolution", "solutionArn", catalog.TypeSolution, ""},
+		{"CreateSolutionVersion", "solutionArn", catalog.TypeSolution, ""},
+		{"DescribeSolutionVersion", "solutionVersionArn", catalog.TypeSolutionVersion, ""},
+		{"StopSolutionVersionCreation", "solutionVersionArn", catalog.TypeSolutionVersion, ""},
+		{"GetSolutionMetrics", "solutionVersionArn", catalog.TypeSolutionVersion, ""},
+		{"CreateCampaign", "solutionVersionArn", catalog.TypeSolutionVersion, `,"name":"new"`},
+		{"DescribeCampaign", "campaignArn", catalog.TypeCampaign, ""},
+		{"UpdateCampaign", "campaignArn", catalog.TypeCampaign, ""},
+		{"DeleteCampaign", "campaignArn", catalog.TypeCampaign, ""},
+		{"CreateFilter", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","filterExpression":"x"`},
+		{"DescribeFilter", "filterArn", catalog.TypeFilter, ""},
+		{"DeleteFilter", "filterArn", catalog.TypeFilter, ""},
+		{"CreateRecommender", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","recipeArn":"arn:aws:personalize:::recipe/aws-sims"`},
+		{"DescribeRecommender", "recommenderArn", catalog.TypeRecommender, ""},
+		{"UpdateRecommender", "recommenderArn", catalog.TypeRecommender, `,"recommenderConfig":{}`},
+		{"StartRecommender", "recommenderArn", catalog.TypeRecommender, ""},
+		{"StopRecommender", "recommenderArn", catalog.TypeRecommender, ""},
+		{"DeleteRecommender", "recommenderArn", catalog.TypeRecommender, ""},
+		{"CreateMetricAttribution", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","metrics":[],"metricsOutputConfig":{"roleArn":"arn:aws:iam::000000000000:role/r"}`},
+		{"DescribeMetricAttribution", "metricAttributionArn", catalog.TypeMetricAttribution, ""},
+		{"UpdateMetricAttribution", "metricAttributionArn", catalog.TypeMetricAttribution, ""},
+		{"DeleteMetricAttribution", "metricAttributionArn", catalog.TypeMetricAttribution, ""},
 	} {
-		err := i.client.Call(t.Context(), c.operation, json.RawMessage(c.request), nil)
-		var refusal *awsapi.Error
-		if !errors.As(err, &refusal) || refusal.Code != c.code || refusal.Status != 400 || !strings.Contains(refusal.Message, c.message) {
-			t.Errorf("%s %s:\n\tgot %v\n\twant %s with %q", c.operation, c.request, err, c.code, c.message)
+		absent := prefix + c.kind + "/absent"
+		switch c.kind {
+		case catalog.TypeDataset:
+			absent += "/ITEMS"
+		case catalog.TypeSolutionVersion:
+			absent = prefix + "solution/absent/00000000"
 		}
+		named := func(arn string) string { return `{"` + c.member + `":"` + arn + `"` + c.rest + `}` }
+		cases = append(cases,
+			refusal{c.operation, `{` + strings.TrimPrefix(c.rest, ",") + `}`, invalid, c.member},
+			refusal{c.operation, named("absent"), invalid, c.member},
+			refusal{c.operation, named(prefix + "event-tracker-of-none/x"), invalid, c.member},
+			refusal{c.operation, named(absent), missing, absent})
 	}
+	if c := i.schema("s", interactionsSchema); c != prefix+"schema/s" {
+		t.Fatal(c)
+	}
+	i.refuses(cases)
 }
 
 func TestQuotas(t *testing.T) {

@@ -45,6 +45,25 @@ func (s *badShop) operations() []operation {
 		{name: "CreateSolutionVersion", good: `{"solutionArn":"` + s.solution + `"}`, arns: map[string]string{"solutionArn": "solution"}},
 		{name: "CreateCampaign", good: `{"name":"new","solutionVersionArn":"` + s.version + `"}`, nameMember: "name",
 			arns: map[string]string{"solutionVersionArn": "solution-version"}},
+		{name: "UpdateDataset", good: `{"datasetArn":"` + s.interactions + `","schemaArn":"` + s.schema + `"}`,
+			arns: map[string]string{"datasetArn": "dataset", "schemaArn": "schema"}},
+		{name: "CreateFilter", good: `{"name":"new",` + group + `,"filterExpression":"EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN (\"click\")"}`, nameMember: "name",
+			arns: map[string]string{"datasetGroupArn": "dataset-group"}, required: []string{"filterExpression"}},
+		one("DescribeFilter", "filterArn", "filter", accountARN+"filter/f"),
+		one("DeleteFilter", "filterArn", "filter", accountARN+"filter/f"),
+		{name: "CreateRecommender", good: `{"name":"new",` + group + `,"recipeArn":"` + recipeARN + `aws-sims"}`, nameMember: "name",
+			arns: map[string]string{"datasetGroupArn": "dataset-group", "recipeArn": "recipe"}},
+		{name: "UpdateRecommender", good: `{"recommenderArn":"` + accountARN + `recommender/r","recommenderConfig":{}}`,
+			arns: map[string]string{"recommenderArn": "recommender"}, required: []string{"recommenderConfig"}},
+		one("DescribeRecommender", "recommenderArn", "recommender", accountARN+"recommender/r"),
+		one("StartRecommender", "recommenderArn", "recommender", accountARN+"recommender/r"),
+		one("StopRecommender", "recommenderArn", "recommender", accountARN+"recommender/r"),
+		one("DeleteRecommender", "recommenderArn", "recommender", accountARN+"recommender/r"),
+		{name: "CreateMetricAttribution", nameMember: "name", arns: map[string]string{"datasetGroupArn": "dataset-group"}, required: []string{"metrics", "metricsOutputConfig"},
+			good: `{"name":"new",` + group + `,"metrics":[],"metricsOutputConfig":{"roleArn":"arn:aws:iam::000000000000:role/r"}}`},
+		one("UpdateMetricAttribution", "metricAttributionArn", "metric-attribution", accountARN+"metric-attribution/m"),
+		one("DescribeMetricAttribution", "metricAttributionArn", "metric-attribution", accountARN+"metric-attribution/m"),
+		one("DeleteMetricAttribution", "metricAttributionArn", "metric-attribution", accountARN+"metric-attribution/m"),
 		one("UpdateSolution", "solutionArn", "solution", s.solution),
 		one("UpdateCampaign", "campaignArn", "campaign", s.campaign),
 		one("DescribeDatasetGroup", "datasetGroupArn", "dataset-group", s.group.ARN),
@@ -129,7 +148,11 @@ func (s *badShop) badARNs(o operation) (calls []refused) {
 		bad("7", invalidInput, named, "number")
 		bad(`[]`, invalidInput, named, "array")
 		// A resource of another type, and none of the right one.
-		bad(`"`+accountARN+`metric-attribution/m"`, invalidInput, member)
+		other := "metric-attribution/m" // which has no tags either
+		if kind == "metric-attribution" {
+			other = "filter/f"
+		}
+		bad(`"`+accountARN+other+`"`, invalidInput, member)
 		bad(`"`+accountARN+`nonsense"`, invalidInput, member)
 		bad(`"`+accountARN+`../../catalog/x"`, invalidInput, member)
 		if kind != "" && kind != "solution-version" {
@@ -160,7 +183,7 @@ func (s *badShop) badLists() (calls []refused) {
 		s.t.Fatal("a page of one schema has no token")
 	}
 	for _, name := range []string{"ListDatasetGroups", "ListSchemas", "ListDatasets", "ListDatasetImportJobs", "ListEventTrackers", "ListRecipes",
-		"ListSolutions", "ListSolutionVersions", "ListCampaigns"} {
+		"ListSolutions", "ListSolutionVersions", "ListCampaigns", "ListFilters", "ListRecommenders", "ListMetricAttributions", "ListMetricAttributionMetrics"} {
 		for _, c := range []struct {
 			members, code string
 			mentions      []string
@@ -187,7 +210,7 @@ func (s *badShop) badLists() (calls []refused) {
 		}
 	}
 	for member, names := range map[string][]string{
-		"datasetGroupArn": {"ListDatasets", "ListEventTrackers", "ListSolutions"}, "datasetArn": {"ListDatasetImportJobs"},
+		"datasetGroupArn": {"ListDatasets", "ListEventTrackers", "ListSolutions", "ListFilters", "ListRecommenders", "ListMetricAttributions"}, "datasetArn": {"ListDatasetImportJobs"},
 		"solutionArn": {"ListSolutionVersions", "ListCampaigns"},
 	} {
 		for _, name := range names {
@@ -346,7 +369,7 @@ func manyTags(n int) string {
 // badTags break the rules of tags (§12), which are the same wherever tags are given.
 func (s *badShop) badTags() (calls []refused) {
 	for _, o := range s.operations() {
-		if !strings.HasPrefix(o.name, "Create") && o.name != "TagResource" || o.name == "CreateSchema" {
+		if !strings.HasPrefix(o.name, "Create") && o.name != "TagResource" || o.name == "CreateSchema" || o.name == "CreateMetricAttribution" {
 			continue
 		}
 		for tags, mentions := range map[string][]string{

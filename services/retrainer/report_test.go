@@ -46,7 +46,8 @@ func (i *installation) reporting() *catalog.MetricAttribution {
 	return m
 }
 
-func (i *installation) publish(interactions ...reco.Interaction) {
+// happens puts interactions into the log.
+func (i *installation) happens(interactions ...reco.Interaction) {
 	i.Helper()
 	var records []bus.Record
 	for _, event := range interactions {
@@ -174,12 +175,12 @@ func TestReportsOfMetrics(t *testing.T) {
 		return m
 	}
 
-	i.publish(
+	i.happens(
 		reco.Interaction{EventID: "1", EventType: "click", ItemID: "a"},
 		reco.Interaction{EventID: "2", EventType: "click", ItemID: "a", RecommendationID: "RID-1"},
 		reco.Interaction{EventID: "3", EventType: "click", ItemID: "b", EventAttributionSource: "mail"})
 	i.archive()
-	i.publish(
+	i.happens(
 		reco.Interaction{EventID: "4", EventType: "buy", ItemID: "a", EventAttributionSource: "mail"},
 		reco.Interaction{EventID: "5", EventType: "buy", ItemID: "a", EventAttributionSource: "mail"},
 		reco.Interaction{EventID: "6", EventType: "buy", ItemID: "unknown"},
@@ -218,7 +219,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	}
 
 	i.archive()
-	i.publish(reco.Interaction{EventID: "8", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
+	i.happens(reco.Interaction{EventID: "8", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
 	later += attribution.Window
 	s.reports.look(t.Context())
 	want["clicks mail"]++
@@ -252,7 +253,7 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 		}
 	}
 	redirect("s3://absent-bucket/x/")
-	i.publish(reco.Interaction{EventID: "1", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
+	i.happens(reco.Interaction{EventID: "1", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
 	later := 2*attribution.Window + reportDelay
 	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	s.reports.look(t.Context())
