@@ -175,7 +175,7 @@ func TestJobsAreRefused(t *testing.T) {
 		}))(t)
 	}
 	must(0, catalog.Create(t.Context(), i.store, &catalog.Filter{
-		Meta: catalog.Meta{ARN: prefix + "filter/young", Name: "young", Status: catalog.StatusCreatePending}, DatasetGroupARN: group,
+		Meta: catalog.Meta{ARN: prefix + "filter/young", Name: "young", Status: catalog.StatusCreateInProgress}, DatasetGroupARN: group,
 	}))(t)
 	untrained := *must(i.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: aws.String(prefix + "solution/personal")}))(t).SolutionVersionArn
 	trending := i.versionOf(group, "trend", "aws-trending-now")
@@ -201,7 +201,7 @@ func TestJobsAreRefused(t *testing.T) {
 		{members{"filterArn": prefix + "filter/absent"}, missing, "absent"},
 		{members{"filterArn": prefix + "solution/personal"}, invalid, "filterArn"},
 		{members{"filterArn": prefix + "filter/theirs"}, invalid, "different dataset groups"},
-		{members{"filterArn": prefix + "filter/young"}, inUse, "CREATE PENDING"},
+		{members{"filterArn": prefix + "filter/young"}, inUse, "CREATE IN_PROGRESS"},
 		{members{"numResults": 0}, invalid, "numResults is 0"},
 		{members{"jobInput": nil}, invalid, "jobInput"},
 		{members{"jobOutput": members{"s3DataDestination": members{}}}, invalid, "path"},
