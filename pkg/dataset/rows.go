@@ -48,6 +48,7 @@ const (
 	itemID
 	timestamp
 	eventType
+	actionEventType
 	eventValue
 	impression
 	recommendationID
@@ -127,6 +128,9 @@ func (t *table) place(s *schema.Schema, positions map[string]int) error {
 		c := column{field: f, cell: i}
 		if s.FirstClass(f.Name) {
 			c.member = interactionMembers[f.Name]
+			if c.member == eventType && s.Type == schema.ActionInteractions {
+				c.member = actionEventType
+			}
 		}
 		t.columns = append(t.columns, c)
 		if f.Textual {
@@ -213,6 +217,8 @@ func (c *column) set(i *reco.Interaction, cell string, value *float64) (err erro
 		i.TimestampMS *= 1000
 	case eventType:
 		i.EventType, err = c.field.ParseString(cell)
+	case actionEventType:
+		i.EventType, err = schema.ParseActionEventType(cell)
 	case eventValue:
 		*value, err = c.field.ParseReal(cell)
 		i.EventValue = value

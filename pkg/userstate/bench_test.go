@@ -8,7 +8,7 @@ import (
 )
 
 func longState(n int) *State {
-	s := newState(bounds{200, 20})
+	s := newState(bounds{200, 20, 900})
 	for k := range n {
 		s.Apply(&reco.Interaction{
 			EventID: fmt.Sprintf("0b5e3c1e-6f0a-4f6e-9d2b-%012d", k), UserID: "u", SessionID: fmt.Sprint("session-", k/20),
@@ -25,7 +25,7 @@ func BenchmarkApplyToAFullHistory(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(encoded)))
 	for n := 0; b.Loop(); n++ {
-		s := newState(bounds{200, 20})
+		s := newState(bounds{200, 20, 900})
 		if err := s.decode(encoded); err != nil {
 			b.Fatal(err)
 		}

@@ -15,19 +15,11 @@ import (
 // The codec writes and reads penchantv1.UserState by hand: states are read and written for every event, and the generated
 // code takes some thousand allocations for a full one where this takes a handful. A test holds it to the generated code.
 
-// encode returns the state as penchantv1.UserState.
+// encode returns the state, but for its interactions with actions, as penchantv1.UserState.
 func (s *State) encode() []byte {
-	out := make([]byte, 0, 96*(len(s.streamed)+len(s.imported)+len(s.sessions)+2))
-	// Both kinds are written in one order, so that equal states have equal bytes and the field reads as a history.
-	for i, j := 0, 0; i < len(s.streamed) || j < len(s.imported); {
-		if j == len(s.imported) || i < len(s.streamed) && compare(s.streamed[i], s.imported[j]) <= 0 {
-			out = appendRecent(out, &s.streamed[i])
-			i++
-		} else {
-			out = appendRecent(out, &s.imported[j])
-			j++
-		}
-	}
+	h := &s.histories[WithItems]
+	out := make([]byte, 0, 96*(h.len()+len(s.sessions)+2))
+	out = h.append(out)
 	for _, session := range s.sessions {
 		out = appendMessage(out, 2, func(out []byte) []byte {
 			out = appendString(out, 1, session.id)
@@ -43,7 +35,30 @@ func (s *State) encode() []byte {
 		})
 	}
 	out = appendInt(out, 4, s.lastArrivalMS)
-	return appendInt(out, 5, s.importedVersion)
+	return appendInt(out, 5, h.version)
+}
+
+// encodeActions returns the interactions with actions as penchantv1.ActionHistory.
+func (s *State) encodeActions() []byte {
+	h := &s.histories[WithActions]
+	return appendInt(h.append(make([]byte, 0, 96*(h.len()+1))), 5, h.version)
+}
+
+func (h *history) len() int { return len(h.streamed) + len(h.imported) }
+
+// append appends the interactions. Streamed and imported ones are written in one order, so that equal histories have equal
+// bytes and the field reads as a history.
+func (h *history) append(out []byte) []byte {
+	for i, j := 0, 0; i < len(h.streamed) || j < len(h.imported); {
+		if j == len(h.imported) || i < len(h.streamed) && compare(h.streamed[i], h.imported[j]) <= 0 {
+			out = appendRecent(out, &h.streamed[i])
+			i++
+		} else {
+			out = appendRecent(out, &h.imported[j])
+			j++
+		}
+	}
+	return out
 }
 
 func appendRecent(out []byte, r *reco.RecentInteraction) []byte {
@@ -103,29 +118,12 @@ const (
 
 // decode fills the state from its stored bytes. Texts are cut out of encoded, which therefore lives as long as they do.
 func (s *State) decode(encoded string) error {
-	count := 0
-	for in := (reader{rest: encoded}); in.more(); {
-		if tag := in.int(); tag == recentTag {
-			count++
-			in.text()
-		} else {
-			in.skip(tag)
-		}
-	}
-	// Room for one more: what follows a decode is mostly one new event.
-	s.streamed = make([]reco.RecentInteraction, 0, min(count, s.keep.recent)+1)
-	values := make([]float64, 0, count)
+	items := s.decoding(WithItems, encoded)
 	in := reader{rest: encoded}
 	for in.more() {
 		switch tag := in.int(); tag {
 		case recentTag:
-			var r reco.RecentInteraction
-			in.fail(decodeRecent(in.text(), &r, &values))
-			if r.ImportedVersion == 0 {
-				s.streamed = append(s.streamed, r)
-			} else {
-				s.imported = append(s.imported, r)
-			}
+			in.fail(items.recent(in.text()))
 		case sessionTag:
 			session, err := decodeSession(in.text())
 			in.fail(err)
@@ -137,17 +135,77 @@ func (s *State) decode(encoded string) error {
 		case arrivalTag:
 			s.lastArrivalMS = int64(in.int())
 		case importedTag:
-			s.importedVersion = int64(in.int())
+			items.version = int64(in.int())
 		default:
 			in.skip(tag)
 		}
 	}
-	// Stored when more was kept.
-	s.streamed = newest(s.streamed, s.keep.recent)
-	s.imported = newest(s.imported, s.keep.recent)
-	s.sessions = s.sessions[max(0, len(s.sessions)-s.keep.sessions):]
-	s.unite()
+	s.sessions = s.sessions[max(0, len(s.sessions)-s.keep.sessions):] // stored when more was kept
+	items.done()
 	return in.err
+}
+
+// decodeActions fills the interactions with actions from the bytes of their field, "" if there is none.
+func (s *State) decodeActions(encoded string) error {
+	if encoded == "" {
+		return nil
+	}
+	actions := s.decoding(WithActions, encoded)
+	in := reader{rest: encoded}
+	for in.more() {
+		switch tag := in.int(); tag {
+		case recentTag:
+			in.fail(actions.recent(in.text()))
+		case importedTag:
+			actions.version = int64(in.int())
+		default:
+			in.skip(tag)
+		}
+	}
+	actions.done()
+	return in.err
+}
+
+// decoding is a history that is being read out of a field.
+type decoding struct {
+	*history
+	state  *State
+	kind   Kind
+	values []float64 // what event values point to
+}
+
+func (s *State) decoding(kind Kind, encoded string) decoding {
+	count := 0
+	for in := (reader{rest: encoded}); in.more(); {
+		if tag := in.int(); tag == recentTag {
+			count++
+			in.text()
+		} else {
+			in.skip(tag)
+		}
+	}
+	h := &s.histories[kind]
+	// Room for one more: what follows a decode is mostly one new event.
+	h.streamed = make([]reco.RecentInteraction, 0, min(count, s.keep.of(kind))+1)
+	return decoding{h, s, kind, make([]float64, 0, count)}
+}
+
+func (d *decoding) recent(encoded string) error {
+	var r reco.RecentInteraction
+	err := decodeRecent(encoded, &r, &d.values)
+	if r.ImportedVersion == 0 {
+		d.streamed = append(d.streamed, r)
+	} else {
+		d.imported = append(d.imported, r)
+	}
+	return err
+}
+
+// done drops what is no longer kept, and was when it was stored.
+func (d *decoding) done() {
+	d.streamed = newest(d.streamed, d.state.keep.of(d.kind))
+	d.imported = newest(d.imported, d.state.keep.of(d.kind))
+	d.state.unite(d.kind)
 }
 
 // decodeRecent reads one interaction; its event value goes to the end of values.

@@ -8,6 +8,7 @@
 //
 //	rev          a random token, new with every write: the guard of compare-and-set
 //	state        penchantv1.UserState: recent interactions, linked sessions, offsets, of one instant
+//	actions      penchantv1.ActionHistory: recent interactions with actions, of the same instant; absent where there are none
 //	v:<model id> a vector folded from state: the rev it was folded at, then float32 little endian
 //
 // A write stores only if the rev that it read still stands (one small script), and drops the vectors of models that serve
@@ -23,7 +24,8 @@
 //
 // # Watermarks
 //
-// How far each partition is folded, and which imported data is merged, is written after the users it speaks of: once per
+// How far each partition is folded, and which imported data is merged, is written after the users it speaks of: for
+// interactions with items and with actions apart, once per
 // key shard, a sixteenth of the slots of Redis Cluster, in a hash whose slot lies within that shard. A watermark that is
 // missing or went back means that Redis lost users: see [Store.Marks] and [Store.Advance].
 //

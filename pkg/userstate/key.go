@@ -9,6 +9,7 @@ import (
 const (
 	revField     = "rev"
 	stateField   = "state"
+	actionsField = "actions"
 	vectorPrefix = "v:"
 
 	slots       = 16384

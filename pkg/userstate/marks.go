@@ -23,17 +23,26 @@ const (
 	Start = int64(-1)
 )
 
-// Log is one partition of one topic: what a watermark speaks of.
+// Log is one partition of one topic: what a watermark speaks of. Its records are interactions of one kind.
 type Log struct {
 	TopicID   [16]byte
 	Partition int32
+	Kind      Kind
 }
+
+// The prefixes of watermarks by the kind of interactions: of the log, and of imported data.
+var (
+	logPrefixes    = [kinds]string{WithItems: "o:", WithActions: "a:"}
+	importPrefixes = [kinds]string{WithItems: "i:", WithActions: "j:"}
+)
 
 func (l Log) field() string {
-	return "o:" + hex.EncodeToString(l.TopicID[:]) + ":" + strconv.Itoa(int(l.Partition))
+	return logPrefixes[l.Kind] + hex.EncodeToString(l.TopicID[:]) + ":" + strconv.Itoa(int(l.Partition))
 }
 
-func importField(partition int32) string { return "i:" + strconv.Itoa(int(partition)) }
+func importField(kind Kind, partition int32) string {
+	return importPrefixes[kind] + strconv.Itoa(int(partition))
+}
 
 // rebuildPrefix marks the fields that say that a watermark is being brought up from a loss.
 const rebuildPrefix = "r:"
@@ -49,14 +58,18 @@ type Marks struct {
 // Applied is the last offset of the partition whose users are written, Start or None.
 func (m Marks) Applied(l Log) int64 { return m.value(l.field()) }
 
-// Imported is the dataset version merged into the users of a partition, 0 for none.
-func (m Marks) Imported(partition int32) int64 { return max(0, m.value(importField(partition))) }
+// Imported is the version of the dataset of a kind that is merged into the users of a partition of its log, 0 for none.
+func (m Marks) Imported(kind Kind, partition int32) int64 {
+	return max(0, m.value(importField(kind, partition)))
+}
 
 // Rebuilding reports whether a loss of the partition is still being made good.
 func (m Marks) Rebuilding(l Log) bool { return m.rebuilding[l.field()] }
 
 // RebuildingImport reports whether imported interactions, lost from a partition's users, are still being merged again.
-func (m Marks) RebuildingImport(partition int32) bool { return m.rebuilding[importField(partition)] }
+func (m Marks) RebuildingImport(kind Kind, partition int32) bool {
+	return m.rebuilding[importField(kind, partition)]
+}
 
 func (m Marks) value(field string) int64 {
 	if v, ok := m.values[field]; ok {
@@ -144,17 +157,23 @@ func (s *Store) RecentMarks(ctx context.Context, group string, maxAge time.Durat
 	}
 }
 
-// Healthy reports whether the group's user states are complete: every partition has been folded from the beginning and no
-// loss is being made good. It is cheap enough for every request: readings are shared and up to a second old. partitions is
-// the number of the interactions topic, 0 when the caller does not know it. A Redis that does not answer is not healthy.
+// Healthy reports whether the group's user states are complete: every partition of the interactions with items has been
+// folded from the beginning and no loss is being made good. It is cheap enough for every request: readings are shared and up
+// to a second old. partitions is the number of the topic, 0 when the caller does not know it. A Redis that does not answer is
+// not healthy.
 func (s *Store) Healthy(ctx context.Context, group string, partitions int32) bool {
+	return s.HealthyKind(ctx, group, WithItems, partitions)
+}
+
+// HealthyKind is Healthy for either kind of interactions, each of which has a topic of its own.
+func (s *Store) HealthyKind(ctx context.Context, group string, kind Kind, partitions int32) bool {
 	m, err := s.RecentMarks(ctx, group, time.Second)
 	if err != nil || len(m.rebuilding) > 0 {
 		return false
 	}
 	var folded int32
 	for name := range m.values {
-		if strings.HasPrefix(name, "o:") {
+		if strings.HasPrefix(name, logPrefixes[kind]) {
 			folded++
 		}
 	}
@@ -236,26 +255,27 @@ func (s *Store) SetRebuilt(ctx context.Context, group string, l Log) error {
 	return s.clearRebuilding(ctx, group, l.field())
 }
 
-// ResetImported says that the users of the partitions have no imported interactions, and that this is being made good.
-func (s *Store) ResetImported(ctx context.Context, group string, partitions []int32) error {
+// ResetImported says that the users of the partitions have no imported interactions of a kind, and that this is being made
+// good.
+func (s *Store) ResetImported(ctx context.Context, group string, kind Kind, partitions []int32) error {
 	fields := make([]string, len(partitions))
 	for k, partition := range partitions {
-		fields[k] = importField(partition)
+		fields[k] = importField(kind, partition)
 	}
 	return s.setMarks(ctx, group, fields, 0, true)
 }
 
 // AdvanceImported says that a dataset version is merged into the users of the partitions, which had version from, or more,
 // when the merge began. The error is ErrLost when Redis does not say so any more.
-func (s *Store) AdvanceImported(ctx context.Context, group string, partitions []int32, from, version int64) error {
+func (s *Store) AdvanceImported(ctx context.Context, group string, kind Kind, partitions []int32, from, version int64) error {
 	var (
 		moves  []move
 		fields []string
 	)
 	for _, partition := range partitions {
-		fields = append(fields, importField(partition))
+		fields = append(fields, importField(kind, partition))
 		for shard := range shards {
-			moves = append(moves, move{shard, importField(partition), from, version})
+			moves = append(moves, move{shard, importField(kind, partition), from, version})
 		}
 	}
 	if err := s.moveMarks(ctx, group, moves); err != nil {

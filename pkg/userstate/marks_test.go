@@ -152,23 +152,23 @@ func TestImportedVersionsAreMarkedByPartition(t *testing.T) {
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	some := []int32{0, 2}
-	if err := s.ResetImported(ctx, "shop-1", some); err != nil {
+	if err := s.ResetImported(ctx, "shop-1", WithItems, some); err != nil {
 		t.Fatal(err)
 	}
-	if m := marks(t, s); !m.RebuildingImport(2) || m.RebuildingImport(1) || m.Imported(2) != 0 {
+	if m := marks(t, s); !m.RebuildingImport(WithItems, 2) || m.RebuildingImport(WithItems, 1) || m.RebuildingImport(WithActions, 2) || m.Imported(WithItems, 2) != 0 {
 		t.Errorf("while merging: %+v", m)
 	}
-	if err := s.AdvanceImported(ctx, "shop-1", some, 0, 3); err != nil {
+	if err := s.AdvanceImported(ctx, "shop-1", WithItems, some, 0, 3); err != nil {
 		t.Fatal(err)
 	}
 	m := marks(t, s)
 	for partition, want := range []int64{3, 0, 3} {
-		if got := m.Imported(int32(partition)); got != want || m.RebuildingImport(int32(partition)) {
+		if got := m.Imported(WithItems, int32(partition)); got != want || m.Imported(WithActions, int32(partition)) != 0 || m.RebuildingImport(WithItems, int32(partition)) {
 			t.Errorf("partition %d has version %d", partition, got)
 		}
 	}
 	flush(t, s)
-	if err := s.AdvanceImported(ctx, "shop-1", some, 3, 4); !errors.Is(err, ErrLost) {
+	if err := s.AdvanceImported(ctx, "shop-1", WithItems, some, 3, 4); !errors.Is(err, ErrLost) {
 		t.Errorf("a merge in which Redis was emptied: %v", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // saveScript writes each of its keys whose rev is the expected one, and answers 1 or 0 for each. Arguments of a key:
-// expected rev, new rev, state, expiry, number of vectors, number of fields to delete, then the vectors as field and value
-// each, then the fields. Expiry is a Unix time in seconds, "0" for none any more, "" to leave it alone.
+// expected rev, new rev, state, expiry, number of other fields to write, number of fields to delete, then the former as field
+// and value each, then the latter. Expiry is a Unix time in seconds, "0" for none any more, "" to leave it alone.
 //
 // One key a call would do, and does on a cluster, where keys of a call must share a slot. Elsewhere a call takes several:
 // the cost of starting the interpreter is most of what a key costs, twenty times so in the embedded server.

@@ -16,16 +16,16 @@ type State struct {
 	// Recent holds the newest interactions, streamed and imported, oldest first: the user's history. It is read-only, and
 	// renewed by Apply and MergeImported.
 	Recent []reco.RecentInteraction
+	// Actions holds the newest interactions with actions in the same way; ItemID is the action's.
+	Actions []reco.RecentInteraction
 	// Vectors holds a vector per model id. Load leaves it nil; what it holds at Save is what the hash holds afterwards.
 	Vectors map[string][]float32
 
-	streamed []reco.RecentInteraction // oldest first, at most keep.recent
-	imported []reco.RecentInteraction // likewise, each with its ImportedVersion
-	sessions []linkedSession          // oldest first, at most keep.sessions
-	applied  []AppliedOffset
+	histories [kinds]history
+	sessions  []linkedSession // oldest first, at most keep.sessions
+	applied   []AppliedOffset
 
-	lastArrivalMS   int64
-	importedVersion int64
+	lastArrivalMS int64
 
 	keep    bounds
 	changed bool
@@ -33,8 +33,33 @@ type State struct {
 	stored  []string // the vector fields of the hash as read
 }
 
+// Kind says what a user's interactions are with.
+type Kind int
+
+// The kinds of interactions that a state keeps.
+const (
+	WithItems Kind = iota
+	WithActions
+	kinds
+)
+
+// history is what is kept of one kind of interactions.
+type history struct {
+	streamed []reco.RecentInteraction // oldest first, at most what the bounds say
+	imported []reco.RecentInteraction // likewise, each with its ImportedVersion
+	version  int64                    // the newest dataset version merged into imported
+	changed  bool                     // since it was read
+}
+
 // bounds are what is kept of one user.
-type bounds struct{ recent, sessions int }
+type bounds struct{ recent, sessions, actions int }
+
+func (b bounds) of(kind Kind) int {
+	if kind == WithActions {
+		return b.actions
+	}
+	return b.recent
+}
 
 type linkedSession struct {
 	id     string
@@ -61,13 +86,18 @@ type Folder interface {
 	Fold(history []reco.RecentInteraction, vector []float32)
 }
 
-// Apply folds a streamed interaction, whose Key is the state's ID. It reports whether the recent interactions changed:
-// they do not when the event was folded before, or is older than everything that is kept.
-func (s *State) Apply(i *reco.Interaction) bool {
-	streamed, admitted := admit(s.streamed, i.Recent(), s.keep.recent)
-	s.streamed = streamed
+// Apply folds a streamed interaction with an item, whose Key is the state's ID. It reports whether the recent interactions
+// changed: they do not when the event was folded before, or is older than everything that is kept.
+func (s *State) Apply(i *reco.Interaction) bool { return s.ApplyKind(WithItems, i) }
+
+// ApplyKind is Apply for either kind of interactions.
+func (s *State) ApplyKind(kind Kind, i *reco.Interaction) bool {
+	h := &s.histories[kind]
+	streamed, admitted := admit(h.streamed, i.Recent(), s.keep.of(kind))
+	h.streamed = streamed
 	if admitted {
-		s.unite()
+		h.changed = true
+		s.unite(kind)
 	}
 	linked := i.UserID != "" && s.link(i.SessionID, i.TimestampMS)
 	reached := s.reach(i.Origin)
@@ -131,40 +161,59 @@ func (s *State) reach(o reco.Origin) bool {
 	return true
 }
 
-// MergeImported brings the state to a dataset version: imported interactions of versions below base, the full import that
-// the data begins with, are dropped, and rows, which carry their ImportedVersion, are added. Rows that were merged before
-// count once, so all of the user's rows are as good as the new ones. A version older than the one already merged changes
-// nothing. It reports whether the state changed.
+// MergeImported brings the interactions with items to a dataset version: imported interactions of versions below base, the
+// full import that the data begins with, are dropped, and rows, which carry their ImportedVersion, are added. Rows that were
+// merged before count once, so all of the user's rows are as good as the new ones. A version older than the one already
+// merged changes nothing. It reports whether the state changed.
 func (s *State) MergeImported(base, version int64, rows []reco.RecentInteraction) bool {
-	if version < s.importedVersion {
+	return s.MergeImportedKind(WithItems, base, version, rows)
+}
+
+// MergeImportedKind is MergeImported for either kind of interactions; each comes from a dataset of its own.
+func (s *State) MergeImportedKind(kind Kind, base, version int64, rows []reco.RecentInteraction) bool {
+	h := &s.histories[kind]
+	if version < h.version {
 		return false
 	}
-	merged := slices.Grow(slices.Clone(rows), len(s.imported))
-	for _, r := range s.imported {
+	merged := slices.Grow(slices.Clone(rows), len(h.imported))
+	for _, r := range h.imported {
 		if r.ImportedVersion >= base {
 			merged = append(merged, r)
 		}
 	}
-	merged = Newest(merged, s.keep.recent)
-	if version == s.importedVersion && slices.EqualFunc(merged, s.imported, func(a, b reco.RecentInteraction) bool {
+	merged = Newest(merged, s.keep.of(kind))
+	if version == h.version && slices.EqualFunc(merged, h.imported, func(a, b reco.RecentInteraction) bool {
 		return a.ImportedVersion == b.ImportedVersion && compare(a, b) == 0
 	}) {
 		return false
 	}
-	s.imported, s.importedVersion = merged, version
-	s.unite()
-	s.changed = true
+	h.imported, h.version = merged, version
+	s.unite(kind)
+	h.changed, s.changed = true, true
 	return true
 }
 
-// unite renews Recent.
-func (s *State) unite() { s.Recent = unite(s.streamed, s.imported, s.keep.recent) }
+// unite renews Recent or Actions.
+func (s *State) unite(kind Kind) {
+	h := &s.histories[kind]
+	united := unite(h.streamed, h.imported, s.keep.of(kind))
+	if kind == WithActions {
+		s.Actions = united
+	} else {
+		s.Recent = united
+	}
+}
 
-// ImportedVersion is the newest dataset version merged into the state, 0 for none.
-func (s *State) ImportedVersion() int64 { return s.importedVersion }
+// HoldsImportedBefore reports whether the state holds imported interactions of the kind and lacks a dataset version.
+func (s *State) HoldsImportedBefore(kind Kind, version int64) bool {
+	h := &s.histories[kind]
+	return len(h.imported) > 0 && h.version < version
+}
 
-// HasImported reports whether the state holds imported interactions.
-func (s *State) HasImported() bool { return len(s.imported) > 0 }
+// HasImported reports whether the state holds imported interactions of any kind.
+func (s *State) HasImported() bool {
+	return len(s.histories[WithItems].imported)+len(s.histories[WithActions].imported) > 0
+}
 
 // Sessions returns the sessions in which the user was seen, the one seen last at the end.
 func (s *State) Sessions() []string {

@@ -95,7 +95,7 @@ func TestApplyTellsWhatIsNews(t *testing.T) {
 }
 
 func TestAnonymousEventsLinkNothing(t *testing.T) {
-	s := &State{ID: "session", keep: bounds{3, 3}}
+	s := &State{ID: "session", keep: bounds{3, 3, 3}}
 	s.Apply(&reco.Interaction{EventID: "a", ItemID: "i", SessionID: "session", TimestampMS: 1})
 	if len(s.Recent) != 1 || len(s.Sessions()) != 0 {
 		t.Errorf("recent %v, sessions %v", s.Recent, s.Sessions())
@@ -131,20 +131,21 @@ func TestImportsAddAndReplace(t *testing.T) {
 	step("the older one, late", 1, 1, rows(1, "z@9"), false, "s@2 b@3v1 c@4v2")
 	step("a full one, of newer events than any", 3, 3, rows(3, "d@5 e@6 f@7"), true, "d@5v3 e@6v3 f@7v3")
 	step("a full one without the user", 4, 4, nil, true, "s@2")
-	if s.HasImported() || s.ImportedVersion() != 4 {
-		t.Errorf("version %d, imported interactions: %v", s.ImportedVersion(), s.HasImported())
+	if v := s.histories[WithItems].version; s.HasImported() || v != 4 {
+		t.Errorf("version %d, imported interactions: %v", v, s.HasImported())
 	}
 }
 
 // naive is the definition of a state: from all events and imports at once, sharing nothing with the code it checks.
 type naive struct {
 	recent   []reco.RecentInteraction
+	actions  []reco.RecentInteraction
 	sessions []string
 	applied  map[int32]int64
 }
 
-func naiveState(events []reco.Interaction, imported []reco.RecentInteraction, keep bounds) naive {
-	newestOf := func(list []reco.RecentInteraction) []reco.RecentInteraction {
+func naiveState(events, acted []reco.Interaction, imported, importedActions []reco.RecentInteraction, keep bounds) naive {
+	newestOf := func(list []reco.RecentInteraction, limit int) []reco.RecentInteraction {
 		byID := map[string]reco.RecentInteraction{}
 		for _, r := range list {
 			if old, ok := byID[r.EventID]; !ok || reco.CompareRecent(r, old) > 0 {
@@ -152,21 +153,26 @@ func naiveState(events []reco.Interaction, imported []reco.RecentInteraction, ke
 			}
 		}
 		sorted := slices.SortedFunc(maps.Values(byID), reco.CompareRecent)
-		return sorted[max(0, len(sorted)-keep.recent):]
+		return sorted[max(0, len(sorted)-limit):]
 	}
 	var (
-		streamed []reco.RecentInteraction
+		streamed [kinds][]reco.RecentInteraction
 		seen     = map[string]int64{}
 		n        = naive{applied: map[int32]int64{}}
 	)
-	for _, e := range events {
-		streamed = append(streamed, e.Recent())
+	for k, e := range slices.Concat(events, acted) {
+		kind := WithItems
+		if k >= len(events) {
+			kind = WithActions
+		}
+		streamed[kind] = append(streamed[kind], e.Recent())
 		if e.SessionID != "" {
 			seen[e.SessionID] = max(seen[e.SessionID], e.TimestampMS)
 		}
 		n.applied[e.Origin.Partition] = max(n.applied[e.Origin.Partition], e.Origin.Offset)
 	}
-	n.recent = newestOf(append(streamed, imported...))
+	n.recent = newestOf(append(streamed[WithItems], imported...), keep.recent)
+	n.actions = newestOf(append(streamed[WithActions], importedActions...), keep.actions)
 	n.sessions = slices.SortedFunc(maps.Keys(seen), func(a, b string) int {
 		return cmp.Or(cmp.Compare(seen[a], seen[b]), cmp.Compare(a, b))
 	})
@@ -179,14 +185,19 @@ func naiveState(events []reco.Interaction, imported []reco.RecentInteraction, ke
 func TestAnyArrivalGivesTheSameState(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		keep := bounds{recent: 1 + random.IntN(12), sessions: 1 + random.IntN(4)}
-		events := make([]reco.Interaction, random.IntN(40))
-		for k := range events {
-			e := &events[k]
+		keep := bounds{recent: 1 + random.IntN(12), sessions: 1 + random.IntN(4), actions: 1 + random.IntN(12)}
+		all := make([]reco.Interaction, random.IntN(60))
+		events := all[:random.IntN(len(all)+1)]
+		acted := all[len(events):] // interactions with actions come from a topic of their own, but may share ids and sessions
+		for k := range all {
+			e := &all[k]
 			*e = reco.Interaction{
 				UserID: "u", EventID: fmt.Sprint("e", random.IntN(30)), ItemID: fmt.Sprint("i", random.IntN(5)),
 				EventType: "view", TimestampMS: int64(random.IntN(20)),
 				Origin: reco.Origin{TopicID: [16]byte{1}, Partition: int32(random.IntN(2)), Offset: int64(k)},
+			}
+			if k >= len(events) {
+				e.Origin.Partition += 2
 			}
 			if random.IntN(3) > 0 {
 				e.SessionID = fmt.Sprint("s", random.IntN(6))
@@ -194,39 +205,56 @@ func TestAnyArrivalGivesTheSameState(t *testing.T) {
 			// One event id at one time is one event: two clients that disagree about it are compare's business.
 			e.ItemID = fmt.Sprint(e.EventID, e.TimestampMS)
 		}
-		var imported []reco.RecentInteraction
-		for k := range random.IntN(20) {
-			imported = append(imported, reco.RecentInteraction{
-				EventID: fmt.Sprint("imported", k), ItemID: "i", EventType: "view", TimestampMS: int64(random.IntN(20)), ImportedVersion: 2,
-			})
+		var imported [kinds][]reco.RecentInteraction
+		for kind := range kinds {
+			for k := range random.IntN(20) {
+				imported[kind] = append(imported[kind], reco.RecentInteraction{
+					EventID: fmt.Sprint("imported", k), ItemID: "i", EventType: "view", TimestampMS: int64(random.IntN(20)), ImportedVersion: 2,
+				})
+			}
 		}
 
-		arrivals := slices.Concat(events, events[:random.IntN(len(events)+1)])
+		arrivals := make([]int, 0, 2*len(all)) // indices of all
+		for k := range all {
+			arrivals = append(arrivals, k)
+		}
+		arrivals = append(arrivals, arrivals[:random.IntN(len(all)+1)]...)
 		random.Shuffle(len(arrivals), func(a, b int) { arrivals[a], arrivals[b] = arrivals[b], arrivals[a] })
 		s := newState(keep)
 		s.MergeImported(1, 1, rows(1, "old@5 older@4"))
-		mergeAt := random.IntN(len(arrivals) + 1)
+		s.MergeImportedKind(WithActions, 1, 1, rows(1, "old@5"))
+		mergeAt, mergeActionsAt := random.IntN(len(arrivals)+1), random.IntN(len(arrivals)+1)
 		for k := range len(arrivals) + 1 {
 			if k == mergeAt {
-				s.MergeImported(2, 2, imported)
+				s.MergeImported(2, 2, imported[WithItems])
 			}
-			if k < len(arrivals) {
-				s.Apply(&arrivals[k])
+			if k == mergeActionsAt {
+				s.MergeImportedKind(WithActions, 2, 2, imported[WithActions])
+			}
+			switch {
+			case k == len(arrivals):
+			case arrivals[k] < len(events):
+				s.Apply(&all[arrivals[k]])
+			default:
+				s.ApplyKind(WithActions, &all[arrivals[k]])
 			}
 			if random.IntN(4) == 0 {
 				stored := newState(keep)
 				if err := stored.decode(string(s.encode())); err != nil {
 					t.Fatal(err)
 				}
+				if err := stored.decodeActions(string(s.encodeActions())); err != nil {
+					t.Fatal(err)
+				}
 				s = stored
 			}
 		}
 
-		got := naive{recent: s.Recent, sessions: s.Sessions(), applied: map[int32]int64{}}
+		got := naive{recent: s.Recent, actions: s.Actions, sessions: s.Sessions(), applied: map[int32]int64{}}
 		for _, a := range s.Applied() {
 			got.applied[a.Partition] = a.Offset
 		}
-		want := naiveState(events, imported, keep)
+		want := naiveState(events, acted, imported[WithItems], imported[WithActions], keep)
 		if diff := gocmp.Diff(want, got, gocmp.AllowUnexported(naive{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("seed %d (-definition +state):\n%s", seed, diff)
 		}

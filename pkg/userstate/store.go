@@ -50,6 +50,10 @@ type Store struct {
 	marks  map[string]reading // the newest of them, by group
 }
 
+// actionHistory is how many of a user's newest interactions with actions are kept, of streamed and of imported ones each.
+// Filters look at 300 of each event type, of which there are three.
+const actionHistory = 900
+
 const (
 	// perPipeline bounds the users in one pipeline: some megabytes of states.
 	perPipeline = 512
@@ -69,7 +73,7 @@ func Open(_ context.Context, rawURL string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("reading the Redis URL: %w", err)
 	}
 	s := &Store{
-		reader: reader, writer: writer, keep: bounds{cmp.Or(opts.History, 200), cmp.Or(opts.Sessions, 20)}, ttl: opts.TTL, perCall: perCall,
+		reader: reader, writer: writer, keep: bounds{cmp.Or(opts.History, 200), cmp.Or(opts.Sessions, 20), actionHistory}, ttl: opts.TTL, perCall: perCall,
 		save: redis.NewScript(saveScript), advance: redis.NewScript(advanceScript),
 		marks: map[string]reading{},
 	}
@@ -132,7 +136,10 @@ func newClient(rawURL string, poolSize int, retry bool) (client redis.UniversalC
 func (s *Store) Close() error { return errors.Join(s.reader.Close(), s.writer.Close()) }
 
 // History is how many of a user's newest interactions are kept.
-func (s *Store) History() int { return s.keep.recent }
+func (s *Store) History() int { return s.HistoryOf(WithItems) }
+
+// HistoryOf is History for either kind of interactions.
+func (s *Store) HistoryOf(kind Kind) int { return s.keep.of(kind) }
 
 // Ping reports whether Redis answers.
 func (s *Store) Ping(ctx context.Context) error {
@@ -181,6 +188,9 @@ func (s *Store) readHashes(ctx context.Context, group string, ids []string) ([]m
 func (s *Store) parse(id string, hash map[string]string) (*State, error) {
 	state := &State{ID: id, keep: s.keep, rev: hash[revField]}
 	if err := state.decode(hash[stateField]); err != nil {
+		return nil, err
+	}
+	if err := state.decodeActions(hash[actionsField]); err != nil {
 		return nil, err
 	}
 	for name := range hash {
@@ -245,17 +255,20 @@ func (s *Store) saveChunk(ctx context.Context, group string, states []*State) (c
 
 // appendSave appends the save script's arguments for one state.
 func (s *Store) appendSave(args []any, state *State, rev string) []any {
-	var dropped []any
+	var dropped, written []any
 	for _, name := range state.stored {
 		if _, kept := state.Vectors[name[len(vectorPrefix):]]; !kept {
 			dropped = append(dropped, name)
 		}
 	}
-	args = append(args, state.rev, rev, state.encode(), s.expiry(state), len(state.Vectors), len(dropped))
 	for model, vector := range state.Vectors {
-		args = append(args, vectorPrefix+model, encodeVector(rev, vector))
+		written = append(written, vectorPrefix+model, encodeVector(rev, vector))
 	}
-	return append(args, dropped...)
+	if state.histories[WithActions].changed {
+		written = append(written, actionsField, state.encodeActions())
+	}
+	args = append(args, state.rev, rev, state.encode(), s.expiry(state), len(written)/2, len(dropped))
+	return append(append(args, written...), dropped...)
 }
 
 // expiry is the save script's argument of that name.
@@ -273,6 +286,9 @@ func (s *Store) expiry(state *State) string {
 func (s *State) saved(rev string) {
 	s.rev, s.changed = rev, false
 	s.stored = s.stored[:0]
+	for kind := range s.histories {
+		s.histories[kind].changed = false
+	}
 	for model := range s.Vectors {
 		s.stored = append(s.stored, vectorPrefix+model)
 	}

@@ -3,7 +3,6 @@ package userstate
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -18,6 +17,8 @@ type View struct {
 	Known bool
 	// History holds the newest interactions, those of linked sessions included, oldest first.
 	History []reco.RecentInteraction
+	// Actions holds the newest interactions with actions in the same way; ItemID is the action's.
+	Actions []reco.RecentInteraction
 	// Vectors holds a vector per model id where one is kept that equals what History gives. A model without one folds
 	// History itself. It is nil when linked sessions added to the history.
 	Vectors map[string][]float32
@@ -36,7 +37,7 @@ func (s *Store) View(ctx context.Context, group, id string) (View, error) {
 		return View{}, fmt.Errorf("reading a user state: %w", err)
 	}
 	own := state.Recent
-	view := View{Known: state.rev != "", History: own}
+	view := View{Known: state.rev != "", History: own, Actions: state.Actions}
 	if len(state.rev) == 8 {
 		view.Revision = binary.LittleEndian.Uint64([]byte(state.rev))
 	}
@@ -45,7 +46,8 @@ func (s *Store) View(ctx context.Context, group, id string) (View, error) {
 		return View{}, err
 	}
 	for _, session := range linked {
-		view.History = unite(view.History, session, s.keep.recent)
+		view.History = unite(view.History, session.Recent, s.keep.recent)
+		view.Actions = unite(view.Actions, session.Actions, s.keep.actions)
 	}
 	if !sameHistory(view.History, own) {
 		return view, nil
@@ -65,36 +67,38 @@ func (s *Store) View(ctx context.Context, group, id string) (View, error) {
 	return view, nil
 }
 
-// linked reads the interactions of the state's sessions.
-func (s *Store) linked(ctx context.Context, group string, state *State) ([][]reco.RecentInteraction, error) {
+// linked reads the interactions of the state's sessions; of their states, nothing else is read.
+func (s *Store) linked(ctx context.Context, group string, state *State) ([]*State, error) {
 	if len(state.sessions) == 0 {
 		return nil, nil
 	}
 	pipe := s.reader.Pipeline()
-	cmds := make([]*redis.StringCmd, len(state.sessions))
+	cmds := make([]*redis.SliceCmd, len(state.sessions))
 	for k, session := range state.sessions {
-		cmds[k] = pipe.HGet(ctx, userKey(group, session.id), stateField)
+		cmds[k] = pipe.HMGet(ctx, userKey(group, session.id), stateField, actionsField)
 	}
-	// Most sessions were never anonymous and have no hash, for which go-redis has an error.
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("reading linked sessions: %w", err)
 	}
-	var histories [][]reco.RecentInteraction
+	var linked []*State
 	for _, cmd := range cmds {
-		encoded, err := cmd.Result()
-		if errors.Is(err, redis.Nil) {
-			continue
+		fields := cmd.Val()
+		encoded, ok := fields[0].(string)
+		if !ok {
+			continue // most sessions were never anonymous and have no hash
 		}
-		if err != nil {
-			return nil, fmt.Errorf("reading linked sessions: %w", err)
-		}
-		session := State{keep: s.keep}
+		session := &State{keep: s.keep}
 		if err := session.decode(encoded); err != nil {
 			return nil, fmt.Errorf("reading linked sessions: %w", err)
 		}
-		histories = append(histories, session.Recent)
+		if actions, ok := fields[1].(string); ok {
+			if err := session.decodeActions(actions); err != nil {
+				return nil, fmt.Errorf("reading linked sessions: %w", err)
+			}
+		}
+		linked = append(linked, session)
 	}
-	return histories, nil
+	return linked, nil
 }
 
 // sameHistory reports whether a united history is still the user's own.

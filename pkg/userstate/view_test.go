@@ -82,3 +82,51 @@ func TestImportedAndStreamedAreOneHistory(t *testing.T) {
 		t.Errorf("after the replacement: %q", got)
 	}
 }
+
+// Interactions with actions stand beside those with items: neither kind touches the other, and linked sessions bring both.
+func TestActionsAreAHistoryOfTheirOwn(t *testing.T) {
+	s := openStore(t, Options{})
+	apply(t, s, event("a@1"))
+	act := func(i *reco.Interaction) {
+		t.Helper()
+		state := load(t, s, i.Key())
+		if !state.ApplyKind(WithActions, i) {
+			t.Errorf("%s is no news", i.EventID)
+		}
+		state.Fold([]Model{{"m", counting{}}})
+		save(t, s, state)
+	}
+	act(event("a@2")) // an event id of the other kind is another's
+	act(event("b@3/session"))
+	act(anonymous("c", 4))
+	v := view(t, s, "u")
+	if history, actions := describe(v.History), describe(v.Actions); history != "a@1" || actions != "a@2 b@3 c@4" || v.Vectors["m"][0] != 1 {
+		t.Errorf("history %q, actions %q, vectors %v", history, actions, v.Vectors)
+	}
+	if v := view(t, s, "session"); describe(v.Actions) != "c@4" || len(v.History) != 0 || !v.Known {
+		t.Errorf("the session has %+v", v)
+	}
+	// What is written without a change of the actions leaves them alone.
+	apply(t, s, event("d@5"))
+	if got := describe(view(t, s, "u").Actions); got != "a@2 b@3 c@4" {
+		t.Errorf("actions %q", got)
+	}
+	// Imports of either dataset replace their own rows only.
+	state := load(t, s, "u")
+	state.MergeImported(1, 1, rows(1, "e@6"))
+	state.MergeImportedKind(WithActions, 1, 1, rows(1, "f@0"))
+	save(t, s, state)
+	state = load(t, s, "u")
+	if !state.HoldsImportedBefore(WithActions, 2) || state.HoldsImportedBefore(WithActions, 1) {
+		t.Error("the version of imported actions is lost")
+	}
+	state.MergeImportedKind(WithActions, 2, 2, nil)
+	save(t, s, state)
+	if v := view(t, s, "u"); describe(v.History) != "a@1 d@5 e@6v1" || describe(v.Actions) != "a@2 b@3 c@4" {
+		t.Errorf("history %q, actions %q", describe(v.History), describe(v.Actions))
+	}
+	state = load(t, s, "u")
+	if state.MergeImportedKind(WithActions, 1, 1, rows(1, "late@9")) {
+		t.Error("a version older than the merged one was merged")
+	}
+}

@@ -49,10 +49,20 @@ func (r ArchiveReplay) Run(ctx context.Context) (ArchiveReplayed, error) {
 	if s.metrics, err = newMetrics(nil); err != nil {
 		return done, err
 	}
+	for _, f := range feeds {
+		if err := r.feed(ctx, s, f, &done); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// feed folds what is archived of one kind.
+func (r *ArchiveReplay) feed(ctx context.Context, s *Service, f *feed, done *ArchiveReplayed) error {
 	batch := make([]reco.Interaction, 0, eventsPerReplay)
 	flush := func() error {
 		if !r.DryRun {
-			_, folded, err := s.foldCounted(ctx, r.Group, batch)
+			_, folded, err := s.foldCounted(ctx, stream{r.Group, f}, batch)
 			if err != nil {
 				return err
 			}
@@ -61,14 +71,14 @@ func (r ArchiveReplay) Run(ctx context.Context) (ArchiveReplayed, error) {
 		batch = batch[:0]
 		return nil
 	}
-	for i, err := range archive.ReadInteractions(ctx, r.Bucket, r.Group, archive.ReadOptions{}) {
+	for i, err := range f.archived(ctx, r.Bucket, r.Group, archive.ReadOptions{}) {
 		var corrupt *archive.CorruptError
 		if errors.As(err, &corrupt) {
 			done.Damaged = append(done.Damaged, corrupt.Key)
 			continue
 		}
 		if err != nil {
-			return done, fmt.Errorf("reading the archive: %w", err)
+			return fmt.Errorf("reading the archive: %w", err)
 		}
 		if !r.wants(&i) {
 			continue
@@ -76,11 +86,11 @@ func (r ArchiveReplay) Run(ctx context.Context) (ArchiveReplayed, error) {
 		done.Events++
 		if batch = append(batch, i); len(batch) == cap(batch) {
 			if err := flush(); err != nil {
-				return done, err
+				return err
 			}
 		}
 	}
-	return done, flush()
+	return flush()
 }
 
 func (r *ArchiveReplay) wants(i *reco.Interaction) bool {

@@ -116,7 +116,7 @@ func BenchmarkImport(b *testing.B) {
 		i.eventually(func() error {
 			marks, err := i.users.Marks(b.Context(), i.key())
 			i.must(err)
-			if left := behind(marks, []int32{0, 1, 2, 3}, 1); len(left) > 0 {
+			if left := withItems.behind(marks, []int32{0, 1, 2, 3}, 1); len(left) > 0 {
 				return fmt.Errorf("partitions %v are not merged", left)
 			}
 			return nil

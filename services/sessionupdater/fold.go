@@ -12,8 +12,8 @@ import (
 const usersPerRound = 1024
 
 // fold brings interactions into the states of their users, whose ids it returns, and writes those. It is idempotent.
-func (s *Service) fold(ctx context.Context, group string, interactions []reco.Interaction) (ids []string, err error) {
-	ids, folded, err := s.foldCounted(ctx, group, interactions)
+func (s *Service) fold(ctx context.Context, from stream, interactions []reco.Interaction) (ids []string, err error) {
+	ids, folded, err := s.foldCounted(ctx, from, interactions)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (s *Service) fold(ctx context.Context, group string, interactions []reco.In
 }
 
 // foldCounted is fold, and counts the interactions that changed a state instead of feeding the metrics.
-func (s *Service) foldCounted(ctx context.Context, group string, interactions []reco.Interaction) (ids []string, folded int, err error) {
+func (s *Service) foldCounted(ctx context.Context, from stream, interactions []reco.Interaction) (ids []string, folded int, err error) {
 	byUser := make(map[string][]*reco.Interaction, len(interactions))
 	for k := range interactions {
 		i := &interactions[k]
@@ -33,9 +33,9 @@ func (s *Service) foldCounted(ctx context.Context, group string, interactions []
 		}
 		byUser[id] = append(byUser[id], i)
 	}
-	err = s.update(ctx, group, ids, func(state *userstate.State, again bool) {
+	err = s.update(ctx, from.group, ids, func(state *userstate.State, again bool) {
 		for _, i := range byUser[state.ID] {
-			if state.Apply(i) && !again {
+			if state.ApplyKind(from.feed.kind, i) && !again {
 				folded++
 			}
 		}

@@ -38,7 +38,7 @@ func (i *installation) announce(version int64) {
 	if version == 1 {
 		i.must(catalog.Create(i.Context(), i.store, &catalog.Dataset{
 			Meta:            catalog.Meta{ARN: datasetARN, Name: "interactions", Status: catalog.StatusActive},
-			DatasetGroupARN: i.group.ARN, DatasetType: interactionsType, Version: 1,
+			DatasetGroupARN: i.group.ARN, DatasetType: withItems.datasetType, Version: 1,
 		}))
 		return
 	}
@@ -131,7 +131,7 @@ func TestRemovingADatasetForgetsItsRows(t *testing.T) {
 	stop := i.start()
 	i.wantHistories(map[string]string{"ann": "a", "bob": "b"})
 	stop()
-	i.must(dataset.Remove(t.Context(), i.bucket, i.key(), interactionsType))
+	i.must(dataset.Remove(t.Context(), i.bucket, i.key(), withItems.datasetType))
 	i.start()
 	i.wantHistories(map[string]string{"ann": "", "bob": ""})
 }

@@ -1,11 +1,13 @@
 package sessionupdater
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,9 +18,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
-
-// interactionsType is the dataset whose rows belong into user states.
-const interactionsType = "INTERACTIONS"
 
 // manifestInterval is how often a dataset's manifest is read though the catalog tells of no new version: deleting a
 // dataset removes its data without one.
@@ -33,7 +32,7 @@ type importer struct {
 	mu         sync.Mutex
 	partitions map[bus.TopicPartition]*partition // assigned and started
 
-	manifests map[string]manifest // by group; run's alone
+	manifests map[stream]manifest // run's alone
 }
 
 // manifest is what a dataset's manifest said when it was last read.
@@ -45,7 +44,7 @@ type manifest struct {
 func newImporter(s *Service) *importer {
 	return &importer{
 		service: s, wake: make(chan struct{}, 1),
-		partitions: map[bus.TopicPartition]*partition{}, manifests: map[string]manifest{},
+		partitions: map[bus.TopicPartition]*partition{}, manifests: map[stream]manifest{},
 	}
 }
 
@@ -66,15 +65,15 @@ func (m *importer) leave(p *partition) {
 	}
 }
 
-// owned are the partitions by group.
-func (m *importer) owned() map[string][]int32 {
+// owned are the partitions by group and feed.
+func (m *importer) owned() map[stream][]int32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	groups := map[string][]int32{}
+	owned := map[stream][]int32{}
 	for _, p := range m.partitions {
-		groups[p.group] = append(groups[p.group], p.source.Partition)
+		owned[p.stream] = append(owned[p.stream], p.source.Partition)
 	}
-	return groups
+	return owned
 }
 
 func (m *importer) run(ctx context.Context) error {
@@ -82,10 +81,10 @@ func (m *importer) run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		owned := m.owned()
-		for _, group := range slices.Sorted(maps.Keys(owned)) {
-			slices.Sort(owned[group])
-			if err := m.check(ctx, group, owned[group]); err != nil && ctx.Err() == nil {
-				m.service.log.Warn("merging imported interactions", zap.String("group", group), zap.Error(err))
+		for _, of := range slices.SortedFunc(maps.Keys(owned), compareStreams) {
+			slices.Sort(owned[of])
+			if err := m.check(ctx, of, owned[of]); err != nil && ctx.Err() == nil {
+				m.service.log.Warn("merging imported interactions", zap.String("group", of.group), zap.String("dataset", of.feed.datasetType), zap.Error(err))
 			}
 		}
 		select {
@@ -97,34 +96,38 @@ func (m *importer) run(ctx context.Context) error {
 	}
 }
 
+func compareStreams(a, b stream) int {
+	return cmp.Or(strings.Compare(a.group, b.group), cmp.Compare(a.feed.kind, b.feed.kind))
+}
+
 // check merges the group's current dataset version into those partitions' users that do not have it.
-func (m *importer) check(ctx context.Context, group string, owned []int32) error {
+func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 	s := m.service
-	recent, err := s.config.Users.RecentMarks(ctx, group, checkInterval)
+	recent, err := s.config.Users.RecentMarks(ctx, of.group, checkInterval)
 	if err != nil {
 		return err
 	}
-	last := m.manifests[group]
-	if len(behind(recent, owned, max(m.announced(group), last.version))) == 0 && time.Since(last.readAt) < manifestInterval {
+	last := m.manifests[of]
+	if len(of.feed.behind(recent, owned, max(m.announced(of), last.version))) == 0 && time.Since(last.readAt) < manifestInterval {
 		return nil
 	}
-	version, err := dataset.Current(ctx, s.config.Bucket, group, interactionsType)
+	version, err := dataset.Current(ctx, s.config.Bucket, of.group, of.feed.datasetType)
 	if errors.Is(err, dataset.ErrNoData) {
 		version.Base = version.Number // what was imported before is removed
 	} else if err != nil {
 		return err
 	}
-	m.manifests[group] = manifest{version.Number, time.Now()}
+	m.manifests[of] = manifest{version.Number, time.Now()}
 	// The shared reading may be older than this process's last merge.
-	marks, err := s.config.Users.Marks(ctx, group)
+	marks, err := s.config.Users.Marks(ctx, of.group)
 	if err != nil {
 		return err
 	}
-	todo := behind(marks, owned, version.Number)
+	todo := of.feed.behind(marks, owned, version.Number)
 	if len(todo) == 0 {
 		return nil
 	}
-	topic := bus.InteractionsTopic(group)
+	topic := of.feed.topic(of.group)
 	topics, err := s.config.Bus.Topics(ctx, topic)
 	if err != nil {
 		return err
@@ -134,26 +137,26 @@ func (m *importer) check(ctx context.Context, group string, owned []int32) error
 	}
 	begun := time.Now()
 	job := &merge{
-		service: s, group: group, version: version, partitions: todo, total: topics[topic].Partitions, marks: marks,
+		service: s, stream: of, version: version, partitions: todo, total: topics[topic].Partitions, marks: marks,
 	}
 	if err := job.run(ctx); err != nil {
 		return err
 	}
 	s.metrics.imports.Inc()
 	s.metrics.importSeconds.Observe(time.Since(begun).Seconds())
-	s.log.Info("merged imported interactions", zap.String("group", group), zap.Int64("version", version.Number),
+	s.log.Info("merged imported interactions", zap.String("group", of.group), zap.String("dataset", of.feed.datasetType), zap.Int64("version", version.Number),
 		zap.Int32s("partitions", todo), zap.Int("users", job.users), zap.Duration("took", time.Since(begun)))
 	return nil
 }
 
-// announced is the version of the group's interactions that the catalog tells of, 0 for none.
-func (m *importer) announced(group string) int64 {
+// announced is the version of the group's dataset that the catalog tells of, 0 for none.
+func (m *importer) announced(of stream) int64 {
 	for _, g := range catalog.All[*catalog.DatasetGroup](m.service.config.View) {
-		if g.GroupKey() != group {
+		if g.GroupKey() != of.group {
 			continue
 		}
 		for _, d := range catalog.All[*catalog.Dataset](m.service.config.View) {
-			if d.DatasetGroupARN == g.ARN && d.DatasetType == interactionsType {
+			if d.DatasetGroupARN == g.ARN && d.DatasetType == of.feed.datasetType {
 				return d.Version
 			}
 		}
@@ -162,8 +165,8 @@ func (m *importer) announced(group string) int64 {
 }
 
 // behind are the partitions whose users do not have a version yet.
-func behind(marks userstate.Marks, partitions []int32, version int64) []int32 {
+func (f *feed) behind(marks userstate.Marks, partitions []int32, version int64) []int32 {
 	return slices.DeleteFunc(slices.Clone(partitions), func(partition int32) bool {
-		return marks.Imported(partition) >= version
+		return marks.Imported(f.kind, partition) >= version
 	})
 }

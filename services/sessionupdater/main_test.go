@@ -174,7 +174,7 @@ func (i *installation) archive() {
 	}
 	i.must(i.bus.ReadRange(i.Context(), i.topic(), ranges, func(records []bus.Record) error {
 		for k := range records {
-			row, err := decode(&records[k])
+			row, err := withItems.decode(&records[k])
 			if err != nil {
 				return err
 			}

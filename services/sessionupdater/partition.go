@@ -17,9 +17,9 @@ import (
 type partition struct {
 	service    *Service
 	assignment bus.Assignment
-	group      string
-	source     userstate.Log
-	log        *zap.Logger
+	stream
+	source userstate.Log
+	log    *zap.Logger
 
 	next     int64 // all users of the offsets before it are written
 	progress userstate.Progress
@@ -107,7 +107,7 @@ func (p *partition) Handle(ctx context.Context, batch []bus.Record) (int64, erro
 	}
 	interactions := make([]reco.Interaction, 0, len(batch))
 	for k := range batch {
-		i, err := decode(&batch[k])
+		i, err := p.feed.decode(&batch[k])
 		if err != nil {
 			if err := p.bury(ctx, &batch[k], err); err != nil {
 				return bus.NoCommit, err
@@ -116,7 +116,7 @@ func (p *partition) Handle(ctx context.Context, batch []bus.Record) (int64, erro
 		}
 		interactions = append(interactions, i)
 	}
-	ids, err := p.service.fold(ctx, p.group, interactions)
+	ids, err := p.service.fold(ctx, p.stream, interactions)
 	if err != nil {
 		return bus.NoCommit, err
 	}
@@ -143,16 +143,10 @@ func (p *partition) folded(ctx context.Context, ids []string, next int64) error 
 }
 
 // decode turns a record into an interaction.
-func decode(record *bus.Record) (reco.Interaction, error) {
-	i, err := reco.UnmarshalInteraction(record.Value)
+func (f *feed) decode(record *bus.Record) (reco.Interaction, error) {
+	i, err := f.unmarshal(record.Value)
 	if err != nil {
 		return i, err
-	}
-	if i.Key() == "" {
-		return i, errors.New("the interaction has neither user nor session")
-	}
-	if i.EventID == "" || i.ItemID == "" {
-		return i, errors.New("the interaction has no event id or no item")
 	}
 	i.Origin = reco.Origin{TopicID: record.TopicID, Partition: record.Partition, Offset: record.Offset, Arrival: record.Arrival}
 	return i, nil

@@ -1,5 +1,5 @@
-// Package sessionupdater folds interactions into user states as they arrive, so that a visitor's next request sees his
-// last click.
+// Package sessionupdater folds interactions, with items and with actions, into user states as they arrive, so that a
+// visitor's next request sees his last click.
 //
 //	interactions topics ──▶ bus.Consumer ──▶ partition (one per assigned partition)
 //	                                          decode ─▶ group by user ─▶ load ─▶ fold ─▶ save ─▶ watermark
@@ -74,8 +74,8 @@ type Service struct {
 	importer *importer
 	replays  chan struct{} // a token for each running replay
 
-	mu     sync.Mutex
-	groups map[string]string // interactions topic → group; a topic once known stays, its partition may still have to stop
+	mu      sync.Mutex
+	streams map[string]stream // by topic; a topic once known stays, its partition may still have to stop
 }
 
 // New prepares the session-updater; Run starts it.
@@ -89,7 +89,7 @@ func New(config Config) (*Service, error) {
 	s := &Service{
 		config: config, log: config.Log,
 		replays: make(chan struct{}, parallelReplays),
-		groups:  map[string]string{},
+		streams: map[string]stream{},
 	}
 	s.importer = newImporter(s)
 	var err error
@@ -175,9 +175,11 @@ func (s *Service) setTopics() {
 	s.mu.Lock()
 	for _, group := range catalog.All[*catalog.DatasetGroup](s.config.View) {
 		if group.Status == catalog.StatusActive {
-			topic := bus.InteractionsTopic(group.GroupKey())
-			s.groups[topic] = group.GroupKey()
-			topics = append(topics, topic)
+			for _, f := range feeds {
+				topic := f.topic(group.GroupKey())
+				s.streams[topic] = stream{group.GroupKey(), f}
+				topics = append(topics, topic)
+			}
 		}
 	}
 	s.mu.Unlock()
@@ -187,14 +189,14 @@ func (s *Service) setTopics() {
 func (s *Service) newPartition(a bus.Assignment) bus.PartitionConsumer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	group, ok := s.groups[a.Topic]
+	stream, ok := s.streams[a.Topic]
 	if !ok {
 		// The consumer subscribes only to topics of setTopics.
 		panic("an assignment of a topic that was not asked for: " + a.Topic)
 	}
 	return &partition{
-		service: s, assignment: a, group: group,
-		source: userstate.Log{TopicID: a.TopicID, Partition: a.Partition}, buried: a.Committed - 1,
+		service: s, assignment: a, stream: stream,
+		source: userstate.Log{TopicID: a.TopicID, Partition: a.Partition, Kind: stream.feed.kind}, buried: a.Committed - 1,
 		log: s.log.With(zap.String("topic", a.Topic), zap.Int32("partition", a.Partition)),
 	}
 }

@@ -301,7 +301,7 @@ func TestAZombieDoesNoHarm(t *testing.T) {
 	i.must(err)
 	s, err := New(i.config())
 	i.must(err)
-	s.groups[i.topic()] = i.key()
+	s.streams[i.topic()] = stream{i.key(), withItems}
 
 	type owner struct {
 		bus.PartitionConsumer
