@@ -18,9 +18,9 @@ import (
 type LoadRequest struct {
 	Bucket *blob.Bucket
 	Group  string
-	// Until is the data cut: events, items and users that arrived later are left out. The zero time leaves out nothing.
+	// Until is the data cut: events, items, users and actions that arrived later are left out. The zero time leaves out nothing.
 	Until time.Time
-	// More, if set, adds what the bucket doesn't hold yet. Its items and users replace those of the bucket.
+	// More, if set, adds what the bucket doesn't hold yet. Its items, users and actions replace those of the bucket.
 	More func(*Builder) error
 	BuilderOptions
 }
@@ -41,14 +41,20 @@ type Loaded struct {
 // damaged imported data is an error, for importing it again mends it.
 func Load(ctx context.Context, req LoadRequest) (*Loaded, error) {
 	l := &loader{LoadRequest: req, builder: NewBuilder(req.BuilderOptions), loaded: Loaded{Imported: map[string]int64{}}}
-	if err := l.interactions(ctx); err != nil {
+	if err := l.interactions(ctx, schema.Interactions, archive.ReadInteractions, l.builder.Add); err != nil {
 		return nil, fmt.Errorf("loading interactions: %w", err)
+	}
+	if err := l.interactions(ctx, schema.ActionInteractions, archive.ReadActionInteractions, l.builder.AddActionInteraction); err != nil {
+		return nil, fmt.Errorf("loading action interactions: %w", err)
 	}
 	if err := l.entities(ctx, schema.Items, archive.KindItems, l.builder.itemRows); err != nil {
 		return nil, fmt.Errorf("loading items: %w", err)
 	}
 	if err := l.entities(ctx, schema.Users, archive.KindUsers, l.builder.userRows); err != nil {
 		return nil, fmt.Errorf("loading users: %w", err)
+	}
+	if err := l.entities(ctx, schema.Actions, archive.KindActions, l.builder.actions.rows); err != nil {
+		return nil, fmt.Errorf("loading actions: %w", err)
 	}
 	if req.More != nil {
 		if err := req.More(l.builder); err != nil {
@@ -69,8 +75,9 @@ type loader struct {
 	loaded  Loaded
 }
 
-func (l *loader) interactions(ctx context.Context) error {
-	v, err := l.current(ctx, schema.Interactions)
+// interactions adds what was imported into the dataset of a type and what its archive has received.
+func (l *loader) interactions(ctx context.Context, t schema.Type, archived readArchive, add func(*reco.Interaction)) error {
+	v, err := l.current(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -78,19 +85,20 @@ func (l *loader) interactions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l.builder.Add(&i)
+		add(&i)
 	}
-	archived := archive.ReadInteractions(ctx, l.Bucket, l.Group, archive.ReadOptions{})
-	for i, err := range tolerate(archived, &l.loaded.Damaged) {
+	for i, err := range tolerate(archived(ctx, l.Bucket, l.Group, archive.ReadOptions{}), &l.loaded.Damaged) {
 		if err != nil {
 			return err
 		}
 		if l.arrived(i.Origin) {
-			l.builder.Add(&i)
+			add(&i)
 		}
 	}
 	return nil
 }
+
+type readArchive func(context.Context, *blob.Bucket, string, archive.ReadOptions) iter.Seq2[reco.Interaction, error]
 
 // current is the imported data of a type, without parts where there is none.
 func (l *loader) current(ctx context.Context, t schema.Type) (Version, error) {

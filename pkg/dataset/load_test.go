@@ -107,6 +107,59 @@ func TestLoadTakesTheNewestRowOfAnItem(t *testing.T) {
 	}
 }
 
+func TestLoadJoinsActions(t *testing.T) {
+	s := newShop(t)
+	s.put("actions.csv", "ACTION_ID,VALUE,LEVEL,ACTION_EXPIRATION_TIMESTAMP,REPEAT_FREQUENCY\njoin,1,,,\ncall,1,,,\n")
+	s.mustImport(s.request(someActions, "actions.csv"))
+	s.put("acted.csv", "USER_ID,ACTION_ID,TIMESTAMP,EVENT_TYPE,IMPRESSION,RECOMMENDATION_ID,EVENT_VALUE\nu,join,1,VIEWED,,,\n")
+	s.mustImport(s.request(someActionInteractions, "acted.csv"))
+	now := time.Now().Add(time.Minute)
+	chain, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindActionInteractions, TopicID: [16]byte{3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	act := func(id, action, kind string, second int64, at time.Time) reco.Interaction {
+		i := arrived(streamed(id, "u", "", action, second), at)
+		i.EventType, i.Origin.Offset = kind, 0
+		return i
+	}
+	late := act("2", "call", "TAKEN", 3, now.Add(time.Hour))
+	late.Origin.Offset = 1
+	if err := chain.AppendInteractions(t.Context(), nil, []reco.Interaction{act("1", "join", "TAKEN", 2, now), late}, 1); err != nil {
+		t.Fatal(err)
+	}
+	entities, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindActions, TopicID: [16]byte{4}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := reco.Entity{ID: "call", Properties: map[string]any{"VALUE": int64(2)}, Origin: reco.Origin{Arrival: now}}
+	if err := entities.AppendEntities(t.Context(), nil, []reco.Entity{put}, 0); err != nil {
+		t.Fatal(err)
+	}
+	tail := act("3", "mail", "NOT_TAKEN", 4, now)
+	set := s.load(LoadRequest{Until: now.Add(time.Minute), More: func(b *Builder) error {
+		b.AddActionInteraction(&tail)
+		b.AddAction(reco.Entity{ID: "mail"})
+		return nil
+	}})
+	if diff := cmp.Diff([]string{"call", "join", "mail"}, set.Actions.IDs); diff != "" {
+		t.Error(diff)
+	}
+	want := []ActionEvent{{"u", 1, 1000, "VIEWED"}, {"u", 1, 2000, "TAKEN"}, {"u", 2, 4000, "NOT_TAKEN"}}
+	if diff := cmp.Diff(want, set.Actions.Events); diff != "" {
+		t.Error(diff)
+	}
+	if got := set.Actions.Rows[0].Properties["VALUE"]; got != int64(2) {
+		t.Errorf("the newest record of an action has the value %v", got)
+	}
+	if diff := cmp.Diff(map[string]int64{"ACTIONS": 1, "ACTION_INTERACTIONS": 1}, set.Imported); diff != "" {
+		t.Error(diff)
+	}
+	if set.Events() != 0 || len(set.Items) != 0 {
+		t.Errorf("%d interactions with items %q", set.Events(), set.Items)
+	}
+}
+
 func TestLoadNamesDamagedArchiveFiles(t *testing.T) {
 	s := newShop(t)
 	s.archived(streamed("1", "u", "", "a", 1))

@@ -32,9 +32,11 @@ func (s *Service) openTail(ctx context.Context, group string) (*tail, error) {
 		name, kind string
 		add        func(*dataset.Builder, bus.Record)
 	}{
-		{bus.InteractionsTopic(group), archive.KindInteractions, addInteraction},
+		{bus.InteractionsTopic(group), archive.KindInteractions, addInteraction(reco.UnmarshalInteraction, (*dataset.Builder).Add)},
+		{bus.ActionInteractionsTopic(group), archive.KindActionInteractions, addInteraction(reco.UnmarshalActionInteraction, (*dataset.Builder).AddActionInteraction)},
 		{bus.ItemsTopic(group), archive.KindItems, addEntity((*dataset.Builder).AddItem)},
 		{bus.UsersTopic(group), archive.KindUsers, addEntity((*dataset.Builder).AddUser)},
+		{bus.ActionsTopic(group), archive.KindActions, addEntity((*dataset.Builder).AddAction)},
 	} {
 		ranges, err := s.beyondArchive(ctx, group, topic.name, topic.kind)
 		if err != nil {
@@ -87,13 +89,13 @@ func (t *tail) read(ctx context.Context, b *dataset.Builder) error {
 	return nil
 }
 
-func addInteraction(b *dataset.Builder, r bus.Record) {
-	i, err := reco.UnmarshalInteraction(r.Value)
-	if err != nil {
-		return
+func addInteraction(decode func([]byte) (reco.Interaction, error), add func(*dataset.Builder, *reco.Interaction)) func(*dataset.Builder, bus.Record) {
+	return func(b *dataset.Builder, r bus.Record) {
+		if i, err := decode(r.Value); err == nil {
+			i.Origin = originOf(r)
+			add(b, &i)
+		}
 	}
-	i.Origin = originOf(r)
-	b.Add(&i)
 }
 
 func addEntity(add func(*dataset.Builder, reco.Entity)) func(*dataset.Builder, bus.Record) {
