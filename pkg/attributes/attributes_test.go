@@ -125,7 +125,9 @@ func (s *shop) live(limit int64) *attributes.Live {
 	s.Helper()
 	live, err := attributes.NewLive(attributes.Config{
 		Source: s.source, Limit: limit, Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
-		Needs: func() []attributes.Need { return []attributes.Need{{Group: s.group, Type: schema.Items, Text: s.text.Load()}} },
+		Needs: func() []attributes.Need {
+			return []attributes.Need{{Group: s.group, Type: schema.Items, Text: s.text.Load()}}
+		},
 	})
 	s.must(err)
 	s.run(live.Run)

@@ -324,7 +324,9 @@ func (f *follower) read(ctx context.Context) (_ *reading, err error) {
 		}
 	}()
 	caughtUp := make(chan struct{})
-	r.running.Go(func() { r.follow(ctx, source.Bus, topicOf(need.Group.GroupKey(), need.Type), func() { close(caughtUp) }) })
+	r.running.Go(func() {
+		r.follow(ctx, source.Bus, topicOf(need.Group.GroupKey(), need.Type), func() { close(caughtUp) })
+	})
 	imported, err := source.version(ctx, need.Group.GroupKey(), need.Type)
 	if err != nil {
 		return nil, err

@@ -28,10 +28,10 @@ func newRegistryMetrics(reg prometheus.Registerer, r *Registry) registryMetrics 
 	reg.MustRegister(m.loads, m.seconds,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "penchant_modelstore_campaigns",
-			Help: "Campaigns that are being served.",
-		}, func() float64 { return float64(len(r.serving.Load().campaigns)) }),
+			Help: "Campaigns and recommenders that are being served.",
+		}, func() float64 { return float64(len(r.serving.Load().deployed)) }),
 		ageCollector{r, prometheus.NewDesc("penchant_modelstore_model_age_seconds",
-			"Time since the model that a campaign answers with was trained.", []string{"campaign"}, nil)},
+			"Time since the model that a campaign or recommender answers with was trained.", []string{"campaign"}, nil)},
 	)
 	return m
 }
@@ -55,8 +55,8 @@ type ageCollector struct {
 func (c ageCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.desc }
 
 func (c ageCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range c.registry.Campaigns() {
+	for _, s := range c.registry.All() {
 		age := c.registry.now().Sub(s.Loaded.Manifest.Trained).Seconds()
-		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, age, s.Campaign.Name)
+		ch <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, age, s.Name())
 	}
 }

@@ -6,7 +6,7 @@
 // The pointer to a model is the ManifestKey of its solution version in the catalog, which moves by compare-and-swap.
 //
 // The retrainer calls Publish. The recommender and the session-updater hold a Registry, which follows the catalog and has
-// the model of every active campaign loaded, warmed up and swapped in atomically; whatever fails on the way, the last
+// the model of every active campaign and recommender loaded, warmed up and swapped in atomically; whatever fails on the way, the last
 // good model stays.
 package modelstore
 
@@ -26,12 +26,12 @@ import (
 var (
 	// ErrCorrupt means that bytes do not belong to what the catalog or the manifest names: flipped, cut or missing.
 	ErrCorrupt = errors.New("model is damaged")
-	// ErrNoCampaign means that the catalog has no such campaign.
-	ErrNoCampaign = errors.New("campaign does not exist")
-	// ErrNotActive means that the campaign exists but its status does not allow answers.
-	ErrNotActive = errors.New("campaign is not active")
-	// ErrUnavailable means that the campaign is active, but no model of it could be loaded yet.
-	ErrUnavailable = errors.New("campaign's model is not available")
+	// ErrNotDeployed means that the catalog has no such campaign or recommender.
+	ErrNotDeployed = errors.New("it does not exist")
+	// ErrNotActive means that it exists but its status does not allow answers.
+	ErrNotActive = errors.New("it is not active")
+	// ErrUnavailable means that it is active, but its model could not be loaded yet.
+	ErrUnavailable = errors.New("its model is not available")
 )
 
 // manifestFormat is the version of the manifest's layout; a reader refuses what it does not know.

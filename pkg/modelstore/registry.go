@@ -18,16 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
-// Serving is what a campaign answers with. It is shared and read-only.
-type Serving struct {
-	Campaign *catalog.Campaign
-	Version  *catalog.SolutionVersion
-	// Group is the dataset group's key: the name of its user states and topics.
-	Group  string
-	Loaded *Loaded
-}
-
-// Registry holds the model of every active campaign, once per model id however many campaigns share it. It follows the
+// Registry holds the model of every active campaign and recommender, once per model id however many of them share it. It follows the
 // catalog: a model is loaded, verified and warmed up beside the one that answers, then swapped in with one pointer. On any
 // failure the last good model stays and the load is tried again, ever less often.
 //
@@ -44,18 +35,18 @@ type Registry struct {
 	serving atomic.Pointer[snapshot]
 	loads   singleflight.Group // by model id
 	wake    chan struct{}
-	synced  atomic.Bool // every campaign of the catalog has been tried once
+	synced  atomic.Bool // everything the catalog deploys has been tried once
 
 	mu       sync.Mutex // guards the replacement of serving, and what follows
 	failures map[string]*failure
 
-	noted []pointer // what the cache directory says is being served; Run's alone
+	noted []*Serving // what the cache directory says is being served; Run's alone
 }
 
 // snapshot is the whole of what is served at one moment. It is replaced, never changed.
 type snapshot struct {
-	campaigns map[string]*Serving
-	groups    map[string][]*Loaded
+	deployed map[string]*Serving // by ARN
+	groups   map[string][]*Loaded
 }
 
 // failure remembers a model that did not load, so that requests do not hammer the bucket for it.
@@ -120,12 +111,21 @@ func (r *Registry) nudge() {
 // Campaign returns what the campaign answers with: usually one look into a map. A campaign that became active a moment ago
 // is looked up in the catalog and its model loaded while the caller waits.
 //
-// Errors match ErrNoCampaign, ErrNotActive or ErrUnavailable.
-func (r *Registry) Campaign(ctx context.Context, campaignARN string) (*Serving, error) {
-	if s, ok := r.serving.Load().campaigns[campaignARN]; ok {
+// Errors match ErrNotDeployed, ErrNotActive or ErrUnavailable.
+func (r *Registry) Campaign(ctx context.Context, arn string) (*Serving, error) {
+	return r.deployed(ctx, arn)
+}
+
+// Recommender is Campaign for a recommender.
+func (r *Registry) Recommender(ctx context.Context, arn string) (*Serving, error) {
+	return r.deployed(ctx, arn)
+}
+
+func (r *Registry) deployed(ctx context.Context, arn string) (*Serving, error) {
+	if s, ok := r.serving.Load().deployed[arn]; ok {
 		return s, nil
 	}
-	t, err := r.find(ctx, campaignARN)
+	t, err := r.find(ctx, arn)
 	if err != nil {
 		return nil, err
 	}
@@ -141,21 +141,21 @@ func (r *Registry) Group(group string) []*Loaded {
 	return r.serving.Load().groups[group]
 }
 
-// Campaigns returns everything that is being served, ordered by the campaigns' ARNs.
-func (r *Registry) Campaigns() []*Serving {
-	campaigns := r.serving.Load().campaigns
-	all := make([]*Serving, 0, len(campaigns))
-	for _, arn := range slices.Sorted(maps.Keys(campaigns)) {
-		all = append(all, campaigns[arn])
+// All returns everything that is being served, ordered by ARN.
+func (r *Registry) All() []*Serving {
+	deployed := r.serving.Load().deployed
+	all := make([]*Serving, 0, len(deployed))
+	for _, arn := range slices.Sorted(maps.Keys(deployed)) {
+		all = append(all, deployed[arn])
 	}
 	return all
 }
 
-// Ready returns nil once every active campaign's model was tried and any of them answers, or none exists, and otherwise
+// Ready returns nil once the model of all that is active was tried and any of them answers, or none exists, and otherwise
 // the reason. A campaign that is added later, or whose model is damaged, is its own callers' loss: it must not take away
 // the process from the callers of the others.
 func (r *Registry) Ready() error {
-	served := r.serving.Load().campaigns
+	served := r.serving.Load().deployed
 	if !r.view.Ready() {
 		if len(served) > 0 {
 			return nil // the catalog is away; what was served last is served on
@@ -165,17 +165,17 @@ func (r *Registry) Ready() error {
 	if len(served) > 0 && r.synced.Load() {
 		return nil
 	}
-	for _, c := range catalog.All[*catalog.Campaign](r.view) {
-		if c.Status == catalog.StatusActive && served[c.ARN] == nil {
-			return fmt.Errorf("campaign %s has no model loaded yet%s", c.Name, r.reason(c))
+	for _, d := range deployments(r.view) {
+		if d.Status == catalog.StatusActive && served[d.ARN] == nil {
+			return fmt.Errorf("%s %s has no model loaded yet%s", d.Type, d.Name, r.reason(d))
 		}
 	}
 	return nil
 }
 
-// reason is why a campaign's model did not load, as far as that was tried.
-func (r *Registry) reason(c *catalog.Campaign) string {
-	t, err := r.resolve(c)
+// reason is why a model did not load, as far as that was tried.
+func (r *Registry) reason(d deployment) string {
+	t, err := r.resolve(d)
 	if err == nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -188,23 +188,23 @@ func (r *Registry) reason(c *catalog.Campaign) string {
 	return ": " + err.Error()
 }
 
-// target is what the catalog wants a campaign to answer with.
+// target is what the catalog wants a campaign or a recommender to answer with.
 type target struct {
-	campaign *catalog.Campaign
-	version  *catalog.SolutionVersion
-	group    string
+	deployment
+	version *catalog.SolutionVersion
+	group   string
 }
 
 // sync makes what is served equal to what the catalog wants, as far as models load.
 func (r *Registry) sync(ctx context.Context) {
-	for _, c := range catalog.All[*catalog.Campaign](r.view) {
+	for _, d := range deployments(r.view) {
 		if ctx.Err() != nil {
 			return
 		}
-		if c.Status != catalog.StatusActive {
+		if d.Status != catalog.StatusActive {
 			continue
 		}
-		t, err := r.resolve(c)
+		t, err := r.resolve(d)
 		if err != nil {
 			continue // a parent is not in the view yet; the notice about it brings us back
 		}
@@ -216,68 +216,69 @@ func (r *Registry) sync(ctx context.Context) {
 	r.note()
 }
 
-// find asks the view about a campaign that is not being served, and the catalog itself where the view would refuse: the
-// notice may still be under way.
-func (r *Registry) find(ctx context.Context, campaignARN string) (target, error) {
+// find asks the view about what is not being served, and the catalog itself where the view would refuse: the notice may
+// still be under way.
+func (r *Registry) find(ctx context.Context, arn string) (target, error) {
 	if !r.view.Ready() {
 		return target{}, fmt.Errorf("%w: the catalog has not been read yet", ErrUnavailable)
 	}
-	c, ok := catalog.Lookup[*catalog.Campaign](r.view, campaignARN)
-	if !ok || c.Status != catalog.StatusActive {
-		err := r.view.Fetch(ctx, campaignARN)
+	d, ok := lookupDeployment(r.view, arn)
+	if !ok || d.Status != catalog.StatusActive {
+		err := r.view.Fetch(ctx, arn)
 		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrBadARN) {
 			return target{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
-		if c, ok = catalog.Lookup[*catalog.Campaign](r.view, campaignARN); !ok {
-			return target{}, ErrNoCampaign
+		if d, ok = lookupDeployment(r.view, arn); !ok {
+			return target{}, ErrNotDeployed
 		}
 	}
-	if c.Status != catalog.StatusActive {
-		return target{}, fmt.Errorf("%w: its status is %s", ErrNotActive, c.Status)
+	if d.Status != catalog.StatusActive {
+		return target{}, fmt.Errorf("%w: its status is %s", ErrNotActive, d.Status)
 	}
-	t, err := r.resolve(c)
+	t, err := r.resolve(d)
 	if err == nil {
 		return t, nil
 	}
-	for _, parent := range []string{c.SolutionVersionARN, c.DatasetGroupARN} {
+	for _, parent := range []string{d.versionARN, d.groupARN} {
 		if err := r.view.Fetch(ctx, parent); err != nil {
 			return target{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
-	if t, err = r.resolve(c); err != nil {
+	if t, err = r.resolve(d); err != nil {
 		return target{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return t, nil
 }
 
-// resolve finds the version and the dataset group of a campaign in the view.
-func (r *Registry) resolve(c *catalog.Campaign) (target, error) {
-	version, ok := catalog.Lookup[*catalog.SolutionVersion](r.view, c.SolutionVersionARN)
+// resolve finds the version and the dataset group in the view.
+func (r *Registry) resolve(d deployment) (target, error) {
+	version, ok := catalog.Lookup[*catalog.SolutionVersion](r.view, d.versionARN)
 	if !ok || version.ManifestKey == "" {
-		return target{}, fmt.Errorf("no trained version %s", c.SolutionVersionARN)
+		return target{}, fmt.Errorf("no trained version %s", d.versionARN)
 	}
-	group, ok := catalog.Lookup[*catalog.DatasetGroup](r.view, c.DatasetGroupARN)
+	group, ok := catalog.Lookup[*catalog.DatasetGroup](r.view, d.groupARN)
 	if !ok {
-		return target{}, fmt.Errorf("no dataset group %s", c.DatasetGroupARN)
+		return target{}, fmt.Errorf("no dataset group %s", d.groupARN)
 	}
-	return target{campaign: c, version: version, group: group.GroupKey()}, nil
+	return target{deployment: d, version: version, group: group.GroupKey()}, nil
 }
 
-// bring makes the campaign answer with the target's model, loading it if nobody has. On failure what was served stays.
+// bring makes the target's model answer, loading it if nobody has. On failure what was served stays.
 func (r *Registry) bring(ctx context.Context, t target) (*Serving, error) {
-	current := r.serving.Load().campaigns[t.campaign.ARN]
-	if current != nil && current.Campaign.ID == t.campaign.ID && current.Campaign.Revision == t.campaign.Revision &&
-		current.Version.ID == t.version.ID && current.Loaded.ModelID == t.version.ModelID {
-		return current, nil
+	current := r.serving.Load().deployed[t.ARN]
+	if current != nil && current.Loaded.ModelID == t.version.ModelID && current.Version.ID == t.version.ID {
+		if was := current.deployment(); was.ID == t.ID && was.Revision == t.Revision {
+			return current, nil
+		}
 	}
 	loaded, err := r.model(ctx, t.version)
 	if err != nil {
 		return nil, err
 	}
-	next := &Serving{Campaign: t.campaign, Version: t.version, Group: t.group, Loaded: loaded}
-	r.replace(func(campaigns map[string]*Serving) { campaigns[t.campaign.ARN] = next })
+	next := &Serving{Campaign: t.campaign, Recommender: t.recommender, Version: t.version, Group: t.group, Loaded: loaded}
+	r.replace(func(deployed map[string]*Serving) { deployed[t.ARN] = next })
 	if current == nil || current.Loaded.ModelID != loaded.ModelID {
-		r.log.Info("campaign answers with a new model", zap.String("campaign", t.campaign.ARN),
+		r.log.Info("a new model answers", zap.String("arn", t.ARN),
 			zap.String("solution_version", t.version.ARN), zap.String("model", loaded.ModelID))
 	}
 	return next, nil
@@ -286,7 +287,7 @@ func (r *Registry) bring(ctx context.Context, t target) (*Serving, error) {
 // model returns a version's model: one that is in memory already, or else loads it, once for all who ask at the same time.
 func (r *Registry) model(ctx context.Context, v *catalog.SolutionVersion) (*Loaded, error) {
 	loaded, err, _ := r.loads.Do(v.ModelID, func() (any, error) {
-		for _, s := range r.serving.Load().campaigns {
+		for _, s := range r.serving.Load().deployed {
 			if s.Loaded.ModelID == v.ModelID {
 				return s.Loaded, nil
 			}
@@ -354,14 +355,14 @@ func (r *Registry) remember(v *catalog.SolutionVersion, err error) {
 }
 
 // replace swaps in a snapshot that differs from the present one by change.
-func (r *Registry) replace(change func(map[string]*Serving)) {
+func (r *Registry) replace(change func(deployed map[string]*Serving)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := &snapshot{campaigns: map[string]*Serving{}, groups: map[string][]*Loaded{}}
-	maps.Copy(next.campaigns, r.serving.Load().campaigns)
-	change(next.campaigns)
-	for _, arn := range slices.Sorted(maps.Keys(next.campaigns)) {
-		s := next.campaigns[arn]
+	next := &snapshot{deployed: map[string]*Serving{}, groups: map[string][]*Loaded{}}
+	maps.Copy(next.deployed, r.serving.Load().deployed)
+	change(next.deployed)
+	for _, arn := range slices.Sorted(maps.Keys(next.deployed)) {
+		s := next.deployed[arn]
 		same := func(l *Loaded) bool { return l.ModelID == s.Loaded.ModelID }
 		if s.Loaded.Folder() != nil && !slices.ContainsFunc(next.groups[s.Group], same) {
 			next.groups[s.Group] = append(next.groups[s.Group], s.Loaded)
@@ -370,22 +371,18 @@ func (r *Registry) replace(change func(map[string]*Serving)) {
 	r.serving.Store(next)
 }
 
-// dropAbandoned stops serving campaigns that the catalog no longer has, or no longer as active, and forgets failures of
-// models that nobody wants.
+// dropAbandoned stops serving what the catalog no longer has, or no longer as active, and forgets failures of models that
+// nobody wants.
 func (r *Registry) dropAbandoned() {
-	abandoned := func(arn string) bool {
-		c, ok := catalog.Lookup[*catalog.Campaign](r.view, arn)
-		return !ok || c.Status != catalog.StatusActive
-	}
-	for arn := range r.serving.Load().campaigns {
-		if abandoned(arn) {
-			r.replace(func(campaigns map[string]*Serving) { delete(campaigns, arn) })
-			r.log.Info("campaign is served no longer", zap.String("campaign", arn))
+	for arn := range r.serving.Load().deployed {
+		if d, ok := lookupDeployment(r.view, arn); !ok || d.Status != catalog.StatusActive {
+			r.replace(func(deployed map[string]*Serving) { delete(deployed, arn) })
+			r.log.Info("served no longer", zap.String("arn", arn))
 		}
 	}
 	wanted := map[string]bool{}
-	for _, c := range catalog.All[*catalog.Campaign](r.view) {
-		if t, err := r.resolve(c); err == nil {
+	for _, d := range deployments(r.view) {
+		if t, err := r.resolve(d); err == nil {
 			wanted[t.version.ModelID] = true
 		}
 	}

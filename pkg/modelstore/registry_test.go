@@ -48,7 +48,7 @@ func TestRegistryServesActiveCampaigns(t *testing.T) {
 	}
 	w.eventually("the deleted campaign is gone", func() bool {
 		_, err := r.Campaign(t.Context(), after.ARN)
-		return errors.Is(err, ErrNoCampaign)
+		return errors.Is(err, ErrNotDeployed)
 	})
 	w.serves(r, before, first)
 }
@@ -77,7 +77,7 @@ func TestCampaignIsLoadedOnDemandOnce(t *testing.T) {
 func TestCampaignErrors(t *testing.T) {
 	w := newWorld(t)
 	r, _ := w.registry("")
-	if _, err := r.Campaign(t.Context(), account+"campaign/none"); !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrNoCampaign) {
+	if _, err := r.Campaign(t.Context(), account+"campaign/none"); !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrNotDeployed) {
 		t.Errorf("before the catalog is read: %v", err)
 	}
 	w.eventually("the catalog is read", r.view.Ready)
@@ -87,10 +87,10 @@ func TestCampaignErrors(t *testing.T) {
 	orphan := w.campaign("orphan", &catalog.SolutionVersion{Meta: meta(account + "solution/taste/none")})
 
 	for arn, want := range map[string]error{
-		account + "campaign/none":    ErrNoCampaign,
-		account + "campaign/a.b":     ErrNoCampaign,
-		account + "solution/taste/1": ErrNoCampaign,
-		"nonsense":                   ErrNoCampaign,
+		account + "campaign/none":    ErrNotDeployed,
+		account + "campaign/a.b":     ErrNotDeployed,
+		account + "solution/taste/1": ErrNotDeployed,
+		"nonsense":                   ErrNotDeployed,
 		pending.ARN:                  ErrNotActive,
 		orphan.ARN:                   ErrUnavailable,
 	} {
@@ -232,4 +232,37 @@ func TestModelAgeIsMeasured(t *testing.T) {
 	if got := testutil.ToFloat64(age); got < want || got > want+60 {
 		t.Errorf("age is %v s, not %v", got, want)
 	}
+}
+
+func TestRecommendersAreServedWhileActive(t *testing.T) {
+	w := newWorld(t)
+	v, dir := w.version("0001", 1), t.TempDir()
+	r, stop := w.registry(dir)
+	rec := &catalog.Recommender{Meta: meta(account + "recommender/picks"), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
+	create(w, rec)
+	var s *Serving
+	w.eventually("it answers", func() bool {
+		var err error
+		s, err = r.Recommender(t.Context(), rec.ARN)
+		return err == nil
+	})
+	if s.ARN() != rec.ARN || s.DatasetGroupARN() != groupARN || s.Loaded.ModelID != v.ModelID || s.Group != groupKey {
+		t.Errorf("the recommender answers with %+v", s)
+	}
+	w.eventually("it is noted", func() bool {
+		noted, err := r.readPointers()
+		return err == nil && len(noted) == 1 && noted[0].Recommender != nil
+	})
+	if _, err := catalog.Update(t.Context(), w.store, rec.ARN, func(r *catalog.Recommender) error {
+		r.Status = catalog.StatusInactive
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it answers no more", func() bool {
+		_, err := r.Recommender(t.Context(), rec.ARN)
+		return errors.Is(err, ErrNotActive)
+	})
+	w.eventually("its model is given up", func() bool { return len(r.All()) == 0 })
+	stop()
 }

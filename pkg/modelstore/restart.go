@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"go.uber.org/zap"
-
-	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
 // pointersFile in the cache directory says what this process served last.
@@ -16,30 +14,19 @@ const pointersFile = "serving.json"
 
 const maxPointersBytes = 64 << 20
 
-// pointer is one campaign as it was served: enough to serve it again from the cache alone.
-type pointer struct {
-	Campaign *catalog.Campaign        `json:"campaign"`
-	Version  *catalog.SolutionVersion `json:"version"`
-	Group    string                   `json:"group"`
-}
-
 // note writes down what is being served, if that changed since the last note, and clears the cache of what is not.
 func (r *Registry) note() {
 	if r.cache == "" {
 		return
 	}
-	var pointers []pointer
+	pointers := r.All()
 	inUse := map[string]bool{}
-	for _, s := range r.Campaigns() {
-		pointers = append(pointers, pointer{Campaign: s.Campaign, Version: s.Version, Group: s.Group})
+	for _, s := range pointers {
 		for _, hash := range s.Loaded.hashes {
 			inUse[hash] = true
 		}
 	}
-	same := func(a, b pointer) bool {
-		return a.Campaign == b.Campaign && a.Version == b.Version && a.Group == b.Group
-	}
-	if r.noted != nil && slices.EqualFunc(pointers, r.noted, same) {
+	if r.noted != nil && slices.Equal(pointers, r.noted) {
 		return
 	}
 	data, err := json.Marshal(pointers)
@@ -53,7 +40,7 @@ func (r *Registry) note() {
 		r.log.Warn("noting what is served for the next start failed", zap.Error(err))
 		return
 	}
-	r.noted = append([]pointer{}, pointers...) // never nil: an empty note is a note
+	r.noted = pointers // never nil: an empty note is a note
 }
 
 // restore serves what was served last, from the cache alone. What has rotted or was never kept is left to the first sync.
@@ -69,32 +56,32 @@ func (r *Registry) restore(ctx context.Context) {
 		if loaded[id] == nil {
 			m, err := r.load(ctx, nil, p.Version.ManifestKey, id)
 			if err != nil {
-				r.log.Warn("a model served last is not in the cache", zap.String("campaign", p.Campaign.ARN), zap.Error(err))
+				r.log.Warn("a model served last is not in the cache", zap.String("arn", p.ARN()), zap.Error(err))
 				continue
 			}
 			loaded[id] = m
 		}
-		next := &Serving{Campaign: p.Campaign, Version: p.Version, Group: p.Group, Loaded: loaded[id]}
-		r.replace(func(campaigns map[string]*Serving) {
-			if campaigns[p.Campaign.ARN] == nil {
-				campaigns[p.Campaign.ARN] = next
+		p.Loaded = loaded[id]
+		r.replace(func(deployed map[string]*Serving) {
+			if deployed[p.ARN()] == nil {
+				deployed[p.ARN()] = p
 			}
 		})
 	}
 }
 
-func (r *Registry) readPointers() ([]pointer, error) {
+func (r *Registry) readPointers() ([]*Serving, error) {
 	data, err := r.cache.readFile(pointersFile, maxPointersBytes)
 	if err != nil || data == nil {
 		return nil, err
 	}
-	var pointers []pointer
+	var pointers []*Serving
 	if err := json.Unmarshal(data, &pointers); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", pointersFile, err)
 	}
 	for _, p := range pointers {
-		if p.Campaign == nil || p.Version == nil {
-			return nil, fmt.Errorf("reading %s: a campaign or version is missing", pointersFile)
+		if p == nil || (p.Campaign == nil) == (p.Recommender == nil) || p.Version == nil {
+			return nil, fmt.Errorf("reading %s: a campaign, recommender or version is missing", pointersFile)
 		}
 	}
 	return pointers, nil

@@ -22,7 +22,7 @@ func BenchmarkGetRecommendations(b *testing.B) {
 			s := open(b)
 			r, _ := recipe.ByName(personal)
 			s.campaign(r, trainOn(b, r, func(set *dataset.Builder) { catalogueOf(set, items) }))
-			s.eventually("the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.Campaigns()) == 1 })
+			s.eventually("the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 1 })
 			s.sees("u1", true, "item1", "item2", "item3", "item5", "item8")
 			body, err := json.Marshal(map[string]any{"campaignArn": campaignARN(personal), "userId": "u1"})
 			s.must(err)

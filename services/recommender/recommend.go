@@ -84,7 +84,7 @@ func (s *Service) GetPersonalizedRanking(ctx context.Context, req *personalizeru
 func (s *Service) serving(ctx context.Context, asked question) (*modelstore.Serving, error) {
 	serving, err := s.config.Models.Campaign(ctx, asked.campaignARN)
 	switch {
-	case errors.Is(err, modelstore.ErrNoCampaign):
+	case errors.Is(err, modelstore.ErrNotDeployed):
 		return nil, awsapi.ResourceNotFound("Resource not found: %s", asked.campaignARN)
 	case errors.Is(err, modelstore.ErrNotActive):
 		return nil, awsapi.InvalidInput("Campaign %s: %v", asked.campaignARN, err)
