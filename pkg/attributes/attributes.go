@@ -39,12 +39,15 @@ type Table struct {
 	budget *budget
 
 	mu    sync.Mutex // one writer at a time
-	since []moment   // by row: from when its record counts
+	since []moment   // by row: from when its record counts; zero for rows without one
 	bytes int64      // what was taken from the budget
 }
 
 // moment orders the records of an id: by time, then by place in the log, as all records of an id are in one partition.
-type moment struct{ nanos, offset int64 }
+type moment struct {
+	nanos, offset int64
+	deleted       bool // what it says is that there is no record any more
+}
 
 func (m moment) after(o moment) bool {
 	return m.nanos > o.nanos || m.nanos == o.nanos && m.offset > o.offset
@@ -78,7 +81,10 @@ func newTable(s *schema.Schema, text bool, b *budget) *Table {
 
 // put takes a record unless a newer one of its id is there.
 func (t *Table) put(e reco.Entity, since time.Time) error {
-	at := moment{since.UnixNano(), e.Origin.Offset}
+	return t.putAt(e, moment{nanos: since.UnixNano(), offset: e.Origin.Offset})
+}
+
+func (t *Table) putAt(e reco.Entity, at moment) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	row, known := t.Row(e.ID)
@@ -102,6 +108,14 @@ func (t *Table) put(e reco.Entity, since time.Time) error {
 	return nil
 }
 
+// Known reports whether there is a record of a row's entity. Rows without one were added for items that only a model
+// knows, or their record was deleted.
+func (t *Table) Known(row int32) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return int(row) < len(t.since) && t.since[row] != (moment{}) && !t.since[row].deleted
+}
+
 // sizeOf estimates what a new row takes, as if no other had its strings.
 func sizeOf(e reco.Entity) int64 {
 	size := int64(60 + len(e.ID) + 8*len(e.Properties))
@@ -123,12 +137,12 @@ func (t *Table) release() {
 
 // putRecord takes a record of a topic of entities. One that cannot be decoded is the firehose's to report.
 func (t *Table) putRecord(r bus.Record) error {
-	e := reco.Entity{ID: string(r.Key)} // without a value, it is known no longer
-	if len(r.Value) > 0 {
-		var err error
-		if e, err = reco.UnmarshalEntity(r.Value); err != nil {
-			return nil
-		}
+	if len(r.Value) == 0 {
+		return t.putAt(reco.Entity{ID: string(r.Key)}, moment{nanos: r.Arrival.UnixNano(), offset: r.Offset, deleted: true})
+	}
+	e, err := reco.UnmarshalEntity(r.Value)
+	if err != nil {
+		return nil
 	}
 	e.Origin = reco.Origin{TopicID: r.TopicID, Partition: r.Partition, Offset: r.Offset, Arrival: r.Arrival}
 	return t.put(e, r.Arrival)

@@ -126,6 +126,12 @@ func (l *Live) Table(ctx context.Context, group string, t schema.Type) (*Table, 
 	}
 }
 
+// Loaded returns a table at once, nil while it is not there.
+func (l *Live) Loaded(group string, t schema.Type) *Table {
+	table, _ := l.table(group, t)
+	return table
+}
+
 func (l *Live) table(group string, t schema.Type) (table *Table, reason string) {
 	l.mu.RLock()
 	f := l.followers[place{group, t}]

@@ -455,7 +455,10 @@ func (a *app) newService(name string) (process.Service, error) {
 			Threads: a.settings.TrainingThreads, AutoTrainInitialDelay: a.settings.AutoTrainInitialDelay, LeaseTTL: a.settings.JobLease,
 		})
 	case "recommender":
-		return recommender.New(recommender.Config{Bus: a.bus, Users: a.users, Models: a.models, Log: log, Registerer: a.metrics})
+		return recommender.New(recommender.Config{
+			Bus: a.bus, Bucket: a.bucket, Users: a.users, View: a.view, Models: a.models, Log: log, Registerer: a.metrics,
+			AttributesLimit: int64(a.settings.AttributesBytes), Explore: a.settings.Exploration,
+		})
 	case "control":
 		return control.New(control.Config{
 			Bus: a.bus, Bucket: a.bucket, Store: a.store, View: a.view, Log: log, Registerer: a.metrics,

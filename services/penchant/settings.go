@@ -52,8 +52,11 @@ type Settings struct {
 	TopicReplicationFactor int16 `help:"Replicas of a new topic. 0: 1 on the embedded Kafka, otherwise 3." default:"0"`
 	TopicMinInsyncReplicas int   `help:"Replicas that must have an event before it is acknowledged. 0: 1 on the embedded Kafka, otherwise 2." default:"0"`
 
-	UserHistory int           `help:"Recent interactions kept for each user." default:"200"`
-	UserTTL     time.Duration `help:"Forget the state of a user who was idle this long. 0: never." default:"0s"`
+	UserHistory     int      `help:"Recent interactions kept for each user." default:"200"`
+	AttributesBytes ByteSize `help:"Bound of the memory that a recommender takes for the attributes of items and users that filters and metadata ask for." default:"4GiB"`
+	Exploration     bool     `help:"Let campaigns show cold items as their explorationWeight says. Without it equal data gives equal lists." default:"true" negatable:""`
+
+	UserTTL time.Duration `help:"Forget the state of a user who was idle this long. 0: never." default:"0s"`
 
 	MinInteractions       int           `help:"Fewest interactions that can be imported or trained on." default:"1000"`
 	MinUsers              int           `help:"Fewest users with two interactions that can be trained on." default:"25"`

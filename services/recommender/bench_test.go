@@ -49,7 +49,7 @@ func BenchmarkSharesOf(b *testing.B) {
 	for i := range scores {
 		scores[i] = -10 * random.Float32()
 	}
-	chosen := []int32{0, 1, 2}
+	chosen := []pick{{item: 0}, {item: 1}, {item: 2}}
 	for b.Loop() {
 		sharesOf(scores, chosen)
 	}

@@ -40,6 +40,7 @@ type shop struct {
 	store    *catalog.Store
 	bucket   *blob.Bucket
 	models   *modelstore.Registry
+	view     *catalog.View
 	metrics  *prometheus.Registry
 	router   *awsapi.Router
 	endpoint string
@@ -47,6 +48,12 @@ type shop struct {
 }
 
 func open(t testing.TB) *shop {
+	t.Helper()
+	return openWith(t, func(*Config) {})
+}
+
+// openWith is open with a changed configuration.
+func openWith(t testing.TB, change func(*Config)) *shop {
 	t.Helper()
 	e := embeddedtest.Servers(t)
 	s := &shop{TB: t, metrics: prometheus.NewRegistry()}
@@ -66,10 +73,13 @@ func open(t testing.TB) *shop {
 	s.store = catalog.NewStore(s.bucket, nil)
 	s.must(catalog.Create(t.Context(), s.store, &catalog.DatasetGroup{Meta: active("dataset-group/shop", "shop"), ShortID: "1a2b"}))
 	view := catalog.NewView(s.store, nil, nil)
+	s.view = view
 	s.models = modelstore.NewRegistry(view, s.bucket, t.TempDir(), zap.NewNop(), prometheus.NewRegistry())
-	s.service, err = New(Config{
-		Models: s.models, Users: s.users, Bus: s.bus, UserStateTimeout: 2 * time.Second, Log: zap.NewNop(), Registerer: s.metrics,
-	})
+	config := Config{
+		Models: s.models, View: view, Bucket: s.bucket, Users: s.users, Bus: s.bus, UserStateTimeout: 2 * time.Second, Log: zap.NewNop(), Registerer: s.metrics,
+	}
+	change(&config)
+	s.service, err = New(config)
 	s.must(err)
 	s.background(view.Run, s.models.Run, s.service.Run)
 
@@ -135,14 +145,21 @@ func (s *shop) healthy() {
 // campaign publishes a model and makes an ACTIVE campaign on it, named after the recipe.
 func (s *shop) campaign(r *recipe.Recipe, m model.Model) {
 	s.Helper()
+	version := s.version(r, m)
+	s.must(catalog.Create(s.Context(), s.store, &catalog.Campaign{
+		Meta: active("campaign/"+r.Name, r.Name), DatasetGroupARN: version.DatasetGroupARN, SolutionVersionARN: version.ARN,
+	}))
+}
+
+// version publishes a model.
+func (s *shop) version(r *recipe.Recipe, m model.Model) *catalog.SolutionVersion {
+	s.Helper()
 	version := &catalog.SolutionVersion{Meta: active("solution/"+r.Name+"/00000001", ""), DatasetGroupARN: account + "dataset-group/shop"}
 	var err error
 	version.ManifestKey, version.ModelID, err = modelstore.Publish(s.Context(), s.bucket, version.ARN, r.Name, m, modelstore.Meta{Trained: time.Now()})
 	s.must(err)
 	s.must(catalog.Create(s.Context(), s.store, version))
-	s.must(catalog.Create(s.Context(), s.store, &catalog.Campaign{
-		Meta: active("campaign/"+r.Name, r.Name), DatasetGroupARN: version.DatasetGroupARN, SolutionVersionARN: version.ARN,
-	}))
+	return version
 }
 
 func trainOn(t testing.TB, r *recipe.Recipe, history func(*dataset.Builder)) model.Model {

@@ -11,6 +11,7 @@ type metrics struct {
 	fallbacks   *prometheus.CounterVec
 	shown       *prometheus.CounterVec
 	unavailable prometheus.Counter
+	unfiltered  prometheus.Counter
 	overloaded  prometheus.Counter
 }
 
@@ -33,6 +34,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "penchant_recommender_unavailable_total",
 			Help: "Requests refused because no model of an active campaign could be loaded.",
 		}),
+		unfiltered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "penchant_recommender_unfiltered_total",
+			Help: "Requests refused because the attributes that their filter or metadata needs could not be loaded yet.",
+		}),
 		overloaded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "penchant_recommender_overloaded_total",
 			Help: "Requests refused because too many others were waiting to be computed.",
@@ -44,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, outcome := range []string{"published", "dropped", "failed"} {
 		m.shown.WithLabelValues(outcome)
 	}
-	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable, m.overloaded} {
+	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable, m.unfiltered, m.overloaded} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}

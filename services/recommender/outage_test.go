@@ -42,7 +42,7 @@ func TestAnswersWithoutRedis(t *testing.T) {
 	away, err := userstate.Open(t.Context(), "redis://127.0.0.1:1", userstate.Options{})
 	s.must(err)
 	t.Cleanup(func() { s.must(away.Close()) })
-	service, err := New(Config{Models: s.models, Users: away, Bus: s.bus, Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
+	service, err := New(Config{Models: s.models, View: s.view, Bucket: s.bucket, Users: away, Bus: s.bus, Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
 	s.must(err)
 	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: []awsapi.Credential{credential}, Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
 	service.Register(router)

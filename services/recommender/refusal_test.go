@@ -37,7 +37,7 @@ func TestRefusals(t *testing.T) {
 		"negative results":                 {map[string]any{"campaignArn": campaignARN(popularity), "numResults": -1}, invalid},
 		"absent filter":                    {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "filterArn": filter}, absent},
 		"filter of another type":           {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "filterArn": campaignARN(personal)}, invalid},
-		"promotion by an absent filter":    {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "promotions": []any{map[string]any{"name": "p", "filterArn": filter}}}, absent},
+		"promotion by an absent filter":    {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "promotions": []any{map[string]any{"name": "p", "percentPromotedItems": 20, "filterArn": filter}}}, absent},
 		"promotion without filter":         {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "promotions": []any{map[string]any{"name": "p"}}}, invalid},
 		"metadata that is not enabled":     {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "metadataColumns": columns}, invalid},
 		"too many results with metadata":   {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "numResults": 51, "metadataColumns": columns}, invalid},

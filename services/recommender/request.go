@@ -6,7 +6,6 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
-	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
@@ -23,29 +22,34 @@ const (
 )
 
 // question is what a request asks for, its members checked as far as they can be without the campaign.
+//
+// The request's context is checked by the API model and not kept: no recipe here reads it.
 type question struct {
-	campaignARN string
+	arn         string // of the campaign or recommender
+	recommender bool
 	userID      string
 	itemID      string
 	numResults  int
-	// metadata is true where the request names metadata columns.
-	metadata bool
+	filter      *filterUse
+	promotion   *promotion
+	// metadata are the columns wanted, by dataset type.
+	metadata map[string][]string
 }
 
-func (s *Service) readRecommendations(req *personalizeruntime.GetRecommendationsRequest) (question, error) {
-	q := question{userID: value(req.UserId), itemID: value(req.ItemId), numResults: defaultResults, metadata: len(req.MetadataColumns) > 0}
+func readRecommendations(req *personalizeruntime.GetRecommendationsRequest) (question, error) {
+	q := question{userID: value(req.UserId), itemID: value(req.ItemId), numResults: defaultResults, metadata: req.MetadataColumns}
 	if (req.CampaignArn == nil) == (req.RecommenderArn == nil) {
 		return q, awsapi.InvalidInput("Exactly one of campaignArn and recommenderArn must be given")
 	}
-	if req.RecommenderArn != nil {
-		if err := resourceType("recommenderArn", *req.RecommenderArn, "recommender"); err != nil {
-			return q, err
-		}
-		// Recommenders belong to domain dataset groups, which do not exist here: none can be found.
-		return q, awsapi.ResourceNotFound("Resource not found: %s", *req.RecommenderArn)
+	var err error
+	if q.recommender = req.RecommenderArn != nil; q.recommender {
+		q.arn = *req.RecommenderArn
+		err = resourceType("recommenderArn", q.arn, "recommender")
+	} else {
+		q.arn = *req.CampaignArn
+		err = resourceType("campaignArn", q.arn, "campaign")
 	}
-	q.campaignARN = *req.CampaignArn
-	if err := resourceType("campaignArn", q.campaignARN, "campaign"); err != nil {
+	if err != nil {
 		return q, err
 	}
 	if n := value(req.NumResults); n > 0 { // 0 is the default
@@ -54,33 +58,51 @@ func (s *Service) readRecommendations(req *personalizeruntime.GetRecommendations
 	if limit := q.limit(maxResults); q.numResults > limit {
 		return q, awsapi.InvalidInput("numResults is %d; it must be at most %d", *req.NumResults, limit)
 	}
-	if err := noSuchFilter("filterArn", req.FilterArn); err != nil {
+	if q.filter, err = readFilter(req.FilterArn, req.FilterValues); err != nil {
 		return q, err
 	}
-	for _, p := range req.Promotions {
-		if p.FilterArn == nil {
-			return q, awsapi.InvalidInput("A promotion must have a filterArn")
-		}
-		if err := noSuchFilter("promotions.filterArn", p.FilterArn); err != nil {
-			return q, err
-		}
+	if len(req.Promotions) > 0 {
+		q.promotion, err = readPromotion(req.Promotions[0])
 	}
-	return q, nil
+	return q, err
 }
 
-func (s *Service) readRanking(req *personalizeruntime.GetPersonalizedRankingRequest) (question, error) {
-	q := question{campaignARN: *req.CampaignArn, userID: *req.UserId, metadata: len(req.MetadataColumns) > 0}
-	if err := resourceType("campaignArn", q.campaignARN, "campaign"); err != nil {
+func readRanking(req *personalizeruntime.GetPersonalizedRankingRequest) (q question, err error) {
+	q = question{arn: *req.CampaignArn, userID: *req.UserId, metadata: req.MetadataColumns}
+	if err := resourceType("campaignArn", q.arn, "campaign"); err != nil {
 		return q, err
 	}
 	if n, limit := len(req.InputList), q.limit(maxRanked); n < 1 || n > limit {
 		return q, awsapi.InvalidInput("inputList has %d items; it must have from 1 to %d", n, limit)
 	}
-	return q, noSuchFilter("filterArn", req.FilterArn)
+	q.filter, err = readFilter(req.FilterArn, req.FilterValues)
+	return q, err
+}
+
+func readFilter(arn *string, values map[string]string) (*filterUse, error) {
+	if arn == nil {
+		if len(values) > 0 {
+			return nil, awsapi.InvalidInput("filterValues are given without a filterArn")
+		}
+		return nil, nil
+	}
+	return &filterUse{member: "filterArn", arn: *arn, values: values}, resourceType("filterArn", *arn, "filter")
+}
+
+func readPromotion(p personalizeruntime.Promotion) (*promotion, error) {
+	switch {
+	case p.FilterArn == nil:
+		return nil, awsapi.InvalidInput("A promotion must have a filterArn")
+	case p.PercentPromotedItems == nil:
+		return nil, awsapi.InvalidInput("A promotion must have percentPromotedItems, from 1 to 100")
+	}
+	const member = "promotions.filterArn"
+	use := filterUse{member: member, arn: *p.FilterArn, values: p.FilterValues}
+	return &promotion{name: p.Name, percent: int(*p.PercentPromotedItems), filter: use}, resourceType(member, use.arn, "filter")
 }
 
 func (q question) limit(plain int) int {
-	if q.metadata {
+	if len(q.metadata) > 0 {
 		return maxWithMetadata
 	}
 	return plain
@@ -91,6 +113,10 @@ func suitsRecommendations(r *recipe.Recipe, q question) error {
 	switch {
 	case r.Type == recipe.PersonalizedRanking:
 		return awsapi.InvalidInput("A campaign on recipe %s ranks lists: use GetPersonalizedRanking", r.Name)
+	case r.Type == recipe.PersonalizedActions:
+		return awsapi.InvalidInput("A campaign on recipe %s recommends actions: use GetActionRecommendations", r.Name)
+	case r.Type == recipe.UserSegmentation:
+		return awsapi.InvalidInput("Recipe %s makes user segments: use CreateBatchSegmentJob", r.Name)
 	case r.Type == recipe.UserPersonalization && q.userID == "":
 		return awsapi.InvalidInput("userId is required for recipe %s", r.Name)
 	case r.Type == recipe.RelatedItems && q.itemID == "":
@@ -105,29 +131,6 @@ func suitsRanking(r *recipe.Recipe) error {
 		return awsapi.InvalidInput("A campaign on recipe %s does not rank lists: use GetRecommendations", r.Name)
 	}
 	return nil
-}
-
-// checkMetadata refuses metadata columns: campaigns that were not told to return metadata have none to give, and the
-// others cannot yet.
-func (s *Service) checkMetadata(serving *modelstore.Serving, q question) error {
-	if !q.metadata {
-		return nil
-	}
-	if c := serving.Campaign.Config; c == nil || !value(c.EnableMetadataWithRecommendations) {
-		return awsapi.InvalidInput("metadataColumns: campaign %s was not created with enableMetadataWithRecommendations", serving.Campaign.Name)
-	}
-	return awsapi.InvalidInput("metadataColumns: metadata in answers is not supported by this version")
-}
-
-// noSuchFilter refuses a filter: as long as filters cannot be created, none can be found.
-func noSuchFilter(member string, arn *string) error {
-	if arn == nil {
-		return nil
-	}
-	if err := resourceType(member, *arn, "filter"); err != nil {
-		return err
-	}
-	return awsapi.ResourceNotFound("Resource not found: %s", *arn)
 }
 
 // resourceType checks that an ARN names a resource of the given type: arn:<partition>:personalize:<region>:<account>:<type>/….

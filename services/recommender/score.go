@@ -24,20 +24,27 @@ func (b *buffers) get(n int) *[]float32 {
 
 func (b *buffers) put(scores *[]float32) { b.pool.Put(scores) }
 
-// sharesOf gives the softmax over the whole catalogue for the chosen items: exp(s_i) / Σ_j exp(s_j), relative to the
-// largest score so that nothing overflows. Only the chosen ones are divided; the sum runs over all.
-func sharesOf(scores []float32, chosen []int32) []float64 {
-	shares := make([]float64, len(chosen))
-	if len(chosen) == 0 {
+// sharesOf gives the softmax over the whole catalogue for the picked items: exp(s_i) / Σ_j exp(s_j), relative to the largest
+// score so that nothing overflows. Only the picked ones are divided; the sum runs over all.
+func sharesOf(scores []float32, picks []pick) []float64 {
+	shares := make([]float64, len(picks))
+	if len(picks) == 0 {
 		return shares
 	}
-	top := scores[chosen[0]] // the best comes first
+	top := model.Never
+	for _, s := range scores {
+		if s > top {
+			top = s
+		}
+	}
 	sum := 0.0
 	for _, s := range scores {
 		sum += math.Exp(float64(s - top))
 	}
-	for i, item := range chosen {
-		shares[i] = math.Exp(float64(scores[item]-top)) / sum
+	for i, p := range picks {
+		if p.item >= 0 {
+			shares[i] = math.Exp(float64(scores[p.item]-top)) / sum
+		}
 	}
 	return shares
 }

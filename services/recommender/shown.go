@@ -109,7 +109,7 @@ func (s *shown) publish(ctx context.Context, batch []*answer, failing bool) bool
 
 func (a *answer) record() bus.Record {
 	message := &penchantv1.RecommendationShown{
-		RecommendationId: a.id, TimestampMs: a.at.UnixMilli(), CampaignArn: a.serving.Campaign.ARN,
+		RecommendationId: a.id, TimestampMs: a.at.UnixMilli(), CampaignArn: a.serving.ARN(),
 		SolutionVersionArn: a.serving.Version.ARN, ModelId: a.serving.Loaded.ModelID, UserId: a.asked.userID,
 		ItemId: a.asked.itemID, Fallback: a.fallback, ItemIds: make([]string, len(a.items)),
 	}
@@ -128,7 +128,7 @@ func (a *answer) record() bus.Record {
 			{Key: "ce_specversion", Value: []byte("1.0")},
 			{Key: "ce_id", Value: []byte(a.id)},
 			{Key: "ce_type", Value: []byte("penchant.recommendation.v1")},
-			{Key: "ce_source", Value: []byte(a.serving.Campaign.ARN)},
+			{Key: "ce_source", Value: []byte(a.serving.ARN())},
 			{Key: "ce_time", Value: a.at.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z07:00")},
 			{Key: "penchant-format", Value: []byte("1")},
 			{Key: "traceparent", Value: []byte(a.trace)},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
@@ -18,25 +19,46 @@ const (
 	fallbackRebuilding  = "user-state-rebuilding"
 )
 
-// visitor reads what is known of a visitor: his recent interactions, and his vector if the session-updater has folded one
+// visitor is what is known of who asks. Where his state cannot be read, fallback says why he is taken for a stranger.
+type visitor struct {
+	history  []reco.RecentInteraction
+	vector   []float32
+	fallback string
+}
+
+// visitor looks the visitor up if the recipe or a filter asks about him.
+func (s *Service) visitor(ctx context.Context, serving *modelstore.Serving, asked question, p *plan) visitor {
+	r := serving.Loaded.Recipe
+	if asked.userID == "" || !r.Realtime && !p.usesHistory() && len(r.HidesEvents) == 0 {
+		return visitor{}
+	}
+	v := s.lookUp(ctx, serving, asked.userID)
+	if v.fallback != "" {
+		s.metrics.fallbacks.WithLabelValues(v.fallback).Inc()
+		awsapi.SetHeader(ctx, fallbackHeader, v.fallback)
+	}
+	return v
+}
+
+// lookUp reads what is known of a visitor: his recent interactions, and his vector if the session-updater has folded one
 // for this model; without one, the model folds the history itself. Redis being slow or away costs the visitor his
 // history, never his answer. While Redis is being rebuilt after a loss, he is answered from what is back, and told so.
-func (s *Service) visitor(ctx context.Context, serving *modelstore.Serving, userID string) ([]reco.RecentInteraction, []float32, string) {
+func (s *Service) lookUp(ctx context.Context, serving *modelstore.Serving, userID string) visitor {
 	ctx, cancel := context.WithTimeout(ctx, s.config.UserStateTimeout)
 	defer cancel()
 	view, err := s.config.Users.View(ctx, serving.Group, userID)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return nil, nil, fallbackTimeout
+		return visitor{fallback: fallbackTimeout}
 	case err != nil:
-		return nil, nil, fallbackUnavailable
+		return visitor{fallback: fallbackUnavailable}
 	}
-	vector := view.Vectors[serving.Loaded.ModelID]
-	if folder := serving.Loaded.Folder(); folder == nil || len(vector) != folder.Dim() {
-		vector = nil
+	v := visitor{history: view.History, vector: view.Vectors[serving.Loaded.ModelID]}
+	if folder := serving.Loaded.Folder(); folder == nil || len(v.vector) != folder.Dim() {
+		v.vector = nil
 	}
 	if !s.config.Users.Healthy(ctx, serving.Group, s.partitions.of(serving.Group)) {
-		return view.History, vector, fallbackRebuilding
+		v.fallback = fallbackRebuilding
 	}
-	return view.History, vector, ""
+	return v
 }

@@ -1,0 +1,103 @@
+package recommender
+
+import (
+	"context"
+
+	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/filter"
+	"github.com/penchant-io/penchant/pkg/modelstore"
+)
+
+// explainPath is an operation that Amazon Personalize does not have.
+const explainPath = "/explain-recommendations"
+
+// story is how an answer came about.
+type story struct {
+	serving  *modelstore.Serving
+	visitor  visitor
+	plan     *plan
+	explored *exploration
+	// selection and promoted are what the filters selected; nil where there was none.
+	selection, promoted *filter.Selection
+	hidden              int
+}
+
+// Explanation tells how the answer to a GetRecommendations call comes about.
+type Explanation struct {
+	// ARN of the campaign or recommender, and what answers for it.
+	ARN                string `json:"arn"`
+	SolutionVersionARN string `json:"solutionVersionArn"`
+	ModelID            string `json:"modelId"`
+	Recipe             string `json:"recipe"`
+	// CatalogueSize is the number of items that the model scores.
+	CatalogueSize int `json:"catalogueSize"`
+	// HistoryLength is the number of recent interactions of the visitor that were looked at.
+	HistoryLength int `json:"historyLength"`
+	// Fallback is why the visitor was taken for a stranger, empty if he was not.
+	Fallback string `json:"fallback,omitempty"`
+	// HiddenItems is how many items the use case hides from this visitor.
+	HiddenItems int `json:"hiddenItems,omitempty"`
+	// ExplorationWeight is 0 where nothing is explored, and ColdItems how many items were lifted.
+	ExplorationWeight float64           `json:"explorationWeight,omitempty"`
+	ColdItems         int               `json:"coldItems,omitempty"`
+	Filter            *FilterEffect     `json:"filter,omitempty"`
+	Promotion         *FilterEffect     `json:"promotion,omitempty"`
+	ItemList          []ExplainedAnswer `json:"itemList"`
+}
+
+// ExplainedAnswer is one item of the answer.
+type ExplainedAnswer = personalizeruntime.PredictedItem
+
+// FilterEffect is what a filter did.
+type FilterEffect struct {
+	FilterARN  string `json:"filterArn"`
+	Expression string `json:"expression"`
+	// Selected is how many items passed, of those that are in the Items dataset or known to the model.
+	Selected int            `json:"selected"`
+	Clauses  []ClauseEffect `json:"clauses"`
+}
+
+// ClauseEffect is what one expression of a filter did.
+type ClauseEffect struct {
+	Expression string `json:"expression"`
+	Kind       string `json:"kind"`
+	// Applied is false where the IF did not hold or an EXCLUDE lacked the parameter Missing.
+	Applied bool   `json:"applied"`
+	Missing string `json:"missing,omitempty"`
+	// Matched is how many items the condition matched, Removed how many it took away from what the earlier ones left.
+	Matched int `json:"matched"`
+	Removed int `json:"removed"`
+}
+
+// ExplainRecommendations answers as GetRecommendations does, tells how the answer came about, and tells nobody that it was
+// shown.
+func (s *Service) ExplainRecommendations(ctx context.Context, req *personalizeruntime.GetRecommendationsRequest) (*Explanation, error) {
+	answer, told, err := s.recommend(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	e := &Explanation{
+		ARN: told.serving.ARN(), SolutionVersionARN: told.serving.Version.ARN, ModelID: told.serving.Loaded.ModelID,
+		Recipe: told.serving.Loaded.Recipe.Name, CatalogueSize: told.serving.Loaded.Model.Items().Len(),
+		HistoryLength: len(told.visitor.history), Fallback: told.visitor.fallback, HiddenItems: told.hidden,
+		Filter: effectOf(told.plan.filter, told.selection), Promotion: effectOf(told.plan.promoted, told.promoted),
+		ItemList: answer.items,
+	}
+	if told.explored != nil {
+		e.ExplorationWeight, e.ColdItems = told.explored.weight, len(told.explored.before)
+	}
+	return e, nil
+}
+
+func effectOf(f *boundFilter, selection *filter.Selection) *FilterEffect {
+	if f == nil {
+		return nil
+	}
+	effect := &FilterEffect{FilterARN: f.resource.ARN, Expression: f.resource.Expression, Selected: selection.Count()}
+	for _, c := range selection.Explain() {
+		effect.Clauses = append(effect.Clauses, ClauseEffect{
+			Expression: c.Text, Kind: c.Kind, Applied: c.Applied(), Missing: c.Missing, Matched: c.Matched, Removed: c.Removed,
+		})
+	}
+	return effect
+}

@@ -1,0 +1,213 @@
+package recommender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/penchant-io/penchant/pkg/attributes"
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/filter"
+	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
+)
+
+// filterUse is a filter as a request asks for it.
+type filterUse struct {
+	member string // of the request, for messages
+	arn    string
+	values map[string]string
+}
+
+// boundFilter is a filter of the catalog with the values of one request.
+type boundFilter struct {
+	use      filterUse
+	resource *catalog.Filter
+	filter   *filter.Filter
+	bound    *filter.Bound
+}
+
+// filters holds what the catalog's filters compile to. A change of a filter, dataset or schema empties it.
+type filters struct {
+	source attributes.Source
+
+	mu       sync.RWMutex
+	compiled map[string]compiledFilter // by the resource's ID
+	changes  int                       // so that nothing outdated is kept
+}
+
+type compiledFilter struct {
+	*filter.Filter
+	err error
+}
+
+// changed is told of every change in the catalog.
+func (f *filters) changed(arn string) {
+	switch catalog.TypeOf(arn) {
+	case catalog.TypeFilter, catalog.TypeDataset, catalog.TypeSchema:
+		f.mu.Lock()
+		clear(f.compiled)
+		f.changes++
+		f.mu.Unlock()
+	}
+}
+
+// compile compiles a filter against the schemas that its dataset group has now.
+func (f *filters) compile(resource *catalog.Filter) (*filter.Filter, error) {
+	f.mu.RLock()
+	known, ok := f.compiled[resource.ID]
+	changes := f.changes
+	f.mu.RUnlock()
+	if ok {
+		return known.Filter, known.err
+	}
+	schemas, err := f.source.Schemas(resource.DatasetGroupARN)
+	if err != nil {
+		return nil, err
+	}
+	var made compiledFilter
+	made.Filter, made.err = filter.Compile(resource.Expression, schemas)
+	f.mu.Lock()
+	if f.changes == changes {
+		f.compiled[resource.ID] = made
+	}
+	f.mu.Unlock()
+	return made.Filter, made.err
+}
+
+// bind finds the filter that a request names and puts its values in.
+func (s *Service) bind(ctx context.Context, serving *modelstore.Serving, use filterUse) (*boundFilter, error) {
+	view := s.config.View
+	resource, ok := catalog.Lookup[*catalog.Filter](view, use.arn)
+	if !ok || resource.Status != catalog.StatusActive {
+		// The notice may still be under way.
+		err := view.Fetch(ctx, use.arn)
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrBadARN) {
+			return nil, awsapi.ServiceUnavailable("filter %s cannot be looked up at the moment", use.arn)
+		}
+		if resource, ok = catalog.Lookup[*catalog.Filter](view, use.arn); !ok {
+			return nil, awsapi.ResourceNotFound("Resource not found: %s", use.arn)
+		}
+	}
+	switch {
+	case resource.DatasetGroupARN != serving.DatasetGroupARN():
+		return nil, awsapi.InvalidInput("%s: filter %s belongs to another dataset group than %s", use.member, use.arn, serving.ARN())
+	case resource.Status != catalog.StatusActive:
+		return nil, awsapi.InvalidInput("%s: filter %s is %s, it must be %s", use.member, use.arn, resource.Status, catalog.StatusActive)
+	}
+	compiled, err := s.filters.compile(resource)
+	if wrong := new(filter.Error); errors.As(err, &wrong) {
+		return nil, awsapi.InvalidInput("%s: the expression of filter %s does not fit the datasets as they are now: %v", use.member, use.arn, wrong)
+	}
+	if err != nil {
+		return nil, awsapi.ServiceUnavailable("the schemas of filter %s are not known yet: %v", use.arn, err)
+	}
+	if compiled.Target() != filter.Items {
+		return nil, awsapi.InvalidInput("%s: filter %s selects by %s, it must select by ItemID", use.member, use.arn, compiled.Target())
+	}
+	bound, err := compiled.Bind(use.values)
+	if err != nil {
+		return nil, awsapi.InvalidInput("%s: the values for filter %s are wrong: %v", strings.Replace(use.member, "Arn", "Values", 1), use.arn, err)
+	}
+	return &boundFilter{use: use, resource: resource, filter: compiled, bound: bound}, nil
+}
+
+// suits checks that the request says what the filter asks about.
+func (f *boundFilter) suits(r *recipe.Recipe, q question) error {
+	switch {
+	case f.filter.UsesCurrentItem() && r.Type != recipe.RelatedItems:
+		return awsapi.InvalidInput("%s: filter %s compares with CurrentItem, which only recipes of type %s have", f.use.member, f.use.arn, recipe.RelatedItems)
+	case q.userID == "" && (f.usesHistory() || f.usesUser()):
+		return awsapi.InvalidInput("userId is required for filter %s, which looks at the user", f.use.arn)
+	}
+	return nil
+}
+
+func (f *boundFilter) usesHistory() bool { return f.filter.Uses(schema.Interactions.DatasetType()) }
+
+func (f *boundFilter) usesUser() bool { return f.filter.Uses(schema.Users.DatasetType()) }
+
+// table returns the attributes of a dataset group's entities, or the refusal of a request that cannot do without.
+func (s *Service) table(ctx context.Context, group string, t schema.Type) (*attributes.Table, error) {
+	table, err := s.attributes.Table(ctx, group, t)
+	if errors.Is(err, attributes.ErrNotLoaded) {
+		s.metrics.unfiltered.Inc()
+		return nil, awsapi.ServiceUnavailable("%v", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking up attributes: %w", err)
+	}
+	return table, nil
+}
+
+// subject is for whom filters are evaluated.
+func (s *Service) subject(ctx context.Context, serving *modelstore.Serving, q question, history []reco.RecentInteraction, filters ...*boundFilter) (filter.Subject, error) {
+	subject := filter.Subject{History: history, UserID: q.userID, CurrentItem: q.itemID}
+	for _, f := range filters {
+		if f == nil || !f.usesUser() {
+			continue
+		}
+		users, err := s.table(ctx, serving.Group, schema.Users)
+		if err != nil {
+			return subject, err
+		}
+		subject.User = attributesOf(users, q.userID)
+		break
+	}
+	return subject, nil
+}
+
+// attributesOf is an entity's record by column, nil where there is none.
+func attributesOf(t *attributes.Table, id string) map[string]any {
+	row, ok := t.Row(id)
+	if !ok || !t.Known(row) || t.Schema == nil {
+		return nil
+	}
+	record := map[string]any{}
+	for _, f := range t.Schema.Metadata() {
+		if v := t.Attribute(row, f.Name); v != nil {
+			record[f.Name] = v
+		}
+	}
+	return record
+}
+
+// needs are the attributes that requests can ask for at the moment.
+func (s *Service) needs() []attributes.Need {
+	items, users := map[string]bool{}, map[string]bool{} // by the group's ARN; items: with prose or without
+	for _, f := range catalog.All[*catalog.Filter](s.config.View) {
+		compiled, err := s.filters.compile(f)
+		if f.Status != catalog.StatusActive || err != nil || compiled.Target() != filter.Items {
+			continue
+		}
+		items[f.DatasetGroupARN] = false
+		if compiled.Uses(schema.Users.DatasetType()) {
+			users[f.DatasetGroupARN] = true
+		}
+	}
+	for _, serving := range s.config.Models.All() {
+		if group := serving.DatasetGroupARN(); serving.Metadata() {
+			items[group] = true
+		} else if s.explores(serving) {
+			items[group] = items[group] // keeps what is asked for
+		}
+	}
+	var needs []attributes.Need
+	add := func(groupARN string, t schema.Type, text bool) {
+		if group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, groupARN); ok {
+			needs = append(needs, attributes.Need{Group: group, Type: t, Text: text})
+		}
+	}
+	for group, text := range items {
+		add(group, schema.Items, text)
+	}
+	for group := range users {
+		add(group, schema.Users, false)
+	}
+	return needs
+}
