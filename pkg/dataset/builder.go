@@ -27,6 +27,8 @@ type BuilderOptions struct {
 	Events []EventRule
 	// Columns says which columns models may learn from. Events are selected before columns are taken away.
 	Columns Columns
+	// Objective is what items bring in; its attribute counts even if Columns hides it.
+	Objective Objective
 	// ItemSchema describes the items' columns; it is handed on to the training set. Nil where it is not known.
 	ItemSchema *schema.Schema
 }
@@ -283,14 +285,18 @@ func (b *Builder) Build() (*TrainingSet, error) {
 	for id := range b.itemRows {
 		b.items.index(id)
 	}
-	t := &TrainingSet{EventType: b.options.EventType, ItemSchema: b.options.Columns.schema(b.options.ItemSchema), Columns: b.options.Columns}
+	t := &TrainingSet{EventType: b.options.EventType, ItemSchema: b.options.Columns.schema(b.options.ItemSchema), Columns: b.options.Columns, Objective: b.options.Objective}
 	var newItem, newType []int32
 	t.Items, newItem = b.items.sorted()
 	t.EventTypes, newType = b.types.sorted()
 	b.fill(t, newItem, newType)
 	t.ItemRows = make(map[int32]reco.Entity, len(b.itemRows))
 	for id, row := range b.itemRows {
-		t.ItemRows[newItem[b.items.index(id)]] = b.options.Columns.entity(schema.Items, row.Entity)
+		t.ItemRows[newItem[b.items.index(id)]] = row.Entity
+	}
+	t.Reward = rewards(b.options.Objective.Attribute, len(t.Items), t.ItemRows)
+	for i, row := range t.ItemRows {
+		t.ItemRows[i] = b.options.Columns.entity(schema.Items, row)
 	}
 	t.UserRows = map[int32]reco.Entity{}
 	for u, id := range t.Users {

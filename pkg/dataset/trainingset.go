@@ -35,6 +35,9 @@ type TrainingSet struct {
 	UserRows map[int32]reco.Entity
 	// EventType is the filter that the events have passed, "" for none.
 	EventType string
+	// Objective is what recommendations are to bring in, and Reward how much each item does, from 0 to 1; nil without one.
+	Objective Objective
+	Reward    []float32
 	// Columns says which columns the set was made without.
 	Columns Columns
 	// ItemSchema says what the columns of ItemRows are. Nil where nobody told: models then judge columns by their values.

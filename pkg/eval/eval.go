@@ -16,7 +16,8 @@ import (
 )
 
 // Metrics holds the values of GetSolutionMetrics by their names, rounded to four decimals: coverage,
-// mean_reciprocal_rank_at_25, normalized_discounted_cumulative_gain_at_5, _10 and _25, precision_at_5, _10 and _25.
+// mean_reciprocal_rank_at_25, normalized_discounted_cumulative_gain_at_5, _10 and _25, precision_at_5, _10 and _25; with an
+// objective also average_rewards_at_k. User segmentation has coverage, hits_at_1_percent and recall_at_1_percent instead.
 type Metrics map[string]float64
 
 // Report is what Run measures.
@@ -34,20 +35,44 @@ func Personalize(ctx context.Context, r *recipe.Recipe, ts *dataset.TrainingSet,
 	return report.Metrics, err
 }
 
+// Gain is the metric that candidates are compared by if nothing else is asked for.
+const Gain = "normalized_discounted_cumulative_gain_at_25"
+
 // Run trains the recipe on the users that are not held back and measures the model on those that are. The same set,
 // parameters and seed give the same report.
 func Run(ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *dataset.TrainingSet, o recipe.Options) (Report, error) {
+	if r.Type == recipe.UserSegmentation {
+		return runSegments(ctx, ts, func(older *dataset.TrainingSet) (model.Model, error) { return r.Fit(ctx, older, params, o) })
+	}
+	return Split(ts).Measure(ctx, r, params, o)
+}
+
+// Holdout is a training set that is cut for measuring once, and then used by many candidates.
+type Holdout struct {
+	// Rest is everything but the held-back users' interactions.
+	Rest  *dataset.TrainingSet
+	tests []testUser
+}
+
+// Split holds back a tenth of the users. Splitting the Rest again holds back others: what is tuned on these has never seen
+// the first, who then tell how good the result is.
+func Split(ts *dataset.TrainingSet) *Holdout {
 	rest, tests := split(ts)
-	m, err := r.Train(ctx, rest, params, o)
+	return &Holdout{Rest: rest, tests: tests}
+}
+
+// Measure trains the recipe on the rest and measures the model on the held-back users.
+func (h *Holdout) Measure(ctx context.Context, r *recipe.Recipe, params recipe.Params, o recipe.Options) (Report, error) {
+	m, err := r.Fit(ctx, h.Rest, params, o)
 	if err != nil {
 		return Report{}, fmt.Errorf("training without the test users: %w", err)
 	}
-	popular, _ := model.Popular(rest)
-	report := Report{TestUsers: len(tests)}
-	if report.Metrics, err = measure(ctx, m.Items(), tests, o.Threads, recommender(m, r.Type)); err != nil {
+	popular, _ := model.Popular(h.Rest)
+	report := Report{TestUsers: len(h.tests)}
+	if report.Metrics, err = h.measure(ctx, m.Items(), o.Threads, recommender(m, r.Type)); err != nil {
 		return Report{}, fmt.Errorf("scoring the test users: %w", err)
 	}
-	if report.Popularity, err = measure(ctx, popular, tests, o.Threads, alike); err != nil {
+	if report.Popularity, err = h.measure(ctx, popular, o.Threads, alike); err != nil {
 		return Report{}, fmt.Errorf("scoring the test users: %w", err)
 	}
 	return report, nil
@@ -78,15 +103,19 @@ func alike(_ *testUser, scores []float32) error {
 const listLength = 25
 
 // measure averages over the test users, in their order, whatever the number of threads.
-func measure(ctx context.Context, items *model.Items, tests []testUser, threads int, score scorer) (Metrics, error) {
-	lists := make([][]int32, len(tests))
-	failed := make([]error, len(tests))
+func (h *Holdout) measure(ctx context.Context, items *model.Items, threads int, score scorer) (Metrics, error) {
+	length := listLength
+	if h.Rest.Reward != nil {
+		length = rewardedLength
+	}
+	lists := make([][]int32, len(h.tests))
+	failed := make([]error, len(h.tests))
 	memory := make([][]float32, model.Threads(threads))
-	err := model.Blocks(ctx, len(tests), 1, threads, func(worker, k, _ int) {
+	err := model.Blocks(ctx, len(h.tests), 1, threads, func(worker, k, _ int) {
 		if memory[worker] == nil {
 			memory[worker] = make([]float32, items.Len())
 		}
-		lists[k], failed[k] = recommend(items, &tests[k], memory[worker], score)
+		lists[k], failed[k] = recommend(items, &h.tests[k], memory[worker], length, score)
 	})
 	if err != nil {
 		return nil, err
@@ -94,20 +123,24 @@ func measure(ctx context.Context, items *model.Items, tests []testUser, threads 
 	if i := slices.IndexFunc(failed, func(err error) bool { return err != nil }); i >= 0 {
 		return nil, failed[i]
 	}
-	var m means
+	m := means{rewards: newRewards(h.Rest)}
 	shown := make([]bool, items.Len())
 	for k, list := range lists {
 		hits := make([]bool, len(list))
 		for p, item := range list {
-			shown[item] = true
-			_, hits[p] = tests[k].relevant[items.ID(int(item))]
+			_, hits[p] = h.tests[k].relevant[items.ID(int(item))]
 		}
-		m.add(hits, len(tests[k].relevant))
+		m.rewards.add(items, list, hits)
+		list, hits = list[:min(len(list), listLength)], hits[:min(len(list), listLength)]
+		for _, item := range list {
+			shown[item] = true
+		}
+		m.add(hits, len(h.tests[k].relevant))
 	}
 	return m.metrics(shown), nil
 }
 
-func recommend(items *model.Items, t *testUser, scores []float32, score scorer) ([]int32, error) {
+func recommend(items *model.Items, t *testUser, scores []float32, length int, score scorer) ([]int32, error) {
 	if err := score(t, scores); err != nil {
 		return nil, err
 	}
@@ -116,7 +149,7 @@ func recommend(items *model.Items, t *testUser, scores []float32, score scorer) 
 			scores[i] = model.Never
 		}
 	}
-	return model.TopK(scores, listLength, nil), nil
+	return model.TopK(scores, length, nil), nil
 }
 
 // cutoffs are the list lengths of the metrics that have one.
@@ -128,6 +161,7 @@ type means struct {
 	reciprocalRank float64
 	gain           [len(cutoffs)]float64
 	precision      [len(cutoffs)]float64
+	rewards        *rewards // nil without an objective
 }
 
 // add takes which positions of a list were hits, and how many items there were to find.
@@ -176,6 +210,9 @@ func (m *means) metrics(shown []bool) Metrics {
 	for c, k := range cutoffs {
 		metrics[fmt.Sprintf("normalized_discounted_cumulative_gain_at_%d", k)] = round(m.gain[c] / users)
 		metrics[fmt.Sprintf("precision_at_%d", k)] = round(m.precision[c] / users)
+	}
+	if m.rewards != nil {
+		metrics["average_rewards_at_k"] = round(m.rewards.average())
 	}
 	return metrics
 }

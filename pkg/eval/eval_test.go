@@ -228,10 +228,9 @@ func TestRunStopsWithTheContext(t *testing.T) {
 
 func TestAFailingModelIsAnError(t *testing.T) {
 	ts := shop(t, 10, always(2), own)
-	_, tests := split(ts)
 	items, _ := model.Popular(ts)
 	broken := func(*testUser, []float32) error { return fmt.Errorf("broken") }
-	if _, err := measure(t.Context(), items, tests, 2, broken); err == nil {
+	if _, err := Split(ts).measure(t.Context(), items, 2, broken); err == nil {
 		t.Error("no error")
 	}
 }

@@ -101,20 +101,44 @@ func Popular(ts *dataset.TrainingSet) (*Items, []int64) {
 
 // catalogue orders the items by popularity, then id; rank translates the training set's numbers.
 func catalogue(ts *dataset.TrainingSet) (items *Items, rank []int32, counts []int64) {
-	unordered := popularity(ts)
-	order := make([]int32, len(ts.Items))
+	return order(ts.Items, popularity(ts))
+}
+
+// Extended is the catalogue of a training set and of items that were known before, which need not be in the set any more.
+// counts are as in Popular, before tells each item's number in known, -1 for a new one.
+func Extended(known *Items, ts *dataset.TrainingSet) (items *Items, counts []int64, before []int32) {
+	ids, weights := slices.Clone(ts.Items), popularity(ts)
+	for i := range known.Len() {
+		if _, there := slices.BinarySearch(ts.Items, known.ID(i)); !there {
+			ids, weights = append(ids, known.ID(i)), append(weights, 0)
+		}
+	}
+	items, _, counts = order(ids, weights)
+	before = make([]int32, items.Len())
+	for i := range before {
+		before[i] = -1
+		if k, ok := known.Index(items.ID(i)); ok {
+			before[i] = int32(k)
+		}
+	}
+	return items, counts, before
+}
+
+// order numbers ids by descending weight, then id; rank translates their positions.
+func order(ids []string, weights []float64) (items *Items, rank []int32, counts []int64) {
+	order := make([]int32, len(ids))
 	for i := range order {
 		order[i] = int32(i)
 	}
 	slices.SortFunc(order, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(unordered[b], unordered[a]), cmp.Compare(ts.Items[a], ts.Items[b]))
+		return cmp.Or(cmp.Compare(weights[b], weights[a]), cmp.Compare(ids[a], ids[b]))
 	})
-	ids := make([]string, len(order))
+	ordered := make([]string, len(order))
 	rank, counts = make([]int32, len(order)), make([]int64, len(order))
 	for to, from := range order {
-		ids[to], rank[from], counts[to] = ts.Items[from], int32(to), whole(unordered[from])
+		ordered[to], rank[from], counts[to] = ids[from], int32(to), whole(weights[from])
 	}
-	return NewItems(ids), rank, counts
+	return NewItems(ordered), rank, counts
 }
 
 // popularity is the weight of the interactions of each item.

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -76,6 +77,13 @@ type ScoredUser struct {
 	UserID string
 	// Score is the affinity by which users are ordered. It compares users within one answer only.
 	Score float32
+}
+
+// Extender is a model that can take in new items without being trained again.
+type Extender interface {
+	// Extend returns a model whose catalogue holds the items of the training set beside those it knows, numbered by the
+	// set's interactions, and that has learned nothing else from the set. The model itself stays as it is.
+	Extend(ts *dataset.TrainingSet) Model
 }
 
 // Part is one encoded piece of a model, stored as one object. Names are fixed for each algorithm.

@@ -6,6 +6,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/ials"
+	"github.com/penchant-io/penchant/pkg/model/objective"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
 	"github.com/penchant-io/penchant/pkg/model/sims"
 )
@@ -103,9 +104,16 @@ func percentiles(p Params, name string) model.Percentiles {
 	return model.Percentiles{Min: p.Float("min_" + name), Max: p.Float("max_" + name)}
 }
 
-// load turns a package's Load, which returns its own type, into the table's.
+// load turns a package's Load, which returns its own type, into the table's, and has the model follow the objective that it
+// was trained with.
 func load[M model.Model](f func(map[string][]byte) (M, error)) func(map[string][]byte) (model.Model, error) {
-	return func(parts map[string][]byte) (model.Model, error) { return asModel(f(parts)) }
+	return func(parts map[string][]byte) (model.Model, error) {
+		m, err := asModel(f(parts))
+		if err != nil {
+			return nil, err
+		}
+		return objective.Load(m, parts)
+	}
 }
 
 // asModel makes an interface of a package's own type; with an error it is nil, which a nil pointer in it would not be.

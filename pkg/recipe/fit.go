@@ -1,0 +1,48 @@
+package recipe
+
+import (
+	"context"
+	"slices"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/objective"
+)
+
+// Fit trains a model and lets it follow the training set's objective, if that has one. It is what the retrainer trains
+// with, and measures.
+func (r *Recipe) Fit(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	m, err := r.Train(ctx, ts, p, o)
+	if err != nil || ts.Reward == nil {
+		return m, err
+	}
+	return withObjective(m, ts), nil
+}
+
+// withObjective adds to each item's score what it brings in.
+func withObjective(m model.Model, ts *dataset.TrainingSet) model.Model {
+	bonus := make([]float32, m.Items().Len())
+	for i := range bonus {
+		if at, known := slices.BinarySearch(ts.Items, m.Items().ID(i)); known {
+			bonus[i] = float32(ts.Objective.Weight) * ts.Reward[at]
+		}
+	}
+	return objective.Wrap(m, bonus)
+}
+
+// Extend makes a model that knows the items of a training set which m does not, and has the set's interaction counts, but
+// has learned nothing else. It is false for models that cannot: those have to be trained again.
+func (r *Recipe) Extend(m model.Model, ts *dataset.TrainingSet) (model.Model, bool) {
+	if wrapped, ok := m.(interface{ Unwrap() model.Model }); ok {
+		m = wrapped.Unwrap()
+	}
+	extender, ok := m.(model.Extender)
+	if !ok {
+		return nil, false
+	}
+	extended := extender.Extend(ts)
+	if ts.Reward == nil {
+		return extended, true
+	}
+	return withObjective(extended, ts), true
+}
