@@ -288,7 +288,7 @@ type DataDeletionJob struct {
 	// DataLocation is s3://bucket/key of one file or s3://bucket/folder/ of several.
 	DataLocation string `json:"dataLocation"`
 	RoleARN      string `json:"roleArn,omitempty"`
-	// NumDeleted counts the users that were removed.
+	// NumDeleted counts the records that were removed: interactions and users' metadata.
 	NumDeleted int64 `json:"numDeleted,omitempty"`
 }
 

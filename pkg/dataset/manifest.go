@@ -49,7 +49,7 @@ type Part struct {
 	Key   string `json:"key"`
 	Bytes int64  `json:"bytes"`
 	Rows  int64  `json:"rows"`
-	// Version is the number of the import that wrote the part, and Imported is when that import finished.
+	// Version is the number of the import that wrote the part, or of the removal since; Imported is when that import finished.
 	Version  int64     `json:"version"`
 	Imported time.Time `json:"imported"`
 }
@@ -68,6 +68,9 @@ type manifest struct {
 	// Imports are the newest finished imports, newest first: an import that is run again after it has succeeded finds
 	// itself here.
 	Imports []finished `json:"imports"`
+	// Replaced are the parts in whose place the newest removal put others: to be deleted, also by a removal that is run again
+	// after its process ended in between.
+	Replaced []string `json:"replaced,omitempty"`
 
 	etag string // "": there is no object yet
 }

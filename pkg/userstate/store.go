@@ -337,3 +337,18 @@ func (s *Store) IDs(ctx context.Context, group string, visit func(ids []string) 
 		return walk(ctx, node)
 	})
 }
+
+// Delete removes users and sessions with all that is known about them. Who is being written meanwhile is not written: a write
+// that read him before finds him changed.
+func (s *Store) Delete(ctx context.Context, group string, ids []string) error {
+	for chunk := range slices.Chunk(ids, perPipeline) {
+		pipe := s.writer.Pipeline()
+		for _, id := range chunk {
+			pipe.Del(ctx, userKey(group, id))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("deleting user states: %w", err)
+		}
+	}
+	return nil
+}

@@ -56,7 +56,7 @@ var (
 		{name: "tracker", services: []string{"tracker"}},
 		{name: "session-updater", services: []string{"session-updater"}, usesRedis: true, usesModels: true},
 		{name: "firehose", services: []string{"firehose"}},
-		{name: "retrainer", services: []string{"retrainer"}},
+		{name: "retrainer", services: []string{"retrainer"}, usesRedis: true},
 		{name: "recommender", services: []string{"recommender"}, usesRedis: true, usesModels: true, onlyReads: true},
 		{name: "control", services: []string{"control"}},
 	}
@@ -450,8 +450,8 @@ func (a *app) newService(name string) (process.Service, error) {
 		})
 	case "retrainer":
 		return retrainer.New(retrainer.Config{
-			Bus: a.bus, S3: a.objects, Bucket: a.bucket, Store: a.store, View: a.view, Log: log, Registerer: a.metrics,
-			MinInteractions: a.settings.MinInteractions, MinUsers: a.settings.MinUsers, Seed: a.settings.Seed,
+			Bus: a.bus, S3: a.objects, Bucket: a.bucket, Store: a.store, View: a.view, Users: a.users, Log: log, Registerer: a.metrics,
+			UserHistory: a.settings.UserHistory, MinInteractions: a.settings.MinInteractions, MinUsers: a.settings.MinUsers, Seed: a.settings.Seed,
 			Threads: a.settings.TrainingThreads, AutoTrainInitialDelay: a.settings.AutoTrainInitialDelay, LeaseTTL: a.settings.JobLease,
 		})
 	case "recommender":

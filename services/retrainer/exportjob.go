@@ -424,7 +424,9 @@ type hashSet struct {
 	count int
 }
 
-func newHashSet(expected int64) *hashSet { return &hashSet{slots: make([]uint64, 2*max(expected, 512))} }
+func newHashSet(expected int64) *hashSet {
+	return &hashSet{slots: make([]uint64, 2*max(expected, 512))}
+}
 
 // add reports whether the hash is new.
 func (s *hashSet) add(hash uint64) bool {

@@ -199,7 +199,7 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 	create(i, copied)
 	into := i.datasetOf(copied, "INTERACTIONS", document)
 	for name, maxHashes := range map[string]int64{"one-pass": exportHashes, "passes": 50} {
-		out, err := openOutput(t.Context(), i.s3, *i.at("exported/"+name).Path)
+		out, err := openOutput(t.Context(), i.s3, *i.at("exported/" + name).Path)
 		if err != nil {
 			t.Fatal(err)
 		}

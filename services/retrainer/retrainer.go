@@ -23,6 +23,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
 // Config is what a retrainer works with. The clients stay the caller's, who closes them after Run has returned.
@@ -33,6 +34,8 @@ type Config struct {
 	Bucket *blob.Bucket
 	Store  *catalog.Store
 	View   *catalog.View
+	// Users are the user states, from which data deletion jobs delete.
+	Users *userstate.Store
 
 	// MinInteractions and MinUsers are the least data that is imported and trained on; 0: 1000 interactions, and 25 users
 	// with two interactions each.
@@ -102,6 +105,7 @@ type Service struct {
 	batches  *queue[*catalog.BatchInferenceJob]
 	segments *queue[*catalog.BatchSegmentJob]
 	exports  *queue[*catalog.DatasetExportJob]
+	deletion *queue[*catalog.DataDeletionJob]
 	schedule *schedule
 	reports  *reports
 }
@@ -123,6 +127,7 @@ func New(config Config) (*Service, error) {
 	s.batches = newQueue(s, "batch inference", 1, s.inferBatch)
 	s.segments = newQueue(s, "batch segments", 1, s.segment)
 	s.exports = newQueue(s, "export", 1, s.exportData)
+	s.deletion = newQueue(s, "deletion", 1, s.deleteUsers)
 	s.schedule = newSchedule(s)
 	s.reports = newReports(s)
 	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
@@ -149,6 +154,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.batches.run(ctx) })
 	group.Go(func() error { return s.segments.run(ctx) })
 	group.Go(func() error { return s.exports.run(ctx) })
+	group.Go(func() error { return s.deletion.run(ctx) })
 	group.Go(func() error { return s.schedule.run(ctx) })
 	group.Go(func() error { return s.reports.run(ctx) })
 	return group.Wait()
@@ -175,6 +181,7 @@ func (s *Service) wake() {
 	s.batches.wake()
 	s.segments.wake()
 	s.exports.wake()
+	s.deletion.wake()
 }
 
 // wakeUps turns each record of penchant.jobs into a look at the catalog, which knows what there is to do.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
@@ -28,6 +31,8 @@ type partition struct {
 	rebuiltAt int64
 	// buried is the last offset that was dead-lettered, as far as the commits tell.
 	buried int64
+	// forgotten are users whose older events the log still has, though they were deleted.
+	forgotten []*dataset.Forgotten
 }
 
 // Start finds out what Redis holds of the partition, and folds out of the archive what is missing and older than the log.
@@ -64,6 +69,12 @@ func (p *partition) Start(ctx context.Context) (from int64, err error) {
 		}
 	}
 	p.next, p.progress, p.markedAt, p.rebuiltAt = mark+1, userstate.ProgressAt(mark), time.Now(), 0
+	if p.forgotten = nil; p.service.deletesUsers(p.group) {
+		p.forgotten, err = dataset.LoadForgotten(ctx, p.service.config.Bucket, p.group, p.source.TopicID, p.source.Partition, p.next)
+		if err != nil {
+			return 0, err
+		}
+	}
 	if rebuilding {
 		p.rebuiltAt = held.End
 		p.service.metrics.rebuilds.Inc()
@@ -114,7 +125,9 @@ func (p *partition) Handle(ctx context.Context, batch []bus.Record) (int64, erro
 			}
 			continue
 		}
-		interactions = append(interactions, i)
+		if !p.forgets(&i) {
+			interactions = append(interactions, i)
+		}
 	}
 	ids, err := p.service.fold(ctx, p.stream, interactions)
 	if err != nil {
@@ -128,6 +141,19 @@ func (p *partition) Handle(ctx context.Context, batch []bus.Record) (int64, erro
 		return bus.NoCommit, err
 	}
 	return p.next, p.checkRebuilt(ctx)
+}
+
+// deletesUsers says whether users were ever deleted from a group: else nothing need be read from the bucket, which may be away.
+func (s *Service) deletesUsers(group string) bool {
+	return slices.ContainsFunc(catalog.All[*catalog.DataDeletionJob](s.config.View), func(j *catalog.DataDeletionJob) bool {
+		g, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, j.DatasetGroupARN)
+		return ok && g.GroupKey() == group
+	})
+}
+
+// forgets says whether an event is of a user who was deleted since.
+func (p *partition) forgets(i *reco.Interaction) bool {
+	return slices.ContainsFunc(p.forgotten, func(f *dataset.Forgotten) bool { return f.Has(i.Key(), i.Origin.Partition, i.Origin.Offset) })
 }
 
 // folded notes that the users with the ids, and so all up to the offset next, are written.

@@ -1,0 +1,326 @@
+package retrainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/userstate"
+)
+
+const (
+	// catchUpInterval is how often a deletion looks whether the firehose and the session-updater have come as far as it needs.
+	catchUpInterval = 500 * time.Millisecond
+	// catchUpWarning is after how long it tells the operator what it waits for.
+	catchUpWarning = time.Minute
+)
+
+// deleteUsers runs a data deletion job. What the log holds at its begin, the cut, goes; what comes after counts again:
+//
+//  1. Who is to be forgotten below the cut is written down, for session-updaters that fold the log again.
+//  2. The firehose must have archived everything below the cut: else the rest would be archived later.
+//  3. The archive's files are rewritten without the users' rows, under their names.
+//  4. The datasets get versions without the users' rows, and the old files are deleted.
+//  5. Session-updaters must have folded everything below the cut, and merged the new version: else they would bring back
+//     what they are at. Then the users' states are deleted.
+//
+// Each step may be repeated. With a user go the anonymous events of the sessions in which he was seen. Kafka drops the
+// records when its retention has passed, those of the compacted users topic by an empty record for each user. Models that
+// were trained before know the users until they are replaced.
+func (s *Service) deleteUsers(ctx context.Context, job *catalog.DataDeletionJob, report func(float64)) (func(*catalog.DataDeletionJob), error) {
+	if s.config.Users == nil {
+		return nil, errors.New("deleting users needs Redis, which this retrainer was not given")
+	}
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, job.DatasetGroupARN)
+	if err != nil {
+		return nil, gone(err, "dataset group", job.DatasetGroupARN)
+	}
+	d := &deletion{service: s, job: job, group: group.GroupKey(), ids: map[string]struct{}{}, put: map[string]struct{}{}}
+	err = dataset.UserIDs(ctx, s.config.S3, job.DataLocation, func(id string) { d.ids[id] = struct{}{} })
+	if reason, fault := dataset.Reason(err); fault {
+		return nil, userFault(errors.New(cut(reason, reasonLength)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	for n, step := range []func(context.Context) error{
+		d.findCut, d.archived, d.findSessions, d.remember, d.cleanArchive, d.cleanDatasets, d.folded, d.cleanStates,
+	} {
+		err := step(ctx)
+		if corrupt := new(archive.CorruptError); errors.As(err, &corrupt) {
+			return nil, damaged(corrupt)
+		}
+		if err != nil {
+			return nil, err
+		}
+		report(float64(n+1) / 8)
+	}
+	s.config.Log.Info("users deleted", zap.String("job", job.ARN), zap.Int("users", len(d.ids)), zap.Int("sessions", len(d.sessions)), zap.Int64("records", d.deleted))
+	return func(job *catalog.DataDeletionJob) { job.NumDeleted = d.deleted }, nil
+}
+
+// deletion is one job under way.
+type deletion struct {
+	service *Service
+	job     *catalog.DataDeletionJob
+	group   string
+	ids     map[string]struct{}
+	// cuts are the ends of the group's topics, by kind.
+	cuts     map[string]topicCut
+	sessions map[string]struct{} // in which the users were seen
+	put      map[string]struct{} // users whose metadata was put
+	deleted  int64               // records
+	version  int64               // of the imported interactions without the users
+}
+
+type topicCut struct {
+	topic string
+	id    bus.TopicID
+	ends  map[int32]int64
+}
+
+// below says whether a record stood in the log at the cut, or in an older topic.
+func (c topicCut) below(o reco.Origin) bool {
+	return o.TopicID != c.id || o.Offset < c.ends[o.Partition]
+}
+
+func (d *deletion) wanted(id string) bool {
+	_, ok := d.ids[id]
+	return ok
+}
+
+// findCut notes where the log ends now.
+func (d *deletion) findCut(ctx context.Context) error {
+	client := d.service.config.Bus
+	d.cuts = map[string]topicCut{}
+	for _, of := range d.kinds() {
+		c := topicCut{topic: of.topic(d.group), ends: map[int32]int64{}}
+		topics, err := client.Topics(ctx, c.topic)
+		if err != nil {
+			return err
+		}
+		info, exists := topics[c.topic]
+		if !exists {
+			continue
+		}
+		c.id = info.ID
+		held, err := client.Offsets(ctx, c.topic)
+		if err != nil {
+			return err
+		}
+		for place, offsets := range held {
+			c.ends[place.Partition] = offsets.End
+		}
+		d.cuts[of.kind] = c
+	}
+	return nil
+}
+
+// kinds are the streams that speak of users.
+func (d *deletion) kinds() []stream {
+	var kinds []stream
+	for _, t := range []schema.Type{schema.Interactions, schema.ActionInteractions, schema.Users} {
+		if of, ok := streams[t]; ok {
+			kinds = append(kinds, of)
+		}
+	}
+	return kinds
+}
+
+// archived waits until the archive covers the cut.
+func (d *deletion) archived(ctx context.Context) error {
+	return d.wait(ctx, "the firehose has archived what the log holds", func() (bool, error) {
+		for kind, c := range d.cuts {
+			ranges, err := d.service.beyondArchive(ctx, d.group, c.topic, kind)
+			if err != nil {
+				return false, err
+			}
+			for partition, end := range c.ends {
+				if ranges[partition].Start < end {
+					return false, nil
+				}
+			}
+		}
+		return true, nil
+	})
+}
+
+// findSessions finds the sessions in which the users were seen.
+func (d *deletion) findSessions(ctx context.Context) error {
+	d.sessions = map[string]struct{}{}
+	for i, err := range archive.ReadInteractions(ctx, d.service.config.Bucket, d.group, archive.ReadOptions{}) {
+		if err != nil {
+			return err
+		}
+		if d.wanted(i.UserID) && i.SessionID != "" {
+			d.sessions[i.SessionID] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// remember writes down for whom the log counts no more below the cut.
+func (d *deletion) remember(ctx context.Context) error {
+	c := d.cuts[archive.KindInteractions]
+	f := &dataset.Forgotten{Topic: c.id, Cut: c.ends}
+	for id := range d.ids {
+		f.Add(id)
+	}
+	for id := range d.sessions {
+		f.Add(id)
+	}
+	return f.Save(ctx, d.service.config.Bucket, d.group, d.job.ID)
+}
+
+func (d *deletion) drops(i *reco.Interaction) bool {
+	if i.UserID != "" {
+		return d.wanted(i.UserID)
+	}
+	_, seen := d.sessions[i.SessionID]
+	return seen
+}
+
+// cleanArchive takes the users' records out of the archive.
+func (d *deletion) cleanArchive(ctx context.Context) error {
+	bucket := d.service.config.Bucket
+	for _, of := range d.kinds() {
+		c := d.cuts[of.kind]
+		var dropped int64
+		var err error
+		if of.kind == archive.KindUsers {
+			dropped, err = archive.RewriteUsers(ctx, bucket, d.group, func(e *reco.Entity) bool {
+				if !d.wanted(e.ID) || !c.below(e.Origin) {
+					return false
+				}
+				d.put[e.ID] = struct{}{}
+				return true
+			})
+		} else {
+			dropped, err = archive.RewriteInteractions(ctx, bucket, d.group, of.kind, func(i *reco.Interaction) bool {
+				return d.drops(i) && c.below(i.Origin)
+			})
+		}
+		d.deleted += dropped
+		if err != nil {
+			return fmt.Errorf("removing users from the archive: %w", err)
+		}
+	}
+	return d.emptyRecords(ctx)
+}
+
+// emptyRecords have Kafka compact the metadata away that was put about the users.
+func (d *deletion) emptyRecords(ctx context.Context) error {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(d.put)), 1000) {
+		records := make([]bus.Record, len(ids))
+		for n, id := range ids {
+			records[n] = bus.Record{Topic: bus.UsersTopic(d.group), Key: []byte(id)}
+		}
+		if err := d.service.config.Bus.Publish(ctx, records...); err != nil {
+			return fmt.Errorf("removing users from the log: %w", err)
+		}
+	}
+	return nil
+}
+
+// cleanDatasets makes versions of the datasets without the users.
+func (d *deletion) cleanDatasets(ctx context.Context) error {
+	datasets, err := catalog.List[*catalog.Dataset](ctx, d.service.config.Store)
+	if err != nil {
+		return err
+	}
+	for _, of := range datasets {
+		if of.DatasetGroupARN != d.job.DatasetGroupARN {
+			continue
+		}
+		_, parsed, err := d.service.schemaOf(ctx, of)
+		if err != nil {
+			return err
+		}
+		switch parsed.Type {
+		case schema.Interactions, schema.ActionInteractions, schema.Users:
+		default:
+			continue
+		}
+		version, removed, err := dataset.Removal{
+			Bucket: d.service.config.Bucket, Group: d.group, Schema: parsed, ID: d.job.ID,
+			Interaction: func(i *reco.Interaction) bool { return d.drops(i) },
+			Entity:      func(e *reco.Entity) bool { return d.wanted(e.ID) },
+		}.Run(ctx)
+		if err != nil {
+			return fmt.Errorf("removing users from %s: %w", of.ARN, err)
+		}
+		d.deleted += removed
+		if parsed.Type == schema.Interactions {
+			d.version = version.Number
+		}
+		_, err = catalog.Update(ctx, d.service.config.Store, of.ARN, func(now *catalog.Dataset) error {
+			now.Version = max(now.Version, version.Number)
+			return nil
+		})
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+	}
+	return nil
+}
+
+// folded waits until nobody is at work any more on what was read before.
+func (d *deletion) folded(ctx context.Context) error {
+	c, exists := d.cuts[archive.KindInteractions]
+	if !exists {
+		return nil
+	}
+	return d.wait(ctx, "the session-updater has folded what the log holds", func() (bool, error) {
+		marks, err := d.service.config.Users.Marks(ctx, d.group)
+		if err != nil {
+			return false, err
+		}
+		for partition, end := range c.ends {
+			log := userstate.Log{TopicID: c.id, Partition: partition}
+			if marks.Applied(log) < end-1 || marks.Rebuilding(log) || marks.Imported(partition) < d.version || marks.RebuildingImport(partition) {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+}
+
+func (d *deletion) cleanStates(ctx context.Context) error {
+	for _, ids := range []map[string]struct{}{d.ids, d.sessions} {
+		if err := d.service.config.Users.Delete(ctx, d.group, slices.Collect(maps.Keys(ids))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait asks until something holds.
+func (d *deletion) wait(ctx context.Context, what string, holds func() (bool, error)) error {
+	tick := time.NewTicker(catchUpInterval)
+	defer tick.Stop()
+	warning := time.NewTicker(catchUpWarning)
+	defer warning.Stop()
+	for {
+		if ok, err := holds(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-warning.C:
+			d.service.config.Log.Warn("a data deletion waits until "+what, zap.String("job", d.job.ARN))
+		case <-tick.C:
+		}
+	}
+}

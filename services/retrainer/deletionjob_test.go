@@ -1,0 +1,226 @@
+package retrainer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/userstate"
+)
+
+func (i *installation) redis() *userstate.Store {
+	i.Helper()
+	users, err := userstate.Open(i.Context(), embeddedtest.Redis(i), userstate.Options{})
+	if err != nil {
+		i.Fatal(err)
+	}
+	i.Cleanup(func() { users.Close() })
+	return users
+}
+
+func (i *installation) deletion(name, ids string) *catalog.DataDeletionJob {
+	i.Helper()
+	i.put("delete/"+name+".csv", ids)
+	job := &catalog.DataDeletionJob{
+		Meta:            catalog.Meta{ARN: account + "data-deletion-job/" + name, Name: name, Status: catalog.StatusPending},
+		DatasetGroupARN: i.group.ARN, DataLocation: *i.at("delete/" + name + ".csv").Path,
+	}
+	create(i, job)
+	return job
+}
+
+// folds says what the session-updater does of its progress: everything in the log is folded, the current import merged.
+func (i *installation) folds(users *userstate.Store) func(context.Context) error {
+	topic, key := bus.InteractionsTopic(i.group.GroupKey()), i.group.GroupKey()
+	fold := func(ctx context.Context) error {
+		topics, err := i.bus.Topics(ctx, topic)
+		if err != nil {
+			return err
+		}
+		held, err := i.bus.Offsets(ctx, topic)
+		if err != nil {
+			return err
+		}
+		version, err := dataset.Current(ctx, i.bucket, key, "INTERACTIONS")
+		if err != nil && !errors.Is(err, dataset.ErrNoData) {
+			return err
+		}
+		for place, offsets := range held {
+			log := userstate.Log{TopicID: topics[topic].ID, Partition: place.Partition}
+			err := errors.Join(users.Reset(ctx, key, log, offsets.End-1, false), users.ResetImported(ctx, key, []int32{place.Partition}),
+				users.AdvanceImported(ctx, key, []int32{place.Partition}, 0, version.Number))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			if err := fold(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		return nil
+	}
+}
+
+// known are the users and sessions of whom anything is left in datasets and archive, and of whom metadata is.
+func (i *installation) known(s *Service) (visitors, described []string) {
+	i.Helper()
+	tail, err := s.openTail(i.Context(), i.group.GroupKey())
+	if err != nil {
+		i.Fatal(err)
+	}
+	set, err := dataset.Load(i.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: i.group.GroupKey(), More: func(b *dataset.Builder) error {
+		return tail.read(i.Context(), b)
+	}})
+	if err != nil {
+		i.Fatal(err)
+	}
+	for u := range set.Users {
+		if row, ok := set.UserRows[int32(u)]; ok {
+			described = append(described, row.ID)
+		}
+	}
+	return set.Users, described
+}
+
+func TestDeletedUsersAreGone(t *testing.T) {
+	i := install(t)
+	users := i.redis()
+	s := i.retrainer(func(c *Config) { c.Users, c.MinInteractions = users, 1 })
+	i.background(s.Run)
+	events := i.interactionsDataset()
+	const document = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"AGE","type":["null","int"]}],"version":"1.0"}`
+	i.finished(s, i.importJob(i.datasetOf(i.group, "USERS", document), "users", catalog.ImportFull, "USER_ID,AGE\nann,30\nben,40\n"))
+	i.finished(s, i.importJob(events, "events", catalog.ImportFull, "USER_ID,ITEM_ID,TIMESTAMP\nann,a,1\nben,b,2\nann,c,3\n"))
+	i.publish(
+		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i1", TimestampMS: 1000},
+		reco.Interaction{EventID: "2", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i2", TimestampMS: 2000},
+		reco.Interaction{EventID: "3", SessionID: "other", UserID: "ben", EventType: "click", ItemID: "i3", TimestampMS: 3000},
+		reco.Interaction{EventID: "4", SessionID: "third", UserID: "cid", EventType: "click", ItemID: "i3", TimestampMS: 3000},
+		reco.Interaction{EventID: "5", SessionID: "fourth", EventType: "click", ItemID: "i3", TimestampMS: 3000},
+	)
+	usersTopic := bus.UsersTopic(i.group.GroupKey())
+	i.putEntities(usersTopic, reco.Entity{ID: "cid", Properties: map[string]any{"AGE": int64(5)}}, reco.Entity{ID: "ann", Properties: map[string]any{"AGE": int64(31)}})
+	key := i.group.GroupKey()
+	var states []*userstate.State
+	for _, id := range []string{"ann", "ben", "visit", "fourth"} {
+		loaded, err := users.Load(t.Context(), key, []string{id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded[0].Apply(&reco.Interaction{EventID: "x" + id, UserID: id, SessionID: "s", ItemID: "i", TimestampMS: 1})
+		states = append(states, loaded[0])
+	}
+	if _, err := users.Save(t.Context(), key, states); err != nil {
+		t.Fatal(err)
+	}
+
+	job := i.deletion("ann", "USER_ID\nann\nnobody\n")
+	s.wake()
+	// Until the firehose has archived what was put, nothing can be said to be gone.
+	time.Sleep(2 * catchUpInterval)
+	if now, err := catalog.Get[*catalog.DataDeletionJob](t.Context(), i.store, job.ARN); err != nil || now.Status != catalog.StatusInProgress {
+		t.Fatalf("%v, %v", now, err)
+	}
+	i.archives(s)
+	i.background(i.folds(users))
+	job = jobEnds(i, job)
+	// Two imported interactions, one imported row, two events, one put row.
+	if job.Status != catalog.StatusCompleted || job.NumDeleted != 6 || job.Progress != 1 {
+		t.Fatalf("%s %q, %d records deleted", job.Status, job.FailureReason, job.NumDeleted)
+	}
+	visitors, described := i.known(s)
+	if !slices.Equal(visitors, []string{"ben", "cid", "fourth"}) || !slices.Equal(described, []string{"ben", "cid"}) {
+		t.Errorf("left are %v, described %v", visitors, described)
+	}
+	report, err := archive.Verify(t.Context(), i.bucket, key)
+	if err != nil || len(report.Problems) != 0 {
+		t.Errorf("the archive: %+v, %v", report, err)
+	}
+	for id, want := range map[string]int{"ann": 0, "visit": 0, "ben": 1, "fourth": 1} {
+		loaded, err := users.Load(t.Context(), key, []string{id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(loaded[0].Recent) != want {
+			t.Errorf("the state of %s holds %v", id, loaded[0].Recent)
+		}
+	}
+	if d, err := catalog.Get[*catalog.Dataset](t.Context(), i.store, events.ARN); err != nil || d.Version != 2 {
+		t.Errorf("dataset version %d, %v", d.Version, err)
+	}
+	// Nothing in the bucket holds the user's id any more, but the request.
+	for info, err := range i.bucket.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(info.Key, "in/") || strings.HasPrefix(info.Key, "catalog/") || strings.HasPrefix(info.Key, "delete/") {
+			continue
+		}
+		if strings.Contains(i.get(info.Key), "ann") {
+			t.Errorf("%s names the user", info.Key)
+		}
+	}
+	// Kafka is told to drop the metadata.
+	topics, err := i.bus.Topics(t.Context(), usersTopic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	emptied := false
+	held, err := i.bus.Offsets(t.Context(), usersTopic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ranges := map[int32]bus.OffsetRange{}
+	for place, offsets := range held {
+		ranges[place.Partition] = offsets
+	}
+	err = i.bus.ReadRange(t.Context(), usersTopic, ranges, func(records []bus.Record) error {
+		for _, r := range records {
+			emptied = emptied || string(r.Key) == "ann" && len(r.Value) == 0
+		}
+		return nil
+	})
+	if err != nil || !emptied || topics[usersTopic].Partitions == 0 {
+		t.Errorf("no empty record for the user, %v", err)
+	}
+
+	// What comes later counts again.
+	i.publish(reco.Interaction{EventID: "6", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i2", TimestampMS: 4000})
+	i.archives(s)
+	if visitors, _ := i.known(s); !slices.Contains(visitors, "ann") {
+		t.Errorf("a deleted user cannot come back: %v", visitors)
+	}
+}
+
+func TestDeletionsFailWithTheUsersReason(t *testing.T) {
+	i := install(t)
+	users := i.redis()
+	s := i.retrainer(func(c *Config) { c.Users = users })
+	i.background(s.Run)
+	for name, c := range map[string]struct{ content, reason string }{
+		"column": {"ID\nann\n", "Input CSV is missing the following columns:[USER_ID]"},
+		"empty":  {"", "is empty: it has no header"},
+	} {
+		job := jobEnds(i, i.deletion(name, c.content))
+		if job.Status != catalog.StatusFailed || !strings.Contains(job.FailureReason, c.reason) {
+			t.Errorf("%s: %s %q", name, job.Status, job.FailureReason)
+		}
+	}
+}
