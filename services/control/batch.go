@@ -4,11 +4,14 @@ import (
 	"context"
 	"strings"
 
+	"github.com/penchant-io/penchant/pkg/attributes"
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // batchRequest is what requests for batch inference and for batch segments have in common.
@@ -17,7 +20,8 @@ type batchRequest struct {
 	name          string
 	versionARN    string
 	filterARN     *string
-	input, output string // S3 paths
+	filters       filter.Target // what a filter must be for
+	input, output string        // S3 paths
 	numResults    *int64
 	mostResults   int64
 	running       int // quota
@@ -47,9 +51,9 @@ func (s *Service) placeBatch(ctx context.Context, req batchRequest) (*batchPlace
 	if err != nil {
 		return nil, err
 	}
-	var filter *catalog.Filter
+	var chosen *catalog.Filter
 	if req.filterARN != nil {
-		if filter, err = find[*catalog.Filter](ctx, s, "filterArn", *req.filterARN, catalog.TypeFilter); err != nil {
+		if chosen, err = find[*catalog.Filter](ctx, s, "filterArn", *req.filterARN, catalog.TypeFilter); err != nil {
 			return nil, err
 		}
 	}
@@ -74,8 +78,8 @@ func (s *Service) placeBatch(ctx context.Context, req batchRequest) (*batchPlace
 	placed := &batchPlace{
 		meta: pending(arn, req.name, tags), version: version, parents: []catalog.Place{underAccount, underSolution},
 	}
-	if filter != nil {
-		underFilter, err := place(ctx, s, filter, func(f *catalog.Filter) error { return mustBeActive(f) })
+	if chosen != nil {
+		underFilter, err := place(ctx, s, chosen, func(f *catalog.Filter) error { return mustBeActive(f) })
 		if err != nil {
 			return nil, err
 		}
@@ -84,8 +88,13 @@ func (s *Service) placeBatch(ctx context.Context, req batchRequest) (*batchPlace
 	if err := s.mustNotDeleteUsers(ctx, version.DatasetGroupARN); err != nil {
 		return nil, err
 	}
-	if filter != nil && filter.DatasetGroupARN != version.DatasetGroupARN {
-		return nil, awsapi.InvalidInput("filterArn %s and solutionVersionArn %s belong to different dataset groups", filter.ARN, version.ARN)
+	if chosen != nil && chosen.DatasetGroupARN != version.DatasetGroupARN {
+		return nil, awsapi.InvalidInput("filterArn %s and solutionVersionArn %s belong to different dataset groups", chosen.ARN, version.ARN)
+	}
+	if chosen != nil {
+		if err := s.checkBatchFilter(chosen, req.filters, version); err != nil {
+			return nil, err
+		}
 	}
 	if n := req.numResults; n != nil && (*n < 1 || *n > req.mostResults) {
 		return nil, awsapi.InvalidInput("numResults is %d, it must be from 1 to %d", *n, req.mostResults)
@@ -98,6 +107,26 @@ func (s *Service) placeBatch(ctx context.Context, req batchRequest) (*batchPlace
 	}
 	return placed, nil
 }
+
+// checkBatchFilter refuses a filter that the job could do nothing with.
+func (s *Service) checkBatchFilter(f *catalog.Filter, target filter.Target, version *catalog.SolutionVersion) error {
+	schemas, err := attributes.Source{View: s.view}.Schemas(f.DatasetGroupARN)
+	if err != nil {
+		return err
+	}
+	compiled, err := filter.Compile(f.Expression, schemas)
+	switch {
+	case err != nil:
+		return awsapi.InvalidInput("Filter %s: %v", f.ARN, err)
+	case compiled.Target() != target:
+		return awsapi.InvalidInput("Filter %s is for %s, this job needs one for %s", f.ARN, compiled.Target(), target)
+	case version.RecipeARN == attributeAffinity && compiled.Uses(schema.Interactions.DatasetType()):
+		return awsapi.InvalidInput("Filter %s asks for interactions, which is not possible with recipe %s", f.ARN, version.RecipeARN)
+	}
+	return nil
+}
+
+const attributeAffinity = "arn:aws:personalize:::recipe/aws-item-attribute-affinity"
 
 // checkPaths refuses an input or an output that is no place in S3, and an output that is the input.
 func checkPaths(input, output string) error {

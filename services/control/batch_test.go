@@ -169,13 +169,16 @@ func TestJobsAreRefused(t *testing.T) {
 	i := install(t, Quotas{RunningBatchInferences: 1, RunningBatchSegments: 1, RunningExports: 1, RunningDeletions: 1})
 	group, dataset, personal, segments := jobWorld(i)
 	other := i.group("other")
-	for name, g := range map[string]string{"mine": group, "theirs": other} {
+	for name, g := range map[string]string{"users": group, "stale": group, "theirs": other} {
 		must(0, catalog.Create(t.Context(), i.store, &catalog.Filter{
 			Meta: catalog.Meta{ARN: prefix + "filter/" + name, Name: name, Status: catalog.StatusActive}, DatasetGroupARN: g,
+			Expression: map[string]string{
+				"users": `EXCLUDE UserID WHERE Interactions.EVENT_TYPE IN ("buy")`, "stale": `INCLUDE ItemID WHERE Items.COLOUR IN ("red")`,
+			}[name],
 		}))(t)
 	}
 	must(0, catalog.Create(t.Context(), i.store, &catalog.Filter{
-		Meta: catalog.Meta{ARN: prefix + "filter/young", Name: "young", Status: catalog.StatusCreateInProgress}, DatasetGroupARN: group,
+		Meta: catalog.Meta{ARN: prefix + "filter/young", Name: "young", Status: catalog.StatusCreateFailed}, DatasetGroupARN: group,
 	}))(t)
 	untrained := *must(i.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: aws.String(prefix + "solution/personal")}))(t).SolutionVersionArn
 	trending := i.versionOf(group, "trend", "aws-trending-now")
@@ -201,7 +204,7 @@ func TestJobsAreRefused(t *testing.T) {
 		{members{"filterArn": prefix + "filter/absent"}, missing, "absent"},
 		{members{"filterArn": prefix + "solution/personal"}, invalid, "filterArn"},
 		{members{"filterArn": prefix + "filter/theirs"}, invalid, "different dataset groups"},
-		{members{"filterArn": prefix + "filter/young"}, inUse, "CREATE IN_PROGRESS"},
+		{members{"filterArn": prefix + "filter/young"}, inUse, "CREATE FAILED"},
 		{members{"numResults": 0}, invalid, "numResults is 0"},
 		{members{"jobInput": nil}, invalid, "jobInput"},
 		{members{"jobOutput": members{"s3DataDestination": members{}}}, invalid, "path"},
@@ -213,6 +216,8 @@ func TestJobsAreRefused(t *testing.T) {
 	refusals := map[string][]refusal{
 		"BatchInferenceJob": append([]refusal{
 			{members{"numResults": 501}, invalid, "500"},
+			{members{"filterArn": prefix + "filter/users"}, invalid, "UserID"},
+			{members{"filterArn": prefix + "filter/stale"}, invalid, "filter/stale"},
 			{members{"solutionVersionArn": segments}, invalid, "CreateBatchSegmentJob"},
 			{members{"solutionVersionArn": trending}, invalid, "not possible"},
 			{members{"batchInferenceJobMode": "THEME_GENERATION"}, invalid, "THEME_GENERATION"},
@@ -284,7 +289,7 @@ func TestJobsAreRefused(t *testing.T) {
 func TestABatchJobHoldsItsSolutionAndFilterUntilItHasFinished(t *testing.T) {
 	i := install(t, Quotas{})
 	group, dataset, personal, segments := jobWorld(i)
-	filter := &catalog.Filter{Meta: catalog.Meta{ARN: prefix + "filter/mine", Name: "mine", Status: catalog.StatusActive}, DatasetGroupARN: group}
+	filter := &catalog.Filter{Meta: catalog.Meta{ARN: prefix + "filter/mine", Name: "mine", Status: catalog.StatusActive}, DatasetGroupARN: group, Expression: `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("buy")`}
 	must(0, catalog.Create(t.Context(), i.store, filter))(t)
 	kind := jobKinds(group, dataset, personal, segments)[0]
 	must(i.ask("CreateBatchInferenceJob", with(kind.request, members{"jobName": "first", "filterArn": filter.ARN})))(t)

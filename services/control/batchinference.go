@@ -6,6 +6,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
@@ -18,7 +19,7 @@ const (
 
 func (s *Service) createBatchInferenceJob(ctx context.Context, req *personalize.CreateBatchInferenceJobRequest) (*personalize.CreateBatchInferenceJobResponse, error) {
 	placed, err := s.placeBatch(ctx, batchRequest{
-		kind: catalog.TypeBatchInferenceJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn,
+		kind: catalog.TypeBatchInferenceJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: filter.Items,
 		input: location(req.JobInput.S3DataSource), output: location(req.JobOutput.S3DataDestination),
 		numResults: req.NumResults, mostResults: mostBatchResults, running: s.quotas.RunningBatchInferences, tags: req.Tags,
 	})

@@ -16,9 +16,11 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // Personalize's bounds of a batch inference job.
@@ -61,7 +63,10 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 	if b.results == 0 {
 		b.results = defaultResults
 	}
-	if loaded.Recipe.Realtime {
+	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, filter.Items); err != nil {
+		return nil, err
+	}
+	if loaded.Recipe.Realtime || b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {
 		if b.source, err = s.openHistories(ctx, group.GroupKey(), loaded.Manifest.DataCut.Time); err != nil {
 			return nil, err
 		}
@@ -93,7 +98,9 @@ type inference struct {
 	service *Service
 	loaded  *modelstore.Loaded
 	results int
-	source  *historySource // nil: the recipe asks for no histories
+	source  *historySource // nil: neither recipe nor filter asks for histories
+	filter  *batchFilter   // nil: none
+	rows    []int32        // in the filter's table, by item
 	in      *blob.Bucket
 	files   []batchFile
 	out     outputFolder
@@ -137,8 +144,9 @@ type inferenceRequest struct {
 
 // inferenceWorker is one goroutine's scratch memory.
 type inferenceWorker struct {
-	scores  []float32
-	history historyScratch
+	scores     []float32
+	history    historyScratch
+	selections selections
 }
 
 func (b *inference) run(ctx context.Context) (err error) {
@@ -153,6 +161,13 @@ func (b *inference) run(ctx context.Context) (err error) {
 	items := b.loaded.Model.Items()
 	for i := range b.quoted {
 		b.quoted[i] = appendJSON(nil, items.ID(i))
+	}
+	if b.filter != nil {
+		b.rows = make([]int32, items.Len())
+		for i := range b.rows {
+			b.filter.table.Add(items.ID(i)) // an item may have no attributes
+			b.rows[i], _ = b.filter.table.Row(items.ID(i))
+		}
 	}
 	b.workers = make([]inferenceWorker, model.Threads(b.service.config.Threads))
 	for i := range b.workers {
@@ -359,15 +374,24 @@ func (b *inference) progress() {
 
 // line makes the answer to one question.
 func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]byte, error) {
+	query := model.Query{ItemID: q.request.ItemID}
+	if known != nil {
+		query.History = known.of(q.request.UserID, &w.history)
+	}
+	var selection *filter.Selection
+	if b.filter != nil && q.refusal == "" {
+		selection, q.refusal = w.selections.of(b.filter, q.request.FilterValues, filter.Subject{
+			History: query.History, User: b.filter.user(q.request.UserID), UserID: q.request.UserID, CurrentItem: q.request.ItemID,
+		})
+	}
 	answer := append(make([]byte, 0, 256), `{"input":`...)
 	answer = appendEcho(answer, q.text)
 	if q.refusal != "" {
 		answer = append(answer, `,"output":null,"error":`...)
 		return append(appendJSON(answer, q.refusal), "}\n"...), nil
 	}
-	query := model.Query{ItemID: q.request.ItemID}
-	if known != nil {
-		query.History = known.of(q.request.UserID, &w.history)
+	if !b.loaded.Recipe.Realtime {
+		query.History = nil // it was the filter's
 	}
 	if err := b.loaded.Model.Score(query, w.scores); err != nil {
 		return nil, err
@@ -375,9 +399,13 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 	answer = append(answer, `,"output":{"recommendedItems":[`...)
 	var shares []float64
 	if b.loaded.Recipe.Type == recipe.PersonalizedRanking {
-		answer, shares = b.appendRanking(answer, w.scores, q.request.ItemList)
+		answer, shares = b.appendRanking(answer, w.scores, q.request.ItemList, selection)
 	} else {
-		best := model.TopK(w.scores, b.results, nil)
+		var skip func(int) bool
+		if selection != nil {
+			skip = func(item int) bool { return !selection.Has(b.rows[item]) }
+		}
+		best := model.TopK(w.scores, b.results, skip)
 		for n, item := range best {
 			answer = appendSeparated(answer, n, b.quoted[item])
 		}
@@ -400,9 +428,17 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 }
 
 // appendRanking orders the list as at runtime: items that the model does not know come last, as they came, and each item
-// once. Those have no score at runtime; here a 0 keeps the two lists equally long.
-func (b *inference) appendRanking(answer []byte, scores []float32, list []string) ([]byte, []float64) {
+// once. Those have no score at runtime; here a 0 keeps the two lists equally long. Of an item that is in neither model nor
+// dataset no filter can say anything: it is left out where there is one.
+func (b *inference) appendRanking(answer []byte, scores []float32, list []string, selection *filter.Selection) ([]byte, []float64) {
 	known, unknown := model.Divide(b.loaded.Model.Items(), list)
+	if selection != nil {
+		known = slices.DeleteFunc(known, func(item int32) bool { return !selection.Has(b.rows[item]) })
+		unknown = slices.DeleteFunc(unknown, func(id string) bool {
+			row, ok := b.filter.table.Row(id)
+			return !ok || !selection.Has(row)
+		})
+	}
 	ranked, shares := model.Rank(scores, known)
 	for n, item := range ranked {
 		answer = appendSeparated(answer, n, b.quoted[item])

@@ -129,13 +129,7 @@ func (d *deletion) findCut(ctx context.Context) error {
 
 // kinds are the streams that speak of users.
 func (d *deletion) kinds() []stream {
-	var kinds []stream
-	for _, t := range []schema.Type{schema.Interactions, schema.ActionInteractions, schema.Users} {
-		if of, ok := streams[t]; ok {
-			kinds = append(kinds, of)
-		}
-	}
-	return kinds
+	return []stream{streams[schema.Interactions], streams[schema.ActionInteractions], streams[schema.Users]}
 }
 
 // archived waits until the archive covers the cut.
@@ -159,12 +153,17 @@ func (d *deletion) archived(ctx context.Context) error {
 // findSessions finds the sessions in which the users were seen.
 func (d *deletion) findSessions(ctx context.Context) error {
 	d.sessions = map[string]struct{}{}
-	for i, err := range archive.ReadInteractions(ctx, d.service.config.Bucket, d.group, archive.ReadOptions{}) {
-		if err != nil {
-			return err
+	for _, of := range d.kinds() {
+		if !archive.OfInteractions(of.kind) {
+			continue
 		}
-		if d.wanted(i.UserID) && i.SessionID != "" {
-			d.sessions[i.SessionID] = struct{}{}
+		for i, err := range of.archived(ctx, d.service.config.Bucket, d.group) {
+			if err != nil {
+				return err
+			}
+			if d.wanted(i.UserID) && i.SessionID != "" {
+				d.sessions[i.SessionID] = struct{}{}
+			}
 		}
 	}
 	return nil

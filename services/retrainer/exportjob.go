@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -33,11 +35,20 @@ type stream struct {
 	topic func(group string) string
 }
 
-// streams are the dataset types that clients can put records into.
 var streams = map[schema.Type]stream{
-	schema.Interactions: {archive.KindInteractions, bus.InteractionsTopic},
-	schema.Items:        {archive.KindItems, bus.ItemsTopic},
-	schema.Users:        {archive.KindUsers, bus.UsersTopic},
+	schema.Interactions:       {archive.KindInteractions, bus.InteractionsTopic},
+	schema.Items:              {archive.KindItems, bus.ItemsTopic},
+	schema.Users:              {archive.KindUsers, bus.UsersTopic},
+	schema.Actions:            {archive.KindActions, bus.ActionsTopic},
+	schema.ActionInteractions: {archive.KindActionInteractions, bus.ActionInteractionsTopic},
+}
+
+// archived reads a stream's archive of interactions.
+func (s stream) archived(ctx context.Context, b *blob.Bucket, group string) iter.Seq2[reco.Interaction, error] {
+	if s.kind == archive.KindActionInteractions {
+		return archive.ReadActionInteractions(ctx, b, group, archive.ReadOptions{})
+	}
+	return archive.ReadInteractions(ctx, b, group, archive.ReadOptions{})
 }
 
 // exportData runs a dataset export job: it writes what was imported (BULK), what was put (PUT: the archive, and the log beyond
@@ -117,9 +128,7 @@ func (e *export) run(ctx context.Context) (err error) {
 			e.file.abort()
 		}
 	}()
-	if e.stream = streams[e.schema.Type]; e.stream.kind == "" {
-		e.put = false
-	}
+	e.stream = streams[e.schema.Type]
 	rows := e.bulk.Rows
 	if e.put {
 		topic := e.stream.topic(e.group)
@@ -237,7 +246,7 @@ func (e *export) streamedInteractions(ctx context.Context, visit func(*reco.Inte
 		return nil
 	}
 	var corrupt *archive.CorruptError
-	for i, err := range archive.ReadInteractions(ctx, e.service.config.Bucket, e.group, archive.ReadOptions{}) {
+	for i, err := range e.stream.archived(ctx, e.service.config.Bucket, e.group) {
 		if errors.As(err, &corrupt) {
 			return damaged(corrupt)
 		}

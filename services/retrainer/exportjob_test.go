@@ -73,7 +73,7 @@ func (i *installation) archives(s *Service) {
 			var entities []reco.Entity
 			err = i.bus.ReadRange(ctx, topic, map[int32]bus.OffsetRange{partition: offsets}, func(records []bus.Record) error {
 				for _, r := range records {
-					if of.kind == archive.KindInteractions {
+					if archive.OfInteractions(of.kind) {
 						row, err := reco.UnmarshalInteraction(r.Value)
 						if err != nil {
 							return err
@@ -87,7 +87,7 @@ func (i *installation) archives(s *Service) {
 				}
 				return nil
 			})
-			if err == nil && of.kind == archive.KindInteractions {
+			if err == nil && archive.OfInteractions(of.kind) {
 				err = chain.AppendInteractions(ctx, nil, interactions, offsets.End-1)
 			} else if err == nil {
 				err = chain.AppendEntities(ctx, nil, entities, offsets.End-1)

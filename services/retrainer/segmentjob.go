@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // Personalize's bounds of a batch segment job's input: of items, and of attributes.
@@ -26,7 +28,7 @@ var segmentLimits = batchLimits{files: 1000, bytes: 1 << 30}
 // segment runs a batch segment job: each line of the input is answered by the users with the most affinity to its item, or
 // to the items with its attributes.
 func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, report func(float64)) (func(*catalog.BatchSegmentJob), error) {
-	loaded, _, err := s.batchModel(ctx, job.SolutionVersionARN)
+	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
 	if err != nil {
 		return nil, err
 	}
@@ -42,9 +44,21 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 	if err != nil {
 		return nil, err
 	}
-	b := &segmentation{segmenter: segmenter, byAttributes: strings.Contains(loaded.Recipe.Name, "attribute"), results: int(job.NumResults)}
+	b := &segmentation{segmenter: segmenter, byAttributes: loaded.Recipe.Name == "aws-item-attribute-affinity", results: int(job.NumResults)}
 	if b.results == 0 {
 		b.results = defaultResults
+	}
+	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, filter.Users); err != nil {
+		return nil, err
+	}
+	if b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {
+		source, err := s.openHistories(ctx, group.GroupKey(), loaded.Manifest.DataCut.Time)
+		if err != nil {
+			return nil, err
+		}
+		if b.subject.EventTypes, err = source.eventTypes(ctx, s.config.Threads); err != nil {
+			return nil, err
+		}
 	}
 	questions, err := b.read(ctx, in, files)
 	if err != nil {
@@ -65,6 +79,8 @@ type segmentation struct {
 	segmenter    model.Segmenter
 	byAttributes bool
 	results      int
+	filter       *batchFilter // nil: none
+	subject      filter.Subject
 
 	segments, refused int
 }
@@ -130,6 +146,13 @@ func (b *segmentation) file(ctx context.Context, out *outputFile, lines []batchL
 // line makes the answer to one line. Personalize echoes a request for an item as input, and one for attributes as it is.
 func (b *segmentation) line(line batchLine) ([]byte, error) {
 	request, query, refusal := b.parse(line)
+	var users []string
+	if refusal == "" {
+		var err error
+		if users, refusal, err = b.users(query, request.FilterValues); err != nil {
+			return nil, err
+		}
+	}
 	answer := []byte(`{"input":`)
 	if b.byAttributes && request.ItemAttributes != "" {
 		answer = append(appendJSON([]byte(`{"itemAttributes":`), request.ItemAttributes), `,"output":`...)
@@ -140,16 +163,42 @@ func (b *segmentation) line(line batchLine) ([]byte, error) {
 		b.refused++
 		return append(appendJSON(append(answer, `null,"error":`...), refusal), "}\n"...), nil
 	}
-	users, err := b.segmenter.Segment(query, b.results)
-	if err != nil {
-		return nil, err
-	}
 	b.segments++
 	answer = append(answer, `{"recommendedUsers":[`...)
-	for n, user := range users {
-		answer = appendSeparated(answer, n, appendJSON(nil, user.UserID))
+	for n, id := range users {
+		answer = appendSeparated(answer, n, appendJSON(nil, id))
 	}
 	return append(answer, `]},"error":null}`+"\n"...), nil
+}
+
+// users are those of a segment that the filter leaves. So many are asked for as it takes to fill the segment.
+func (b *segmentation) users(q model.SegmentQuery, values map[string]string) (ids []string, refusal string, err error) {
+	for asked := b.results; ; asked *= 4 {
+		scored, err := b.segmenter.Segment(q, asked)
+		if err != nil {
+			return nil, "", err
+		}
+		ids = ids[:0]
+		for _, user := range scored {
+			ids = append(ids, user.UserID)
+		}
+		if b.filter == nil {
+			return ids, "", nil
+		}
+		b.filter.table.Add(ids...) // a user may have no attributes
+		var last selections
+		selection, refusal := last.of(b.filter, values, b.subject)
+		if refusal != "" {
+			return nil, refusal, nil
+		}
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			row, _ := b.filter.table.Row(id)
+			return !selection.Has(row)
+		})
+		if len(ids) >= b.results || len(scored) < asked {
+			return ids[:min(len(ids), b.results)], "", nil
+		}
+	}
 }
 
 func (b *segmentation) parse(line batchLine) (r segmentRequest, q model.SegmentQuery, refusal string) {

@@ -1,0 +1,113 @@
+package retrainer
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// PENCHANT_BENCH_USERS asks for a batch inference of so many users on data like MovieLens 1M (165 interactions a user, 3,700
+// items): a few minutes for 100,000.
+func TestBatchInferenceThroughput(t *testing.T) {
+	users, err := strconv.Atoi(os.Getenv("PENCHANT_BENCH_USERS"))
+	if err != nil {
+		t.Skip("set PENCHANT_BENCH_USERS to a number of users")
+	}
+	const items, perUser, trainedOn = 3700, 165, 6000
+	i := install(t)
+	d := i.interactionsDataset()
+	s := i.retrainer(func(c *Config) { c.LeaseTTL = time.Minute })
+	random := rand.New(rand.NewPCG(1, 2))
+	builder := dataset.NewBuilder(dataset.BuilderOptions{})
+	var csv bytes.Buffer
+	csv.WriteString("USER_ID,ITEM_ID,TIMESTAMP\n")
+	for u := range users {
+		taste := random.IntN(20)
+		for e := range perUser {
+			item := int(math.Pow(random.Float64(), 2)*items/20)*20 + taste
+			fmt.Fprintf(&csv, "u%d,i%d,%d\n", u, item, 1_000_000_000+e*1000+u)
+			if u < trainedOn {
+				builder.Add(&reco.Interaction{
+					EventID: fmt.Sprintf("%d-%d", u, e), UserID: fmt.Sprintf("u%d", u), ItemID: fmt.Sprintf("i%d", item), TimestampMS: int64(1_000_000_000+e*1000+u) * 1000,
+				})
+			}
+		}
+	}
+	started := time.Now()
+	if err := i.bucket.Upload(t.Context(), "in/big.csv", bytes.NewReader(csv.Bytes()), blob.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	csv = bytes.Buffer{}
+	job := i.importJob(d, "small", catalog.ImportFull, "")
+	job.DataLocation = *i.at("in/big.csv").Path
+	if _, err := s.importData(t.Context(), job, func(float64) {}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("imported %d rows in %v", users*perUser, time.Since(started))
+	set, err := builder.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := recipe.ByName("aws-user-personalization")
+	params, err := r.ParseConfig(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.Train(t.Context(), set, params, recipe.Options{Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := i.version(i.solution("taste", r.Name, nil), "00000001")
+	key, id, err := modelstore.Publish(t.Context(), i.bucket, v.ARN, r.Name, m, modelstore.Meta{Trained: time.Now(), DataCut: modelstore.DataCut{Time: time.Now()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := catalog.Update(t.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status, v.ManifestKey, v.ModelID = catalog.StatusActive, key, id
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var lines bytes.Buffer
+	for u := range users {
+		fmt.Fprintf(&lines, "{\"userId\":\"u%d\"}\n", u)
+	}
+	i.put("users.json", lines.String())
+	set, m = nil, nil
+	runtime.GC()
+	done, peak := make(chan struct{}), make(chan uint64)
+	go func() {
+		most := uint64(0)
+		for {
+			var stats runtime.MemStats
+			runtime.ReadMemStats(&stats)
+			most = max(most, stats.HeapAlloc)
+			select {
+			case <-done:
+				peak <- most
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	started = time.Now()
+	if _, err := s.inferBatch(t.Context(), i.batch("big", v, "users.json", nil), func(float64) {}); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(started)
+	close(done)
+	t.Logf("%d users in %v: %.0f a second, at most %d MiB on the heap", users, took, float64(users)/took.Seconds(), <-peak>>20)
+}
