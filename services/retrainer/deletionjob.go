@@ -78,10 +78,10 @@ type deletion struct {
 	ids     map[string]struct{}
 	// cuts are the ends of the group's topics, by kind.
 	cuts     map[string]topicCut
-	sessions map[string]struct{} // in which the users were seen
-	put      map[string]struct{} // users whose metadata was put
-	deleted  int64               // records
-	version  int64               // of the imported interactions without the users
+	sessions map[string]struct{}      // in which the users were seen
+	put      map[string]struct{}      // users whose metadata was put
+	deleted  int64                    // records
+	versions map[userstate.Kind]int64 // of the imported interactions without the users
 }
 
 type topicCut struct {
@@ -103,7 +103,7 @@ func (d *deletion) wanted(id string) bool {
 // findCut notes where the log ends now.
 func (d *deletion) findCut(ctx context.Context) error {
 	client := d.service.config.Bus
-	d.cuts = map[string]topicCut{}
+	d.cuts, d.versions = map[string]topicCut{}, map[userstate.Kind]int64{}
 	for _, of := range d.kinds() {
 		c := topicCut{topic: of.topic(d.group), ends: map[int32]int64{}}
 		topics, err := client.Topics(ctx, c.topic)
@@ -260,8 +260,8 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 			return fmt.Errorf("removing users from %s: %w", of.ARN, err)
 		}
 		d.deleted += removed
-		if parsed.Type == schema.Interactions {
-			d.version = version.Number
+		if folded, ok := foldedKinds[parsed.Type]; ok {
+			d.versions[folded.state] = version.Number
 		}
 		_, err = catalog.Update(ctx, d.service.config.Store, of.ARN, func(now *catalog.Dataset) error {
 			now.Version = max(now.Version, version.Number)
@@ -274,21 +274,30 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 	return nil
 }
 
+// foldedKinds are the datasets whose records user states hold.
+var foldedKinds = map[schema.Type]struct {
+	archive string
+	state   userstate.Kind
+}{
+	schema.Interactions:       {archive.KindInteractions, userstate.WithItems},
+	schema.ActionInteractions: {archive.KindActionInteractions, userstate.WithActions},
+}
+
 // folded waits until nobody is at work any more on what was read before.
 func (d *deletion) folded(ctx context.Context) error {
-	c, exists := d.cuts[archive.KindInteractions]
-	if !exists {
-		return nil
-	}
 	return d.wait(ctx, "the session-updater has folded what the log holds", func() (bool, error) {
 		marks, err := d.service.config.Users.Marks(ctx, d.group)
 		if err != nil {
 			return false, err
 		}
-		for partition, end := range c.ends {
-			log := userstate.Log{TopicID: c.id, Partition: partition}
-			if marks.Applied(log) < end-1 || marks.Rebuilding(log) || marks.Imported(partition) < d.version || marks.RebuildingImport(partition) {
-				return false, nil
+		for _, kind := range foldedKinds {
+			c := d.cuts[kind.archive]
+			for partition, end := range c.ends {
+				log := userstate.Log{TopicID: c.id, Partition: partition, Kind: kind.state}
+				if marks.Applied(log) < end-1 || marks.Rebuilding(log) ||
+					marks.Imported(kind.state, partition) < d.versions[kind.state] || marks.RebuildingImport(kind.state, partition) {
+					return false, nil
+				}
 			}
 		}
 		return true, nil

@@ -40,8 +40,8 @@ func (i *installation) deletion(name, ids string) *catalog.DataDeletionJob {
 
 // folds says what the session-updater does of its progress: everything in the log is folded, the current import merged.
 func (i *installation) folds(users *userstate.Store) func(context.Context) error {
-	topic, key := bus.InteractionsTopic(i.group.GroupKey()), i.group.GroupKey()
-	fold := func(ctx context.Context) error {
+	key := i.group.GroupKey()
+	foldKind := func(ctx context.Context, kind userstate.Kind, topic, datasetType string) error {
 		topics, err := i.bus.Topics(ctx, topic)
 		if err != nil {
 			return err
@@ -50,19 +50,23 @@ func (i *installation) folds(users *userstate.Store) func(context.Context) error
 		if err != nil {
 			return err
 		}
-		version, err := dataset.Current(ctx, i.bucket, key, "INTERACTIONS")
+		version, err := dataset.Current(ctx, i.bucket, key, datasetType)
 		if err != nil && !errors.Is(err, dataset.ErrNoData) {
 			return err
 		}
 		for place, offsets := range held {
-			log := userstate.Log{TopicID: topics[topic].ID, Partition: place.Partition}
-			err := errors.Join(users.Reset(ctx, key, log, offsets.End-1, false), users.ResetImported(ctx, key, []int32{place.Partition}),
-				users.AdvanceImported(ctx, key, []int32{place.Partition}, 0, version.Number))
+			log := userstate.Log{TopicID: topics[topic].ID, Partition: place.Partition, Kind: kind}
+			err := errors.Join(users.Reset(ctx, key, log, offsets.End-1, false), users.ResetImported(ctx, key, kind, []int32{place.Partition}),
+				users.AdvanceImported(ctx, key, kind, []int32{place.Partition}, 0, version.Number))
 			if err != nil {
 				return err
 			}
 		}
 		return nil
+	}
+	fold := func(ctx context.Context) error {
+		return errors.Join(foldKind(ctx, userstate.WithItems, bus.InteractionsTopic(key), "INTERACTIONS"),
+			foldKind(ctx, userstate.WithActions, bus.ActionInteractionsTopic(key), "ACTION_INTERACTIONS"))
 	}
 	return func(ctx context.Context) error {
 		for ctx.Err() == nil {
