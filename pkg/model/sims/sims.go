@@ -13,11 +13,10 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/related"
 )
 
 const (
-	// neighbours is how many related items are kept of each item. Answers that need more go on with popular items.
-	neighbours = 200
 	// shrinkage pulls the scores of pairs that few users share towards zero, as if that many had shared neither.
 	shrinkage = 10
 	// alwaysLooked is how many users of an item are looked at in any case: in sparse data the percentile alone is too low.
@@ -44,18 +43,14 @@ type Config struct {
 	Progress func(done float64)
 }
 
-// Model holds the related items of each item. It implements model.Model.
-type Model struct {
-	items *model.Items
-	// start, of length items+1, says where in item and score an item's neighbours stand; they are ascending by index.
-	start []int
-	item  []int32
-	// score is positive.
-	score []float32
-}
+// kind names the model's part.
+const kind = "sims"
+
+// Load decodes the parts of a model.
+var Load = related.Load(kind)
 
 // Train counts shared users.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
+func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*related.Model, error) {
 	t := newTrainer(model.NewMatrix(ts, model.MatrixOptions{Users: c.Users, MaxHistory: maxHistory}), c)
 	if ts.Weight != nil {
 		t.weigh()
@@ -63,7 +58,7 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, erro
 	if err := t.run(ctx); err != nil {
 		return nil, fmt.Errorf("counting shared users: %w", err)
 	}
-	return t.model(), nil
+	return related.New(kind, t.matrix.Items, t.related), nil
 }
 
 // trainer relates one item after the other; nothing is shared between them but what is read.
@@ -78,16 +73,11 @@ type trainer struct {
 	degree        []float64
 	// atLeast and atMost bound the users of an item.
 	atLeast, atMost int
-	related         [][]neighbour
-}
-
-type neighbour struct {
-	item  int32
-	score float32
+	related         [][]related.Neighbour
 }
 
 func newTrainer(matrix *model.Matrix, c Config) *trainer {
-	t := &trainer{config: c, matrix: matrix, related: make([][]neighbour, matrix.Items.Len())}
+	t := &trainer{config: c, matrix: matrix, related: make([][]related.Neighbour, matrix.Items.Len())}
 	t.start, t.row, _ = matrix.Transposed()
 	var sizes []int
 	for i := range t.related {
@@ -162,7 +152,7 @@ type scratch struct {
 	scores []float32
 }
 
-func (t *trainer) relate(item int, s *scratch) []neighbour {
+func (t *trainer) relate(item int, s *scratch) []related.Neighbour {
 	s.touched = s.touched[:0]
 	rows := t.row[t.start[item]:t.start[item+1]]
 	looked := min(len(rows), t.atMost)
@@ -189,13 +179,12 @@ func (t *trainer) relate(item int, s *scratch) []neighbour {
 		s.scores = append(s.scores, score)
 		s.forget(j)
 	}
-	best := model.TopK(s.scores, neighbours, func(i int) bool { return s.scores[i] <= 0 })
-	related := make([]neighbour, len(best))
+	best := model.TopK(s.scores, related.MaxNeighbours, func(i int) bool { return s.scores[i] <= 0 })
+	neighbours := make([]related.Neighbour, len(best))
 	for k, b := range best {
-		related[k] = neighbour{item: s.touched[b], score: s.scores[b]}
+		neighbours[k] = related.Neighbour{Item: s.touched[b], Score: s.scores[b]}
 	}
-	slices.SortFunc(related, func(a, b neighbour) int { return int(a.item - b.item) })
-	return related
+	return neighbours
 }
 
 // addWeights adds what the user of one place among an item's rows weighs for all of his items.
@@ -238,36 +227,4 @@ func (s *scratch) sortTouched() {
 // score relates two items with so many users, of whom so many are shared.
 func (t *trainer) score(users, others, shared float64) float32 {
 	return float32(shared / (shared + shrinkage) * shared / math.Pow(users*others, t.config.PopularityDiscount))
-}
-
-func (t *trainer) model() *Model {
-	m := &Model{items: t.matrix.Items, start: make([]int, 1, len(t.related)+1)}
-	for _, related := range t.related {
-		for _, n := range related {
-			m.item, m.score = append(m.item, n.item), append(m.score, n.score)
-		}
-		m.start = append(m.start, len(m.item))
-	}
-	return m
-}
-
-// Items is the catalogue.
-func (m *Model) Items() *model.Items { return m.items }
-
-// Score gives the related items of the query's item positive scores, all others zero, so that popular items follow; the
-// item itself is never recommended. For an unknown item everything is zero: popular items alone.
-func (m *Model) Score(q model.Query, scores []float32) error {
-	if err := model.CheckScores(m.items, scores); err != nil {
-		return err
-	}
-	clear(scores)
-	item, ok := m.items.Index(q.ItemID)
-	if !ok {
-		return nil
-	}
-	for k := m.start[item]; k < m.start[item+1]; k++ {
-		scores[m.item[k]] = m.score[k]
-	}
-	scores[item] = model.Never
-	return nil
 }
