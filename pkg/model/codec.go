@@ -50,6 +50,13 @@ func (w *Writer) Int32s(values []int32) {
 	}
 }
 
+// Int8s writes numbers; their count is not written.
+func (w *Writer) Int8s(values []int8) {
+	for _, v := range values {
+		w.data = append(w.data, byte(v))
+	}
+}
+
 // Float32s writes numbers; their count is not written.
 func (w *Writer) Float32s(values []float32) {
 	for _, v := range values {
@@ -196,6 +203,18 @@ func (r *Reader) Int32s(n, limit int) []int32 {
 			return nil
 		}
 		values[i] = int32(v)
+	}
+	return values
+}
+
+// Int8s reads n numbers.
+func (r *Reader) Int8s(n int) []int8 {
+	if !r.room(n, 1) {
+		return nil
+	}
+	b, values := r.take(n), make([]int8, n)
+	for i := range values {
+		values[i] = int8(b[i])
 	}
 	return values
 }

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	part    = "ials"
+	// Part is the name of the part that holds the factors.
+	Part    = "ials"
 	version = 1
 	// Limits of what a part may claim.
 	maxDim         = 4096
@@ -19,7 +20,7 @@ const (
 
 // Parts encodes the model.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(part, version)
+	w := model.NewWriter(Part, version)
 	w.Len(m.system.dim)
 	w.Len(m.fold.history)
 	w.Len(m.fold.steps)
@@ -31,7 +32,7 @@ func (m *Model) Parts() ([]model.Part, error) {
 	w.Uvarints(m.counts)
 	w.Float32s(m.system.unobserved)
 	w.Float32s(m.factors)
-	return []model.Part{model.EncodeItems(m.items), {Name: part, Data: w.Bytes()}}, nil
+	return []model.Part{model.EncodeItems(m.items), {Name: Part, Data: w.Bytes()}}, nil
 }
 
 // Load decodes the parts of a model.
@@ -40,7 +41,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := model.NewReader(parts[part], part, version)
+	r := model.NewReader(parts[Part], Part, version)
 	s := system{dim: r.Len(maxDim), others: items.Len()}
 	if s.dim == 0 || s.dim%simd.Lanes != 0 {
 		r.Fail("dimension %d is not a multiple of %d", s.dim, simd.Lanes)

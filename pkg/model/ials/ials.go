@@ -95,6 +95,10 @@ func (m *Model) Items() *model.Items { return m.items }
 // Dim is the length of a user vector: hidden_dimension, rounded up to whole vector registers.
 func (m *Model) Dim() int { return m.system.dim }
 
+// Factors is the vector of item i, which must be in range. It is zero where the item has no interactions, and must not be
+// modified.
+func (m *Model) Factors(i int) []float32 { return m.factors[i*m.Dim() : (i+1)*m.Dim()] }
+
 // Score gives the inner products of the user's vector with the items' vectors, over the temperature. A user of whom
 // nothing is known gets the logarithms of the items' shares of all interactions.
 func (m *Model) Score(q model.Query, scores []float32) error {
