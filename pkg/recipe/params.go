@@ -150,6 +150,14 @@ func (p Params) Int(name string) int {
 	return n
 }
 
+// intOr is Int, or a value for recipes without the parameter.
+func (p Params) intOr(name string, absent int) int {
+	if _, ok := p.values[name]; !ok {
+		return absent
+	}
+	return p.Int(name)
+}
+
 // Float is the value of a numeric parameter of the recipe.
 func (p Params) Float(name string) float64 {
 	f, _ := strconv.ParseFloat(p.values[name], 64) // checked by ParseParams

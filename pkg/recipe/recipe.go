@@ -6,7 +6,9 @@ package recipe
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
@@ -58,7 +60,8 @@ type Recipe struct {
 	Name string
 	// Type is the API's recipe type, such as RELATED_ITEMS.
 	Type string
-	// Algorithm and FeatureTransformation are the last parts of the ARNs that DescribeRecipe shows.
+	// Algorithm and FeatureTransformation are the last parts of the ARNs that DescribeRecipe shows. A recipe need not have a
+	// feature transformation.
 	Algorithm, FeatureTransformation string
 	Description                      string
 	HyperParameters                  []Parameter
@@ -77,10 +80,58 @@ type Recipe struct {
 	// NeedsItems is true where the recipe learns from an Items dataset and cannot do without.
 	NeedsItems bool
 
-	// Train learns a model from the set. It stops early with the context's error.
-	Train func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error)
-	// Load decodes the parts of a trained model. Corrupt parts are an error, never a panic.
-	Load func(parts map[string][]byte) (model.Model, error)
+	training
+	// check says what the recipe misses in a training set; nil checks nothing.
+	check func(ts *dataset.TrainingSet, p Params) error
+}
+
+// training is how a recipe's model is made. Several recipes share one.
+type training struct {
+	train    func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error)
+	load     func(parts map[string][]byte) (model.Model, error)
+	interval func(p Params) time.Duration
+}
+
+// Train learns a model from the set. It stops early with the context's error. It makes the best of any set; CheckData says
+// whether that is worth anything.
+func (r *Recipe) Train(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	return r.train(ctx, ts, p, o)
+}
+
+// Load decodes the parts of a trained model. Corrupt parts are an error, never a panic.
+func (r *Recipe) Load(parts map[string][]byte) (model.Model, error) { return r.load(parts) }
+
+// Interval is how often a model must be trained again to be current, as the parameters wish; 0 for recipes whose models
+// only grow old slowly.
+func (r *Recipe) Interval(p Params) time.Duration {
+	if r.interval == nil {
+		return 0
+	}
+	return r.interval(p)
+}
+
+// UnsuitableError says that a training set lacks what the recipe learns from; its text is the failure reason that clients
+// see.
+type UnsuitableError struct{ reason string }
+
+// Error is the failure reason.
+func (e *UnsuitableError) Error() string { return e.reason }
+
+func unsuitable(format string, args ...any) error {
+	return &UnsuitableError{fmt.Sprintf(format, args...)}
+}
+
+// CheckData says, before a training, whether the set has what this recipe needs beside interactions: an Items dataset,
+// textual columns, cold items. The error is an *UnsuitableError. How many interactions there must be is for
+// dataset.TrainingSet.CheckMinimum to say, with MinEvents.
+func (r *Recipe) CheckData(ts *dataset.TrainingSet, p Params) error {
+	if r.NeedsItems && len(ts.ItemRows) == 0 {
+		return unsuitable("Recipe %s needs an Items dataset with data", r.Name)
+	}
+	if r.check == nil {
+		return nil
+	}
+	return r.check(ts, p)
 }
 
 // ARN is arn:aws:personalize:::recipe/<name>; recipes belong to no account and no region.
@@ -89,8 +140,11 @@ func (r *Recipe) ARN() string { return arnPrefix + r.Name }
 // AlgorithmARN is the ARN that DescribeAlgorithm takes.
 func (r *Recipe) AlgorithmARN() string { return "arn:aws:personalize:::algorithm/" + r.Algorithm }
 
-// FeatureTransformationARN is the ARN that DescribeFeatureTransformation takes.
+// FeatureTransformationARN is the ARN that DescribeFeatureTransformation takes; "" for recipes without one.
 func (r *Recipe) FeatureTransformationARN() string {
+	if r.FeatureTransformation == "" {
+		return ""
+	}
 	return "arn:aws:personalize:::feature-transformation/" + r.FeatureTransformation
 }
 

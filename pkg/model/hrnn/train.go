@@ -120,9 +120,9 @@ func newSequence(ts *dataset.TrainingSet, items *model.Items, c Config) sequence
 		for e := start; e < end; e++ {
 			s.item = append(s.item, rank[ts.Item[e]])
 			s.begins = append(s.begins, e > start && ts.TimeMS[e]-ts.TimeMS[e-1] > sessionGapMS)
-			weight := float32(1)
+			weight := ts.EventWeight(e)
 			if c.Recency {
-				weight -= age(ts.TimeMS[e]) / 2
+				weight *= 1 - age(ts.TimeMS[e])/2
 			}
 			s.weight = append(s.weight, weight)
 		}

@@ -6,16 +6,20 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/nextaction"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // The shop that the suite trains on: each visitor stays mostly in one department.
@@ -52,16 +56,69 @@ func clicks() []reco.Interaction {
 	return all
 }
 
-// TrainingSet is the shop's events, and one item without any.
-func TrainingSet(t testing.TB) *dataset.TrainingSet { return build(t, clicks()) }
+// answers are those of the visitors to one action for each department: who stays in it mostly takes it.
+func answers() []reco.Interaction {
+	random := rand.New(rand.NewPCG(13, 17))
+	var all []reco.Interaction
+	for v := range visitors {
+		for department := range departments {
+			chance := 0.1
+			if v%departments == department {
+				chance = 0.9
+			}
+			answer := nextaction.NotTaken
+			if random.Float64() < chance {
+				answer = nextaction.Taken
+			}
+			all = append(all, reco.Interaction{
+				EventID: fmt.Sprintf("a%04d-%02d", v, department), UserID: fmt.Sprintf("v%03d", v), ItemID: fmt.Sprintf("offer %d", department),
+				EventType: answer, TimestampMS: int64(1_700_000_000_500 + v*1000 + department),
+			})
+		}
+	}
+	return all
+}
 
-func build(t testing.TB, events []reco.Interaction) *dataset.TrainingSet {
+// words are what the descriptions of a department's items are made of.
+var words = [departments][]string{
+	{"chair", "wooden", "table", "cushion", "shelf"}, {"kettle", "steel", "toaster", "blender", "pan"},
+	{"football", "racket", "running", "helmet", "tent"}, {"novel", "poems", "atlas", "cookbook", "biography"},
+}
+
+// itemSchema describes the shop's items.
+var itemSchema = &schema.Schema{Type: schema.Items, Fields: []schema.Field{
+	{Name: "ITEM_ID"}, {Name: "DEPARTMENT", Categorical: true}, {Name: "DESCRIPTION", Textual: true}, {Name: "CREATION_TIMESTAMP", Kind: schema.Long},
+}}
+
+func goods() []reco.Entity {
+	var all []reco.Entity
+	for d := range departments {
+		for i := range itemsADepartment {
+			all = append(all, reco.Entity{ID: itemID(d, i), Properties: map[string]any{
+				"DEPARTMENT":         fmt.Sprintf("department %d|sale", d),
+				"DESCRIPTION":        fmt.Sprintf("A fine %s for every %s and the %s", words[d][i%5], words[d][(i+1)%5], words[d][(i/5+2)%5]),
+				"CREATION_TIMESTAMP": int64(1_700_000_000 + i),
+			}})
+		}
+	}
+	return append(all, reco.Entity{ID: neverSoldItem})
+}
+
+// TrainingSet is the shop's events, its items, one of them without any event, and its visitors' answers to actions.
+func TrainingSet(t testing.TB) *dataset.TrainingSet { return build(t, clicks(), goods(), answers()) }
+
+func build(t testing.TB, events []reco.Interaction, items []reco.Entity, answers []reco.Interaction) *dataset.TrainingSet {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: itemSchema})
 	for i := range events {
 		b.Add(&events[i])
 	}
-	b.AddItem(reco.Entity{ID: neverSoldItem})
+	for _, e := range items {
+		b.AddItem(e)
+	}
+	for i := range answers {
+		b.AddActionInteraction(&answers[i])
+	}
 	ts, err := b.Build()
 	if err != nil {
 		t.Fatal(err)
@@ -120,19 +177,26 @@ func Run(t *testing.T, r *recipe.Recipe) {
 	ts := TrainingSet(t)
 	m := Train(t, r, ts, recipe.Options{Seed: 1})
 
-	t.Run("items are numbered by popularity, then id", func(t *testing.T) { numbering(t, m, ts) })
+	t.Run("items are numbered by popularity, then id", func(t *testing.T) { numbering(t, m, r, ts) })
 	t.Run("every item has a score that can be ranked", func(t *testing.T) { rankable(t, m) })
 	t.Run("scores of another length are refused", func(t *testing.T) {
 		if m.Score(model.Query{}, make([]float32, m.Items().Len()-1)) == nil {
 			t.Error("no error")
 		}
 	})
-	t.Run("who is unknown gets what is popular", func(t *testing.T) { popularForUnknown(t, m) })
-	t.Run("tastes are found", func(t *testing.T) {
-		if r.Type != recipe.PopularItems {
-			tastes(t, m, r)
-		}
-	})
+	if r.Type != recipe.PersonalizedActions {
+		t.Run("who is unknown gets what is popular", func(t *testing.T) { popularForUnknown(t, m) })
+	}
+	switch r.Type {
+	case recipe.PopularItems:
+	case recipe.PersonalizedActions:
+		t.Run("actions have propensities", func(t *testing.T) { propensities(t, m) })
+	default:
+		t.Run("tastes are found", func(t *testing.T) { tastes(t, m, r) })
+	}
+	if r.Type == recipe.UserSegmentation {
+		t.Run("users are found for items", func(t *testing.T) { segments(t, m) })
+	}
 	t.Run("a fold is what scoring makes of the history", func(t *testing.T) { folds(t, m) })
 	t.Run("concurrent scoring changes nothing", func(t *testing.T) { concurrent(t, m) })
 	t.Run("decoding gives back the model", func(t *testing.T) { decoding(t, m, r) })
@@ -149,13 +213,19 @@ func Run(t *testing.T, r *recipe.Recipe) {
 	})
 }
 
-func numbering(t *testing.T, m model.Model, ts *dataset.TrainingSet) {
-	counts := map[string]int{}
+func numbering(t *testing.T, m model.Model, r *recipe.Recipe, ts *dataset.TrainingSet) {
+	counts, catalogue := map[string]int{}, ts.Items
 	for _, i := range ts.Item {
 		counts[ts.Items[i]]++
 	}
-	if m.Items().Len() != len(ts.Items) {
-		t.Fatalf("%d items, want %d", m.Items().Len(), len(ts.Items))
+	if r.Type == recipe.PersonalizedActions {
+		catalogue = ts.Actions.IDs
+		for _, e := range ts.Actions.Events {
+			counts[catalogue[e.Action]]++
+		}
+	}
+	if m.Items().Len() != len(catalogue) {
+		t.Fatalf("%d items, want %d", m.Items().Len(), len(catalogue))
 	}
 	for i := range m.Items().Len() {
 		id := m.Items().ID(i)
@@ -210,6 +280,65 @@ func tastes(t *testing.T, m model.Model, r *recipe.Recipe) {
 		if same < expectedDepartment {
 			t.Errorf("department %d: %d of %d recommendations are from it", d, same, len(top))
 		}
+	}
+}
+
+// propensities holds the actions' scores to what they are: probabilities, the highest for the department's own action.
+func propensities(t *testing.T, m model.Model) {
+	for d := range departments {
+		got := scores(t, m, model.Query{History: history(itemID(d, 2), itemID(d, 7), itemID(d, 4))})
+		for i, p := range got {
+			if p < 0 || p > 1 {
+				t.Errorf("action %q has propensity %g", m.Items().ID(i), p)
+			}
+		}
+		if best := m.Items().ID(int(model.TopK(got, 1, nil)[0])); best != fmt.Sprintf("offer %d", d) {
+			t.Errorf("department %d: the best action is %q", d, best)
+		}
+	}
+}
+
+// segments asks for the users of each department, by an item and by an attribute.
+func segments(t *testing.T, m model.Model) {
+	s, ok := m.(model.Segmenter)
+	if !ok {
+		t.Fatal("the model segments nobody")
+	}
+	const wanted = 30
+	for d := range departments {
+		for name, q := range map[string]model.SegmentQuery{
+			"item":      {ItemID: itemID(d, 3)},
+			"attribute": {Attributes: []model.Attribute{{Column: "DEPARTMENT", Value: fmt.Sprintf("department %d", d)}, {Column: "DEPARTMENT", Value: "sale"}}},
+		} {
+			found, err := s.Segment(q, wanted)
+			if err != nil || len(found) != wanted {
+				t.Fatalf("%s: %d users, error %v", name, len(found), err)
+			}
+			right := 0
+			for k, u := range found {
+				if v, err := strconv.Atoi(u.UserID[1:]); err == nil && v%departments == d {
+					right++
+				}
+				if k > 0 && u.Score > found[k-1].Score {
+					t.Errorf("%s: user %d has a higher score than the one before", name, k)
+				}
+			}
+			if right < wanted*8/10 {
+				t.Errorf("%s of department %d: %d of %d users are from there", name, d, right, wanted)
+			}
+		}
+	}
+	for name, q := range map[string]model.SegmentQuery{
+		"unknown item": {ItemID: "gone"}, "item without events": {ItemID: neverSoldItem}, "nothing": {},
+		"unknown attribute": {Attributes: []model.Attribute{{Column: "DEPARTMENT", Value: "garden"}}},
+		"no item has both":  {Attributes: []model.Attribute{{Column: "DEPARTMENT", Value: "department 1"}, {Column: "DEPARTMENT", Value: "department 2"}}},
+	} {
+		if found, err := s.Segment(q, wanted); err != nil || len(found) != 0 {
+			t.Errorf("%s: %d users, error %v", name, len(found), err)
+		}
+	}
+	if found, err := s.Segment(model.SegmentQuery{ItemID: itemID(0, 0)}, 10*visitors); err != nil || len(found) != visitors {
+		t.Errorf("asked for more than there are: %d users, error %v", len(found), err)
 	}
 }
 
@@ -292,13 +421,23 @@ func decoding(t *testing.T, m model.Model, r *recipe.Recipe) {
 		}
 	}
 	requireSameParts(t, parts(t, loaded), parts(t, m))
+	if s, ok := m.(model.Segmenter); ok {
+		q := model.SegmentQuery{ItemID: itemID(1, 1)}
+		want, _ := s.Segment(q, 20)
+		if got, err := loaded.(model.Segmenter).Segment(q, 20); err != nil || !slices.Equal(got, want) {
+			t.Errorf("the decoded model finds other users: %v, want %v; error %v", got, want, err)
+		}
+	}
 }
 
 func reproducible(t *testing.T, m model.Model, r *recipe.Recipe) {
-	events := clicks()
-	rand.New(rand.NewPCG(3, 4)).Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	events, items, answers := clicks(), goods(), answers()
+	random := rand.New(rand.NewPCG(3, 4))
+	random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	random.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+	random.Shuffle(len(answers), func(i, j int) { answers[i], answers[j] = answers[j], answers[i] })
 	for _, threads := range []int{1, 2, 5} {
-		again := Train(t, r, build(t, events), recipe.Options{Seed: 1, Threads: threads})
+		again := Train(t, r, build(t, events, items, answers), recipe.Options{Seed: 1, Threads: threads})
 		requireSameParts(t, parts(t, again), parts(t, m))
 	}
 }
@@ -308,10 +447,7 @@ func damaged(t *testing.T, m model.Model, r *recipe.Recipe) {
 	whole := parts(t, m)
 	try := func(what, name string, data []byte) {
 		t.Helper()
-		broken := map[string][]byte{}
-		for n, d := range whole {
-			broken[n] = d
-		}
+		broken := maps.Clone(whole)
 		broken[name] = data
 		if loaded, err := r.Load(broken); err == nil || loaded != nil {
 			t.Errorf("part %s, %s: loaded %v, error %v", name, what, loaded, err)
@@ -361,18 +497,20 @@ func FuzzLoad(f *testing.F, recipeName string) {
 	if !ok {
 		f.Fatalf("no recipe %s", recipeName)
 	}
-	whole := parts(f, Train(f, r, small(f), recipe.Options{}))
-	var body string
-	for name := range whole {
-		if name != model.ItemsPart {
-			body = name
-		}
+	m := Train(f, r, small(f), recipe.Options{})
+	list, err := m.Parts()
+	if err != nil {
+		f.Fatal(err)
 	}
+	// The last part is the recipe's own; others may be those of a model that it contains.
+	whole, body := parts(f, m), list[len(list)-1].Name
 	f.Add(whole[model.ItemsPart], whole[body])
 	f.Add(whole[model.ItemsPart], whole[body][:len(whole[body])/2])
 	f.Add([]byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, items, data []byte) {
-		m, err := r.Load(map[string][]byte{model.ItemsPart: items, body: data})
+		broken := maps.Clone(whole)
+		broken[model.ItemsPart], broken[body] = items, data
+		m, err := r.Load(broken)
 		if err != nil {
 			return
 		}
@@ -380,7 +518,12 @@ func FuzzLoad(f *testing.F, recipeName string) {
 		if m.Items().Len() > 0 {
 			known = m.Items().ID(0)
 		}
-		scores(t, m, model.Query{History: history(known, "?", known), ItemID: known})
+		scores(t, m, model.Query{History: history(known, "?", known), ActionHistory: history(known, "?"), ItemID: known})
+		if s, ok := m.(model.Segmenter); ok {
+			if _, err := s.Segment(model.SegmentQuery{ItemID: known}, 3); err != nil {
+				t.Error(err)
+			}
+		}
 		parts(t, m)
 	})
 }
@@ -393,5 +536,6 @@ func small(t testing.TB) *dataset.TrainingSet {
 			events = append(events, reco.Interaction{EventID: item, UserID: fmt.Sprint(u), ItemID: item, TimestampMS: int64(u)})
 		}
 	}
-	return build(t, events)
+	answer := reco.Interaction{EventID: "1", UserID: "1", ItemID: "offer", EventType: nextaction.Taken}
+	return build(t, events, []reco.Entity{{ID: "a", Properties: map[string]any{"DEPARTMENT": "x"}}}, []reco.Interaction{answer})
 }

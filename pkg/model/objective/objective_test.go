@@ -22,7 +22,9 @@ func (f fixed) Score(_ model.Query, scores []float32) error {
 	return model.CheckScores(f.items, scores)
 }
 
-func (f fixed) Parts() ([]model.Part, error) { return []model.Part{{Name: "fixed", Data: []byte("x")}}, nil }
+func (f fixed) Parts() ([]model.Part, error) {
+	return []model.Part{{Name: "fixed", Data: []byte("x")}}, nil
+}
 
 type foldingFixed struct{ fixed }
 

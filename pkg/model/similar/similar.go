@@ -77,6 +77,7 @@ var Load = related.Load(kind)
 // trainer holds the events, in catalogue numbers.
 type trainer struct {
 	counts []int64
+	weight func(event int) float32
 	item   []int32 // of each event
 	user   []int32
 	start  []int // by item: where its events stand in event
@@ -84,7 +85,7 @@ type trainer struct {
 }
 
 func newTrainer(ts *dataset.TrainingSet, items *model.Items, counts []int64) *trainer {
-	t := &trainer{counts: counts, item: make([]int32, len(ts.Item)), user: make([]int32, len(ts.Item)), start: make([]int, items.Len()+1), event: make([]int32, len(ts.Item))}
+	t := &trainer{counts: counts, weight: ts.EventWeight, item: make([]int32, len(ts.Item)), user: make([]int32, len(ts.Item)), start: make([]int, items.Len()+1), event: make([]int32, len(ts.Item))}
 	rank := make([]int32, len(ts.Items))
 	for i, id := range ts.Items {
 		to, _ := items.Index(id)
@@ -130,7 +131,7 @@ func (t *trainer) near(item, k int, s *scratch) []related.Neighbour {
 			if s.evidence[j] == 0 {
 				s.touched = append(s.touched, j)
 			}
-			s.evidence[j] += 1 / math.Abs(float64(other-e))
+			s.evidence[j] += float64(t.weight(e)*t.weight(other)) / math.Abs(float64(other-e))
 		}
 	}
 	slices.Sort(s.touched) // so that a tie goes to the more popular item

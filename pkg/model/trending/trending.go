@@ -69,9 +69,9 @@ func count(ts *dataset.TrainingSet, interval time.Duration) (now, usual []float6
 	for e, i := range ts.Item {
 		switch age := (newest - ts.TimeMS[e]) / length; {
 		case age == 0:
-			now[i]++
+			now[i] += float64(ts.EventWeight(e))
 		case age <= before:
-			usual[i]++
+			usual[i] += float64(ts.EventWeight(e))
 		}
 	}
 	return now, usual

@@ -1,0 +1,9 @@
+package hrnn_test
+
+import (
+	"testing"
+
+	"github.com/penchant-io/penchant/pkg/model/modeltest"
+)
+
+func FuzzLoad(f *testing.F) { modeltest.FuzzLoad(f, "aws-hrnn") }

@@ -1,0 +1,192 @@
+package recipe
+
+import (
+	"context"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/affinity"
+	"github.com/penchant-io/penchant/pkg/model/hrnn"
+	"github.com/penchant-io/penchant/pkg/model/ials"
+	"github.com/penchant-io/penchant/pkg/model/nextaction"
+	"github.com/penchant-io/penchant/pkg/model/objective"
+	"github.com/penchant-io/penchant/pkg/model/popularity"
+	"github.com/penchant-io/penchant/pkg/model/semantic"
+	"github.com/penchant-io/penchant/pkg/model/similar"
+	"github.com/penchant-io/penchant/pkg/model/sims"
+	"github.com/penchant-io/penchant/pkg/model/trending"
+)
+
+// A domain use case shares the training of a recipe for solutions and has none of its parameters: each training gives the
+// parameters that are absent the values below.
+
+var popularityCount = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
+		return asModel(popularity.Train(ctx, ts, o.Progress))
+	},
+	load: load(popularity.Load),
+}
+
+// trendFrequency names the parameter of aws-trending-now, trendFrequencies what it may be.
+const trendFrequency = "trend_discovery_frequency"
+
+var trendFrequencies = []string{"30 min", "1h", "1 hour", "3h", "3 hours", "1 day"}
+
+var trendIntervals = map[string]time.Duration{
+	"30 min": 30 * time.Minute, "1h": time.Hour, "1 hour": time.Hour, "3h": 3 * time.Hour, "3 hours": 3 * time.Hour, "1 day": 24 * time.Hour,
+}
+
+const usualTrendInterval = 3 * time.Hour
+
+func trendInterval(p Params) time.Duration {
+	if interval, ok := trendIntervals[p.String(trendFrequency)]; ok {
+		return interval
+	}
+	return usualTrendInterval
+}
+
+var trendingNow = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		return asModel(trending.Train(ctx, ts, trending.Config{Interval: trendInterval(p), Progress: o.Progress}))
+	},
+	load:     load(trending.Load),
+	interval: trendInterval,
+}
+
+var similarInteractions = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		return asModel(sims.Train(ctx, ts, sims.Config{
+			PopularityDiscount: p.Float("popularity_discount_factor"),
+			MinCointeractions:  p.Int("min_cointeraction_count"),
+			Users:              percentiles(p, "user_history_length_percentile"),
+			Items:              percentiles(p, "item_interaction_count_percentile"),
+			Threads:            o.Threads,
+			Progress:           o.Progress,
+		}))
+	},
+	load: load(sims.Load),
+}
+
+// similarItems relates items; metadata is its weight for items with many interactions.
+func similarItems(metadata float64) training {
+	const usualDim = 100
+	return training{
+		train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+			return asModel(similar.Train(ctx, ts, similar.Config{
+				Neighbours: p.intOr("item_id_hidden_dim", usualDim),
+				Attributes: p.intOr("item_metadata_hidden_dim", usualDim),
+				Content:    metadata,
+				Threads:    o.Threads,
+				Progress:   o.Progress,
+			}))
+		},
+		load: load(similar.Load),
+	}
+}
+
+var semanticSimilarity = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
+		return asModel(semantic.Train(ctx, ts, semantic.Config{Threads: o.Threads, Progress: o.Progress}))
+	},
+	load: load(semantic.Load),
+}
+
+var factorisation = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		c := ials.DefaultConfig()
+		c.Dim = p.intOr("hidden_dimension", c.Dim)
+		c.Users = percentiles(p, "user_history_length_percentile")
+		c.Seed = o.Seed
+		c.Threads = o.Threads
+		c.Progress = o.Progress
+		return asModel(ials.Train(ctx, ts, c))
+	},
+	load: load(ials.Load),
+}
+
+func networkConfig(p Params, o Options) hrnn.Config {
+	c := hrnn.DefaultConfig()
+	c.Dim = p.intOr("hidden_dimension", c.Dim)
+	c.Unroll = p.intOr("bptt", 0)
+	c.Recency = p.Bool("recency_mask") || p.Bool("apply_recency_bias")
+	c.Users = percentiles(p, "user_history_length_percentile")
+	c.Seed = o.Seed
+	c.Threads = o.Threads
+	c.Progress = o.Progress
+	return c
+}
+
+func recurrentNetwork(metadata bool) training {
+	return training{
+		train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+			c := networkConfig(p, o)
+			c.Metadata = metadata
+			return asModel(hrnn.Train(ctx, ts, c))
+		},
+		load: load(hrnn.Load),
+	}
+}
+
+var coldStart = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		c := networkConfig(p, o)
+		c.Metadata = true
+		cold := coldItems(ts, p)
+		c.Lift = func(id string) bool { return cold[id] }
+		return asModel(hrnn.Train(ctx, ts, c))
+	},
+	load: load(hrnn.Load),
+}
+
+var nextBestAction = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		return asModel(nextaction.Train(ctx, ts, nextaction.Config{
+			Period: time.Duration(p.Int("action_optimization_period")) * 24 * time.Hour,
+			Seed:   o.Seed, Threads: o.Threads, Progress: o.Progress,
+		}))
+	},
+	load: load(nextaction.Load),
+}
+
+var userSegments = training{
+	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		return asModel(affinity.Train(ctx, ts, affinity.Config{
+			Dim: p.Int("hidden_dimension"), Seed: o.Seed, Threads: o.Threads, Progress: o.Progress,
+		}))
+	},
+	load: load(affinity.Load),
+}
+
+// percentiles are everybody for recipes without the parameters.
+func percentiles(p Params, name string) model.Percentiles {
+	if _, ok := p.values["max_"+name]; !ok {
+		return model.All
+	}
+	return model.Percentiles{Min: p.Float("min_" + name), Max: p.Float("max_" + name)}
+}
+
+func itemsOf(ts *dataset.TrainingSet) *model.Items {
+	items, _ := model.Popular(ts)
+	return items
+}
+
+// load turns a package's Load, which returns its own type, into the table's, and has the model follow the objective that it
+// was trained with.
+func load[M model.Model](f func(map[string][]byte) (M, error)) func(map[string][]byte) (model.Model, error) {
+	return func(parts map[string][]byte) (model.Model, error) {
+		m, err := asModel(f(parts))
+		if err != nil {
+			return nil, err
+		}
+		return objective.Load(m, parts)
+	}
+}
+
+// asModel makes an interface of a package's own type; with an error it is nil, which a nil pointer in it would not be.
+func asModel[M model.Model](m M, err error) (model.Model, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
