@@ -230,6 +230,20 @@ type SolutionVersion struct {
 	ModelID     string `json:"modelId,omitempty"`
 	// DamagedFiles are files of the archive that could not be decoded and that the model was trained without.
 	DamagedFiles []string `json:"damagedFiles,omitempty"`
+	// Trials are what a search for recipe and hyper-parameters has measured.
+	Trials []Trial `json:"trials,omitempty"`
+	// DataMark is the state of the dataset group's data when the model was made, or last looked at for new items.
+	DataMark string `json:"dataMark,omitempty"`
+	// RefreshedAt is when an automatic update last looked for new data; zero before the first.
+	RefreshedAt time.Time `json:"refreshedAt,omitzero"`
+}
+
+// Trial is one candidate of a search: what was trained, and how good it was on users that were held back.
+type Trial struct {
+	RecipeARN       string            `json:"recipeArn"`
+	HyperParameters map[string]string `json:"hyperParameters,omitempty"`
+	Metric          string            `json:"metric"`
+	Value           float64           `json:"value"`
 }
 
 // Campaign is a name for a model that answers requests.

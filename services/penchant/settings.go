@@ -61,6 +61,8 @@ type Settings struct {
 	MinInteractions       int           `help:"Fewest interactions that can be imported or trained on." default:"1000"`
 	MinUsers              int           `help:"Fewest users with two interactions that can be trained on." default:"25"`
 	AutoTrainInitialDelay time.Duration `help:"Age of a solution when its first automatic training starts, unless it was trained by hand." default:"30m"`
+	AutoUpdateInterval    time.Duration `help:"How often a model that recommends for users takes in new items without a training. Negative: never." default:"2h"`
+	SearchTime            time.Duration `help:"How long a search for the best recipe or hyperparameters begins to train further candidates." default:"2h"`
 	TrainingThreads       int           `help:"Threads that a training uses. 0: one for each processor." default:"0"`
 	JobLease              time.Duration `help:"A job whose worker gave no sign of life for so long is taken over by another." default:"30s"`
 	Seed                  int64         `help:"Seed of trainings: same data and seed, same model." default:"1"`

@@ -134,6 +134,7 @@ func (i *installation) version(s *catalog.Solution, id string) *catalog.Solution
 	v := &catalog.SolutionVersion{
 		Meta:        catalog.Meta{ARN: s.ARN + "/" + id, Status: catalog.StatusCreatePending},
 		SolutionARN: s.ARN, RecipeARN: s.RecipeARN, DatasetGroupARN: s.DatasetGroupARN, EventType: s.EventType, Config: s.Config,
+		PerformHPO: s.PerformHPO, PerformAutoML: s.PerformAutoML,
 		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingManual,
 	}
 	if err := catalog.CreateUnder(i.Context(), i.store, v, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {

@@ -5,7 +5,8 @@
 // who acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
 // one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
 // cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go, exportjob.go,
-// deletionjob.go, batchinference.go, segmentjob.go, schedule.go and report.go say what is done.
+// deletionjob.go, batchinference.go, segmentjob.go, schedule.go and report.go say what is done, update.go how models take in
+// new items.
 package retrainer
 
 import (
@@ -57,6 +58,10 @@ type Config struct {
 	// AutoTrainInitialDelay is the age of a solution at which its first automatic version is made, unless there is one by
 	// then; 0: 30 minutes.
 	AutoTrainInitialDelay time.Duration
+	// AutoUpdateInterval is how often models that can take in new items do, without a new version; 0: 2 hours, negative: never.
+	AutoUpdateInterval time.Duration
+	// SearchTime is for how long a search for recipe or hyper-parameters begins to train further candidates; 0: 2 hours.
+	SearchTime time.Duration
 	// LeaseTTL is after how long without a sign of life a job is taken over; 0: 30 s.
 	LeaseTTL time.Duration
 	// Now is the clock of the schedule; nil: time.Now.
@@ -67,13 +72,15 @@ type Config struct {
 }
 
 const (
+	usualMinInteractions = 1000
+
 	consumerGroup = "penchant-retrainer"
 	// scanInterval is how long a job can wait if every notice of it was lost.
 	scanInterval = 5 * time.Second
 )
 
 func (c *Config) setDefaults() {
-	set(&c.MinInteractions, 1000)
+	set(&c.MinInteractions, usualMinInteractions)
 	set(&c.MinUsers, 25)
 	set(&c.Trainings, 1)
 	set(&c.Imports, 1)
@@ -81,6 +88,10 @@ func (c *Config) setDefaults() {
 	set(&c.BatchRows, 8_000_000)
 	set(&c.Attempts, 5)
 	set(&c.AutoTrainInitialDelay, 30*time.Minute)
+	if c.AutoUpdateInterval == 0 {
+		c.AutoUpdateInterval = 2 * time.Hour
+	}
+	set(&c.SearchTime, 2*time.Hour)
 	set(&c.LeaseTTL, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -108,6 +119,7 @@ type Service struct {
 	deletion *queue[*catalog.DataDeletionJob]
 	schedule *schedule
 	reports  *reports
+	updates  *updates
 }
 
 // New returns a retrainer that works once Run runs.
@@ -130,6 +142,7 @@ func New(config Config) (*Service, error) {
 	s.deletion = newQueue(s, "deletion", 1, s.deleteUsers)
 	s.schedule = newSchedule(s)
 	s.reports = newReports(s)
+	s.updates = newUpdates(s)
 	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
 	}, func(a bus.Assignment) bus.PartitionConsumer { return wakeUps{wake: s.wake, from: a.End} })
@@ -157,6 +170,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.deletion.run(ctx) })
 	group.Go(func() error { return s.schedule.run(ctx) })
 	group.Go(func() error { return s.reports.run(ctx) })
+	group.Go(func() error { return s.updates.run(ctx) })
 	return group.Wait()
 }
 

@@ -3,84 +3,154 @@ package retrainer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eval"
-	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// The shares of a training's time, as its progress shows them.
-const (
-	loaded    = 0.15
-	evaluated = 0.55
-	trained   = 0.95
-)
-
-// train makes a solution version: it loads the data, measures the recipe on held-back users, trains on everything and
-// publishes the model. trainingMode UPDATE takes the same way: a full training with the parameters of the solution costs
-// minutes here and leaves nothing stale.
+// train makes a solution version: it loads the data, chooses the recipe (automl.go) and its parameters (hpo.go) where the
+// solution leaves that to it, measures the choice on held-back users, trains on everything and publishes the model. A
+// version with trainingMode UPDATE gets the model of the newest full training with new items instead (update.go).
+//
+// A version trained by AutoML learns its recipe at the end, with its model.
 func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, report func(float64)) (func(*catalog.SolutionVersion), error) {
 	started := time.Now()
-	r, params, err := recipeOf(version)
-	if err != nil {
-		return nil, err
+	var chosen candidate
+	if !version.PerformAutoML {
+		var err error
+		if chosen, err = candidateOf(version); err != nil {
+			return nil, err
+		}
 	}
 	set, err := s.load(ctx, version)
 	if err != nil {
 		return nil, err
 	}
-	if err := set.CheckMinimum(s.config.MinInteractions, s.config.MinUsers); err != nil {
+	s.tellDamaged(version, set.Damaged)
+	if version.TrainingMode == catalog.TrainingUpdate {
+		if finish, err := s.extend(ctx, version, chosen.recipe, set, started); finish != nil || err != nil {
+			return finish, err
+		}
+	}
+	if err := s.enough(chosen.recipe, set.TrainingSet); err != nil {
 		return nil, userFault(err)
 	}
-	s.tellDamaged(version, set.Damaged)
-	report(loaded)
-
-	options := recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads, Progress: between(report, loaded, evaluated)}
-	measured, err := eval.Run(ctx, r, params, set.TrainingSet, options)
+	steps := stepsOf(version)
+	report(steps.loaded)
+	if chosen, err = s.choose(ctx, version, chosen, set.TrainingSet, between(report, steps.loaded, steps.chosen)); err != nil {
+		return nil, err
+	}
+	if err := suits(chosen, set.TrainingSet); err != nil {
+		return nil, err
+	}
+	options := recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads, Progress: between(report, steps.chosen, steps.evaluated)}
+	measured, err := eval.Run(ctx, chosen.recipe, chosen.params, set.TrainingSet, options)
 	if err != nil {
 		return nil, fmt.Errorf("evaluating: %w", err)
 	}
-	options.Progress = between(report, evaluated, trained)
-	m, err := r.Train(ctx, set.TrainingSet, params, options)
+	options.Progress = between(report, steps.evaluated, trained)
+	m, err := chosen.recipe.Fit(ctx, set.TrainingSet, chosen.params, options)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
 	ended := time.Now()
 	report(trained)
 
-	key, id, err := s.publish(ctx, version, r, params, set, m, modelstore.Meta{Metrics: measured.Metrics, Trained: ended, DataCut: modelstore.DataCut{Time: started}})
+	meta := modelstore.Meta{Params: chosen.params.Map(), Metrics: measured.Metrics, Trained: ended, DataCut: cutOf(set, started)}
+	key, id, err := modelstore.Publish(ctx, s.config.Bucket, version.ARN, chosen.recipe.Name, m, meta)
 	if err != nil {
 		return nil, err
 	}
-	s.metrics.trained.WithLabelValues(r.Name).SetToCurrentTime()
-	s.config.Log.Info("model published", zap.String("solution_version", version.ARN), zap.String("model", id),
+	s.metrics.trained.WithLabelValues(chosen.recipe.Name).SetToCurrentTime()
+	s.config.Log.Info("model published", zap.String("solution_version", version.ARN), zap.String("recipe", chosen.recipe.Name), zap.String("model", id),
 		zap.Int("interactions", set.Events()), zap.Int("users", len(set.Users)), zap.Int("items", m.Items().Len()),
 		zap.Any("metrics", measured.Metrics), zap.Any("popularity", measured.Popularity), zap.Int("test_users", measured.TestUsers),
 		zap.Duration("took", time.Since(started)))
 	return func(v *catalog.SolutionVersion) {
-		v.DamagedFiles = set.Damaged[:min(len(set.Damaged), damagedNamed)]
+		v.DamagedFiles, v.DataMark = set.Damaged[:min(len(set.Damaged), damagedNamed)], set.mark
 		v.ManifestKey, v.ModelID, v.Metrics, v.TrainingHours = key, id, measured.Metrics, ended.Sub(started).Hours()
+		if v.PerformAutoML {
+			v.RecipeARN = chosen.recipe.ARN()
+		}
+		if tunes(v, chosen.recipe) {
+			v.TunedHyperParameters = tuned(chosen)
+		}
 	}, nil
 }
 
-func (s *Service) publish(ctx context.Context, version *catalog.SolutionVersion, r *recipe.Recipe, params recipe.Params, set *dataset.Loaded, m model.Model, meta modelstore.Meta) (key, id string, err error) {
-	meta.Params = params.Map()
-	meta.DataCut.Interactions, meta.DataCut.Users, meta.DataCut.Items = set.Events(), len(set.Users), len(set.Items)
-	return modelstore.Publish(ctx, s.config.Bucket, version.ARN, r.Name, m, meta)
+// steps are the shares of a training's time, as its progress shows them: where each step ends. The last is trained.
+type steps struct{ loaded, chosen, evaluated float64 }
+
+const trained = 0.95
+
+func stepsOf(version *catalog.SolutionVersion) steps {
+	if version.PerformAutoML || version.PerformHPO {
+		return steps{loaded: 0.05, chosen: 0.8, evaluated: 0.87}
+	}
+	return steps{loaded: 0.15, chosen: 0.15, evaluated: 0.55}
 }
 
-// recipeOf finds a version's recipe and reads its parameters, which control has checked when the solution was made.
-func recipeOf(version *catalog.SolutionVersion) (*recipe.Recipe, recipe.Params, error) {
+// choose finds the recipe and the parameters, where the solution does not give them.
+func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, given candidate, ts *dataset.TrainingSet, report func(float64)) (candidate, error) {
+	if !version.PerformAutoML && !tunes(version, given.recipe) {
+		return given, nil
+	}
+	tuning := eval.Split(eval.Split(ts).Rest)
+	chosen, first := given, 0.0 // the share of the first search, if there are two
+	if version.PerformAutoML {
+		first = 1
+		if version.PerformHPO {
+			first = 0.5
+		}
+		var err error
+		if chosen, err = s.chooseRecipe(ctx, version, tuning, between(report, 0, first)); err != nil {
+			return candidate{}, err
+		}
+	}
+	if !tunes(version, chosen.recipe) {
+		return chosen, nil
+	}
+	return s.tune(ctx, version, chosen, tuning, between(report, first, 1))
+}
+
+// tunes says whether a version's parameters are searched for. A recipe that AutoML has chosen need not have any to tune.
+func tunes(version *catalog.SolutionVersion, r *recipe.Recipe) bool {
+	return version.PerformHPO && slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable })
+}
+
+func cutOf(set *loaded, at time.Time) modelstore.DataCut {
+	return modelstore.DataCut{Time: at, Interactions: set.Events(), Users: len(set.Users), Items: len(set.Items)}
+}
+
+// enough holds a training set to the least data. r is nil while AutoML has not chosen a recipe.
+func (s *Service) enough(r *recipe.Recipe, ts *dataset.TrainingSet) error {
+	interactions := s.config.MinInteractions
+	if r != nil && r.MinEvents > 0 {
+		// The setting stands for Personalize's usual minimum; what a recipe asks for is more or less in proportion.
+		interactions = r.MinEvents * s.config.MinInteractions / usualMinInteractions
+	}
+	return ts.CheckMinimum(interactions, s.config.MinUsers)
+}
+
+// suits says why a candidate cannot learn from a training set.
+func suits(candidate, *dataset.TrainingSet) error { return nil }
+
+// candidateOf is a version's recipe with its parameters, which control has checked when the solution was made.
+func candidateOf(version *catalog.SolutionVersion) (candidate, error) {
 	r, ok := recipe.ByARN(version.RecipeARN)
 	if !ok {
-		return nil, recipe.Params{}, rejected("Recipe %s is not supported", version.RecipeARN)
+		return candidate{}, rejected("Recipe %s is not supported", version.RecipeARN)
 	}
 	var algorithm, feature map[string]string
 	if c := version.Config; c != nil {
@@ -88,14 +158,20 @@ func recipeOf(version *catalog.SolutionVersion) (*recipe.Recipe, recipe.Params, 
 	}
 	params, err := r.ParseConfig(algorithm, feature)
 	if err != nil {
-		return nil, recipe.Params{}, userFault(err)
+		return candidate{}, userFault(err)
 	}
-	return r, params, nil
+	return candidate{r, params}, nil
+}
+
+// loaded is a training set and the state of the data that it was made of.
+type loaded struct {
+	*dataset.Loaded
+	mark string
 }
 
 // load reads everything that the version is to be trained on: what was imported, what is archived, and what the log has
 // beyond the archive's end, so that an event acknowledged before the version was created counts.
-func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*dataset.Loaded, error) {
+func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*loaded, error) {
 	group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, version.DatasetGroupARN)
 	if !ok {
 		return nil, rejected("The dataset group does not exist any more")
@@ -103,6 +179,13 @@ func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*
 	options, err := builderOptions(version)
 	if err != nil {
 		return nil, err
+	}
+	if options.ItemSchema, err = s.itemSchema(ctx, group); err != nil {
+		return nil, err
+	}
+	mark, err := s.dataMark(ctx, group.GroupKey())
+	if err != nil {
+		return nil, fmt.Errorf("looking for new data: %w", err)
 	}
 	tail, err := s.openTail(ctx, group.GroupKey())
 	if err != nil {
@@ -115,7 +198,18 @@ func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*
 	if err != nil {
 		return nil, fmt.Errorf("loading the data: %w", err)
 	}
-	return set, nil
+	return &loaded{set, mark}, nil
+}
+
+// itemSchema is the schema of a group's Items dataset, nil where there is none.
+func (s *Service) itemSchema(ctx context.Context, group *catalog.DatasetGroup) (*schema.Schema, error) {
+	for _, d := range catalog.All[*catalog.Dataset](s.config.View) {
+		if d.DatasetGroupARN == group.ARN && d.DatasetType == schema.Items.DatasetType() && !d.Deleting() {
+			_, parsed, err := s.schemaOf(ctx, d)
+			return parsed, err
+		}
+	}
+	return nil, nil
 }
 
 // damagedNamed bounds how many damaged files the catalog names for a solution version; the log names all.
@@ -130,16 +224,74 @@ func (s *Service) tellDamaged(version *catalog.SolutionVersion, files []string) 
 	s.config.Log.Error("damaged archive files are left out of a training", zap.String("solution_version", version.ARN), zap.Strings("files", files))
 }
 
+// builderOptions say which data a version is trained on: that of its configuration, and for a domain use case the events of
+// its type.
 func builderOptions(version *catalog.SolutionVersion) (dataset.BuilderOptions, error) {
 	options := dataset.BuilderOptions{EventType: version.EventType}
-	if c := version.Config; c != nil && c.EventValueThreshold != nil {
+	r, known := recipe.ByARN(version.RecipeARN)
+	if known && options.EventType == "" {
+		options.EventType = r.EventType
+	}
+	c := version.Config
+	if c == nil {
+		return options, nil
+	}
+	if c.EventValueThreshold != nil {
 		threshold, err := strconv.ParseFloat(*c.EventValueThreshold, 64)
 		if err != nil {
 			return options, rejected("eventValueThreshold %q is not a number", *c.EventValueThreshold)
 		}
 		options.EventValueThreshold = &threshold
 	}
+	if c.EventsConfig != nil {
+		options.Events = eventRules(c.EventsConfig.EventParametersList)
+	}
+	if t := c.TrainingDataConfig; t != nil {
+		options.Columns = dataset.Columns{Excluded: byType(t.ExcludedDatasetColumns), Included: byType(t.IncludedDatasetColumns)}
+	}
+	if known && (r.Type == recipe.UserPersonalization || r.Type == recipe.PersonalizedRanking) {
+		options.Objective = objectiveOf(c.OptimizationObjective)
+	}
 	return options, nil
+}
+
+// eventRules reads eventParametersList: the types of event that count. One without a weight counts fully.
+func eventRules(list []personalize.EventParameters) []dataset.EventRule {
+	var rules []dataset.EventRule
+	for _, e := range list {
+		if e.EventType == nil {
+			continue
+		}
+		rule := dataset.EventRule{Type: *e.EventType, Threshold: e.EventValueThreshold, Weight: 1}
+		if e.Weight != nil {
+			rule.Weight = *e.Weight
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// byType spells the dataset types of a trainingDataConfig as the catalog does.
+func byType(columns map[string][]string) map[string][]string {
+	if columns == nil {
+		return nil
+	}
+	spelled := make(map[string][]string, len(columns))
+	for name, list := range columns {
+		spelled[strings.ToUpper(name)] = list
+	}
+	return spelled
+}
+
+// sensitivities are how much an objective counts, in logits between the items that bring in most and least: at HIGH an item
+// that brings in most has e² ≈ 7.4 times the share of an equally relevant one that brings in nothing.
+var sensitivities = map[string]float64{"LOW": 0.5, "MEDIUM": 1, "HIGH": 2}
+
+func objectiveOf(o *personalize.OptimizationObjective) dataset.Objective {
+	if o == nil || o.ItemAttribute == nil || o.ObjectiveSensitivity == nil || sensitivities[*o.ObjectiveSensitivity] == 0 {
+		return dataset.Objective{}
+	}
+	return dataset.Objective{Attribute: *o.ItemAttribute, Weight: sensitivities[*o.ObjectiveSensitivity]}
 }
 
 // enoughData says whether a training of the version would find enough.
@@ -148,7 +300,8 @@ func (s *Service) enoughData(ctx context.Context, version *catalog.SolutionVersi
 	if err != nil {
 		return false, err
 	}
-	return set.CheckMinimum(s.config.MinInteractions, s.config.MinUsers) == nil, nil
+	r, _ := recipe.ByARN(version.RecipeARN)
+	return s.enough(r, set.TrainingSet) == nil, nil
 }
 
 // between maps the progress of one step to its part of the whole.

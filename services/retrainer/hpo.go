@@ -1,0 +1,178 @@
+package retrainer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eval"
+	"github.com/penchant-io/penchant/pkg/recipe"
+)
+
+// Defaults of hpoResourceConfig.
+const (
+	defaultTrainingJobs = 10
+	defaultParallelJobs = 1
+)
+
+// tune searches the recipe's tunable parameters for those with the highest gain (eval.Gain). The first candidate is what
+// the solution gives itself, where the ranges allow it; the others are spread evenly over the ranges (see spread).
+func (s *Service) tune(ctx context.Context, version *catalog.SolutionVersion, start candidate, tuning *eval.Holdout, report func(float64)) (candidate, error) {
+	var config personalize.HPOConfig
+	if version.Config != nil && version.Config.HpoConfig != nil {
+		config = *version.Config.HpoConfig
+	}
+	jobs, parallel := defaultTrainingJobs, defaultParallelJobs
+	if r := config.HpoResourceConfig; r != nil {
+		jobs, parallel = count(r.MaxNumberOfTrainingJobs, jobs), count(r.MaxParallelTrainingJobs, parallel)
+	}
+	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), jobs, s.config.Seed)
+	if err != nil {
+		return candidate{}, userFault(err)
+	}
+	best, err := s.newSearch(version, tuning, eval.Gain, parallel).best(ctx, candidates, report)
+	if err != nil {
+		return candidate{}, fmt.Errorf("searching for hyperparameters: %w", err)
+	}
+	return candidates[best], nil
+}
+
+func count(text *string, otherwise int) int {
+	if text == nil {
+		return otherwise
+	}
+	if n, err := strconv.Atoi(*text); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// tuned are the parameters that a search may have changed.
+func tuned(c candidate) map[string]string {
+	values := map[string]string{}
+	for _, p := range c.recipe.HyperParameters {
+		if p.Tunable {
+			values[p.Name] = c.params.String(p.Name)
+		}
+	}
+	return values
+}
+
+// rangesOf are the parameters to search, with the ranges or values to search in: those that the configuration names, and if
+// it names none, all that are tunable.
+func rangesOf(r *recipe.Recipe, given *personalize.HyperParameterRanges) []recipe.Parameter {
+	var all []recipe.Parameter
+	for _, p := range r.HyperParameters {
+		if p.Tunable {
+			all = append(all, p)
+		}
+	}
+	if given == nil {
+		return all
+	}
+	var named []recipe.Parameter
+	for _, p := range all {
+		if narrowed(&p, given) {
+			named = append(named, p)
+		}
+	}
+	if len(named) == 0 {
+		return all
+	}
+	return named
+}
+
+// narrowed replaces a parameter's range with the given one, if there is one.
+func narrowed(p *recipe.Parameter, given *personalize.HyperParameterRanges) bool {
+	is := func(name *string) bool { return name != nil && *name == p.Name }
+	for _, g := range given.IntegerHyperParameterRanges {
+		if is(g.Name) {
+			if g.MinValue != nil {
+				p.Min = float64(*g.MinValue)
+			}
+			if g.MaxValue != nil {
+				p.Max = float64(*g.MaxValue)
+			}
+			return true
+		}
+	}
+	for _, g := range given.ContinuousHyperParameterRanges {
+		if is(g.Name) {
+			if g.MinValue != nil {
+				p.Min = *g.MinValue
+			}
+			if g.MaxValue != nil {
+				p.Max = *g.MaxValue
+			}
+			return true
+		}
+	}
+	for _, g := range given.CategoricalHyperParameterRanges {
+		if is(g.Name) {
+			if len(g.Values) > 0 {
+				p.Values = g.Values
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// spread makes up to n different candidates: the start, if its values are within the ranges, and a Latin hypercube sample.
+// Each parameter's range is cut into as many parts as there are samples, and each part is used once, so that a few samples
+// cover every single parameter better than independent draws would. The same seed gives the same candidates.
+func spread(start candidate, ranges []recipe.Parameter, n int, seed int64) ([]candidate, error) {
+	var candidates []candidate
+	if within(start, ranges) {
+		candidates = append(candidates, start)
+	}
+	samples := n - len(candidates)
+	random := rand.New(rand.NewPCG(uint64(seed), 0x48504f))
+	places := make([][]int, len(ranges))
+	for k := range places {
+		places[k] = random.Perm(max(samples, 0))
+	}
+	for j := range max(samples, 0) {
+		values := start.params.Map()
+		for k, p := range ranges {
+			values[p.Name] = at(p, (float64(places[k][j])+random.Float64())/float64(samples))
+		}
+		params, err := start.recipe.ParseParams(values)
+		if err != nil {
+			return nil, fmt.Errorf("hpoConfig: %w", err)
+		}
+		there := func(c candidate) bool { return maps.Equal(c.params.Map(), params.Map()) }
+		if !slices.ContainsFunc(candidates, there) {
+			candidates = append(candidates, candidate{start.recipe, params})
+		}
+	}
+	return candidates, nil
+}
+
+func within(c candidate, ranges []recipe.Parameter) bool {
+	return !slices.ContainsFunc(ranges, func(p recipe.Parameter) bool {
+		if p.Kind == recipe.Categorical {
+			return !slices.Contains(p.Values, c.params.String(p.Name))
+		}
+		v := c.params.Float(p.Name)
+		return v < p.Min || v > p.Max
+	})
+}
+
+// at is a parameter's value at a place of its range, from 0 to below 1.
+func at(p recipe.Parameter, place float64) string {
+	switch p.Kind {
+	case recipe.Integer:
+		return strconv.FormatInt(int64(math.Min(math.Floor(p.Min+place*(p.Max-p.Min+1)), p.Max)), 10)
+	case recipe.Continuous:
+		return strconv.FormatFloat(p.Min+place*(p.Max-p.Min), 'g', 6, 64)
+	default:
+		return p.Values[int(place*float64(len(p.Values)))]
+	}
+}

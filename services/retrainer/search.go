@@ -1,0 +1,141 @@
+package retrainer
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eval"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/recipe"
+)
+
+// candidate is what a model can be trained with.
+type candidate struct {
+	recipe *recipe.Recipe
+	params recipe.Params
+}
+
+// search tries candidates of a solution version: each is trained without two tenths of the users and measured on the second
+// of them. The first tenth stays unseen, so that the metrics of the version, which are measured on it, are those of a
+// choice that did not know it.
+//
+// Each result is written into the version as it comes. A worker that takes the version over from one that died goes on with
+// what is not tried yet. What has arrived in between then counts in some results and not in others; the held-back users are
+// the same, which is what matters when results are compared.
+type search struct {
+	service *Service
+	version *catalog.SolutionVersion
+	holdout *eval.Holdout
+	// metric is what is to be large.
+	metric string
+	// parallel candidates are trained at a time.
+	parallel int
+	// deadline is when no further candidate is begun; one has always been.
+	deadline time.Time
+
+	mu    sync.Mutex
+	known []catalog.Trial
+}
+
+func (s *Service) newSearch(version *catalog.SolutionVersion, tuning *eval.Holdout, metric string, parallel int) *search {
+	return &search{
+		service: s, version: version, holdout: tuning, metric: metric,
+		parallel: max(1, min(parallel, model.Threads(s.config.Threads))),
+		deadline: time.Now().Add(s.config.SearchTime), known: version.Trials,
+	}
+}
+
+// best tries the candidates in their order and returns the index of the first that nobody beats. Candidates that cannot be
+// trained on the data lose against all others; if none can, the error is the first one's.
+func (s *search) best(ctx context.Context, candidates []candidate, report func(float64)) (int, error) {
+	trials := make([]*catalog.Trial, len(candidates))
+	failed := make([]error, len(candidates))
+	progress := model.NewProgress(len(candidates), report)
+	group, trying := errgroup.WithContext(ctx)
+	group.SetLimit(s.parallel)
+	for k, c := range candidates {
+		if k > 0 && time.Now().After(s.deadline) {
+			s.service.config.Log.Warn("the search for the best training has no time left",
+				zap.String("solution_version", s.version.ARN), zap.Int("tried", k), zap.Int("of", len(candidates)))
+			break
+		}
+		group.Go(func() error {
+			var err error
+			if trials[k], err = s.try(trying, c); trying.Err() != nil {
+				return trying.Err()
+			}
+			failed[k] = err
+			progress(1)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return 0, err
+	}
+	best := -1
+	for k, t := range trials {
+		if t != nil && (best < 0 || t.Value > trials[best].Value) {
+			best = k
+		}
+	}
+	if best < 0 {
+		return 0, failed[0]
+	}
+	return best, nil
+}
+
+// try measures a candidate, unless that has been done.
+func (s *search) try(ctx context.Context, c candidate) (*catalog.Trial, error) {
+	params := c.params.Map()
+	s.mu.Lock()
+	for _, t := range s.known {
+		if t.RecipeARN == c.recipe.ARN() && t.Metric == s.metric && maps.Equal(t.HyperParameters, params) {
+			s.mu.Unlock()
+			return &t, nil
+		}
+	}
+	s.mu.Unlock()
+	started := time.Now()
+	config := s.service.config
+	options := recipe.Options{Seed: config.Seed, Threads: max(1, model.Threads(config.Threads)/s.parallel)}
+	if err := suits(c, s.holdout.Rest); err != nil {
+		return nil, err
+	}
+	measured, err := s.holdout.Measure(ctx, c.recipe, c.params, options)
+	if err != nil {
+		if ctx.Err() == nil {
+			config.Log.Warn("a candidate could not be trained", zap.String("solution_version", s.version.ARN), zap.String("recipe", c.recipe.Name), zap.Error(err))
+		}
+		return nil, fmt.Errorf("trying recipe %s: %w", c.recipe.Name, err)
+	}
+	t := catalog.Trial{RecipeARN: c.recipe.ARN(), HyperParameters: params, Metric: s.metric, Value: measured.Metrics[s.metric]}
+	config.Log.Info("candidate measured", zap.String("solution_version", s.version.ARN), zap.String("recipe", c.recipe.Name),
+		zap.Any("parameters", params), zap.Float64(s.metric, t.Value), zap.Duration("took", time.Since(started)))
+	s.remember(ctx, t)
+	return &t, nil
+}
+
+// remember writes a result into the version, for a worker that has to go on with the search. If that fails, only time is lost.
+func (s *search) remember(ctx context.Context, t catalog.Trial) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = append(s.known, t)
+	if s.version.Lease == nil {
+		return
+	}
+	config := s.service.config
+	_, err := catalog.Held(ctx, config.Store, s.version.ARN, s.service.owner, s.version.Lease.Epoch, func(v *catalog.SolutionVersion) error {
+		v.Trials = s.known
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		config.Log.Warn("a result of a search is not noted", zap.String("solution_version", s.version.ARN), zap.Error(err))
+	}
+}

@@ -1,0 +1,280 @@
+package retrainer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
+)
+
+// There are two ways in which items that appeared after a training become eligible without another one. Both take the
+// model as it is and extend its catalogue (model.Extender); what the model has learned, and its metrics, stay.
+//
+//   - CreateSolutionVersion with trainingMode UPDATE makes a new version (extend).
+//   - The newest fully trained version that a campaign or a recommender answers with is updated by itself, every 2 hours
+//     if there is new data: no version appears, the version gets another model (updates). The model is published beside
+//     the old one, and the pointer to it in the catalog moves by compare-and-swap under the version's lease; whoever
+//     serves follows the pointer, as to any new model. A version made with UPDATE is never updated by itself.
+
+// extend makes the model of a version with trainingMode UPDATE from the newest full training of its solution. It returns
+// nil if that cannot be extended: then the version is trained in full, which leaves nothing to be desired but the time.
+func (s *Service) extend(ctx context.Context, version *catalog.SolutionVersion, r *recipe.Recipe, set *loaded, started time.Time) (func(*catalog.SolutionVersion), error) {
+	base := s.newestFull(version)
+	if base == nil {
+		return nil, rejected("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
+	}
+	next, err := s.publishExtended(ctx, base, version.ARN, r, set, started)
+	if err != nil || next == nil {
+		return nil, err
+	}
+	s.config.Log.Info("model extended", zap.String("solution_version", version.ARN), zap.String("of", base.ARN), zap.String("model", next.id),
+		zap.Int("items", next.items), zap.Duration("took", time.Since(started)))
+	return func(v *catalog.SolutionVersion) {
+		v.DamagedFiles, v.DataMark = set.Damaged[:min(len(set.Damaged), damagedNamed)], set.mark
+		v.ManifestKey, v.ModelID, v.TrainingHours = next.key, next.id, time.Since(started).Hours()
+		v.Metrics, v.TunedHyperParameters = base.Metrics, base.TunedHyperParameters
+	}, nil
+}
+
+// newestFull is the newest ACTIVE version of a version's solution and recipe that was trained in full.
+func (s *Service) newestFull(version *catalog.SolutionVersion) *catalog.SolutionVersion {
+	var newest *catalog.SolutionVersion
+	for _, v := range catalog.All[*catalog.SolutionVersion](s.config.View) { // oldest first
+		if v.SolutionARN == version.SolutionARN && v.RecipeARN == version.RecipeARN && fullyTrained(v) {
+			newest = v
+		}
+	}
+	return newest
+}
+
+func fullyTrained(v *catalog.SolutionVersion) bool {
+	return v.Status == catalog.StatusActive && v.TrainingMode != catalog.TrainingUpdate && v.ManifestKey != ""
+}
+
+// extended is a published model.
+type extended struct {
+	key, id string
+	items   int
+}
+
+// publishExtended publishes a version's model, with the items of the set, as the model of a version; nil if the model cannot
+// be extended.
+func (s *Service) publishExtended(ctx context.Context, base *catalog.SolutionVersion, as string, r *recipe.Recipe, set *loaded, at time.Time) (*extended, error) {
+	last, err := modelstore.Load(ctx, s.config.Bucket, base.ManifestKey, "")
+	if err != nil {
+		return nil, fmt.Errorf("reading the model to extend: %w", err)
+	}
+	m, ok := r.Extend(last.Model, set.TrainingSet)
+	if !ok {
+		return nil, nil
+	}
+	meta := modelstore.Meta{Params: last.Manifest.Params, Metrics: last.Manifest.Metrics, Trained: last.Manifest.Trained, DataCut: cutOf(set, at)}
+	key, id, err := modelstore.Publish(ctx, s.config.Bucket, as, r.Name, m, meta)
+	if err != nil {
+		return nil, err
+	}
+	return &extended{key, id, m.Items().Len()}, nil
+}
+
+// updates keeps the models that are being served up to date with new items.
+type updates struct {
+	service *Service
+	queue   *queue[*catalog.SolutionVersion]
+	// fixed are versions whose models cannot be extended, by ARN. Run's alone.
+	fixed map[string]bool
+}
+
+// updatesInterval is how often due updates are looked for.
+const updatesInterval = 15 * time.Second
+
+func newUpdates(s *Service) *updates {
+	u := &updates{service: s, fixed: map[string]bool{}}
+	u.queue = newQueue(s, "update", 1, u.update)
+	return u
+}
+
+func (u *updates) run(ctx context.Context) error {
+	if u.service.config.AutoUpdateInterval < 0 {
+		return nil
+	}
+	tick := time.NewTicker(min(updatesInterval, u.service.config.AutoUpdateInterval))
+	defer tick.Stop()
+	for {
+		if u.service.config.View.Ready() {
+			u.look(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// look updates every version that is due, one after the other.
+func (u *updates) look(ctx context.Context) {
+	now := u.service.config.Now()
+	for _, v := range u.served() {
+		if ctx.Err() != nil {
+			return
+		}
+		last := v.UpdatedAt // when it became ACTIVE
+		if v.RefreshedAt.After(last) {
+			last = v.RefreshedAt
+		}
+		if !u.fixed[v.ARN] && !v.Leased(now) && !now.Before(last.Add(u.service.config.AutoUpdateInterval)) {
+			u.hold(ctx, v)
+		}
+	}
+}
+
+// served lists the newest fully trained version of each solution, as far as a campaign or a recommender answers with it, and
+// its recipe makes recommendations for users.
+func (u *updates) served() []*catalog.SolutionVersion {
+	view := u.service.config.View
+	newest := map[string]*catalog.SolutionVersion{}
+	for _, v := range catalog.All[*catalog.SolutionVersion](view) {
+		if fullyTrained(v) {
+			newest[v.SolutionARN] = v
+		}
+	}
+	serving := map[string]bool{}
+	for _, c := range catalog.All[*catalog.Campaign](view) {
+		serving[c.SolutionVersionARN] = serving[c.SolutionVersionARN] || c.Status == catalog.StatusActive
+	}
+	for _, r := range catalog.All[*catalog.Recommender](view) {
+		serving[r.SolutionVersionARN] = serving[r.SolutionVersionARN] || r.Status == catalog.StatusActive
+	}
+	var due []*catalog.SolutionVersion
+	for _, v := range newest {
+		if r, ok := recipe.ByARN(v.RecipeARN); ok && serving[v.ARN] && r.Type == recipe.UserPersonalization {
+			due = append(due, v)
+		}
+	}
+	slices.SortFunc(due, func(a, b *catalog.SolutionVersion) int { return cmp.Compare(a.ARN, b.ARN) })
+	return due
+}
+
+// hold updates a version under its lease, so that of several retrainers one does.
+func (u *updates) hold(ctx context.Context, v *catalog.SolutionVersion) {
+	s := u.service
+	log := s.config.Log.With(zap.String("solution_version", v.ARN))
+	job, epoch, err := catalog.Acquire[*catalog.SolutionVersion](ctx, s.config.Store, v.ARN, s.owner, s.config.LeaseTTL)
+	if err != nil {
+		if !errors.Is(err, catalog.ErrLeased) && !errors.Is(err, catalog.ErrDeleting) && !errors.Is(err, catalog.ErrNotFound) && ctx.Err() == nil {
+			log.Warn("a model that is due cannot be updated yet", zap.Error(err))
+		}
+		return
+	}
+	h := &held[*catalog.SolutionVersion]{queue: u.queue, job: job, arn: v.ARN, epoch: epoch, log: log}
+	finish := func(*catalog.SolutionVersion) {}
+	if job.RefreshedAt.Equal(v.RefreshedAt) && fullyTrained(job) { // nobody was faster
+		finish = u.outcome(ctx, h)
+	}
+	h.write(ctx, "writing the outcome of an automatic update", finish)
+}
+
+// outcome is what to write down about an update. After a failure the next is tried when the interval has passed again: what
+// is served stays as it is.
+func (u *updates) outcome(ctx context.Context, h *held[*catalog.SolutionVersion]) func(*catalog.SolutionVersion) {
+	started, now, result := time.Now(), u.service.config.Now(), "active"
+	finish, err := h.runWatched(ctx)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil || errors.Is(err, errLeaseLost):
+		return func(*catalog.SolutionVersion) {}
+	default:
+		result = "failed"
+		h.log.Error("updating a model failed; the model stays as it was", zap.Error(err))
+	}
+	u.service.metrics.jobs.WithLabelValues(u.queue.name, result).Inc()
+	u.service.metrics.seconds.WithLabelValues(u.queue.name).Observe(time.Since(started).Seconds())
+	return func(v *catalog.SolutionVersion) {
+		if finish != nil {
+			finish(v)
+		}
+		v.RefreshedAt = now.UTC()
+	}
+}
+
+// update gives a version a model with the items of now.
+func (u *updates) update(ctx context.Context, v *catalog.SolutionVersion, report func(float64)) (func(*catalog.SolutionVersion), error) {
+	s, started := u.service, time.Now()
+	report(1) // the version is ACTIVE, and its progress stays
+	group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, v.DatasetGroupARN)
+	r, known := recipe.ByARN(v.RecipeARN)
+	if !ok || !known {
+		return nil, nil
+	}
+	mark, err := s.dataMark(ctx, group.GroupKey())
+	if err != nil {
+		return nil, fmt.Errorf("looking for new data: %w", err)
+	}
+	if mark == v.DataMark {
+		return nil, nil
+	}
+	set, err := s.load(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	next, err := s.publishExtended(ctx, v, v.ARN, r, set, started)
+	if err != nil {
+		return nil, err
+	}
+	if next == nil {
+		u.fixed[v.ARN] = true
+		return nil, nil
+	}
+	if err := modelstore.Prune(ctx, s.config.Bucket, v.ARN, v.ManifestKey, next.key); err != nil {
+		s.config.Log.Warn("old models of a solution version stay in the bucket", zap.String("solution_version", v.ARN), zap.Error(err))
+	}
+	s.config.Log.Info("model updated", zap.String("solution_version", v.ARN), zap.String("model", next.id), zap.Int("items", next.items),
+		zap.Duration("took", time.Since(started)))
+	return func(v *catalog.SolutionVersion) {
+		v.ManifestKey, v.ModelID, v.DataMark = next.key, next.id, set.mark
+	}, nil
+}
+
+// dataMark names the state of a dataset group's interactions and items: as long as it stays the same, nothing has arrived.
+func (s *Service) dataMark(ctx context.Context, group string) (string, error) {
+	var marks []string
+	for _, t := range []schema.Type{schema.Interactions, schema.Items} {
+		v, err := dataset.Current(ctx, s.config.Bucket, group, t.DatasetType())
+		if err != nil && !errors.Is(err, dataset.ErrNoData) {
+			return "", err
+		}
+		marks = append(marks, strconv.FormatInt(v.Number, 10))
+	}
+	for _, topic := range []string{bus.InteractionsTopic(group), bus.ItemsTopic(group)} {
+		known, err := s.config.Bus.Topics(ctx, topic)
+		if err != nil {
+			return "", err
+		}
+		if _, ok := known[topic]; !ok {
+			continue
+		}
+		offsets, err := s.config.Bus.Offsets(ctx, topic)
+		if err != nil {
+			return "", err
+		}
+		total := int64(0)
+		for _, o := range offsets {
+			total += o.End
+		}
+		marks = append(marks, fmt.Sprintf("%x:%d", known[topic].ID, total))
+	}
+	return strings.Join(marks, " "), nil
+}
