@@ -14,12 +14,12 @@ var autoMLRecipes = []string{"aws-user-personalization", "aws-hrnn", "aws-hrnn-m
 
 // chooseRecipe trains each recipe of the list with its default parameters and returns the best. A recipe that the data does
 // not suit, as aws-hrnn-coldstart without cold items, is passed over.
-func (s *Service) chooseRecipe(ctx context.Context, version *catalog.SolutionVersion, tuning *eval.Holdout, report func(float64)) (candidate, error) {
-	candidates, metric, err := autoMLCandidates(version)
+func (s *search) chooseRecipe(ctx context.Context, report func(float64)) (candidate, error) {
+	candidates, metric, err := autoMLCandidates(s.version)
 	if err != nil {
 		return candidate{}, err
 	}
-	best, err := s.newSearch(version, tuning, metric, 1).best(ctx, candidates, report)
+	best, err := s.best(ctx, candidates, comparison{metric, 1}, report)
 	if err != nil {
 		return candidate{}, fmt.Errorf("comparing recipes: %w", err)
 	}

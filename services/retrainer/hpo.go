@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
-	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
@@ -23,20 +22,20 @@ const (
 
 // tune searches the recipe's tunable parameters for those with the highest gain (eval.Gain). The first candidate is what
 // the solution gives itself, where the ranges allow it; the others are spread evenly over the ranges (see spread).
-func (s *Service) tune(ctx context.Context, version *catalog.SolutionVersion, start candidate, tuning *eval.Holdout, report func(float64)) (candidate, error) {
+func (s *search) tune(ctx context.Context, start candidate, report func(float64)) (candidate, error) {
 	var config personalize.HPOConfig
-	if version.Config != nil && version.Config.HpoConfig != nil {
-		config = *version.Config.HpoConfig
+	if c := s.version.Config; c != nil && c.HpoConfig != nil {
+		config = *c.HpoConfig
 	}
 	jobs, parallel := defaultTrainingJobs, defaultParallelJobs
 	if r := config.HpoResourceConfig; r != nil {
 		jobs, parallel = count(r.MaxNumberOfTrainingJobs, jobs), count(r.MaxParallelTrainingJobs, parallel)
 	}
-	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), jobs, s.config.Seed)
+	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), jobs, s.service.config.Seed)
 	if err != nil {
 		return candidate{}, userFault(err)
 	}
-	best, err := s.newSearch(version, tuning, eval.Gain, parallel).best(ctx, candidates, report)
+	best, err := s.best(ctx, candidates, comparison{eval.Gain, parallel}, report)
 	if err != nil {
 		return candidate{}, fmt.Errorf("searching for hyperparameters: %w", err)
 	}

@@ -135,3 +135,43 @@ func TestSchedulingExpressions(t *testing.T) {
 		}
 	}
 }
+
+// TestRecommendersAreTrainedAgain has the hidden solution of a recommender, whose first version control makes.
+func TestRecommendersAreTrainedAgain(t *testing.T) {
+	i := install(t)
+	i.events(30, "View")
+	now := &clock{now: time.Now()}
+	s := i.retrainer(func(c *Config) { c.Now = now.Now })
+	hidden := i.solution("_views-1a2b3c4d", "aws-sims", func(s *catalog.Solution) {
+		s.PerformAutoTraining, s.OwnedBy, s.EventType = true, account+"recommender/views", "View"
+	})
+	i.finish(i.version(hidden, "00000001"))
+	for _, look := range []struct {
+		after time.Duration
+		want  int
+	}{{time.Hour, 1}, {6 * 24 * time.Hour, 1}, {24 * time.Hour, 2}} {
+		now.add(look.after)
+		s.schedule.look(t.Context())
+		if versions := i.versionsOf(hidden); len(versions) != look.want {
+			t.Errorf("%d versions after another %v, want %d", len(versions), look.after, look.want)
+		}
+	}
+	for _, v := range i.versionsOf(hidden) {
+		if v.EventType != "View" {
+			t.Errorf("%s is trained on events of type %q", v.ARN, v.EventType)
+		}
+	}
+	// A recommender that is stopped is not.
+	if _, err := catalog.Update(t.Context(), i.store, hidden.ARN, func(s *catalog.Solution) error {
+		s.PerformAutoTraining = false
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	i.seen(hidden.ARN)
+	now.add(30 * 24 * time.Hour)
+	s.schedule.look(t.Context())
+	if n := len(i.versionsOf(hidden)); n != 2 {
+		t.Errorf("%d versions of a recommender that is stopped", n)
+	}
+}

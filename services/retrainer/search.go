@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,10 +34,6 @@ type search struct {
 	service *Service
 	version *catalog.SolutionVersion
 	holdout *eval.Holdout
-	// metric is what is to be large.
-	metric string
-	// parallel candidates are trained at a time.
-	parallel int
 	// deadline is when no further candidate is begun; one has always been.
 	deadline time.Time
 
@@ -44,22 +41,29 @@ type search struct {
 	known []catalog.Trial
 }
 
-func (s *Service) newSearch(version *catalog.SolutionVersion, tuning *eval.Holdout, metric string, parallel int) *search {
+func (s *Service) newSearch(version *catalog.SolutionVersion, tuning *eval.Holdout) *search {
 	return &search{
-		service: s, version: version, holdout: tuning, metric: metric,
-		parallel: max(1, min(parallel, model.Threads(s.config.Threads))),
-		deadline: time.Now().Add(s.config.SearchTime), known: version.Trials,
+		service: s, version: version, holdout: tuning, deadline: time.Now().Add(s.config.SearchTime), known: slices.Clone(version.Trials),
 	}
+}
+
+// comparison says how candidates are compared.
+type comparison struct {
+	// metric is what is to be large.
+	metric string
+	// parallel candidates are trained at a time.
+	parallel int
 }
 
 // best tries the candidates in their order and returns the index of the first that nobody beats. Candidates that cannot be
 // trained on the data lose against all others; if none can, the error is the first one's.
-func (s *search) best(ctx context.Context, candidates []candidate, report func(float64)) (int, error) {
+func (s *search) best(ctx context.Context, candidates []candidate, by comparison, report func(float64)) (int, error) {
+	by.parallel = max(1, min(by.parallel, model.Threads(s.service.config.Threads)))
 	trials := make([]*catalog.Trial, len(candidates))
 	failed := make([]error, len(candidates))
 	progress := model.NewProgress(len(candidates), report)
 	group, trying := errgroup.WithContext(ctx)
-	group.SetLimit(s.parallel)
+	group.SetLimit(by.parallel)
 	for k, c := range candidates {
 		if k > 0 && time.Now().After(s.deadline) {
 			s.service.config.Log.Warn("the search for the best training has no time left",
@@ -68,7 +72,7 @@ func (s *search) best(ctx context.Context, candidates []candidate, report func(f
 		}
 		group.Go(func() error {
 			var err error
-			if trials[k], err = s.try(trying, c); trying.Err() != nil {
+			if trials[k], err = s.try(trying, c, by); trying.Err() != nil {
 				return trying.Err()
 			}
 			failed[k] = err
@@ -92,11 +96,11 @@ func (s *search) best(ctx context.Context, candidates []candidate, report func(f
 }
 
 // try measures a candidate, unless that has been done.
-func (s *search) try(ctx context.Context, c candidate) (*catalog.Trial, error) {
+func (s *search) try(ctx context.Context, c candidate, by comparison) (*catalog.Trial, error) {
 	params := c.params.Map()
 	s.mu.Lock()
 	for _, t := range s.known {
-		if t.RecipeARN == c.recipe.ARN() && t.Metric == s.metric && maps.Equal(t.HyperParameters, params) {
+		if t.RecipeARN == c.recipe.ARN() && t.Metric == by.metric && maps.Equal(t.HyperParameters, params) {
 			s.mu.Unlock()
 			return &t, nil
 		}
@@ -104,7 +108,7 @@ func (s *search) try(ctx context.Context, c candidate) (*catalog.Trial, error) {
 	s.mu.Unlock()
 	started := time.Now()
 	config := s.service.config
-	options := recipe.Options{Seed: config.Seed, Threads: max(1, model.Threads(config.Threads)/s.parallel)}
+	options := recipe.Options{Seed: config.Seed, Threads: max(1, model.Threads(config.Threads)/by.parallel)}
 	if err := suits(c, s.holdout.Rest); err != nil {
 		return nil, err
 	}
@@ -115,9 +119,9 @@ func (s *search) try(ctx context.Context, c candidate) (*catalog.Trial, error) {
 		}
 		return nil, fmt.Errorf("trying recipe %s: %w", c.recipe.Name, err)
 	}
-	t := catalog.Trial{RecipeARN: c.recipe.ARN(), HyperParameters: params, Metric: s.metric, Value: measured.Metrics[s.metric]}
+	t := catalog.Trial{RecipeARN: c.recipe.ARN(), HyperParameters: params, Metric: by.metric, Value: measured.Metrics[by.metric]}
 	config.Log.Info("candidate measured", zap.String("solution_version", s.version.ARN), zap.String("recipe", c.recipe.Name),
-		zap.Any("parameters", params), zap.Float64(s.metric, t.Value), zap.Duration("took", time.Since(started)))
+		zap.Any("parameters", params), zap.Float64(by.metric, t.Value), zap.Duration("took", time.Since(started)))
 	s.remember(ctx, t)
 	return &t, nil
 }
@@ -132,7 +136,7 @@ func (s *search) remember(ctx context.Context, t catalog.Trial) {
 	}
 	config := s.service.config
 	_, err := catalog.Held(ctx, config.Store, s.version.ARN, s.service.owner, s.version.Lease.Epoch, func(v *catalog.SolutionVersion) error {
-		v.Trials = s.known
+		v.Trials = append(v.Trials, t)
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {

@@ -106,7 +106,7 @@ func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, 
 	if !version.PerformAutoML && !tunes(version, given.recipe) {
 		return given, nil
 	}
-	tuning := eval.Split(eval.Split(ts).Rest)
+	search := s.newSearch(version, eval.Split(eval.Split(ts).Rest))
 	chosen, first := given, 0.0 // the share of the first search, if there are two
 	if version.PerformAutoML {
 		first = 1
@@ -114,14 +114,14 @@ func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, 
 			first = 0.5
 		}
 		var err error
-		if chosen, err = s.chooseRecipe(ctx, version, tuning, between(report, 0, first)); err != nil {
+		if chosen, err = search.chooseRecipe(ctx, between(report, 0, first)); err != nil {
 			return candidate{}, err
 		}
 	}
 	if !tunes(version, chosen.recipe) {
 		return chosen, nil
 	}
-	return s.tune(ctx, version, chosen, tuning, between(report, first, 1))
+	return search.tune(ctx, chosen, between(report, first, 1))
 }
 
 // tunes says whether a version's parameters are searched for. A recipe that AutoML has chosen need not have any to tune.
