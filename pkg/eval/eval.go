@@ -41,8 +41,12 @@ const Gain = "normalized_discounted_cumulative_gain_at_25"
 // Run trains the recipe on the users that are not held back and measures the model on those that are. The same set,
 // parameters and seed give the same report.
 func Run(ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *dataset.TrainingSet, o recipe.Options) (Report, error) {
-	if r.Type == recipe.UserSegmentation {
-		return runSegments(ctx, ts, func(older *dataset.TrainingSet) (model.Model, error) { return r.Fit(ctx, older, params, o) })
+	fit := func(part *dataset.TrainingSet) (model.Model, error) { return r.Fit(ctx, part, params, o) }
+	switch r.Type {
+	case recipe.UserSegmentation:
+		return runSegments(ctx, ts, fit)
+	case recipe.PersonalizedActions:
+		return runActions(ctx, ts, o.Threads, fit)
 	}
 	return Split(ts).Measure(ctx, r, params, o)
 }
@@ -145,6 +149,9 @@ func recommend(items *model.Items, t *testUser, scores []float32, length int, sc
 		return nil, err
 	}
 	for _, h := range t.input {
+		if t.again {
+			break
+		}
 		if i, ok := items.Index(h.ItemID); ok {
 			scores[i] = model.Never
 		}

@@ -14,6 +14,9 @@ import (
 type testUser struct {
 	input    []reco.RecentInteraction
 	relevant map[string]struct{}
+	// Where actions are recommended, actions is what the user did about them, and again says that he may get them again.
+	actions []reco.RecentInteraction
+	again   bool
 }
 
 // split holds back a tenth of the users that have at least two interactions, at least one of them: those with the lowest
