@@ -31,15 +31,23 @@ func (p *present) put(row int32, has bool) {
 
 func (p *present) has(row int32) bool { return int(row>>6) < len(p.bits) && p.bits.has(row) }
 
-// integers is a column of ints or longs.
-type integers struct {
+// numberColumn is a column of numbers. Reals are kept as integers of the same order, so that one comparison, which is faster
+// on integers, serves both.
+type numberColumn struct {
 	present
+	real   bool
 	values []int64
 }
 
-func (c *integers) put(row int32, value any) {
+func (c *numberColumn) put(row int32, value any) {
 	v, ok := value.(int64)
-	if real, isReal := value.(float64); isReal {
+	real, isReal := value.(float64)
+	switch {
+	case c.real && ok:
+		v = orderOf(float64(v))
+	case c.real:
+		v, ok = orderOf(real), isReal && !math.IsNaN(real)
+	case isReal:
 		n := realNumber(real)
 		v, ok = n.floor, n.integral && n.beyond == 0
 	}
@@ -50,37 +58,31 @@ func (c *integers) put(row int32, value any) {
 	}
 }
 
-func (c *integers) value(row int32) any {
-	if !c.has(row) {
+func (c *numberColumn) value(row int32) any {
+	switch {
+	case !c.has(row):
 		return nil
+	case c.real:
+		return realOf(c.values[row])
 	}
 	return c.values[row]
 }
 
-// reals is a column of floats or doubles.
-type reals struct {
-	present
-	values []float64
+// orderOf maps reals to integers of the same order; minus zero comes right before zero.
+func orderOf(real float64) int64 {
+	order := int64(math.Float64bits(real))
+	if order < 0 {
+		order ^= math.MaxInt64
+	}
+	return order
 }
 
-func (c *reals) put(row int32, value any) {
-	v, ok := value.(float64)
-	if integer, isInteger := value.(int64); isInteger {
-		v, ok = float64(integer), true
+// realOf is the inverse of orderOf.
+func realOf(order int64) float64 {
+	if order < 0 {
+		order ^= math.MaxInt64
 	}
-	ok = ok && !math.IsNaN(v)
-	c.present.put(row, ok)
-	if ok {
-		c.values = grow(c.values, row)
-		c.values[row] = v
-	}
-}
-
-func (c *reals) value(row int32) any {
-	if !c.has(row) {
-		return nil
-	}
-	return c.values[row]
+	return math.Float64frombits(uint64(order))
 }
 
 // booleans is a column that cannot be asked for, only shown.

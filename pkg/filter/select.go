@@ -246,10 +246,7 @@ func (e *evaluation) match(t *test, within, b bitset) {
 			}
 		}
 	case numbers:
-		switch c := e.table.columns[t.column.name].(type) {
-		case *integers:
-			c.match(t, within, b)
-		case *reals:
+		if c, ok := e.table.columns[t.column.name].(*numberColumn); ok {
 			c.match(t, within, b)
 		}
 	}
@@ -265,7 +262,7 @@ func (e *evaluation) withCurrentItem(t *test) *test {
 	switch c := e.table.columns[t.current.name].(type) {
 	case *textColumn:
 		with.texts = c.texts(row)
-	case *integers, *reals:
+	case *numberColumn:
 		if n, ok := attributeNumber(c.value(row)); ok {
 			with.numbers = []number{n}
 		}

@@ -42,9 +42,9 @@ func NewTable(s *schema.Schema) *Table {
 func newAttributes(f schema.Field) attributes {
 	switch f.Kind {
 	case schema.Int, schema.Long:
-		return new(integers)
+		return new(numberColumn)
 	case schema.Float, schema.Double:
-		return new(reals)
+		return &numberColumn{real: true}
 	case schema.Boolean:
 		return new(booleans)
 	}
