@@ -23,7 +23,8 @@ type Subject struct {
 	// ActionHistory is what Action_Interactions.EVENT_TYPE sees, with the action in ItemID: of each event type the newest
 	// ActionEventsPerType count.
 	ActionHistory []reco.RecentInteraction
-	// User holds the attributes of the current user by schema name; nil: unknown user.
+	// User holds the attributes of the current user by schema name. A user with events but no record has none, which an
+	// empty map says; nil means that nothing is known of the user, and no IF holds.
 	User map[string]any
 	// UserID is what CurrentUser.USER_ID sees.
 	UserID string
