@@ -13,7 +13,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
-	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -122,13 +121,16 @@ func (f *boundFilter) suits(r *recipe.Recipe, q question) error {
 	switch {
 	case f.filter.UsesCurrentItem() && r.Type != recipe.RelatedItems:
 		return awsapi.InvalidInput("%s: filter %s compares with CurrentItem, which only recipes of type %s have", f.use.member, f.use.arn, recipe.RelatedItems)
-	case q.userID == "" && (f.usesHistory() || f.usesUser()):
+	case q.userID == "" && f.usesVisitor():
 		return awsapi.InvalidInput("userId is required for filter %s, which looks at the user", f.use.arn)
 	}
 	return nil
 }
 
-func (f *boundFilter) usesHistory() bool { return f.filter.Uses(schema.Interactions.DatasetType()) }
+// usesVisitor reports whether the filter asks about the visitor's events or attributes.
+func (f *boundFilter) usesVisitor() bool {
+	return f.filter.Uses(schema.Interactions.DatasetType()) || f.usesUser()
+}
 
 func (f *boundFilter) usesUser() bool { return f.filter.Uses(schema.Users.DatasetType()) }
 
@@ -146,8 +148,8 @@ func (s *Service) table(ctx context.Context, group string, t schema.Type) (*attr
 }
 
 // subject is for whom filters are evaluated.
-func (s *Service) subject(ctx context.Context, serving *modelstore.Serving, q question, history []reco.RecentInteraction, filters ...*boundFilter) (filter.Subject, error) {
-	subject := filter.Subject{History: history, UserID: q.userID, CurrentItem: q.itemID}
+func (s *Service) subject(ctx context.Context, serving *modelstore.Serving, q question, v visitor, filters ...*boundFilter) (filter.Subject, error) {
+	subject := filter.Subject{History: v.history, UserID: q.userID, CurrentItem: q.itemID}
 	for _, f := range filters {
 		if f == nil || !f.usesUser() {
 			continue
@@ -156,7 +158,9 @@ func (s *Service) subject(ctx context.Context, serving *modelstore.Serving, q qu
 		if err != nil {
 			return subject, err
 		}
-		subject.User = attributesOf(users, q.userID)
+		if subject.User = attributesOf(users, q.userID); subject.User == nil && v.known {
+			subject.User = map[string]any{} // somebody without attributes, not nobody
+		}
 		break
 	}
 	return subject, nil

@@ -39,13 +39,21 @@ var documents = map[string]string{
 // datasets gives the dataset group its datasets and their topics.
 func (s *shop) datasets() {
 	s.Helper()
-	s.must(s.bus.EnsureTopics(s.Context(), bus.TopicSpec{Name: bus.ItemsTopic(groupKey), Compacted: true}, bus.TopicSpec{Name: bus.UsersTopic(groupKey), Compacted: true}))
+	described := map[string]string{}
 	for name, fields := range documents {
-		document := `{"type":"record","name":"` + name + `","namespace":"com.amazonaws.personalize.schema","version":"1.0","fields":[` + fields + `]}`
-		s.must(catalog.Create(s.Context(), s.store, &catalog.Schema{Meta: active("schema/"+name, name), Document: document}))
-		kind := strings.ToUpper(name)
+		described[strings.ToUpper(name)] = `{"type":"record","name":"` + name + `","namespace":"com.amazonaws.personalize.schema","version":"1.0","fields":[` + fields + `]}`
+	}
+	s.describe(described)
+}
+
+// describe makes datasets with the schemas, by upper-case type, and their topics.
+func (s *shop) describe(documents map[string]string) {
+	s.Helper()
+	s.must(s.bus.EnsureTopics(s.Context(), bus.TopicSpec{Name: bus.ItemsTopic(groupKey), Compacted: true}, bus.TopicSpec{Name: bus.UsersTopic(groupKey), Compacted: true}))
+	for kind, document := range documents {
+		s.must(catalog.Create(s.Context(), s.store, &catalog.Schema{Meta: active("schema/"+kind, kind), Document: document}))
 		s.must(catalog.Create(s.Context(), s.store, &catalog.Dataset{
-			Meta: active("dataset/shop/"+kind, kind), DatasetGroupARN: account + "dataset-group/shop", DatasetType: kind, SchemaARN: account + "schema/" + name,
+			Meta: active("dataset/shop/"+kind, kind), DatasetGroupARN: account + "dataset-group/shop", DatasetType: kind, SchemaARN: account + "schema/" + kind,
 		}))
 	}
 }

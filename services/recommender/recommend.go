@@ -49,7 +49,7 @@ func (s *Service) recommend(ctx context.Context, req *personalizeruntime.GetReco
 	}
 
 	visitor := s.visitor(ctx, serving, asked, plan)
-	subject, err := s.subject(ctx, serving, asked, visitor.history, plan.filter, plan.promoted)
+	subject, err := s.subject(ctx, serving, asked, visitor, plan.filter, plan.promoted)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,7 +151,7 @@ func (s *Service) GetPersonalizedRanking(ctx context.Context, req *personalizeru
 	visitor := s.visitor(ctx, serving, asked, plan)
 	list := req.InputList
 	if plan.filter != nil {
-		subject, err := s.subject(ctx, serving, asked, visitor.history, plan.filter)
+		subject, err := s.subject(ctx, serving, asked, visitor, plan.filter)
 		if err != nil {
 			return nil, err
 		}
@@ -243,9 +243,9 @@ func (s *Service) plan(ctx context.Context, serving *modelstore.Serving, asked q
 	return p, nil
 }
 
-// usesHistory reports whether a filter looks at the visitor's events.
-func (p *plan) usesHistory() bool {
-	return p.filter != nil && p.filter.usesHistory() || p.promoted != nil && p.promoted.usesHistory()
+// usesVisitor reports whether a filter looks at the visitor's events, or at whether there are any.
+func (p *plan) usesVisitor() bool {
+	return p.filter != nil && p.filter.usesVisitor() || p.promoted != nil && p.promoted.usesVisitor()
 }
 
 // query is what the model is asked.

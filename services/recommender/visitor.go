@@ -21,6 +21,7 @@ const (
 
 // visitor is what is known of who asks. Where his state cannot be read, fallback says why he is taken for a stranger.
 type visitor struct {
+	known    bool // somebody of whom there are events
 	history  []reco.RecentInteraction
 	vector   []float32
 	fallback string
@@ -29,7 +30,7 @@ type visitor struct {
 // visitor looks the visitor up if the recipe or a filter asks about him.
 func (s *Service) visitor(ctx context.Context, serving *modelstore.Serving, asked question, p *plan) visitor {
 	r := serving.Loaded.Recipe
-	if asked.userID == "" || !r.Realtime && !p.usesHistory() && len(r.HidesEvents) == 0 {
+	if asked.userID == "" || !r.Realtime && !p.usesVisitor() && len(r.HidesEvents) == 0 {
 		return visitor{}
 	}
 	v := s.lookUp(ctx, serving, asked.userID)
@@ -53,7 +54,7 @@ func (s *Service) lookUp(ctx context.Context, serving *modelstore.Serving, userI
 	case err != nil:
 		return visitor{fallback: fallbackUnavailable}
 	}
-	v := visitor{history: view.History, vector: view.Vectors[serving.Loaded.ModelID]}
+	v := visitor{known: view.Known || len(view.History) > 0, history: view.History, vector: view.Vectors[serving.Loaded.ModelID]}
 	if folder := serving.Loaded.Folder(); folder == nil || len(v.vector) != folder.Dim() {
 		v.vector = nil
 	}
