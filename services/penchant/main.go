@@ -45,6 +45,8 @@ type commands struct {
 	Topics         TopicsCmd   `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
 	Archive        ArchiveCmd  `cmd:"" help:"Verify the archive, or fold archived events into user states again."`
 	Dlq            DlqCmd      `cmd:"" help:"List the records that could not be handled, or put them back."`
+	Filter         FilterCmd   `cmd:"" help:"Check filter expressions."`
+	Explain        ExplainCmd  `cmd:"" help:"Tell how the answer to a user comes about: model, history, what each part of a filter removed."`
 	Demo           DemoCmd     `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
 	Evaluate       EvaluateCmd `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
 	Health         HealthCmd   `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`

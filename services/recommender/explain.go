@@ -8,8 +8,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 )
 
-// explainPath is an operation that Amazon Personalize does not have.
-const explainPath = "/explain-recommendations"
+// ExplainPath is where ExplainRecommendations, an operation that Amazon Personalize does not have, is answered.
+const ExplainPath = "/explain-recommendations"
 
 // story is how an answer came about.
 type story struct {

@@ -195,10 +195,9 @@ func (s *Service) needs() []attributes.Need {
 		}
 	}
 	for _, serving := range s.config.Models.All() {
-		if group := serving.DatasetGroupARN(); serving.Metadata() {
-			items[group] = true
-		} else if s.explores(serving) {
-			items[group] = items[group] // keeps what is asked for
+		group := serving.DatasetGroupARN()
+		if _, asked := items[group]; serving.Metadata() || s.explores(serving) && !asked {
+			items[group] = serving.Metadata()
 		}
 	}
 	var needs []attributes.Need

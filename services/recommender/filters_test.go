@@ -444,7 +444,7 @@ func TestExplanations(t *testing.T) {
 	s.filter("cheap-red", `INCLUDE ItemID WHERE Items.COLOUR IN ("red") | EXCLUDE ItemID WHERE Items.PRICE > 5 | EXCLUDE ItemID WHERE Items.COLOUR IN ($NOT)`)
 	s.sees("reader", true, "blue1", "blue2")
 	var got Explanation
-	s.must(s.client.Post(t.Context(), explainPath, map[string]any{"campaignArn": campaignARN(personal), "userId": "reader", "filterArn": account + "filter/cheap-red"}, &got))
+	s.must(s.client.Post(t.Context(), ExplainPath, map[string]any{"campaignArn": campaignARN(personal), "userId": "reader", "filterArn": account + "filter/cheap-red"}, &got))
 	want := &FilterEffect{FilterARN: account + "filter/cheap-red", Expression: got.Filter.Expression, Selected: 5, Clauses: []ClauseEffect{
 		{Expression: `INCLUDE ItemID WHERE Items.COLOUR IN ("red")`, Kind: "INCLUDE", Applied: true, Matched: 12, Removed: 14},
 		{Expression: `EXCLUDE ItemID WHERE Items.PRICE > 5`, Kind: "EXCLUDE", Applied: true, Matched: 13, Removed: 7},

@@ -106,7 +106,7 @@ func New(config Config) (*Service, error) {
 // Register makes the router answer the runtime operations.
 func (s *Service) Register(r *awsapi.Router) {
 	awsapi.HandlePath(r, "/recommendations", "GetRecommendations", timed(s, "GetRecommendations", s.GetRecommendations), awsapi.MaxBody(maxBody))
-	awsapi.HandlePath(r, explainPath, "ExplainRecommendations", timed(s, "ExplainRecommendations", s.ExplainRecommendations), awsapi.MaxBody(maxBody))
+	awsapi.HandlePath(r, ExplainPath, "ExplainRecommendations", timed(s, "ExplainRecommendations", s.ExplainRecommendations), awsapi.MaxBody(maxBody))
 	awsapi.HandlePath(r, "/personalize-ranking", "GetPersonalizedRanking", timed(s, "GetPersonalizedRanking", s.GetPersonalizedRanking), awsapi.MaxBody(maxBody))
 }
 
