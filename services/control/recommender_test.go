@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -229,6 +230,9 @@ func TestARecommenderIsStoppedAndStarted(t *testing.T) {
 	if !trains() {
 		t.Error("a started recommender is not trained")
 	}
+	// A late change of a replica that was asleep is taken back.
+	must(catalog.Update(t.Context(), i.store, trainedWith(i.stored(arn)), func(r *catalog.Solution) error { r.PerformAutoTraining = false; return nil }))(t)
+	reaches(t, "true", func() (string, error) { return fmt.Sprint(trains()), nil })
 	must(i.StopRecommender(&personalize.StopRecommenderInput{RecommenderArn: &arn}))(t)
 	i.awaitRecommender(arn, "INACTIVE")
 	must(i.DeleteRecommender(&personalize.DeleteRecommenderInput{RecommenderArn: &arn}))(t)

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -95,9 +96,18 @@ func (s *Service) recommenderUnsettled(r *catalog.Recommender) bool {
 			return r.LatestUpdate.Status == catalog.StatusCreatePending || s.awaitsNothing(updatedVersion(r))
 		}
 		newest := s.newestSeen(trainedWith(r))
-		return newest != nil && newest.ARN != r.SolutionVersionARN
+		return newest != nil && newest.ARN != r.SolutionVersionARN || s.strays(r)
+	case catalog.StatusInactive:
+		return s.strays(r)
 	}
 	return false
+}
+
+// strays says whether a recommender's solution is not as the recommender wants it: a replica that had fallen asleep over an earlier
+// change has made it late.
+func (s *Service) strays(r *catalog.Recommender) bool {
+	solution, ok := catalog.Lookup[*catalog.Solution](s.view, trainedWith(r))
+	return ok && (solution.PerformAutoTraining != (r.Status == catalog.StatusActive) || !reflect.DeepEqual(solution.Config, solutionConfigOf(r.Config)))
 }
 
 // awaitsNothing says whether a version has ended, or is not there: one whose creation took too long is taken back.
@@ -120,9 +130,20 @@ func (s *Service) reconcileRecommender(ctx context.Context, r *catalog.Recommend
 		if r.LatestUpdate.Pending() {
 			return s.updateTraining(ctx, r)
 		}
-		return s.serveNewest(ctx, r)
+		return cmp.Or(s.setRight(ctx, r), s.serveNewest(ctx, r))
+	case catalog.StatusInactive:
+		return s.setRight(ctx, r)
 	}
 	return nil
+}
+
+func (s *Service) setRight(ctx context.Context, r *catalog.Recommender) error {
+	if !s.strays(r) {
+		return nil
+	}
+	return s.changeSolution(ctx, r, func(solution *catalog.Solution) {
+		solution.PerformAutoTraining, solution.Config = r.Status == catalog.StatusActive, solutionConfigOf(r.Config)
+	})
 }
 
 // changeRecommender changes a recommender that is still as it was read but for its tags.
