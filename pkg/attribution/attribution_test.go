@@ -102,11 +102,25 @@ revenue,buy,12.5,sum,SOURCE_NAME_UNDEFINED,1777636800
 value,buy,2.5,sum,SOURCE_NAME_UNDEFINED,1777636800
 seconds,watch,90,sum,SOURCE_NAME_UNDEFINED,1777636800
 `
-	if got := string(reports[0].CSV); got != want {
+	if got := string(attribution.CSV(reports[0])); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	if got := attribution.FileName(noon); got != "AggregatedAttributionMetrics - PutEvents - 1777636800.csv" {
+	if got := attribution.FileName(attribution.Streamed, noon); got != "AggregatedAttributionMetrics - PutEvents - 1777636800.csv" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestImportedRowsHaveNoEventIDs(t *testing.T) {
+	totals := attribution.NewTotals(metrics(t))
+	totals.Add(noon, interaction("", "click", "a"))
+	totals.Add(noon, interaction("", "click", "b"))
+	totals.Add(noon.Add(attribution.Window), interaction("", "click", "b"))
+	const want = `METRIC_NAME,EVENT_TYPE,VALUE,MATH_FUNCTION,EVENT_ATTRIBUTION_SOURCE,TIMESTAMP
+clicks,click,2,samplecount,SOURCE_NAME_UNDEFINED,1777636800
+clicks,click,1,samplecount,SOURCE_NAME_UNDEFINED,1777637700
+`
+	if got := string(attribution.CSV(totals.Reports(nil, nil)...)); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
 
@@ -123,7 +137,7 @@ func TestSourcesAreBounded(t *testing.T) {
 	if len(reports) != 1 || reports[0].LeftOut != 2 {
 		t.Fatalf("got %+v", reports)
 	}
-	content := string(reports[0].CSV)
+	content := string(attribution.CSV(reports[0]))
 	if lines := strings.Count(content, "\n"); lines != attribution.MaxSources+1 || strings.Contains(content, "source-100") || !strings.Contains(content, "source-101") {
 		t.Errorf("%d lines:\n%s", lines, content)
 	}

@@ -60,16 +60,19 @@ func NewTotals(metrics []Metric) *Totals {
 // Begin is when the window that a moment lies in begins.
 func Begin(at time.Time) time.Time { return at.UTC().Truncate(Window) }
 
-// Add counts an interaction to a window. Of several with one event id the first counts.
+// Add counts an interaction to a window, unless it was too old when it arrived. Of several with one event id the first counts; imported
+// rows have none.
 func (t *Totals) Add(window time.Time, i *reco.Interaction) {
-	if i.Origin.Arrival.Sub(time.UnixMilli(i.TimestampMS)) > maxAge || t.events[i.EventID] {
+	if i.Origin.Arrival.Sub(time.UnixMilli(i.TimestampMS)) > maxAge || i.EventID != "" && t.events[i.EventID] {
 		return
 	}
 	for n, m := range t.metrics {
 		if !strings.EqualFold(m.EventType, i.EventType) {
 			continue
 		}
-		t.events[i.EventID] = true
+		if i.EventID != "" {
+			t.events[i.EventID] = true
+		}
 		c := cell{window: window.Unix(), metric: n, source: i.EventAttributionSource}
 		if c.source == "" {
 			c.recommendation = i.RecommendationID
@@ -145,9 +148,8 @@ func (t *Totals) lookups(of func(cell) string) map[string]bool {
 // Report is what is known of one window.
 type Report struct {
 	Begin time.Time
-	// CSV is the file's content: METRIC_NAME,EVENT_TYPE,VALUE,MATH_FUNCTION,EVENT_ATTRIBUTION_SOURCE,TIMESTAMP, in the order of the
-	// metrics and sorted by source.
-	CSV []byte
+	// Rows are the file's, in the order of the metrics and sorted by source.
+	Rows [][]string
 	// LeftOut counts the sources beyond MaxSources.
 	LeftOut int
 }
@@ -184,10 +186,7 @@ type row struct {
 }
 
 func (t *Totals) report(begin int64, rows map[row]amount) Report {
-	leftOut := dropSources(rows)
-	var buffer bytes.Buffer
-	w := csv.NewWriter(&buffer)
-	_ = w.Write([]string{"METRIC_NAME", "EVENT_TYPE", "VALUE", "MATH_FUNCTION", "EVENT_ATTRIBUTION_SOURCE", "TIMESTAMP"}) // into memory
+	report := Report{Begin: time.Unix(begin, 0).UTC(), LeftOut: dropSources(rows)}
 	order := slices.SortedFunc(maps.Keys(rows), func(a, b row) int {
 		return cmp.Or(cmp.Compare(a.metric, b.metric), strings.Compare(a.source, b.source))
 	})
@@ -196,10 +195,10 @@ func (t *Totals) report(begin int64, rows map[row]amount) Report {
 		if m.Expression.Function == SampleCount {
 			value = float64(rows[r].interactions)
 		}
-		_ = w.Write([]string{m.Name, m.EventType, strconv.FormatFloat(value, 'f', -1, 64), string(m.Expression.Function), r.source, strconv.FormatInt(begin, 10)})
+		report.Rows = append(report.Rows,
+			[]string{m.Name, m.EventType, strconv.FormatFloat(value, 'f', -1, 64), string(m.Expression.Function), r.source, strconv.FormatInt(begin, 10)})
 	}
-	w.Flush()
-	return Report{Begin: time.Unix(begin, 0).UTC(), CSV: buffer.Bytes(), LeftOut: leftOut}
+	return report
 }
 
 // dropSources keeps the sources with the most interactions.
@@ -222,7 +221,26 @@ func dropSources(rows map[row]amount) (dropped int) {
 	return len(out)
 }
 
-// FileName is the name of a window's report. It follows from the window alone, so that a report which is written again replaces itself.
-func FileName(begin time.Time) string {
-	return "AggregatedAttributionMetrics - PutEvents - " + strconv.FormatInt(begin.Unix(), 10) + ".csv"
+// How interactions came, as the names of files say it.
+const (
+	Streamed = "PutEvents"
+	Imported = "BulkImport"
+)
+
+// FileName is the name of a file: of a window's report that begins at a time, or of an import of that time. It follows from these alone,
+// so that a file which is written again replaces itself.
+func FileName(method string, at time.Time) string {
+	return "AggregatedAttributionMetrics - " + method + " - " + strconv.FormatInt(at.Unix(), 10) + ".csv"
+}
+
+// CSV is the content of a file with the rows of reports.
+func CSV(reports ...Report) []byte {
+	var buffer bytes.Buffer
+	w := csv.NewWriter(&buffer)
+	_ = w.Write([]string{"METRIC_NAME", "EVENT_TYPE", "VALUE", "MATH_FUNCTION", "EVENT_ATTRIBUTION_SOURCE", "TIMESTAMP"}) // into memory
+	for _, report := range reports {
+		_ = w.WriteAll(report.Rows)
+	}
+	w.Flush()
+	return buffer.Bytes()
 }

@@ -45,6 +45,10 @@ func (s *Service) importData(ctx context.Context, job *catalog.DatasetImportJob,
 	if err != nil {
 		return nil, gone(err, "dataset", job.DatasetARN)
 	}
+	if err := s.reportImport(ctx, job, version); err != nil {
+		// The data is imported, and importing it again would not bring the report.
+		s.config.Log.Error("an import's report of metrics could not be written", zap.String("import_job", job.ARN), zap.Error(err))
+	}
 	return nil, nil
 }
 

@@ -138,32 +138,89 @@ func (r *reports) report(ctx context.Context, m *catalog.MetricAttribution, unti
 	if err != nil {
 		return nil, fmt.Errorf("reading the interactions: %w", err)
 	}
-	sources, err := s.sourcesOf(ctx, group.GroupKey(), totals.Recommendations(), m.Reports.Until.Add(-recommendationMemory))
+	windows, err := s.complete(ctx, group.GroupKey(), totals, m.Reports.Until.Add(-recommendationMemory))
+	if err != nil {
+		return nil, err
+	}
+	for _, report := range windows {
+		if err := s.writeReport(ctx, m, attribution.FileName(attribution.Streamed, report.Begin), report); err != nil {
+			return nil, err
+		}
+	}
+	return progress, nil
+}
+
+// complete looks up what totals do not know by themselves.
+func (s *Service) complete(ctx context.Context, group string, totals *attribution.Totals, since time.Time) ([]attribution.Report, error) {
+	sources, err := s.sourcesOf(ctx, group, totals.Recommendations(), since)
 	if err != nil {
 		return nil, fmt.Errorf("looking for what recommended: %w", err)
 	}
-	items, err := s.itemsOf(ctx, group.GroupKey(), totals.Items())
+	items, err := s.itemsOf(ctx, group, totals.Items())
 	if err != nil {
 		return nil, fmt.Errorf("looking up items: %w", err)
 	}
+	return totals.Reports(sources, items), nil
+}
+
+// writeReport puts a file into the attribution's folder.
+func (s *Service) writeReport(ctx context.Context, m *catalog.MetricAttribution, name string, windows ...attribution.Report) error {
 	bucket, folder, err := dataset.ParseLocation(*m.OutputConfig.S3DataDestination.Path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if folder != "" && !strings.HasSuffix(folder, "/") {
 		folder += "/"
 	}
-	for _, report := range totals.Reports(sources, items) {
-		name := folder + attribution.FileName(report.Begin)
-		if _, err := s.config.S3.Bucket(bucket).Put(ctx, name, report.CSV, blob.PutOptions{ContentType: "text/csv"}); err != nil {
-			return nil, fmt.Errorf("writing s3://%s/%s: %w", bucket, name, err)
-		}
-		if report.LeftOut > 0 {
+	if _, err := s.config.S3.Bucket(bucket).Put(ctx, folder+name, attribution.CSV(windows...), blob.PutOptions{ContentType: "text/csv"}); err != nil {
+		return fmt.Errorf("writing s3://%s/%s%s: %w", bucket, folder, name, err)
+	}
+	for _, window := range windows {
+		if window.LeftOut > 0 {
 			s.config.Log.Warn("a report of metrics has more sources than it may and goes without the smallest",
-				zap.String("metric_attribution", m.ARN), zap.Time("window", report.Begin), zap.Int("left_out", report.LeftOut))
+				zap.String("metric_attribution", m.ARN), zap.Time("window", window.Begin), zap.Int("left_out", window.LeftOut))
 		}
 	}
-	return progress, nil
+	return nil
+}
+
+// reportImport writes one file about what an import has brought, if its job asks for it and the group has a metric attribution with a
+// place for reports. Interactions are in the windows of their own time.
+func (s *Service) reportImport(ctx context.Context, job *catalog.DatasetImportJob, version dataset.Version) error {
+	wanted := job.PublishAttributionMetricsToS3 != nil && *job.PublishAttributionMetricsToS3 &&
+		strings.HasSuffix(job.DatasetARN, "/"+schema.Interactions.DatasetType())
+	for _, m := range catalog.All[*catalog.MetricAttribution](s.config.View) {
+		if !wanted || m.DatasetGroupARN != job.DatasetGroupARN || m.Status != catalog.StatusActive || !m.WritesReports() {
+			continue
+		}
+		group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, m.DatasetGroupARN)
+		if !ok {
+			return fmt.Errorf("%w: %s", catalog.ErrNotFound, m.DatasetGroupARN)
+		}
+		metrics, err := metricsOf(m)
+		if err != nil {
+			return err
+		}
+		totals := attribution.NewTotals(metrics)
+		for i, err := range dataset.Interactions(ctx, s.config.Bucket, version.Since(version.Number-1)) {
+			if err != nil {
+				return err
+			}
+			i.EventID, i.Origin.Arrival = "", version.Imported
+			totals.Add(attribution.Begin(time.UnixMilli(i.TimestampMS)), &i)
+		}
+		windows, err := s.complete(ctx, group.GroupKey(), totals, version.Imported.Add(-recommendationMemory))
+		if err != nil {
+			return err
+		}
+		if len(windows) == 0 {
+			continue
+		}
+		if err := s.writeReport(ctx, m, attribution.FileName(attribution.Imported, version.Imported), windows...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func metricsOf(m *catalog.MetricAttribution) ([]attribution.Metric, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/attribution"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -265,5 +266,60 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	s.reports.look(t.Context())
 	if got := totals(t, i.files()); got["clicks mail"] != 1 {
 		t.Errorf("got %v", got)
+	}
+}
+
+// An import whose job asks for it is reported in one file; what is older than two weeks is not.
+func TestAnImportIsReported(t *testing.T) {
+	i := install(t)
+	i.reporting()
+	document := strings.Replace(eventsDocument, `{"name":"TIMESTAMP"`, `{"name":"EVENT_TYPE","type":"string"},{"name":"EVENT_ATTRIBUTION_SOURCE","type":["null","string"]},{"name":"TIMESTAMP"`, 1)
+	create(i, &catalog.Schema{Meta: active(account+"schema/typed", "typed"), Document: document})
+	d := &catalog.Dataset{
+		Meta: active(account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.group.ARN, DatasetType: "INTERACTIONS", SchemaARN: account + "schema/typed",
+	}
+	create(i, d)
+	content := func(rows int) string {
+		var b strings.Builder
+		b.WriteString("USER_ID,ITEM_ID,EVENT_TYPE,EVENT_ATTRIBUTION_SOURCE,TIMESTAMP\n")
+		for n := range rows {
+			age := time.Hour
+			if n%2 == 1 {
+				age = 20 * 24 * time.Hour
+			}
+			fmt.Fprintf(&b, "u%d,i%d,click,%s,%d\n", n, n%7, []string{"mail", ""}[n%4/2], time.Now().Add(-age).Unix())
+		}
+		return b.String()
+	}
+	s := i.retrainer(nil)
+	i.background(s.Run)
+	imported := func(name, mode string, rows int, publish bool) {
+		t.Helper()
+		if _, err := i.bucket.Put(t.Context(), "in/"+name+".csv", []byte(content(rows)), blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		job := &catalog.DatasetImportJob{
+			Meta:       catalog.Meta{ARN: account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			DatasetARN: d.ARN, DatasetGroupARN: i.group.ARN, DataLocation: "s3://" + i.bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
+			PublishAttributionMetricsToS3: &publish,
+		}
+		create(i, job)
+		if job = i.finished(s, job); job.Status != catalog.StatusActive {
+			t.Fatalf("%s: %s %s", name, job.Status, job.FailureReason)
+		}
+	}
+	imported("quiet", catalog.ImportFull, 120, false)
+	if files := i.files(); len(files) != 0 {
+		t.Errorf("reported unasked: %v", files)
+	}
+	imported("first", catalog.ImportFull, 120, true)
+	files := i.files()
+	if got, want := totals(t, files), map[string]float64{"clicks mail": 30, "clicks SOURCE_NAME_UNDEFINED": 30}; !maps.Equal(got, want) || len(files) != 1 {
+		t.Errorf("got %v, want %v", files, want)
+	}
+	for name := range files {
+		if !strings.Contains(name, " - BulkImport - ") {
+			t.Errorf("the file is named %s", name)
+		}
 	}
 }
