@@ -261,6 +261,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		}
 		return nil
 	})
+	tellJobs(t, s, group, dataset, campaigns["aws-user-personalization"])
 	return campaigns["aws-user-personalization"]
 }
 

@@ -175,7 +175,7 @@ func (b *inference) run(ctx context.Context) (err error) {
 	}
 	var block []question
 	for {
-		more := true
+		var more bool
 		if block, more, err = b.fill(ctx, block); err != nil {
 			return err
 		}
