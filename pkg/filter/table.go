@@ -14,7 +14,6 @@ type Table struct {
 	ids []string
 	// rows finds the row of an id.
 	rows    map[string]int32
-	idField string
 	columns map[string]attributes
 }
 
@@ -32,7 +31,6 @@ func NewTable(s *schema.Schema) *Table {
 	if s == nil {
 		return t
 	}
-	t.idField = s.IDField()
 	for _, f := range s.Metadata() {
 		t.columns[f.Name] = newAttributes(f)
 	}
