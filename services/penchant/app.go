@@ -41,6 +41,8 @@ type target struct {
 	services []string
 	// usesRedis and usesModels say what the services need beside Kafka and the bucket, which all of them need.
 	usesRedis, usesModels bool
+	// withoutRedis says what the services of a target that starts without Redis cannot do; "" waits for it.
+	withoutRedis string
 	// onlyReads is whether the services can start, from the local cache of models, whatever is away.
 	onlyReads bool
 	// embeds is whether servers that are not set are started in this process.
@@ -56,8 +58,9 @@ var (
 		{name: "tracker", services: []string{"tracker"}},
 		{name: "session-updater", services: []string{"session-updater"}, usesRedis: true, usesModels: true},
 		{name: "firehose", services: []string{"firehose"}},
-		{name: "retrainer", services: []string{"retrainer"}, usesRedis: true},
-		{name: "recommender", services: []string{"recommender"}, usesRedis: true, usesModels: true, onlyReads: true},
+		{name: "retrainer", services: []string{"retrainer"}, usesRedis: true, withoutRedis: "data deletion jobs wait"},
+		{name: "recommender", services: []string{"recommender"}, usesRedis: true, usesModels: true, onlyReads: true,
+			withoutRedis: "visitors are answered as unknown ones"},
 		{name: "control", services: []string{"control"}},
 	}
 )
@@ -352,8 +355,8 @@ func (a *app) connectRedis(ctx context.Context) error {
 		case errors.Is(err, userstate.ErrEvicts):
 			refused = errors.Join(err, users.Close())
 			return nil
-		case err != nil && a.target.onlyReads:
-			a.log.Warn("Redis does not answer: until it does, visitors are answered as unknown ones", zap.Error(err))
+		case err != nil && a.target.withoutRedis != "":
+			a.log.Warn("Redis does not answer: until it does, "+a.target.withoutRedis, zap.Error(err))
 		case err != nil:
 			return errors.Join(err, users.Close())
 		}
