@@ -93,11 +93,12 @@ func openWith(t testing.TB, change func(*Config)) *shop {
 	return s
 }
 
-// openTrained is open with a campaign on every recipe.
+// openTrained is open with a campaign on one recipe of each type that recommends or ranks items.
 func openTrained(t testing.TB) *shop {
 	t.Helper()
 	s := open(t)
-	for _, r := range recipe.All() {
+	for _, name := range []string{personal, ranking, related, popularity} {
+		r, _ := recipe.ByName(name)
 		s.campaign(r, trainOn(t, r, taste))
 	}
 	return s

@@ -15,11 +15,20 @@ func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
 	i.events(40, "click")
 	i.background(i.retrainer(nil).Run)
 	for _, r := range recipe.All() {
+		if r.Domain != "" || r.NeedsItems || r.Type == recipe.PersonalizedActions {
+			continue // trained by recommenders, or on data that is not here
+		}
 		v := i.ends(i.version(i.solution(r.Name, r.Name, nil), "00000001"))
 		if v.Status != catalog.StatusActive {
 			t.Fatalf("%s: %s: %s", r.Name, v.Status, v.FailureReason)
 		}
-		if v.Metrics["precision_at_25"] <= 0 || v.Metrics["coverage"] <= 0 || v.TrainingHours <= 0 || v.Progress != 1 {
+		measured := v.Metrics["precision_at_25"] > 0 && v.Metrics["coverage"] > 0
+		if r.Type == recipe.UserSegmentation {
+			_, measured = v.Metrics["recall_at_1_percent"]
+		} else if r.Name == "aws-trending-now" {
+			measured = len(v.Metrics) > 0
+		}
+		if !measured || v.TrainingHours <= 0 || v.Progress != 1 {
 			t.Errorf("%s: metrics %v, %v hours, progress %v", r.Name, v.Metrics, v.TrainingHours, v.Progress)
 		}
 		loaded, err := modelstore.Load(t.Context(), i.bucket, v.ManifestKey, "")
