@@ -99,7 +99,7 @@ func TestCheckData(t *testing.T) {
 func TestInterval(t *testing.T) {
 	r, _ := recipe.ByName("aws-trending-now")
 	for given, want := range map[string]time.Duration{
-		"": 3 * time.Hour, "30 min": 30 * time.Minute, "1h": time.Hour, "1 hour": time.Hour, "3h": 3 * time.Hour, "3 hours": 3 * time.Hour, "1 day": 24 * time.Hour,
+		"": 3 * time.Hour, "30 min": 30 * time.Minute, "30 minutes": 30 * time.Minute, "1h": time.Hour, "1 hour": time.Hour, "3h": 3 * time.Hour, "3 hours": 3 * time.Hour, "1 day": 24 * time.Hour,
 	} {
 		values := map[string]string{}
 		if given != "" {

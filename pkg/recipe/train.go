@@ -31,10 +31,10 @@ var popularityCount = training{
 // trendFrequency names the parameter of aws-trending-now, trendFrequencies what it may be.
 const trendFrequency = "trend_discovery_frequency"
 
-var trendFrequencies = []string{"30 min", "1h", "1 hour", "3h", "3 hours", "1 day"}
+var trendFrequencies = []string{"30 min", "30 minutes", "1h", "1 hour", "3h", "3 hours", "1 day"}
 
 var trendIntervals = map[string]time.Duration{
-	"30 min": 30 * time.Minute, "1h": time.Hour, "1 hour": time.Hour, "3h": 3 * time.Hour, "3 hours": 3 * time.Hour, "1 day": 24 * time.Hour,
+	"30 min": 30 * time.Minute, "30 minutes": 30 * time.Minute, "1h": time.Hour, "1 hour": time.Hour, "3h": 3 * time.Hour, "3 hours": 3 * time.Hour, "1 day": 24 * time.Hour,
 }
 
 const usualTrendInterval = 3 * time.Hour
