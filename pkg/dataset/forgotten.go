@@ -12,9 +12,9 @@ import (
 // Forgotten remembers whose events are deleted from everything that can be written: a topic of Kafka cannot, and holds them until its
 // retention has passed. Who folds records of a topic again, after a loss, leaves out those of forgotten users below the cut.
 //
-// It stands in deletions/<group>/<job>.json. It holds hashes of the ids, no ids.
+// It stands in deletions/<group>/<name>.json, named after the job that deletes and the kind of the topic. It holds hashes of the ids, no ids.
 type Forgotten struct {
-	// Topic is the id of the interactions topic, and Cut the first offset of each of its partitions that counts again.
+	// Topic is the id of a topic of interactions, and Cut the first offset of each of its partitions that counts again.
 	Topic [16]byte        `json:"topic"`
 	Cut   map[int32]int64 `json:"cut"`
 	// Users are hashes of users' and sessions' ids.
@@ -47,13 +47,13 @@ func (f *Forgotten) Has(id string, partition int32, offset int64) bool {
 	return forgotten
 }
 
-// Save writes it under the name of the job that deletes.
-func (f *Forgotten) Save(ctx context.Context, b *blob.Bucket, group, job string) error {
+// Save writes it under a name.
+func (f *Forgotten) Save(ctx context.Context, b *blob.Bucket, group, name string) error {
 	data, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("encoding whom to forget: %w", err)
 	}
-	_, err = b.Put(ctx, forgottenPrefix(group)+job+".json", data, blob.PutOptions{ContentType: "application/json"})
+	_, err = b.Put(ctx, forgottenPrefix(group)+name+".json", data, blob.PutOptions{ContentType: "application/json"})
 	return err
 }
 

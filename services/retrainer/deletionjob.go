@@ -171,15 +171,23 @@ func (d *deletion) findSessions(ctx context.Context) error {
 
 // remember writes down for whom the log counts no more below the cut.
 func (d *deletion) remember(ctx context.Context) error {
-	c := d.cuts[archive.KindInteractions]
-	f := &dataset.Forgotten{Topic: c.id, Cut: c.ends}
-	for id := range d.ids {
-		f.Add(id)
+	for _, kind := range foldedKinds {
+		c, exists := d.cuts[kind.archive]
+		if !exists {
+			continue
+		}
+		f := &dataset.Forgotten{Topic: c.id, Cut: c.ends}
+		for id := range d.ids {
+			f.Add(id)
+		}
+		for id := range d.sessions {
+			f.Add(id)
+		}
+		if err := f.Save(ctx, d.service.config.Bucket, d.group, d.job.ID+"-"+kind.archive); err != nil {
+			return err
+		}
 	}
-	for id := range d.sessions {
-		f.Add(id)
-	}
-	return f.Save(ctx, d.service.config.Bucket, d.group, d.job.ID)
+	return nil
 }
 
 func (d *deletion) drops(i *reco.Interaction) bool {

@@ -181,13 +181,32 @@ func TestDeletedUsersAreGone(t *testing.T) {
 			t.Errorf("%s names the user", info.Key)
 		}
 	}
+	// A session-updater that folds the log again knows whom to leave out.
+	held, err := i.bus.Offsets(t.Context(), bus.InteractionsTopic(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofEvents, err := i.bus.Topics(t.Context(), bus.InteractionsTopic(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for place, offsets := range held {
+		if offsets.End == 0 {
+			continue
+		}
+		all, err := dataset.LoadForgotten(t.Context(), i.bucket, key, ofEvents[place.Topic].ID, place.Partition, 0)
+		if err != nil || len(all) != 1 || !all[0].Has("ann", place.Partition, offsets.End-1) || !all[0].Has("visit", place.Partition, 0) ||
+			all[0].Has("ben", place.Partition, 0) || all[0].Has("ann", place.Partition, offsets.End) {
+			t.Errorf("partition %d: %d lists, %v", place.Partition, len(all), err)
+		}
+	}
 	// Kafka is told to drop the metadata.
 	topics, err := i.bus.Topics(t.Context(), usersTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	emptied := false
-	held, err := i.bus.Offsets(t.Context(), usersTopic)
+	held, err = i.bus.Offsets(t.Context(), usersTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
