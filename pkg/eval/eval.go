@@ -17,7 +17,8 @@ import (
 
 // Metrics holds the values of GetSolutionMetrics by their names, rounded to four decimals: coverage,
 // mean_reciprocal_rank_at_25, normalized_discounted_cumulative_gain_at_5, _10 and _25, precision_at_5, _10 and _25; with an
-// objective also average_rewards_at_k. User segmentation has coverage, hits_at_1_percent and recall_at_1_percent instead.
+// objective also average_rewards_at_k. What trends has trend_prediction_accuracy instead, user segmentation coverage,
+// hits_at_1_percent and recall_at_1_percent.
 type Metrics map[string]float64
 
 // Report is what Run measures.
@@ -47,6 +48,9 @@ func Run(ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *datase
 		return runSegments(ctx, ts, fit)
 	case recipe.PersonalizedActions:
 		return runActions(ctx, ts, o.Threads, fit)
+	}
+	if interval := r.Interval(params); interval > 0 {
+		return runTrend(ctx, ts, interval, fit)
 	}
 	return Split(ts).Measure(ctx, r, params, o)
 }

@@ -1,8 +1,10 @@
 package eval
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -14,8 +16,8 @@ import (
 const segmentItems = 1000
 
 // runSegments measures user segmentation. The newest fifth of each user's interactions is held back. For each item that
-// occurs there, its segment is the first percent of the users, at least one; those to be found are the users who have it
-// in what was held back.
+// occurs there, its segment is the first percent of the users, at least one, without those who had the item before; those
+// to be found are the others who have it in what was held back.
 //
 //	hits_at_1_percent    the share of the segment's users who have the item, mean over items
 //	recall_at_1_percent  the share of the item's users who are in the segment, mean over items
@@ -37,7 +39,7 @@ func runSegments(ctx context.Context, ts *dataset.TrainingSet, fit func(*dataset
 		if err := ctx.Err(); err != nil {
 			return Report{}, err
 		}
-		scored, err := segmenter.Segment(model.SegmentQuery{ItemID: item.id}, k)
+		scored, err := segmenter.Segment(model.SegmentQuery{ItemID: item.id}, k+len(item.before))
 		if err != nil {
 			return Report{}, fmt.Errorf("finding the segment of an item: %w", err)
 		}
@@ -45,16 +47,31 @@ func runSegments(ctx context.Context, ts *dataset.TrainingSet, fit func(*dataset
 		for n, s := range scored {
 			users[n] = s.UserID
 		}
-		found.add(users, item.users, k)
-		byActivity.add(popular[:min(k, len(popular))], item.users, k)
+		found.add(item.firstOf(users, k), item.users, k)
+		byActivity.add(item.firstOf(popular, k), item.users, k)
 	}
 	return Report{Metrics: found.metrics(len(ts.Users)), Popularity: byActivity.metrics(len(ts.Users)), TestUsers: len(ts.Users)}, nil
 }
 
-// laterItem is an item with the users who have it in the held-back interactions.
+// laterItem is an item with the users who have it in the held-back interactions for the first time, and those who had it
+// before.
 type laterItem struct {
-	id    string
-	users map[string]struct{}
+	id            string
+	users, before map[string]struct{}
+}
+
+// firstOf is the first users who did not have the item before.
+func (i laterItem) firstOf(users []string, k int) []string {
+	var first []string
+	for _, u := range users {
+		if len(first) == k {
+			break
+		}
+		if _, had := i.before[u]; !had {
+			first = append(first, u)
+		}
+	}
+	return first
 }
 
 // splitEvents cuts off the newest fifth of each user's interactions. Users keep at least one.
@@ -80,14 +97,30 @@ func splitEvents(ts *dataset.TrainingSet) (*dataset.TrainingSet, []laterItem) {
 			users[item][id] = struct{}{}
 		}
 	}
-	later := make([]laterItem, 0, len(users))
-	for i, id := range ts.Items {
-		if of := users[int32(i)]; of != nil {
-			later = append(later, laterItem{id, of})
+	items := slices.SortedFunc(maps.Keys(users), func(a, b int32) int {
+		return cmp.Or(cmp.Compare(len(users[b]), len(users[a])), cmp.Compare(a, b))
+	})
+	items = items[:min(len(items), segmentItems)]
+	before := map[int32]map[string]struct{}{}
+	for _, i := range items {
+		before[i] = map[string]struct{}{}
+	}
+	for u, id := range ts.Users {
+		start, end := older.UserEvents(u)
+		for _, i := range older.Item[start:end] {
+			if of := before[i]; of != nil {
+				of[id] = struct{}{}
+				delete(users[i], id)
+			}
 		}
 	}
-	slices.SortStableFunc(later, func(a, b laterItem) int { return len(b.users) - len(a.users) })
-	return &older, later[:min(len(later), segmentItems)]
+	var later []laterItem
+	for _, i := range items {
+		if len(users[i]) > 0 {
+			later = append(later, laterItem{ts.Items[i], users[i], before[i]})
+		}
+	}
+	return &older, later
 }
 
 // activeUsers are the users with the most interactions first: the segment without knowing anything about the item.

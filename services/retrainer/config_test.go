@@ -3,6 +3,7 @@ package retrainer
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
+	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
@@ -441,5 +443,60 @@ func TestTwoReplicasUpdateOnce(t *testing.T) {
 	again, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, v.ARN)
 	if err != nil || !again.RefreshedAt.Equal(updated.RefreshedAt) || again.ModelID != updated.ModelID {
 		t.Errorf("updated twice: %v, %v", again, err)
+	}
+}
+
+// TestUseCasesTrainOnTheirTypeOfEvent has a domain use case without a configuration of its own.
+func TestUseCasesTrainOnTheirTypeOfEvent(t *testing.T) {
+	i := install(t)
+	i.events(40, "View")
+	i.events(5, "Purchase")
+	i.background(i.retrainer(nil).Run)
+	views := i.ends(i.version(i.solution("_views", "aws-ecomm-popular-items-by-views", nil), "00000001"))
+	if n := i.model(views).Manifest.DataCut.Interactions; n != 240 {
+		t.Errorf("trained on %d interactions", n)
+	}
+	bought := i.ends(i.version(i.solution("_bought", "aws-ecomm-popular-items-by-purchases", nil), "00000001"))
+	if want := "Dataset has fewer than 100 interactions after filtering by event type: Purchase"; bought.FailureReason != want {
+		t.Errorf("%s: %q, want %q", bought.Status, bought.FailureReason, want)
+	}
+}
+
+func TestWhatTrendsIsTrainedAgain(t *testing.T) {
+	i := install(t)
+	i.events(40, "click")
+	now := &clock{now: time.Now()}
+	s := i.retrainer(func(c *Config) { c.Now = now.Now })
+	stop := i.background(s.Run)
+	v := i.ends(i.version(i.solution("trends", "aws-trending-now", configured(&personalize.SolutionConfig{
+		FeatureTransformationParameters: map[string]string{"trend_discovery_frequency": "1h"},
+	})), "00000001"))
+	stop()
+	if _, measured := v.Metrics["trend_prediction_accuracy"]; !measured {
+		t.Errorf("%s %s: metrics %v", v.Status, v.FailureReason, v.Metrics)
+	}
+	i.seen(v.ARN)
+	i.served(v)
+	var rising []bus.Record
+	for k := range 30 {
+		rising = append(rising, i.interaction(&reco.Interaction{
+			EventID: fmt.Sprintf("rising-%d", k), UserID: fmt.Sprintf("u%03d", k), SessionID: "s", EventType: "click", ItemID: "rising",
+			TimestampMS: (24 * time.Hour).Milliseconds() + int64(k),
+		}))
+	}
+	if err := i.bus.Publish(t.Context(), rising...); err != nil {
+		t.Fatal(err)
+	}
+	now.add(61 * time.Minute)
+	newUpdates(s).look(t.Context())
+	updated, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, v.ARN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := i.model(updated).Model.Items()
+	rises, known := items.Index("rising")
+	scores := make([]float32, items.Len())
+	if err := i.model(updated).Model.Score(model.Query{}, scores); err != nil || !known || scores[rises] != slices.Max(scores) {
+		t.Errorf("after an hour the scores are %v, error %v", scores, err)
 	}
 }

@@ -143,8 +143,13 @@ func (s *Service) enough(r *recipe.Recipe, ts *dataset.TrainingSet) error {
 	return ts.CheckMinimum(interactions, s.config.MinUsers)
 }
 
-// suits says why a candidate cannot learn from a training set.
-func suits(candidate, *dataset.TrainingSet) error { return nil }
+// suits says why a candidate cannot learn from a training set; the error is the user's to read.
+func suits(c candidate, ts *dataset.TrainingSet) error {
+	if err := c.recipe.CheckData(ts, c.params); err != nil {
+		return userFault(err)
+	}
+	return nil
+}
 
 // candidateOf is a version's recipe with its parameters, which control has checked when the solution was made.
 func candidateOf(version *catalog.SolutionVersion) (candidate, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -28,6 +29,9 @@ import (
 //     if there is new data: no version appears, the version gets another model (updates). The model is published beside
 //     the old one, and the pointer to it in the catalog moves by compare-and-swap under the version's lease; whoever
 //     serves follows the pointer, as to any new model. A version made with UPDATE is never updated by itself.
+//
+// A model of a recipe whose answers grow old quickly, of what trends, is not extended but trained again in the second way, as
+// often as its parameter trend_discovery_frequency says.
 
 // extend makes the model of a version with trainingMode UPDATE from the newest full training of its solution. It returns
 // nil if that cannot be extended: then the version is trained in full, which leaves nothing to be desired but the time.
@@ -81,7 +85,23 @@ func (s *Service) publishExtended(ctx context.Context, base *catalog.SolutionVer
 	if !ok {
 		return nil, nil
 	}
-	meta := modelstore.Meta{Params: last.Manifest.Params, Metrics: last.Manifest.Metrics, Trained: last.Manifest.Trained, DataCut: cutOf(set, at)}
+	return s.publishAs(ctx, as, r, m, modelstore.Meta{
+		Params: last.Manifest.Params, Metrics: last.Manifest.Metrics, Trained: last.Manifest.Trained, DataCut: cutOf(set, at),
+	})
+}
+
+// publishTrainedAgain publishes a model that is trained anew, like the version's, for recipes whose models grow old quickly.
+func (s *Service) publishTrainedAgain(ctx context.Context, v *catalog.SolutionVersion, c candidate, set *loaded, at time.Time) (*extended, error) {
+	m, err := c.recipe.Fit(ctx, set.TrainingSet, c.params, recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads})
+	if err != nil {
+		return nil, fmt.Errorf("training again: %w", err)
+	}
+	return s.publishAs(ctx, v.ARN, c.recipe, m, modelstore.Meta{
+		Params: c.params.Map(), Metrics: v.Metrics, Trained: time.Now(), DataCut: cutOf(set, at),
+	})
+}
+
+func (s *Service) publishAs(ctx context.Context, as string, r *recipe.Recipe, m model.Model, meta modelstore.Meta) (*extended, error) {
 	key, id, err := modelstore.Publish(ctx, s.config.Bucket, as, r.Name, m, meta)
 	if err != nil {
 		return nil, err
@@ -135,14 +155,22 @@ func (u *updates) look(ctx context.Context) {
 		if v.RefreshedAt.After(last) {
 			last = v.RefreshedAt
 		}
-		if !u.fixed[v.ARN] && !v.Leased(now) && !now.Before(last.Add(u.service.config.AutoUpdateInterval)) {
+		if !u.fixed[v.ARN] && !v.Leased(now) && !now.Before(last.Add(u.interval(v))) {
 			u.hold(ctx, v)
 		}
 	}
 }
 
+// interval is how long a version's model is left as it is.
+func (u *updates) interval(v *catalog.SolutionVersion) time.Duration {
+	if c, err := candidateOf(v); err == nil && c.recipe.Interval(c.params) > 0 {
+		return c.recipe.Interval(c.params)
+	}
+	return u.service.config.AutoUpdateInterval
+}
+
 // served lists the newest fully trained version of each solution, as far as a campaign or a recommender answers with it, and
-// its recipe makes recommendations for users.
+// its recipe makes recommendations for users or of what trends.
 func (u *updates) served() []*catalog.SolutionVersion {
 	view := u.service.config.View
 	newest := map[string]*catalog.SolutionVersion{}
@@ -160,7 +188,8 @@ func (u *updates) served() []*catalog.SolutionVersion {
 	}
 	var due []*catalog.SolutionVersion
 	for _, v := range newest {
-		if r, ok := recipe.ByARN(v.RecipeARN); ok && serving[v.ARN] && r.Type == recipe.UserPersonalization {
+		c, err := candidateOf(v)
+		if err == nil && serving[v.ARN] && (c.recipe.Type == recipe.UserPersonalization || c.recipe.Interval(c.params) > 0) {
 			due = append(due, v)
 		}
 	}
@@ -215,9 +244,9 @@ func (u *updates) update(ctx context.Context, v *catalog.SolutionVersion, report
 	s, started := u.service, time.Now()
 	report(1) // the version is ACTIVE, and its progress stays
 	group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, v.DatasetGroupARN)
-	r, known := recipe.ByARN(v.RecipeARN)
-	if !ok || !known {
-		return nil, nil
+	c, err := candidateOf(v)
+	if !ok || err != nil {
+		return nil, err
 	}
 	mark, err := s.dataMark(ctx, group.GroupKey())
 	if err != nil {
@@ -230,7 +259,12 @@ func (u *updates) update(ctx context.Context, v *catalog.SolutionVersion, report
 	if err != nil {
 		return nil, err
 	}
-	next, err := s.publishExtended(ctx, v, v.ARN, r, set, started)
+	var next *extended
+	if c.recipe.Interval(c.params) > 0 {
+		next, err = s.publishTrainedAgain(ctx, v, c, set, started)
+	} else {
+		next, err = s.publishExtended(ctx, v, v.ARN, c.recipe, set, started)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,29 +1,30 @@
 package hrnn
 
 import (
+	"slices"
+
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 )
 
-// Extend adds the items of a training set that the model does not know: like those without interactions or metadata at the
-// training, they have the zero vector, and the lowest bias that an item has. The vectors and biases of the others
-// stay as they are; the numbers of interactions, by which an unknown user's items are ranked, become those of the set.
+// Extend adds the items of a training set that the model does not know, with the zero vector and the least bias of all
+// items: nobody wants them yet. What the network has learned stays as it is, and so do users' vectors; the numbers of
+// interactions, by which an unknown user's items are ranked, become those of the set.
 func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 	items, counts, before := model.Extended(m.items, ts)
-	net, dim := m.net, m.net.dim
-	net.inputs, net.outputs = make([]float32, items.Len()*dim), make([]float32, items.Len()*dim)
-	net.bias = make([]float32, items.Len())
-	lowest := float32(0)
-	for _, bias := range m.net.bias {
-		lowest = min(lowest, bias)
+	net, dim := m.net, m.Dim()
+	net.inputs, net.outputs, net.bias = make([]float32, items.Len()*dim), make([]float32, items.Len()*dim), make([]float32, items.Len())
+	least := float32(0)
+	if len(m.net.bias) > 0 {
+		least = slices.Min(m.net.bias)
 	}
 	for to, from := range before {
 		if from < 0 {
-			net.bias[to] = lowest
+			net.bias[to] = least
 			continue
 		}
-		copy(at(net.inputs, to, dim), at(m.net.inputs, int(from), dim))
-		copy(at(net.outputs, to, dim), at(m.net.outputs, int(from), dim))
+		copy(net.inputs[to*dim:(to+1)*dim], m.net.inputs[int(from)*dim:])
+		copy(net.outputs[to*dim:(to+1)*dim], m.net.outputs[int(from)*dim:])
 		net.bias[to] = m.net.bias[from]
 	}
 	return newModel(items, counts, net)
