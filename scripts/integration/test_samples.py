@@ -265,15 +265,19 @@ def test_text_in_the_items(penchant, files):
     sample.clean_up()
 
 
-def test_optimising_an_objective(custom):
+def test_optimising_an_objective(penchant, files):
+    sample = Sample(penchant)
+    sample.dataset("Interactions", SCHEMAS["interactions"])
+    sample.dataset("Items", operations.schema("Items", operations.ITEM, ("PRICE", "float"), ("GENRES", ["null", "string"])))
+    sample.load("Interactions", files["interactions.csv"])
+    sample.load("Items", files["items.csv"])
     for sensitivity in ("OFF", "HIGH"):
-        with pytest.raises(custom.personalize.exceptions.InvalidInputException):
-            # PRICE may be null in this schema.
-            custom.solution("aws-user-personalization", solutionConfig={
-                "optimizationObjective": {"itemAttribute": "PRICE", "objectiveSensitivity": sensitivity}})
-    version = custom.version(custom.solution("aws-user-personalization", solutionConfig={
-        "optimizationObjective": {"itemAttribute": "CREATION_TIMESTAMP", "objectiveSensitivity": "LOW"}}))
-    assert 0 <= custom.personalize.get_solution_metrics(solutionVersionArn=version)["metrics"]["average_rewards_at_k"] <= 1
+        version = sample.version(sample.solution("aws-user-personalization", solutionConfig={
+            "optimizationObjective": {"itemAttribute": "PRICE", "objectiveSensitivity": sensitivity}}))
+        assert 0 <= sample.personalize.get_solution_metrics(solutionVersionArn=version)["metrics"]["average_rewards_at_k"] <= 1
+        campaign = sample.campaign(version, campaignConfig={"itemExplorationConfig": {"explorationWeight": "0.5"}})
+        assert len(sample.recommend(campaignArn=campaign, userId="u5")) == 25
+    sample.clean_up()
 
 
 def test_ranking(custom):
