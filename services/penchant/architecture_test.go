@@ -123,7 +123,7 @@ func TestEachLibraryHasOneDoor(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write the picture of the layers into the README")
+var update = flag.Bool("update", false, "write what is generated into README and docs")
 
 // TestReadmeShowsTheLayers keeps the README's picture true; `go test ./services/penchant -run Readme -update` redraws it.
 func TestReadmeShowsTheLayers(t *testing.T) {
