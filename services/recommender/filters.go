@@ -21,6 +21,7 @@ type filterUse struct {
 	member string // of the request, for messages
 	arn    string
 	values map[string]string
+	target filter.Target // what it must select
 }
 
 // boundFilter is a filter of the catalog with the values of one request.
@@ -106,8 +107,8 @@ func (s *Service) bind(ctx context.Context, serving *modelstore.Serving, use fil
 	if err != nil {
 		return nil, awsapi.ServiceUnavailable("the schemas of filter %s are not known yet: %v", use.arn, err)
 	}
-	if compiled.Target() != filter.Items {
-		return nil, awsapi.InvalidInput("%s: filter %s selects by %s, it must select by ItemID", use.member, use.arn, compiled.Target())
+	if compiled.Target() != use.target {
+		return nil, awsapi.InvalidInput("%s: filter %s selects by %s, it must select by %s", use.member, use.arn, compiled.Target(), use.target)
 	}
 	bound, err := compiled.Bind(use.values)
 	if err != nil {
@@ -149,7 +150,7 @@ func (s *Service) table(ctx context.Context, group string, t schema.Type) (*attr
 
 // subject is for whom filters are evaluated.
 func (s *Service) subject(ctx context.Context, serving *modelstore.Serving, q question, v visitor, filters ...*boundFilter) (filter.Subject, error) {
-	subject := filter.Subject{History: v.history, UserID: q.userID, CurrentItem: q.itemID}
+	subject := filter.Subject{History: v.history, ActionHistory: v.actions, UserID: q.userID, CurrentItem: q.itemID}
 	for _, f := range filters {
 		if f == nil || !f.usesUser() {
 			continue
@@ -183,13 +184,17 @@ func attributesOf(t *attributes.Table, id string) map[string]any {
 
 // needs are the attributes that requests can ask for at the moment.
 func (s *Service) needs() []attributes.Need {
-	items, users := map[string]bool{}, map[string]bool{} // by the group's ARN; items: with prose or without
+	items, users, actions := map[string]bool{}, map[string]bool{}, map[string]bool{} // by the group's ARN; items: with prose or without
 	for _, f := range catalog.All[*catalog.Filter](s.config.View) {
 		compiled, err := s.filters.compile(f)
-		if f.Status != catalog.StatusActive || err != nil || compiled.Target() != filter.Items {
+		if f.Status != catalog.StatusActive || err != nil || compiled.Target() == filter.Users {
 			continue
 		}
-		items[f.DatasetGroupARN] = false
+		if compiled.Target() == filter.Actions {
+			actions[f.DatasetGroupARN] = true
+		} else {
+			items[f.DatasetGroupARN] = false
+		}
 		if compiled.Uses(schema.Users.DatasetType()) {
 			users[f.DatasetGroupARN] = true
 		}
@@ -198,6 +203,9 @@ func (s *Service) needs() []attributes.Need {
 		group := serving.DatasetGroupARN()
 		if _, asked := items[group]; serving.Metadata() || s.explores(serving) && !asked {
 			items[group] = serving.Metadata()
+		}
+		if serving.Loaded.Recipe.Type == recipe.PersonalizedActions {
+			actions[serving.DatasetGroupARN()] = true
 		}
 	}
 	var needs []attributes.Need
@@ -211,6 +219,9 @@ func (s *Service) needs() []attributes.Need {
 	}
 	for group := range users {
 		add(group, schema.Users, false)
+	}
+	for group := range actions {
+		add(group, schema.Actions, false)
 	}
 	return needs
 }

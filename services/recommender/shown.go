@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/recipe"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
@@ -115,6 +116,9 @@ func (a *answer) record() bus.Record {
 	}
 	for i, item := range a.items {
 		message.ItemIds[i] = *item.ItemId
+	}
+	if a.serving.Loaded.Recipe.Type == recipe.PersonalizedActions {
+		message.ActionIds, message.ItemIds = message.ItemIds, nil
 	}
 	value, err := proto.Marshal(message)
 	if err != nil {

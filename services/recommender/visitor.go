@@ -23,6 +23,7 @@ const (
 type visitor struct {
 	known    bool // somebody of whom there are events
 	history  []reco.RecentInteraction
+	actions  []reco.RecentInteraction // what he did about actions
 	vector   []float32
 	fallback string
 }
@@ -34,11 +35,16 @@ func (s *Service) visitor(ctx context.Context, serving *modelstore.Serving, aske
 		return visitor{}
 	}
 	v := s.lookUp(ctx, serving, asked.userID)
+	s.tellFallback(ctx, v)
+	return v
+}
+
+// tellFallback tells the client that, and why, the answer is not made from all that is known of the visitor.
+func (s *Service) tellFallback(ctx context.Context, v visitor) {
 	if v.fallback != "" {
 		s.metrics.fallbacks.WithLabelValues(v.fallback).Inc()
 		awsapi.SetHeader(ctx, fallbackHeader, v.fallback)
 	}
-	return v
 }
 
 // lookUp reads what is known of a visitor: his recent interactions, and his vector if the session-updater has folded one
@@ -54,7 +60,7 @@ func (s *Service) lookUp(ctx context.Context, serving *modelstore.Serving, userI
 	case err != nil:
 		return visitor{fallback: fallbackUnavailable}
 	}
-	v := visitor{known: view.Known || len(view.History) > 0, history: view.History, vector: view.Vectors[serving.Loaded.ModelID]}
+	v := visitor{known: view.Known || len(view.History) > 0, history: view.History, actions: view.Actions, vector: view.Vectors[serving.Loaded.ModelID]}
 	if folder := serving.Loaded.Folder(); folder == nil || len(v.vector) != folder.Dim() {
 		v.vector = nil
 	}

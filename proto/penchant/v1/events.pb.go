@@ -564,10 +564,12 @@ type RecommendationShown struct {
 	UserId string `protobuf:"bytes,6,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// The item to which related ones were asked for; empty otherwise.
 	ItemId string `protobuf:"bytes,7,opt,name=item_id,json=itemId,proto3" json:"item_id,omitempty"`
-	// What was answered, best first; action ids, if the answer was GetActionRecommendations'.
+	// What was answered, best first.
 	ItemIds []string `protobuf:"bytes,8,rep,name=item_ids,json=itemIds,proto3" json:"item_ids,omitempty"`
 	// Why the answer was not made from the user's own state, as in the header x-penchant-fallback; empty if it was.
-	Fallback      string `protobuf:"bytes,9,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	Fallback string `protobuf:"bytes,9,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	// What GetActionRecommendations answered, best first; item_ids is empty then.
+	ActionIds     []string `protobuf:"bytes,10,rep,name=action_ids,json=actionIds,proto3" json:"action_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -665,6 +667,13 @@ func (x *RecommendationShown) GetFallback() string {
 	return ""
 }
 
+func (x *RecommendationShown) GetActionIds() []string {
+	if x != nil {
+		return x.ActionIds
+	}
+	return nil
+}
+
 var File_penchant_v1_events_proto protoreflect.FileDescriptor
 
 const file_penchant_v1_events_proto_rawDesc = "" +
@@ -733,7 +742,7 @@ const file_penchant_v1_events_proto_rawDesc = "" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x18\n" +
 	"\adeleted\x18\x03 \x01(\bR\adeleted\"\x1c\n" +
 	"\bJobReady\x12\x10\n" +
-	"\x03arn\x18\x01 \x01(\tR\x03arn\"\xbe\x02\n" +
+	"\x03arn\x18\x01 \x01(\tR\x03arn\"\xdd\x02\n" +
 	"\x13RecommendationShown\x12+\n" +
 	"\x11recommendation_id\x18\x01 \x01(\tR\x10recommendationId\x12!\n" +
 	"\ftimestamp_ms\x18\x02 \x01(\x03R\vtimestampMs\x12!\n" +
@@ -743,7 +752,10 @@ const file_penchant_v1_events_proto_rawDesc = "" +
 	"\auser_id\x18\x06 \x01(\tR\x06userId\x12\x17\n" +
 	"\aitem_id\x18\a \x01(\tR\x06itemId\x12\x19\n" +
 	"\bitem_ids\x18\b \x03(\tR\aitemIds\x12\x1a\n" +
-	"\bfallback\x18\t \x01(\tR\bfallbackB>Z<github.com/penchant-io/penchant/proto/penchant/v1;penchantv1b\x06proto3"
+	"\bfallback\x18\t \x01(\tR\bfallback\x12\x1d\n" +
+	"\n" +
+	"action_ids\x18\n" +
+	" \x03(\tR\tactionIdsB>Z<github.com/penchant-io/penchant/proto/penchant/v1;penchantv1b\x06proto3"
 
 var (
 	file_penchant_v1_events_proto_rawDescOnce sync.Once
