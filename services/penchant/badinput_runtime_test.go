@@ -87,7 +87,7 @@ func (s *badShop) runtime() {
 	bad(promotion(`"name":"-p","filterArn":"`+accountARN+`filter/f"`), invalidInput, "promotions.1.member.name", "regular expression")
 	bad(promotion(`"percentPromotedItems":0,"filterArn":"`+accountARN+`filter/f"`), invalidInput, "percentPromotedItems", "greater than or equal to 1")
 	bad(promotion(`"percentPromotedItems":101,"filterArn":"`+accountARN+`filter/f"`), invalidInput, "percentPromotedItems", "less than or equal to 100")
-	bad(promotion(`"filterArn":"`+accountARN+`filter/absent"`), notFound, "filter/absent")
+	bad(promotion(`"percentPromotedItems":10,"filterArn":"`+accountARN+`filter/absent"`), notFound, "filter/absent")
 	bad(with(good, "promotions", `[{},{}]`), invalidInput, "'promotions'", "less than or equal to 1")
 
 	ranking := `{"campaignArn":"` + s.rankingCampaign + `","userId":"u","inputList":["item-1"]}`

@@ -179,7 +179,7 @@ func (s *badShop) routes() {
 	for _, operation := range []string{"", "Nonsense", "createDatasetGroup", "PutEvents", "GetRecommendations", "Create/Schema", strings.Repeat("X", 5000)} {
 		calls = append(calls, refused{operation, `{"name":"new"}`, unknownOperation, []string{"operation"}})
 	}
-	for _, path := range []string{"/event", "/events/", "/Events", "/events/x", "/%2e%2e/events", "/recommendations/", "/nope", "/actions", "/action-interactions", "/action-recommendations", "/" + strings.Repeat("x", 5000)} {
+	for _, path := range []string{"/event", "/events/", "/Events", "/events/x", "/%2e%2e/events", "/recommendations/", "/nope", "/action", "/action-interaction", "/action-recommendation", "/" + strings.Repeat("x", 5000)} {
 		calls = append(calls, refused{path, `{}`, unknownOperation, []string{"operation"}})
 	}
 	s.check(calls)
