@@ -34,6 +34,9 @@ func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.C
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mustNotDeleteUsers(ctx, dataset.DatasetGroupARN); err != nil {
+		return nil, err
+	}
 	mode := catalog.ImportFull
 	if req.ImportMode != nil {
 		mode = *req.ImportMode

@@ -30,6 +30,9 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mustNotDeleteUsers(ctx, solution.DatasetGroupARN); err != nil {
+		return nil, err
+	}
 	mode, err := s.trainingMode(text(req.TrainingMode), solution)
 	if err != nil {
 		return nil, err

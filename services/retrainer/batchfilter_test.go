@@ -207,6 +207,30 @@ func TestBatchSegments(t *testing.T) {
 			t.Errorf("too many lines: %v, want %q", err, reason)
 		}
 	}
+	// The whole job, with the recipes' models.
+	for name, line := range map[string]string{"aws-item-affinity": `{"itemId":"i02"}`, "aws-item-attribute-affinity": `{"itemAttributes":"ITEMS.COLOUR = \"red\""}`} {
+		v := i.ends(i.version(i.solution(name, name, nil), "00000001"))
+		i.put("segments/in.json", line)
+		job := &catalog.BatchSegmentJob{
+			Meta:            catalog.Meta{ARN: account + "batch-segment-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			DatasetGroupARN: i.group.ARN, SolutionVersionARN: v.ARN, NumResults: 10,
+			JobInput:  &personalize.BatchSegmentJobInput{S3DataSource: i.at("segments/in.json")},
+			JobOutput: &personalize.BatchSegmentJobOutput{S3DataDestination: i.at("out/" + name)},
+		}
+		create(i, job)
+		i.succeeds(job)
+		got := i.answers("out/" + name + "/in.json.out")
+		if len(got) != 1 || got[0].Output == nil || len(got[0].Output.RecommendedUsers) != 10 {
+			t.Fatalf("%s: %v", name, got)
+		}
+		// Users of even number have clicked even items, which are red.
+		for _, id := range got[0].Output.RecommendedUsers {
+			if !strings.ContainsAny(id[3:], "02468") {
+				t.Errorf("%s finds %v", name, got[0].Output.RecommendedUsers)
+				break
+			}
+		}
+	}
 	// A recipe that makes none is refused in words.
 	v := i.ends(i.version(i.solution("popular", "aws-popularity-count", nil), "00000001"))
 	job := &catalog.BatchSegmentJob{

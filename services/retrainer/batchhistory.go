@@ -100,7 +100,7 @@ type histories struct {
 	rows   [][]historyRow // by user
 	// kept says how many of the users there are rows for: when the rows become too many, the later users are given up.
 	kept    atomic.Int32
-	count   atomic.Int64
+	count   atomic.Int64 // rows that there is memory for
 	maxRows int64
 
 	stripes [64]sync.Mutex // of rows, by user
@@ -191,12 +191,12 @@ func (h *histories) add(user int32, rows ...historyRow) {
 	if user < h.kept.Load() {
 		lock := &h.stripes[int(user)%len(h.stripes)]
 		lock.Lock()
-		before := len(h.rows[user])
+		before := cap(h.rows[user])
 		h.rows[user] = append(h.rows[user], rows...)
 		if len(h.rows[user]) >= 2*h.newest {
 			h.rows[user] = slices.Clone(h.finish(h.rows[user]))
 		}
-		h.count.Add(int64(len(h.rows[user]) - before))
+		h.count.Add(int64(cap(h.rows[user]) - before))
 		lock.Unlock()
 	}
 	h.shrink.RUnlock()
@@ -212,7 +212,7 @@ func (h *histories) giveUp() {
 	for h.count.Load() > h.maxRows && h.kept.Load() > 1 {
 		kept := (h.kept.Load() + 1) / 2
 		for user := kept; user < h.kept.Load(); user++ {
-			h.count.Add(-int64(len(h.rows[user])))
+			h.count.Add(-int64(cap(h.rows[user])))
 			h.rows[user] = nil
 		}
 		h.kept.Store(kept)
