@@ -22,7 +22,7 @@ var (
 
 // batchLimits bound a batch job's input.
 type batchLimits struct {
-	files, lines int // lines of one file, or of all where the job says so
+	files, lines int // lines of one file
 	bytes        int64
 }
 

@@ -41,7 +41,8 @@ const (
 )
 
 // inferBatch runs a batch inference job: each line of the input files is answered by one line of a file of the same name
-// with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives the same.
+// with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives the same:
+// answers are exploitation only, whatever the job's explorationWeight.
 func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob, report func(float64)) (func(*catalog.BatchInferenceJob), error) {
 	started := time.Now()
 	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
@@ -105,7 +106,7 @@ type inference struct {
 	files   []batchFile
 	out     outputFolder
 	report  func(float64)
-	quoted  [][]byte // the items' ids as JSON, filled in by ready
+	quoted  [][]byte // the items' ids as JSON
 
 	next     int // file to be opened
 	reading  *openFile
