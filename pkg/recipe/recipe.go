@@ -60,8 +60,7 @@ type Recipe struct {
 	Name string
 	// Type is the API's recipe type, such as RELATED_ITEMS.
 	Type string
-	// Algorithm and FeatureTransformation are the last parts of the ARNs that DescribeRecipe shows. A recipe need not have a
-	// feature transformation.
+	// Algorithm and FeatureTransformation are the last parts of the ARNs that DescribeRecipe shows.
 	Algorithm, FeatureTransformation string
 	Description                      string
 	HyperParameters                  []Parameter
@@ -140,11 +139,8 @@ func (r *Recipe) ARN() string { return arnPrefix + r.Name }
 // AlgorithmARN is the ARN that DescribeAlgorithm takes.
 func (r *Recipe) AlgorithmARN() string { return "arn:aws:personalize:::algorithm/" + r.Algorithm }
 
-// FeatureTransformationARN is the ARN that DescribeFeatureTransformation takes; "" for recipes without one.
+// FeatureTransformationARN is the ARN that DescribeFeatureTransformation takes.
 func (r *Recipe) FeatureTransformationARN() string {
-	if r.FeatureTransformation == "" {
-		return ""
-	}
 	return "arn:aws:personalize:::feature-transformation/" + r.FeatureTransformation
 }
 

@@ -24,7 +24,7 @@ func TestTable(t *testing.T) {
 		if found, ok := recipe.ByARN(r.ARN()); !ok || found != r {
 			t.Errorf("%s is not found by its ARN %s", r.Name, r.ARN())
 		}
-		if r.Algorithm == "" || r.Description == "" || r.Type == "" {
+		if r.Algorithm == "" || r.FeatureTransformation == "" || r.Description == "" || r.Type == "" {
 			t.Errorf("%s is not described", r.Name)
 		}
 		if _, err := r.ParseParams(nil); err != nil {

@@ -44,7 +44,7 @@ var table = []*Recipe{
 	},
 	{
 		Name: "aws-similar-items", Type: RelatedItems,
-		Algorithm:   "aws-similar-items",
+		Algorithm: "aws-similar-items", FeatureTransformation: "similar-items",
 		Description: "Finds items similar to a given item from what users choose shortly before and after it, and from the categories and numbers of the Items dataset, which alone decide for items without interactions.",
 		// Both of Personalize's parameters say how much of an item its vector keeps. The vectors here are sparse: so many
 		// items that are chosen near it, and so many terms of metadata.
@@ -57,7 +57,7 @@ var table = []*Recipe{
 	},
 	{
 		Name: "aws-semantic-similarity", Type: RelatedItems,
-		Algorithm:   "aws-semantic-similarity",
+		Algorithm: "aws-semantic-similarity", FeatureTransformation: "semantic-similarity",
 		Description: "Finds items whose descriptions (textual columns of the Items dataset) share distinctive words and pieces of words with those of a given item. Needs no interactions of the items. It knows no synonyms.",
 		Scores:      NoScores,
 		NeedsItems:  true,
@@ -74,7 +74,7 @@ var table = []*Recipe{
 	},
 	{
 		Name: "aws-user-personalization-v2", Type: UserPersonalization,
-		Algorithm:       "aws-user-personalization-v2",
+		Algorithm: "aws-user-personalization-v2", FeatureTransformation: "user-personalization-v2",
 		Description:     "Recommends items for a user from the order of his interactions by a recurrent network, trained with the categories and numbers of the Items dataset where there is one; new events of a user change his recommendations at once.",
 		HyperParameters: secondGeneration,
 		Scores:          CatalogueScores, Realtime: true,
@@ -119,7 +119,7 @@ var table = []*Recipe{
 	},
 	{
 		Name: "aws-personalized-ranking-v2", Type: PersonalizedRanking,
-		Algorithm:       "aws-personalized-ranking-v2",
+		Algorithm: "aws-personalized-ranking-v2", FeatureTransformation: "personalized-ranking-v2",
 		Description:     "Puts a given list of items into the order in which a user will like them, with the model of aws-user-personalization-v2.",
 		HyperParameters: secondGeneration,
 		Scores:          ListScores, Realtime: true,
@@ -127,7 +127,7 @@ var table = []*Recipe{
 	},
 	{
 		Name: "aws-next-best-action", Type: PersonalizedActions,
-		Algorithm:   "aws-next-best-action",
+		Algorithm: "aws-next-best-action", FeatureTransformation: "next-best-action",
 		Description: "Predicts how probably a user takes each action if it is offered to him now, from his answers to actions so far and his interactions with items. An action has the propensity 0 until it has been taken 50 times.",
 		HyperParameters: []Parameter{
 			{Name: "action_optimization_period", Default: "14", Kind: Integer, Min: 7, Max: 28},
@@ -155,32 +155,32 @@ var table = []*Recipe{
 
 	{
 		Name: "aws-ecomm-popular-items-by-views", Domain: Ecommerce, Type: PopularItems, EventType: "View", MinEvents: minEvents,
-		Algorithm:   "aws-popularity-count",
+		Algorithm: "aws-popularity-count", FeatureTransformation: "sims",
 		Description: "The items with the most View events.",
 		training:    popularityCount,
 	},
 	{
 		Name: "aws-ecomm-popular-items-by-purchases", Domain: Ecommerce, Type: PopularItems, EventType: "Purchase", MinEvents: minEvents,
-		Algorithm:   "aws-popularity-count",
+		Algorithm: "aws-popularity-count", FeatureTransformation: "sims",
 		Description: "The items with the most Purchase events.",
 		training:    popularityCount,
 	},
 	{
 		Name: "aws-ecomm-frequently-bought-together", Domain: Ecommerce, Type: RelatedItems, EventType: "Purchase", MinEvents: minEvents,
-		Algorithm:   "aws-similar-items",
+		Algorithm: "aws-similar-items", FeatureTransformation: "similar-items",
 		Description: "Items that customers purchase shortly before or after a given item.",
 		training:    similarItems(0),
 	},
 	{
 		Name: "aws-ecomm-customers-who-viewed-x-also-viewed", Domain: Ecommerce, Type: RelatedItems, EventType: "View", MinEvents: minEvents,
-		Algorithm:   "aws-similar-items",
+		Algorithm: "aws-similar-items", FeatureTransformation: "similar-items",
 		Description: "Items that customers view shortly before or after a given item, but for those that the user has purchased.",
 		HidesEvents: []string{"Purchase"},
 		training:    similarItems(0),
 	},
 	{
 		Name: "aws-ecomm-recommended-for-you", Domain: Ecommerce, Type: UserPersonalization, MinEvents: minEvents,
-		Algorithm:   "aws-user-personalization",
+		Algorithm: "aws-user-personalization", FeatureTransformation: "JSON-percentile-filtering",
 		Description: "Items for a user from his own and everybody's interactions by implicit matrix factorisation, but for those that he has purchased; new events of a user change his recommendations at once.",
 		Scores:      CatalogueScores, Realtime: true,
 		HidesEvents: []string{"Purchase"},
@@ -188,33 +188,33 @@ var table = []*Recipe{
 	},
 	{
 		Name: "aws-vod-because-you-watched-x", Domain: VideoOnDemand, Type: RelatedItems, EventType: "Watch", MinEvents: minEvents,
-		Algorithm:   "aws-similar-items",
+		Algorithm: "aws-similar-items", FeatureTransformation: "similar-items",
 		Description: "Items that users watch shortly before or after a given item, but for those that the user has watched.",
 		HidesEvents: []string{"Watch"},
 		training:    similarItems(0),
 	},
 	{
 		Name: "aws-vod-more-like-x", Domain: VideoOnDemand, Type: RelatedItems, MinEvents: minEvents,
-		Algorithm:   "aws-similar-items",
+		Algorithm: "aws-similar-items", FeatureTransformation: "similar-items",
 		Description: "Items that are like a given item by their metadata and by what users choose shortly before or after it, in equal parts, but for those that the user has watched.",
 		HidesEvents: []string{"Watch"}, NeedsItems: true,
 		training: similarItems(0.5),
 	},
 	{
 		Name: "aws-vod-most-popular", Domain: VideoOnDemand, Type: PopularItems, EventType: "Watch", MinEvents: minEvents,
-		Algorithm:   "aws-popularity-count",
+		Algorithm: "aws-popularity-count", FeatureTransformation: "sims",
 		Description: "The items with the most Watch events.",
 		training:    popularityCount,
 	},
 	{
 		Name: "aws-vod-trending-now", Domain: VideoOnDemand, Type: PopularItems, MinEvents: minEvents,
-		Algorithm:   "aws-trending-now-custom",
+		Algorithm: "aws-trending-now-custom", FeatureTransformation: "trending-now",
 		Description: "Items that are chosen in the newest three hours more often than before.",
 		training:    trendingNow,
 	},
 	{
 		Name: "aws-vod-top-picks", Domain: VideoOnDemand, Type: UserPersonalization, MinEvents: minEvents,
-		Algorithm:   "aws-user-personalization-v2",
+		Algorithm: "aws-user-personalization-v2", FeatureTransformation: "user-personalization-v2",
 		Description: "Items for a user from the order of his interactions and the items' metadata by a recurrent network, but for those that he has watched; new events of a user change his recommendations at once.",
 		Scores:      CatalogueScores, Realtime: true,
 		HidesEvents: []string{"Watch"}, NeedsItems: true,
