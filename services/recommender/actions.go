@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
 // Bounds of GetActionRecommendations.
@@ -86,6 +87,9 @@ func (s *Service) recommendActions(ctx context.Context, serving *modelstore.Serv
 		return nil, err
 	}
 	v := s.lookUp(ctx, serving, asked.userID)
+	if v.fallback == "" && !s.config.Users.HealthyKind(ctx, serving.Group, userstate.WithActions, 0) {
+		v.fallback = fallbackRebuilding
+	}
 	s.tellFallback(ctx, v)
 	subject, err := s.subject(ctx, serving, asked, v, bound)
 	if err != nil {

@@ -1,6 +1,7 @@
 package recommender
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,12 +10,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go/aws"
+	"github.com/aws/aws-sdk-go/aws/awserr"
+	"github.com/aws/aws-sdk-go/aws/credentials"
+	"github.com/aws/aws-sdk-go/aws/session"
+	sdk "github.com/aws/aws-sdk-go/service/personalizeruntime"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -276,5 +283,57 @@ func TestActionRecommendationsAreRefused(t *testing.T) {
 		if _, err := s.service.recommendActions(t.Context(), serving, asked); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("filter %s: %v, want %q", name, err, want)
 		}
+	}
+}
+
+// The recipe, over the AWS SDK: seven actions, of which everybody takes the first most often.
+func TestNextBestActionThroughTheSDK(t *testing.T) {
+	s := openOffers(t)
+	nextBest, ok := recipe.ByName("aws-next-best-action")
+	if !ok {
+		t.Fatal("there is no such recipe")
+	}
+	s.campaign(nextBest, trainOn(t, nextBest, func(b *dataset.Builder) {
+		taste(b)
+		for user := range 120 {
+			for action := range 7 {
+				kind := schema.ActionTaken
+				if user < 10*action {
+					kind = schema.ActionNotTaken
+				}
+				i := interaction(fmt.Sprintf("u%d", user), fmt.Sprintf("offer%d", action), action)
+				i.EventType = kind
+				b.AddActionInteraction(i)
+			}
+		}
+	}))
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	sess, err := session.NewSession(&aws.Config{
+		Endpoint: &s.endpoint, Region: aws.String("eu-west-1"), HTTPClient: &http.Client{Transport: transport}, MaxRetries: aws.Int(0),
+		Credentials: credentials.NewStaticCredentials(credential.AccessKeyID, credential.SecretKey, ""),
+	})
+	s.must(err)
+	client := sdk.New(sess)
+	campaign := aws.String(campaignARN(nextBest.Name))
+	s.eventually("the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 1 })
+	for n, want := range map[int64]int{0: 5, 2: 2, 100: 7} {
+		got, err := client.GetActionRecommendations(&sdk.GetActionRecommendationsInput{CampaignArn: campaign, UserId: aws.String("stranger"), NumResults: &n})
+		s.must(err)
+		if len(got.ActionList) != want || !strings.HasPrefix(aws.StringValue(got.RecommendationId), "RID-") {
+			t.Fatalf("%d results: %v", n, got)
+		}
+		if first := aws.StringValue(got.ActionList[0].ActionId); first != "offer0" {
+			t.Errorf("first comes %s", first)
+		}
+		for k, a := range got.ActionList {
+			if *a.Score < 0 || *a.Score > 1 || k > 0 && *a.Score > *got.ActionList[k-1].Score {
+				t.Errorf("scores %v", got.ActionList)
+			}
+		}
+	}
+	_, err = client.GetRecommendations(&sdk.GetRecommendationsInput{CampaignArn: campaign, UserId: aws.String("stranger")})
+	if failure := (awserr.RequestFailure)(nil); !errors.As(err, &failure) || failure.Code() != "InvalidInputException" || failure.StatusCode() != 400 {
+		t.Errorf("items of a campaign that recommends actions: %v", err)
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
-	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
 const (
@@ -52,7 +51,7 @@ func count(list []string, colour string, top int) int {
 
 func TestRecommendationsFollowTheUser(t *testing.T) {
 	s := openTrained(t)
-	s.eventually("all models are loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == len(recipe.All()) })
+	s.eventually("all models are loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 4 })
 	for _, fold := range []bool{true, false} {
 		user := map[bool]string{true: "folded", false: "not-folded"}[fold]
 		s.sees(user, fold, "blue1", "blue2", "blue5")

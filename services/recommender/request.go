@@ -111,8 +111,6 @@ func (q question) limit(plain int) int {
 // suitsRecommendations checks that the recipe answers GetRecommendations and that the request has what it answers from.
 func suitsRecommendations(r *recipe.Recipe, q question) error {
 	switch {
-	case r.Type == recipe.PersonalizedActions:
-		return awsapi.InvalidInput("A campaign on recipe %s recommends actions: use GetActionRecommendations", r.Name)
 	case r.Type == recipe.PersonalizedRanking:
 		return awsapi.InvalidInput("A campaign on recipe %s ranks lists: use GetPersonalizedRanking", r.Name)
 	case r.Type == recipe.PersonalizedActions:
