@@ -10,7 +10,7 @@ import (
 // promotion asks for a share of the answer to be of a filter's items.
 type promotion struct {
 	name    *string
-	percent int
+	percent int // 0 where none was given
 	filter  filterUse
 }
 

@@ -227,6 +227,9 @@ func (s *Service) plan(ctx context.Context, serving *modelstore.Serving, asked q
 		if p.promoted, err = bind(asked.promotion.filter); err != nil {
 			return nil, err
 		}
+		if asked.promotion.percent == 0 {
+			return nil, awsapi.InvalidInput("A promotion must have percentPromotedItems, from 1 to 100")
+		}
 	}
 	if p.filter == nil && p.promoted == nil && len(asked.metadata) == 0 {
 		return p, nil

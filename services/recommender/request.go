@@ -90,15 +90,12 @@ func readFilter(arn *string, values map[string]string) (*filterUse, error) {
 }
 
 func readPromotion(p personalizeruntime.Promotion) (*promotion, error) {
-	switch {
-	case p.FilterArn == nil:
+	if p.FilterArn == nil {
 		return nil, awsapi.InvalidInput("A promotion must have a filterArn")
-	case p.PercentPromotedItems == nil:
-		return nil, awsapi.InvalidInput("A promotion must have percentPromotedItems, from 1 to 100")
 	}
 	const member = "promotions.filterArn"
 	use := filterUse{member: member, arn: *p.FilterArn, values: p.FilterValues}
-	return &promotion{name: p.Name, percent: int(*p.PercentPromotedItems), filter: use}, resourceType(member, use.arn, "filter")
+	return &promotion{name: p.Name, percent: int(value(p.PercentPromotedItems)), filter: use}, resourceType(member, use.arn, "filter")
 }
 
 func (q question) limit(plain int) int {
