@@ -336,6 +336,36 @@ func TestPromotions(t *testing.T) {
 	}
 }
 
+// Version 2 recipes say why an item is answered.
+func TestReasons(t *testing.T) {
+	s := open(t)
+	r, _ := recipe.ByName("aws-user-personalization-v2")
+	s.campaign(r, trainOn(t, r, taste))
+	s.stock()
+	some := s.filter("some", `INCLUDE ItemID WHERE Items.COLOUR IN ("green") OR Items.PRICE < 1`)
+	cheap := s.filter("cheap", `INCLUDE ItemID WHERE Items.PRICE < 2 AND Items.COLOUR IN ("red")`)
+	req := map[string]any{
+		"campaignArn": campaignARN(r.Name), "userId": "u", "numResults": 5, "filterArn": some,
+		"promotions": []any{map[string]any{"name": "deal", "percentPromotedItems": 40, "filterArn": cheap}},
+	}
+	var got map[string][]string
+	s.eventually("all records are there", func() bool {
+		resp, err := s.recommendations(req)
+		if err != nil {
+			return false
+		}
+		got = map[string][]string{}
+		for _, item := range resp.ItemList {
+			got[*item.ItemId] = item.Reason
+		}
+		return len(got) == 5
+	})
+	want := map[string][]string{"red0": {reasonPromoted}, "red1": {reasonPromoted}, "blue0": nil, "green-new": {reasonFilling}, "green-old": {reasonFilling}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestPromotedItemsStandAnywhere(t *testing.T) {
 	others, promoted := make([]pick, 8), []pick{{item: 100, promoted: true}, {item: 101, promoted: true}}
 	places := map[int]bool{}
@@ -512,6 +542,12 @@ func TestColdItemsAreExplored(t *testing.T) {
 		if n := cold(40); n < c.min || n > c.max {
 			t.Errorf("%v: %d of 400 items are cold", c.config, n)
 		}
+	}
+	// An item is marked as explored only if it would not be in the list otherwise.
+	e := &exploration{before: map[int32]float32{2: 0.5, 3: 3}}
+	e.judge([]pick{{item: 2}, {item: 3}, {item: 0}, {item: -1}}, []float32{2, 9, 4, 4})
+	if !e.lifted(2) || e.lifted(3) || e.lifted(0) || e.lifted(-1) {
+		t.Error("the wrong items are marked as explored")
 	}
 	// What everybody was shown makes room.
 	before := cold(40)
