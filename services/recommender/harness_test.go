@@ -93,14 +93,16 @@ func openWith(t testing.TB, change func(*Config)) *shop {
 	return s
 }
 
-// openTrained is open with a campaign on one recipe of each type that recommends or ranks items.
+// openTrained is open with a campaign on one recipe of each type that recommends or ranks items, all models loaded.
 func openTrained(t testing.TB) *shop {
 	t.Helper()
 	s := open(t)
-	for _, name := range []string{personal, ranking, related, popularity} {
+	trained := []string{personal, ranking, related, popularity}
+	for _, name := range trained {
 		r, _ := recipe.ByName(name)
 		s.campaign(r, trainOn(t, r, taste))
 	}
+	s.eventually("all models are loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == len(trained) })
 	return s
 }
 

@@ -51,7 +51,6 @@ func count(list []string, colour string, top int) int {
 
 func TestRecommendationsFollowTheUser(t *testing.T) {
 	s := openTrained(t)
-	s.eventually("all models are loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 4 })
 	for _, fold := range []bool{true, false} {
 		user := map[bool]string{true: "folded", false: "not-folded"}[fold]
 		s.sees(user, fold, "blue1", "blue2", "blue5")
