@@ -37,6 +37,11 @@ func train(t testing.TB, recipeName string, seed uint64) model.Model {
 			})
 		}
 	}
+	for n := range 200 { // of which recipes for actions learn
+		b.AddActionInteraction(&reco.Interaction{
+			EventID: fmt.Sprintf("a%d", n), UserID: fmt.Sprintf("u%d", n%20), ItemID: fmt.Sprintf("action%d", n%3), EventType: "TAKEN", TimestampMS: int64(n),
+		})
+	}
 	set, err := b.Build()
 	if err != nil {
 		t.Fatal(err)
