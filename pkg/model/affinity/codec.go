@@ -27,6 +27,7 @@ func (m *Model) Parts() ([]model.Part, error) {
 	w.Len(len(m.users))
 	w.Strings(m.users)
 	w.Float32s(m.scale)
+	w.Float32s(m.active)
 	w.Int8s(m.vector)
 	attributes := make([]model.Attribute, 0, len(m.holders))
 	for a := range m.holders {
@@ -54,6 +55,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	r := model.NewReader(parts[part], part, version)
 	m.users = r.Strings(r.Len(maxUsers))
 	m.scale = r.Float32s(len(m.users))
+	m.active = r.Float32s(len(m.users))
 	m.vector = r.Int8s(len(m.users) * factors.Dim())
 	for range r.Len(maxAttributes) {
 		names := r.Strings(2)

@@ -13,8 +13,8 @@
 //	q = L u + W2 silu(W1 u + b1) + b2                  what is wanted next
 //	logit_i = q · o(i) + bias_i
 //
-// That trains many times faster on a CPU than gated units do, and on MovieLens 1M it predicts better than a GRU of its
-// size (docs/benchmarks.md).
+// That trains many times faster on a CPU than gated units do: a pass over the million interactions of MovieLens 1M takes
+// about 20 seconds of it.
 //
 // A session ends where a user pauses for half an hour. With item metadata, the vectors of an item are its own plus the mean
 // of those of its categories, by which an item with little or no history is placed among its like.

@@ -99,6 +99,9 @@ func (m *Model) Dim() int { return m.system.dim }
 // modified.
 func (m *Model) Factors(i int) []float32 { return m.factors[i*m.Dim() : (i+1)*m.Dim()] }
 
+// Temperature divides inner products of vectors before they are logits.
+func (m *Model) Temperature() float64 { return m.temperature }
+
 // Score gives the inner products of the user's vector with the items' vectors, over the temperature. A user of whom
 // nothing is known gets the logarithms of the items' shares of all interactions.
 func (m *Model) Score(q model.Query, scores []float32) error {
