@@ -33,10 +33,10 @@ type EvaluateCmd struct {
 
 // Run trains, recommends and writes the lists.
 func (c EvaluateCmd) Run(ctx context.Context) error {
-	r, ok := recipe.ByName(c.Recipe)
-	if !ok {
-		return fmt.Errorf("unknown recipe %q: there are %s", c.Recipe, strings.Join(recipeNames(), ", "))
+	if !slices.Contains(recipeNames(), c.Recipe) {
+		return fmt.Errorf("%q is no recipe that recommends items: there are %s", c.Recipe, strings.Join(recipeNames(), ", "))
 	}
+	r, _ := recipe.ByName(c.Recipe)
 	params, err := r.ParseParams(c.Hyperparameters)
 	if err != nil {
 		return err
@@ -70,10 +70,14 @@ func (c EvaluateCmd) Run(ctx context.Context) error {
 	return nil
 }
 
+// recipeNames are the recipes that can be measured here: those that recommend items. Domain use cases are among them under the
+// names of the recipes that they are made of.
 func recipeNames() []string {
 	var names []string
 	for _, r := range recipe.All() {
-		names = append(names, r.Name)
+		if r.Domain == "" && r.Type != recipe.UserSegmentation && r.Type != recipe.PersonalizedActions {
+			names = append(names, r.Name)
+		}
 	}
 	return names
 }
