@@ -23,6 +23,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/services/control"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/penchant/operator"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
@@ -180,7 +181,7 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	if shop.Archive.Chains != 1 || shop.Archive.Files == 0 || shop.Archive.Bytes == 0 || shop.Archive.Newest == nil {
 		t.Errorf("%+v", shop.Archive)
 	}
-	if len(status.Redis) != 1 || status.Redis[0].Keys == 0 || len(status.Topics) != 7 || len(status.Unreachable) != 0 {
+	if len(status.Redis) != 1 || status.Redis[0].Keys == 0 || len(status.Topics) != len(control.OwnTopics())+len(control.GroupTopics(group)) || len(status.Unreachable) != 0 {
 		t.Errorf("%+v", status)
 	}
 	page := process.penchant(0, "status").stdout
