@@ -22,12 +22,9 @@ import (
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
-// reporting creates a metric attribution the way control does, with reports under s3://reports/shop/.
+// reporting creates a metric attribution the way control does, with reports under reports/shop/ in the installation's bucket.
 func (i *installation) reporting() *catalog.MetricAttribution {
 	i.Helper()
-	if err := i.s3.EnsureBucket(i.Context(), "reports"); err != nil {
-		i.Fatal(err)
-	}
 	topic := bus.InteractionsTopic(i.group.GroupKey())
 	topics, err := i.bus.Topics(i.Context(), topic)
 	if err != nil {
@@ -40,7 +37,7 @@ func (i *installation) reporting() *catalog.MetricAttribution {
 			{MetricName: new("clicks"), EventType: new("click"), Expression: new("SAMPLECOUNT()")},
 			{MetricName: new("revenue"), EventType: new("buy"), Expression: new("SUM(Items.PRICE)")},
 		},
-		OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: new("s3://reports/shop")}},
+		OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: i.at("reports/shop").Path}},
 		Reports:      &catalog.ReportProgress{Until: attribution.Begin(time.Now()), TopicID: hex.EncodeToString(id[:]), Next: map[int32]int64{}},
 	}
 	create(i, m)
@@ -107,19 +104,19 @@ func (i *installation) archive() {
 func (i *installation) files() map[string]string {
 	i.Helper()
 	files := map[string]string{}
-	reports := i.s3.Bucket("reports")
-	for info, err := range reports.List(i.Context(), "") {
+	for info, err := range i.bucket.List(i.Context(), "reports/") {
 		if err != nil {
 			i.Fatal(err)
 		}
-		data, _, err := reports.Get(i.Context(), info.Key)
+		data, _, err := i.bucket.Get(i.Context(), info.Key)
 		if err != nil {
 			i.Fatal(err)
 		}
-		if !strings.HasPrefix(info.Key, "shop/AggregatedAttributionMetrics - ") {
+		name := strings.TrimPrefix(info.Key, "reports/")
+		if !strings.HasPrefix(name, "shop/AggregatedAttributionMetrics - ") {
 			i.Errorf("a report named %s", info.Key)
 		}
-		files[info.Key] = string(data)
+		files[name] = string(data)
 	}
 	return files
 }
@@ -261,7 +258,7 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	if m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.store, m.ARN); err != nil || m.Leased(time.Now()) || len(m.Reports.Next) != 0 {
 		t.Errorf("got %+v, %v", m, err)
 	}
-	redirect("s3://reports/shop/")
+	redirect(*i.at("reports/shop/").Path)
 	later += reportRetry
 	s.reports.look(t.Context())
 	if got := totals(t, i.files()); got["clicks mail"] != 1 {
