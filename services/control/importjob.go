@@ -15,7 +15,7 @@ func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.C
 	if err != nil {
 		return nil, err
 	}
-	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
+	dataset, err := findCreated[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
 	if err != nil {
 		return nil, err
 	}

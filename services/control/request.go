@@ -66,6 +66,27 @@ func find[R catalog.Resource](ctx context.Context, s *Service, member, arn, kind
 	return r, err
 }
 
+const (
+	// createdWithin bounds the wait for a resource that was created a moment ago, createdPoll is how often it is looked at.
+	createdWithin = 2 * time.Second
+	createdPoll   = 20 * time.Millisecond
+)
+
+// findCreated is find for a resource that requests go on with as soon as they have its ARN, as Amazon's samples do with solutions and
+// datasets: it gives the reconciler a moment to make it ACTIVE.
+func findCreated[R catalog.Resource](ctx context.Context, s *Service, member, arn, kind string) (R, error) {
+	r, err := find[R](ctx, s, member, arn, kind)
+	for deadline := time.Now().Add(createdWithin); err == nil && r.Head().Status == catalog.StatusCreatePending && time.Now().Before(deadline); {
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-time.After(createdPoll):
+			r, err = find[R](ctx, s, member, arn, kind)
+		}
+	}
+	return r, err
+}
+
 func checkType(member, arn, kind string) error {
 	if catalog.TypeOf(arn) != kind {
 		return awsapi.InvalidInput("%s is not the ARN of a %s: %s", member, kind, arn)

@@ -15,7 +15,7 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 	if err != nil {
 		return nil, err
 	}
-	solution, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	solution, err := findCreated[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
 	if err != nil {
 		return nil, err
 	}
