@@ -49,13 +49,14 @@ suite=(go test -count=1 -p 1)
 track services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
   ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
 finish services
-track clients .venv/bin/python -m pytest -q scripts/integration
-finish clients
+operations=(scripts/integration/test_operations.py scripts/integration/test_samples.py)
+track clients .venv/bin/python -m pytest -q scripts/integration "${operations[@]/#/--ignore=}"
 track cluster --redis-cluster "${suite[@]}" ./pkg/userstate
+finish clients cluster
+track operations .venv/bin/python -m pytest -q "${operations[@]}"
 track versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
-finish cluster versitygw
 track stories go test -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
-finish stories faults-a faults-b
+finish operations versitygw stories faults-a faults-b
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "failed: ${failed[*]}" >&2
