@@ -21,24 +21,41 @@ func (c *Client) EnsureTopics(ctx context.Context, specs ...TopicSpec) error {
 	for i, spec := range specs {
 		names[i] = spec.Name
 	}
-	existing, err := c.Topics(ctx, names...)
-	if err != nil {
-		return err
+	// Brokers learn of a topic, and of the end of one that had its name, a moment after the controller has answered.
+	for attempt := 0; ; attempt++ {
+		existing, err := c.Topics(ctx, names...)
+		if err != nil {
+			return err
+		}
+		missing := ""
+		for _, spec := range specs {
+			if _, ok := existing[spec.Name]; ok {
+				continue
+			}
+			missing = spec.Name
+			if err := c.createTopic(ctx, spec); err != nil {
+				return err
+			}
+		}
+		if missing == "" {
+			return nil
+		}
+		if !pause(ctx, backoff(attempt, 500*time.Millisecond)) {
+			return fmt.Errorf("waiting for topic %s: %w", missing, ctx.Err())
+		}
 	}
-	for _, spec := range specs {
-		if _, ok := existing[spec.Name]; ok {
-			continue
-		}
-		partitions := spec.Partitions
-		if partitions <= 0 {
-			partitions = c.cfg.Topics.Partitions
-		}
-		_, err := c.admin.CreateTopic(ctx, partitions, c.cfg.Topics.ReplicationFactor, c.topicConfig(spec), spec.Name)
-		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-			return fmt.Errorf("creating topic %s: %w", spec.Name, err)
-		}
+}
+
+func (c *Client) createTopic(ctx context.Context, spec TopicSpec) error {
+	partitions := spec.Partitions
+	if partitions <= 0 {
+		partitions = c.cfg.Topics.Partitions
 	}
-	return c.awaitTopics(ctx, names)
+	_, err := c.admin.CreateTopic(ctx, partitions, c.cfg.Topics.ReplicationFactor, c.topicConfig(spec), spec.Name)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("creating topic %s: %w", spec.Name, err)
+	}
+	return nil
 }
 
 // topicConfig states everything we rely on, so that a broker's own defaults don't matter.
@@ -66,32 +83,18 @@ func (c *Client) topicConfig(spec TopicSpec) map[string]*string {
 	return config
 }
 
-// awaitTopics waits until the brokers that are asked next know the topics: a topic is created a moment before that.
-func (c *Client) awaitTopics(ctx context.Context, names []string) error {
-	for attempt := 0; ; attempt++ {
-		found, err := c.Topics(ctx, names...)
-		if err != nil {
-			return err
-		}
-		missing := ""
-		for _, name := range names {
-			if _, ok := found[name]; !ok {
-				missing = name
-			}
-		}
-		if missing == "" {
-			return nil
-		}
-		if !pause(ctx, backoff(attempt, 500*time.Millisecond)) {
-			return fmt.Errorf("waiting for topic %s: %w", missing, ctx.Err())
-		}
-	}
-}
+// deletedWithin bounds the wait for brokers that still show a deleted topic.
+const deletedWithin = 10 * time.Second
 
-// DeleteTopics deletes the topics that exist.
+// DeleteTopics deletes the topics that exist, and waits a while until the brokers don't show them any more: who makes one again under
+// its name must not take the old one for it.
 func (c *Client) DeleteTopics(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
+	}
+	before, err := c.Topics(ctx, names...)
+	if err != nil {
+		return err
 	}
 	responses, err := c.admin.DeleteTopics(ctx, names...)
 	if err != nil {
@@ -103,7 +106,24 @@ func (c *Client) DeleteTopics(ctx context.Context, names ...string) error {
 			failed = append(failed, fmt.Errorf("deleting topic %s: %w", name, response.Err))
 		}
 	}
-	return errors.Join(failed...)
+	if len(failed) > 0 {
+		return errors.Join(failed...)
+	}
+	deadline := time.Now().Add(deletedWithin)
+	for attempt := 0; time.Now().Before(deadline); attempt++ {
+		now, err := c.Topics(ctx, names...)
+		if err != nil {
+			return err
+		}
+		shown := false
+		for name, topic := range now {
+			shown = shown || topic.ID == before[name].ID
+		}
+		if !shown || !pause(ctx, backoff(attempt, 500*time.Millisecond)) {
+			break
+		}
+	}
+	return ctx.Err()
 }
 
 // Topics describes the named topics. One that doesn't exist is absent from the map. Without names it describes all.
