@@ -6,9 +6,8 @@ import (
 	"slices"
 )
 
-// Shares are the softmax over the whole catalogue of the chosen items, of which the best comes first: exp(s_i) / Σ_j
-// exp(s_j), relative to the largest score so that nothing overflows. Only the chosen ones are divided; the sum runs over
-// all.
+// Shares are the softmax over the whole catalogue of the chosen items: exp(s_i) / Σ_j exp(s_j), relative to the largest
+// score so that nothing overflows. Only the chosen ones are divided; the sum runs over all.
 func Shares(scores []float32, chosen []int32) []float64 {
 	shares := make([]float64, len(chosen))
 	if len(chosen) == 0 {

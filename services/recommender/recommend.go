@@ -164,8 +164,8 @@ func (s *Service) GetPersonalizedRanking(ctx context.Context, req *personalizeru
 	defer done()
 
 	items := serving.Loaded.Model.Items()
-	known, unknown := divide(items, list)
-	ranked, shares := rank(scores, known)
+	known, unknown := model.Divide(items, list)
+	ranked, shares := model.Rank(scores, known)
 	answer := newAnswer(ctx, serving, asked, visitor.fallback)
 	answer.addScored(items, ranked, shares)
 	answer.addUnscored(unknown)
