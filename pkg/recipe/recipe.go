@@ -67,6 +67,8 @@ type Recipe struct {
 	Scores                           ScoreKind
 	// Realtime is true where a user's newest events change his recommendations without a training.
 	Realtime bool
+	// Explores is true where answers show new items on purpose, as far as a campaign or recommender says so.
+	Explores bool
 
 	// Domain is the domain whose recommenders the recipe, a domain use case, is for; "" for recipes of solutions.
 	Domain string

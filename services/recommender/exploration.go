@@ -12,12 +12,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// exploringRecipes are those that show cold items on purpose.
-var exploringRecipes = map[string]bool{
-	"aws-user-personalization": true, "aws-user-personalization-v2": true,
-	"aws-ecomm-recommended-for-you": true, "aws-vod-top-picks": true,
-}
-
 // What Personalize takes where a campaign says nothing.
 const (
 	defaultExplorationWeight = 0.3
@@ -55,7 +49,7 @@ func (s *Service) explores(serving *modelstore.Serving) bool {
 
 // explorationOf reads the settings, which the control plane has checked.
 func explorationOf(serving *modelstore.Serving) (weight float64, maxAge time.Duration) {
-	if !exploringRecipes[serving.Loaded.Recipe.Name] {
+	if !serving.Loaded.Recipe.Explores {
 		return 0, 0
 	}
 	settings := serving.Exploration()
