@@ -361,7 +361,7 @@ func (s *badShop) settle() {
 	s.t.Helper()
 	last := s.stored()
 	quietSince := time.Now()
-	penchanttest.Eventually(s.t, 30*time.Second, "what was created settles", func() error {
+	penchanttest.Eventually(s.t, time.Minute, "what was created settles", func() error {
 		now := s.stored()
 		if !maps.Equal(last, now) {
 			last, quietSince = now, time.Now()
@@ -369,8 +369,31 @@ func (s *badShop) settle() {
 		if quiet := time.Since(quietSince); quiet < 300*time.Millisecond {
 			return fmt.Errorf("there was a change %s ago", quiet)
 		}
-		return nil
+		return s.unsettled(now)
 	})
+}
+
+// unsettled says which resource is on its way to another status: a busy machine may let it wait there for a while.
+func (s *badShop) unsettled(stored map[string]string) error {
+	for key := range stored {
+		if !strings.HasPrefix(key, "catalog/") {
+			continue
+		}
+		document, _, err := s.objects.Get(s.t.Context(), key)
+		if err != nil {
+			return err
+		}
+		var resource struct {
+			Status string `json:"status"`
+		}
+		if err := json.Unmarshal(document, &resource); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		if strings.HasSuffix(resource.Status, "PENDING") || strings.HasSuffix(resource.Status, "IN_PROGRESS") {
+			return fmt.Errorf("%s is %s", key, resource.Status)
+		}
+	}
+	return nil
 }
 
 func difference(before, after map[string]string) (changed []string) {
