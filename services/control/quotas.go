@@ -1,38 +1,82 @@
 package control
 
-import "github.com/penchant-io/penchant/pkg/awsapi"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
-// Quotas bound what clients may create. Zero values stand for the defaults, which are Amazon Personalize's but for dataset groups.
+	"github.com/penchant-io/penchant/pkg/awsapi"
+)
+
+// Quotas bound what clients may create. Zero values stand for the defaults in the table below, which are Amazon
+// Personalize's but for dataset groups.
 type Quotas struct {
-	DatasetGroups, Schemas               int // 500, 500
-	SolutionsPerGroup, CampaignsPerGroup int // 10, 5
-	RecommendersPerGroup                 int // 5
-	MetricAttributionsPerGroup           int // 1
-	FiltersPerGroup                      int // 10
-	FilterFieldsPerGroup                 int // 10: different fields over all filters of a group
-	RunningImports, RunningTrainings     int // 5, 20: pending or in progress, in the account
-	RunningExports, RunningDeletions     int // 5, 5: likewise
-	TagsPerResource                      int // 50
+	DatasetGroups, Schemas               int
+	SolutionsPerGroup, CampaignsPerGroup int
+	RecommendersPerGroup                 int
+	MetricAttributionsPerGroup           int
+	FiltersPerGroup                      int
+	FilterFieldsPerGroup                 int // different fields over all filters of a group
+	TagsPerResource                      int
+	// Pending or in progress, in the account.
+	RunningImports, RunningExports, RunningDeletions               int
+	RunningTrainings, RunningBatchInferences, RunningBatchSegments int
+}
 
-	RunningBatchInferences, RunningBatchSegments int // 5, 5: likewise
+// named is a quota with the name that settings know it by.
+type named struct {
+	name         string
+	quota        *int
+	defaultValue int
+}
+
+func (q *Quotas) all() []named {
+	return []named{
+		{"dataset-groups", &q.DatasetGroups, 500},
+		{"schemas", &q.Schemas, 500},
+		{"solutions-per-group", &q.SolutionsPerGroup, 10},
+		{"campaigns-per-group", &q.CampaignsPerGroup, 5},
+		{"recommenders-per-group", &q.RecommendersPerGroup, 5},
+		{"metric-attributions-per-group", &q.MetricAttributionsPerGroup, 1},
+		{"filters-per-group", &q.FiltersPerGroup, 10},
+		{"filter-fields-per-group", &q.FilterFieldsPerGroup, 10},
+		{"running-imports", &q.RunningImports, 5},
+		{"running-trainings", &q.RunningTrainings, 20},
+		{"running-exports", &q.RunningExports, 5},
+		{"running-deletions", &q.RunningDeletions, 5},
+		{"running-batch-inferences", &q.RunningBatchInferences, 5},
+		{"running-batch-segments", &q.RunningBatchSegments, 5},
+		{"tags-per-resource", &q.TagsPerResource, 50},
+	}
+}
+
+// ParseQuotas makes quotas of values by name, such as filters-per-group: 50. Those that are not named keep their defaults.
+// An unknown name or a value below 1 is an error.
+func ParseQuotas(values map[string]int) (Quotas, error) {
+	var q Quotas
+	all := q.all()
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		i := slices.IndexFunc(all, func(n named) bool { return n.name == name })
+		switch {
+		case i < 0:
+			known := make([]string, len(all))
+			for k, n := range all {
+				known[k] = n.name
+			}
+			return Quotas{}, fmt.Errorf("quota %q is unknown; there are %s", name, strings.Join(known, ", "))
+		case values[name] < 1:
+			return Quotas{}, fmt.Errorf("quota %s=%d: it is at least 1", name, values[name])
+		}
+		*all[i].quota = values[name]
+	}
+	return q, nil
 }
 
 func (q Quotas) withDefaults() Quotas {
-	for _, d := range []struct {
-		quota *int
-		value int
-	}{
-		{&q.DatasetGroups, 500}, {&q.Schemas, 500},
-		{&q.SolutionsPerGroup, 10}, {&q.CampaignsPerGroup, 5},
-		{&q.RecommendersPerGroup, 5}, {&q.MetricAttributionsPerGroup, 1},
-		{&q.FiltersPerGroup, 10}, {&q.FilterFieldsPerGroup, 10},
-		{&q.RunningImports, 5}, {&q.RunningTrainings, 20},
-		{&q.RunningExports, 5}, {&q.RunningDeletions, 5},
-		{&q.RunningBatchInferences, 5}, {&q.RunningBatchSegments, 5},
-		{&q.TagsPerResource, 50},
-	} {
-		if *d.quota == 0 {
-			*d.quota = d.value
+	for _, n := range q.all() {
+		if *n.quota == 0 {
+			*n.quota = n.defaultValue
 		}
 	}
 	return q

@@ -343,7 +343,9 @@ func TestRefusalsOfARNs(t *testing.T) {
 }
 
 func TestQuotas(t *testing.T) {
-	i := install(t, Quotas{SolutionsPerGroup: 2, CampaignsPerGroup: 1, RunningImports: 1, RunningTrainings: 1, DatasetGroups: 1, Schemas: 1})
+	i := install(t, must(ParseQuotas(map[string]int{
+		"solutions-per-group": 2, "campaigns-per-group": 1, "running-imports": 1, "running-trainings": 1, "dataset-groups": 1, "schemas": 1,
+	}))(t))
 	group := i.group("movies")
 	dataset := i.dataset(group, "events")
 	first := i.solution(group, "first", "aws-sims")

@@ -464,9 +464,13 @@ func (a *app) newService(name string) (process.Service, error) {
 			AttributesLimit: int64(a.settings.AttributesBytes), Explore: a.settings.Exploration,
 		})
 	case "control":
+		quotas, err := control.ParseQuotas(a.settings.Quotas)
+		if err != nil {
+			return nil, err
+		}
 		return control.New(control.Config{
 			Bus: a.bus, Bucket: a.bucket, Store: a.store, View: a.view, Log: log, Registerer: a.metrics,
-			AccountID: a.settings.AccountID, Region: a.settings.Region,
+			AccountID: a.settings.AccountID, Region: a.settings.Region, Quotas: quotas,
 		})
 	}
 	return nil, fmt.Errorf("there is no service of that name")

@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/process"
+	"github.com/penchant-io/penchant/services/control"
 )
 
 // Settings is what every target can be told, by flag or by the environment variable of the flag's name
@@ -40,6 +41,8 @@ type Settings struct {
 	Bucket     string `help:"Bucket of archive, datasets, models and catalog." default:"penchant"`
 	AccountID  string `help:"AWS account id in ARNs, 12 digits." default:"000000000000"`
 	Region     string `help:"AWS region in ARNs and of the S3 store." default:"us-east-1"`
+
+	Quotas map[string]int `help:"Quotas that differ from Amazon's: filters-per-group=50, separated by commas." mapsep:","`
 
 	MaxRequests int `help:"Calls that are worked on at once; further ones are answered with 503." default:"2048"`
 
@@ -116,6 +119,9 @@ func (s *Settings) Validate() error {
 		return errors.New("--s3-access-key and --s3-secret-key are for an outside store: --s3-endpoint is missing")
 	case s.S3Endpoint != "" && (s.S3AccessKey == "" || s.S3SecretKey == ""):
 		return errors.New("--s3-endpoint needs --s3-access-key and --s3-secret-key")
+	}
+	if _, err := control.ParseQuotas(s.Quotas); err != nil {
+		return fmt.Errorf("--quotas: %w", err)
 	}
 	keys, err := awsapi.ParseCredentials(s.AccessKeys)
 	if err != nil {

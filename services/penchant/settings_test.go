@@ -64,6 +64,22 @@ func TestFlagWinsOverEnvironmentOverDefault(t *testing.T) {
 	}
 }
 
+func TestQuotasAreSettings(t *testing.T) {
+	t.Setenv("PENCHANT_QUOTAS", "filters-per-group=50,schemas=3")
+	c, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Quotas["filters-per-group"] != 50 || c.Quotas["schemas"] != 3 {
+		t.Errorf("got %v", c.Quotas)
+	}
+	for value, mentioned := range map[string]string{"filter=1": "filters-per-group", "schemas=0": "at least 1"} {
+		if _, err := parse(t, "--quotas", value); err == nil || !strings.Contains(err.Error(), mentioned) {
+			t.Errorf("--quotas %s: got %v, want an error that mentions %q", value, err, mentioned)
+		}
+	}
+}
+
 func TestSecretsComeFromFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	if err := os.WriteFile(path, []byte("id:secret\n"), 0o600); err != nil {
