@@ -6,8 +6,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+installs=()
 for server in kafka redis minio; do
-  "scripts/servers/$server.sh" install
+  "scripts/servers/$server.sh" install &
+  installs+=($!)
+done
+for install in "${installs[@]}"; do
+  wait "$install"
 done
 nice -n 19 scripts/servers/versitygw.sh install & # needed late, and the tracks before it mostly wait
 export PENCHANT_TEST_BINARY=$PWD/bin/penchant
