@@ -121,6 +121,18 @@ func (c *Client) Groups(ctx context.Context) (map[string]string, error) {
 	return states, nil
 }
 
+// GroupMembers counts the members of a consumer group. One whose process was killed counts until the brokers give it up.
+func (c *Client) GroupMembers(ctx context.Context, group string) (int, error) {
+	described, err := c.admin.DescribeGroups(ctx, group)
+	if err == nil {
+		err = described.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("describing the consumer group %s: %w", group, err)
+	}
+	return len(described[group].Members), nil
+}
+
 // NewestArrivals returns for each topic when its newest record arrived, by the brokers' clocks. Topics without records are
 // absent from the map.
 func (c *Client) NewestArrivals(ctx context.Context, topics ...string) (map[string]time.Time, error) {

@@ -75,12 +75,20 @@ func TestGroupsShowWhetherAnybodyIsAtWork(t *testing.T) {
 			return err == nil && groups[group] == want
 		}
 	}
+	members := func(want int) func() bool {
+		return func() bool {
+			n, err := client.GroupMembers(t.Context(), group)
+			return err == nil && n == want
+		}
+	}
 	eventually(t, "the group with a member is stable", state("Stable"))
+	eventually(t, "the group has one member", members(1))
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 	eventually(t, "the group that was left is empty", state("Empty"))
+	eventually(t, "the group has no member", members(0))
 }
 
 // idle consumes nothing.

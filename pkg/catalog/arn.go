@@ -26,6 +26,7 @@ const (
 	TypeFilter            = "filter"
 	TypeBatchInferenceJob = "batch-inference-job"
 	TypeBatchSegmentJob   = "batch-segment-job"
+	TypeBatchShard        = "batch-shard"
 	TypeMetricAttribution = "metric-attribution"
 	TypeRecipe            = "recipe"
 	TypeAlgorithm         = "algorithm"

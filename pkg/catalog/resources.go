@@ -80,6 +80,7 @@ var prototypes = map[string]func() Resource{
 	TypeFilter:            func() Resource { return new(Filter) },
 	TypeBatchInferenceJob: func() Resource { return new(BatchInferenceJob) },
 	TypeBatchSegmentJob:   func() Resource { return new(BatchSegmentJob) },
+	TypeBatchShard:        func() Resource { return new(BatchShard) },
 	TypeMetricAttribution: func() Resource { return new(MetricAttribution) },
 }
 
@@ -364,6 +365,19 @@ type BatchInferenceJob struct {
 	ThemeGenerationConfig *personalize.ThemeGenerationConfig   `json:"themeGenerationConfig,omitempty"`
 }
 
+// BatchShard is a part of a batch inference job's input that one retrainer works on. No client sees it, and it is removed when
+// its job has finished.
+type BatchShard struct {
+	Meta
+	JobARN string `json:"jobArn"`
+	// JobID is the job's Meta.ID: another job may get its ARN.
+	JobID string `json:"jobId"`
+	// Number is the shard's place in the job's plan, from 0.
+	Number int `json:"number"`
+	// Lines counts the lines of each of the shard's pieces, once they are answered.
+	Lines []int `json:"lines,omitempty"`
+}
+
 // BatchSegmentJob answers a file of items or attributes with the users most interested in each.
 type BatchSegmentJob struct {
 	Meta
@@ -417,4 +431,5 @@ func (*Recommender) kind() string       { return TypeRecommender }
 func (*Filter) kind() string            { return TypeFilter }
 func (*BatchInferenceJob) kind() string { return TypeBatchInferenceJob }
 func (*BatchSegmentJob) kind() string   { return TypeBatchSegmentJob }
+func (*BatchShard) kind() string        { return TypeBatchShard }
 func (*MetricAttribution) kind() string { return TypeMetricAttribution }

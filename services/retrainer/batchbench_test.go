@@ -8,9 +8,12 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
@@ -21,7 +24,8 @@ import (
 )
 
 // PENCHANT_BENCH_USERS asks for a batch inference of so many users on data like MovieLens 1M (165 interactions a user, 3,700
-// items): a few minutes for 100,000.
+// items), by one retrainer and by two: some minutes for 100,000. PENCHANT_BENCH_THREADS=1 leaves out the one that uses all
+// processors.
 func TestBatchInferenceThroughput(t *testing.T) {
 	users, err := strconv.Atoi(os.Getenv("PENCHANT_BENCH_USERS"))
 	if err != nil {
@@ -87,31 +91,52 @@ func TestBatchInferenceThroughput(t *testing.T) {
 		fmt.Fprintf(&lines, "{\"userId\":\"u%d\"}\n", u)
 	}
 	i.put("users.json", lines.String())
-	runtime.GC()
-	done, peak := make(chan struct{}), make(chan uint64)
-	go func() {
-		most := uint64(0)
-		for {
-			var stats runtime.MemStats
-			runtime.ReadMemStats(&stats)
-			most = max(most, stats.HeapAlloc)
-			select {
-			case <-done:
-				peak <- most
-				return
-			case <-time.After(50 * time.Millisecond):
+	for _, c := range []struct {
+		name              string
+		replicas, threads int
+	}{{"one retrainer", 1, 0}, {"one retrainer of one thread", 1, 1}, {"two retrainers of one thread each", 2, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			if only := os.Getenv("PENCHANT_BENCH_THREADS"); only != "" && only != strconv.Itoa(c.threads) {
+				t.Skip("another number of threads is asked for")
 			}
-		}
-	}()
-	before := processorTime(t)
-	started = time.Now()
-	if _, err := s.inferBatch(t.Context(), i.batch("big", v, "users.json", nil), func(float64) {}); err != nil {
-		t.Fatal(err)
+			var stops []func()
+			for range c.replicas {
+				replica := i.retrainer(func(config *Config) {
+					config.LeaseTTL, config.Threads, config.Log = time.Minute, c.threads, zap.NewNop()
+				})
+				stops = append(stops, i.background(replica.Run))
+			}
+			i.awaitReplicas(c.replicas)
+			runtime.GC()
+			done, peak := make(chan struct{}), make(chan uint64)
+			go func() { peak <- mostHeap(done) }()
+			before, started := processorTime(t), time.Now()
+			job := i.batch(strings.ReplaceAll(c.name, " ", "-"), v, "users.json", nil)
+			jobEndsWithin(i, job, time.Hour)
+			took := time.Since(started)
+			close(done)
+			t.Logf("%d users in %v (%v of processor time): %.0f a second, at most %d MiB on the heap",
+				users, took, processorTime(t)-before, float64(users)/took.Seconds(), <-peak>>20)
+			i.succeeds(job)
+			for _, stop := range stops {
+				stop()
+			}
+		})
 	}
-	took := time.Since(started)
-	close(done)
-	t.Logf("%d users in %v (%v of processor time): %.0f a second, at most %d MiB on the heap",
-		users, took, processorTime(t)-before, float64(users)/took.Seconds(), <-peak>>20)
+}
+
+// mostHeap watches the heap until done is closed.
+func mostHeap(done <-chan struct{}) (most uint64) {
+	for {
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		most = max(most, stats.HeapAlloc)
+		select {
+		case <-done:
+			return most
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 func processorTime(t *testing.T) time.Duration {

@@ -105,11 +105,14 @@ type batchLine struct {
 type lineReader struct{ source *bufio.Reader }
 
 func newLineReader(r io.Reader) *lineReader {
-	source := bufio.NewReaderSize(r, 128<<10)
-	if mark, _ := source.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
-		_, _ = source.Discard(3) // was just peeked
+	return &lineReader{bufio.NewReaderSize(r, 128<<10)}
+}
+
+// skipMark leaves out the byte order mark that some editors begin a file with.
+func (r *lineReader) skipMark() {
+	if mark, _ := r.source.Peek(3); bytes.Equal(mark, []byte("\xef\xbb\xbf")) {
+		_, _ = r.source.Discard(3) // was just peeked
 	}
-	return &lineReader{source}
 }
 
 // next gives the next line, in memory of its own, or io.EOF. A line break at the end of the data begins no line.
@@ -155,15 +158,19 @@ func openOutput(ctx context.Context, store *blob.Client, location string) (outpu
 	return folder, nil
 }
 
-// create begins an object that appears whole when the file is closed, or not at all.
-func (f outputFolder) create(ctx context.Context, name, contentType string) *outputFile {
+// create begins an object that appears whole when the file is closed, or not at all. With IfAbsent the first of several
+// writers counts, and the others are told nothing.
+func (f outputFolder) create(ctx context.Context, name string, options blob.PutOptions) *outputFile {
 	reader, pipe := io.Pipe()
 	key := f.prefix + name
 	o := &outputFile{name: "s3://" + f.bucket.Name() + "/" + key, pipe: pipe, uploaded: make(chan struct{})}
 	o.Writer = bufio.NewWriterSize(pipe, 256<<10)
 	go func() {
 		defer close(o.uploaded)
-		o.failure = f.bucket.Upload(ctx, key, reader, blob.PutOptions{ContentType: contentType})
+		o.failure = f.bucket.Upload(ctx, key, reader, options)
+		if options.IfAbsent && errors.Is(o.failure, blob.ErrPrecondition) {
+			o.failure = nil // it was written before, and that is the one that counts
+		}
 		_ = reader.CloseWithError(o.failure) // unblocks a writer whose upload has failed
 	}()
 	return o

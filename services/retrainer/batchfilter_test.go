@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
@@ -143,7 +144,7 @@ func TestBatchSegments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.file(t.Context(), out.create(t.Context(), name, "application/json"), read[0]); err != nil {
+		if err := b.file(t.Context(), out.create(t.Context(), name, blob.PutOptions{}), read[0]); err != nil {
 			t.Fatal(err)
 		}
 		return i.answers("out/" + name)

@@ -41,15 +41,11 @@ const (
 )
 
 // inferBatch runs a batch inference job: each line of the input files is answered by one line of a file of the same name
-// with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives the same:
-// answers are exploitation only, whatever the job's explorationWeight.
+// with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives the
+// same. Where several retrainers are at work they share the job (batchshards.go).
 func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob, report func(float64)) (func(*catalog.BatchInferenceJob), error) {
 	started := time.Now()
-	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
-	if err != nil {
-		return nil, err
-	}
-	in, files, err := batchInput(ctx, s.config.S3, *job.JobInput.S3DataSource.Path, inferenceLimits)
+	plan, err := s.batchPlan(ctx, job)
 	if err != nil {
 		return nil, err
 	}
@@ -57,27 +53,65 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 	if err != nil {
 		return nil, err
 	}
-	b := &inference{
-		service: s, loaded: loaded, results: int(job.NumResults), in: in, files: files, out: out, report: report,
-		quoted: make([][]byte, loaded.Model.Items().Len()),
+	if len(plan.Shards) > 1 {
+		lines, err := s.coordinate(ctx, job, plan, out, report)
+		if err == nil {
+			s.config.Log.Info("batch inference written", zap.String("job", job.ARN), zap.Int("files", len(plan.Files)), zap.Int("lines", lines),
+				zap.Int("shards", len(plan.Shards)), zap.Duration("took", time.Since(started)))
+		}
+		return nil, err
 	}
+	b, err := s.openInference(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	run := &inferenceRun{
+		inference: b, plan: plan, pieces: plan.Shards[0], report: report,
+		create: func(ctx context.Context, n int) *outputFile {
+			return out.create(ctx, plan.output(n), blob.PutOptions{ContentType: "application/json"})
+		},
+	}
+	if err := run.run(ctx); err != nil {
+		return nil, err
+	}
+	run.log("batch inference written", zap.Int("files", len(plan.Files)))
+	return nil, nil
+}
+
+// openInference reads what a job's lines are answered from.
+func (s *Service) openInference(ctx context.Context, job *catalog.BatchInferenceJob) (*inference, error) {
+	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
+	if err != nil {
+		return nil, err
+	}
+	items := loaded.Model.Items()
+	b := &inference{service: s, job: job, loaded: loaded, results: int(job.NumResults), quoted: make([][]byte, items.Len())}
 	if b.results == 0 {
 		b.results = defaultResults
 	}
+	for i := range b.quoted {
+		b.quoted[i] = appendJSON(nil, items.ID(i))
+	}
 	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, filter.Items); err != nil {
 		return nil, err
+	}
+	if b.filter != nil {
+		b.rows = make([]int32, items.Len())
+		for i := range b.rows {
+			b.filter.table.Add(items.ID(i)) // an item may have no attributes
+			b.rows[i], _ = b.filter.table.Row(items.ID(i))
+		}
 	}
 	if loaded.Recipe.Realtime || b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {
 		if b.source, err = s.openHistories(ctx, group.GroupKey(), loaded.Manifest.DataCut.Time); err != nil {
 			return nil, err
 		}
 	}
-	if err := b.run(ctx); err != nil {
-		return nil, err
+	b.workers = make([]inferenceWorker, model.Threads(s.config.Threads))
+	for i := range b.workers {
+		b.workers[i].scores = make([]float32, items.Len())
 	}
-	s.config.Log.Info("batch inference written", zap.String("job", job.ARN), zap.Int("files", len(files)), zap.Int("lines", b.lines),
-		zap.Int("refused", b.refused), zap.Int("passes", b.passes), zap.Duration("took", time.Since(started)))
-	return nil, nil
+	return b, nil
 }
 
 // batchModel loads the model of a solution version.
@@ -94,42 +128,50 @@ func (s *Service) batchModel(ctx context.Context, versionARN string) (*modelstor
 	return loaded, group, err
 }
 
-// inference is one job under way.
+// inference answers the lines of one job. One run at a time uses it.
 type inference struct {
 	service *Service
+	job     *catalog.BatchInferenceJob
 	loaded  *modelstore.Loaded
 	results int
 	source  *historySource // nil: neither recipe nor filter asks for histories
 	filter  *batchFilter   // nil: none
 	rows    []int32        // in the filter's table, by item
-	in      *blob.Bucket
-	files   []batchFile
-	out     outputFolder
-	report  func(float64)
-	quoted  [][]byte // the items' ids as JSON
+	quoted  [][]byte       // the items' ids as JSON
+	workers []inferenceWorker
+}
 
-	next     int // file to be opened
-	reading  *openFile
+// inferenceRun answers some pieces of the input of a job, each into an object of its own.
+type inferenceRun struct {
+	*inference
+	plan   *batchPlan
+	pieces []piece
+	// create begins the object of a piece.
+	create func(ctx context.Context, piece int) *outputFile
+	report func(float64)
+
+	in       *blob.Bucket
+	next     int // piece to be opened
+	reading  *openPiece
 	writing  *outputFile
-	written  int // file that writing belongs to
 	answered int64
-	workers  []inferenceWorker
+	started  time.Time
 
+	counts                 []int // lines, by piece
 	lines, refused, passes int
 }
 
-// openFile is an input file being read.
-type openFile struct {
+// openPiece is a piece of the input being read.
+type openPiece struct {
 	number int
 	object blob.Reader
 	lines  *lineReader
-	count  int
 }
 
 // question is one line of the input.
 type question struct {
-	file    int
-	text    []byte // nil: the end of the file
+	piece   int
+	text    []byte // nil: the end of the piece
 	request inferenceRequest
 	refusal string
 }
@@ -150,7 +192,7 @@ type inferenceWorker struct {
 	selections selections
 }
 
-func (b *inference) run(ctx context.Context) (err error) {
+func (b *inferenceRun) run(ctx context.Context) (err error) {
 	defer func() {
 		if b.reading != nil {
 			b.reading.object.Close()
@@ -159,21 +201,8 @@ func (b *inference) run(ctx context.Context) (err error) {
 			b.writing.abort()
 		}
 	}()
-	items := b.loaded.Model.Items()
-	for i := range b.quoted {
-		b.quoted[i] = appendJSON(nil, items.ID(i))
-	}
-	if b.filter != nil {
-		b.rows = make([]int32, items.Len())
-		for i := range b.rows {
-			b.filter.table.Add(items.ID(i)) // an item may have no attributes
-			b.rows[i], _ = b.filter.table.Row(items.ID(i))
-		}
-	}
-	b.workers = make([]inferenceWorker, model.Threads(b.service.config.Threads))
-	for i := range b.workers {
-		b.workers[i].scores = make([]float32, items.Len())
-	}
+	b.started, b.counts = time.Now(), make([]int, len(b.pieces))
+	b.in = b.service.config.S3.Bucket(b.plan.Bucket)
 	var block []question
 	for {
 		var more bool
@@ -195,7 +224,7 @@ func (b *inference) run(ctx context.Context) (err error) {
 }
 
 // fill reads lines until a block is full. more is false once the input has ended.
-func (b *inference) fill(ctx context.Context, block []question) (_ []question, more bool, err error) {
+func (b *inferenceRun) fill(ctx context.Context, block []question) (_ []question, more bool, err error) {
 	size := 0
 	for _, q := range block {
 		size += len(q.text)
@@ -206,7 +235,7 @@ func (b *inference) fill(ctx context.Context, block []question) (_ []question, m
 	}
 	for len(block) < most && size < blockBytes {
 		if b.reading == nil {
-			if b.next == len(b.files) {
+			if b.next == len(b.pieces) {
 				return block, false, nil
 			}
 			if b.reading, err = b.open(ctx, b.next); err != nil {
@@ -214,21 +243,21 @@ func (b *inference) fill(ctx context.Context, block []question) (_ []question, m
 			}
 			b.next++
 		}
-		f := b.files[b.reading.number]
+		n := b.reading.number
 		line, err := b.reading.lines.next()
 		if errors.Is(err, io.EOF) {
-			block = append(block, question{file: b.reading.number})
+			block = append(block, question{piece: n})
 			b.reading.object.Close()
 			b.reading = nil
 			continue
 		}
 		if err != nil {
-			return nil, false, inputError(f.name, err)
+			return nil, false, inputError(b.plan.name(b.pieces[n].File), err)
 		}
-		if b.reading.count++; b.reading.count > inferenceLimits.lines {
-			return nil, false, rejected("Input %s has more than %d lines", f.name, inferenceLimits.lines)
+		if b.counts[n]++; b.counts[n] > inferenceLimits.lines {
+			return nil, false, tooManyLines(b.plan.name(b.pieces[n].File))
 		}
-		q := question{file: b.reading.number, text: line.text}
+		q := question{piece: n, text: line.text}
 		if q.text == nil {
 			q.text = []byte{}
 		}
@@ -239,17 +268,25 @@ func (b *inference) fill(ctx context.Context, block []question) (_ []question, m
 	return block, true, nil
 }
 
-func (b *inference) open(ctx context.Context, n int) (*openFile, error) {
-	f := b.files[n]
-	object, info, err := b.in.Open(ctx, f.info.Key)
+func tooManyLines(name string) error {
+	return rejected("Input %s has more than %d lines", name, inferenceLimits.lines)
+}
+
+func (b *inferenceRun) open(ctx context.Context, n int) (*openPiece, error) {
+	p := b.pieces[n]
+	object, err := b.plan.open(ctx, b.in, p.File)
 	if err != nil {
-		return nil, inputError(f.name, err)
+		return nil, err
 	}
-	if info.ETag != f.info.ETag {
+	if _, err := object.Seek(p.From, io.SeekStart); err != nil {
 		object.Close()
-		return nil, inputError(f.name, blob.ErrPrecondition)
+		return nil, inputError(b.plan.name(p.File), err)
 	}
-	return &openFile{number: n, object: object, lines: newLineReader(object)}, nil
+	lines := newLineReader(io.LimitReader(object, p.To-p.From))
+	if p.From == 0 {
+		lines.skipMark()
+	}
+	return &openPiece{number: n, object: object, lines: lines}, nil
 }
 
 // parse reads a line as the recipe wants it, or says what is wrong with it.
@@ -290,7 +327,7 @@ func (b *inference) parse(line batchLine) (r inferenceRequest, refusal string) {
 }
 
 // histories reads those of a block's users, and says up to which question they are complete.
-func (b *inference) histories(ctx context.Context, block []question) (*histories, int, error) {
+func (b *inferenceRun) histories(ctx context.Context, block []question) (*histories, int, error) {
 	if b.source == nil {
 		return nil, len(block), nil
 	}
@@ -320,7 +357,7 @@ func (b *inference) histories(ctx context.Context, block []question) (*histories
 }
 
 // answer writes the answers to questions, in their order.
-func (b *inference) answer(ctx context.Context, questions []question, known *histories) error {
+func (b *inferenceRun) answer(ctx context.Context, questions []question, known *histories) error {
 	for chunk := range slices.Chunk(questions, chunkLines) {
 		answers := make([][]byte, len(chunk))
 		failures := make([]error, len(b.workers))
@@ -344,10 +381,10 @@ func (b *inference) answer(ctx context.Context, questions []question, known *his
 	return nil
 }
 
-// write appends an answer to its file, and completes the file behind its last one.
-func (b *inference) write(ctx context.Context, q *question, answer []byte) error {
+// write appends an answer to its object, and completes that behind its last one.
+func (b *inferenceRun) write(ctx context.Context, q *question, answer []byte) error {
 	if b.writing == nil {
-		b.writing, b.written = b.out.create(ctx, outputName(b.files[q.file].info), "application/json"), q.file
+		b.writing = b.create(ctx, q.piece)
 	}
 	if q.text == nil {
 		done := b.writing
@@ -365,12 +402,17 @@ func (b *inference) write(ctx context.Context, q *question, answer []byte) error
 	return nil
 }
 
-func (b *inference) progress() {
+func (b *inferenceRun) progress() {
 	total := int64(1)
-	for _, f := range b.files {
-		total += f.info.Size
+	for _, p := range b.pieces {
+		total += p.To - p.From
 	}
 	b.report(float64(b.answered) / float64(total))
+}
+
+func (b *inferenceRun) log(event string, more ...zap.Field) {
+	b.service.config.Log.Info(event, append(more, zap.String("job", b.job.ARN), zap.Int("lines", b.lines), zap.Int("refused", b.refused),
+		zap.Int("passes", b.passes), zap.Duration("took", time.Since(b.started)))...)
 }
 
 // line makes the answer to one question.

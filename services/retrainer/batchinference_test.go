@@ -85,7 +85,12 @@ func (i *installation) batch(name string, v *catalog.SolutionVersion, input stri
 // jobEnds waits until a job has come to its end and returns it.
 func jobEnds[R catalog.Resource](i *installation, job R) R {
 	i.Helper()
-	for deadline := time.Now().Add(120 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	return jobEndsWithin(i, job, 2*time.Minute)
+}
+
+func jobEndsWithin[R catalog.Resource](i *installation, job R, limit time.Duration) R {
+	i.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
 		now, err := catalog.Get[R](i.Context(), i.store, job.Head().ARN)
 		if err != nil {
 			i.Fatal(err)
@@ -281,7 +286,9 @@ func TestBatchInputIsBounded(t *testing.T) {
 	}
 	long := strings.Repeat("x", maxBatchLine)
 	var got []batchLine
-	for r := newLineReader(strings.NewReader("\xef\xbb\xbfone\r\n" + long + "\n" + long + "y\n\nlast")); ; {
+	r := newLineReader(strings.NewReader("\xef\xbb\xbfone\r\n" + long + "\n" + long + "y\n\nlast"))
+	r.skipMark()
+	for {
 		line, err := r.next()
 		if err != nil {
 			break

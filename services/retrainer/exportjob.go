@@ -387,7 +387,7 @@ func (f *exportFiles) write(ctx context.Context, line []byte) error {
 }
 
 func (f *exportFiles) begin(ctx context.Context) error {
-	f.current = f.out.create(ctx, fmt.Sprintf("part-%05d.csv", f.number), "text/csv")
+	f.current = f.out.create(ctx, fmt.Sprintf("part-%05d.csv", f.number), blob.PutOptions{ContentType: "text/csv"})
 	f.number++
 	f.bytes = 0
 	return f.append(f.rows.Header())

@@ -112,7 +112,7 @@ func (i *installation) retrainer(change func(*Config)) *Service {
 	if err != nil {
 		i.Fatal(err)
 	}
-	s.imports.heartbeat, s.training.heartbeat, s.batches.heartbeat = 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
+	s.imports.heartbeat, s.training.heartbeat, s.batches.heartbeat, s.shards.heartbeat = 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond, 20*time.Millisecond
 	return s
 }
 

@@ -27,6 +27,8 @@ type queue[R catalog.Resource] struct {
 	name    string // in logs and metrics
 	workers int
 	runJob  runner[R]
+	// ended, if there is one, is told of the jobs that this process has brought to their end.
+	ended   func(ctx context.Context, job R)
 	wakeUps chan struct{}
 	// heartbeat is how often a running job looks whether it was stopped, and its progress is written.
 	heartbeat time.Duration
@@ -160,6 +162,9 @@ func (q *queue[R]) runHeld(ctx context.Context, h *held[R]) {
 	outcome := h.outcome(ctx)
 	q.service.metrics.jobs.WithLabelValues(q.name, outcome).Inc()
 	q.service.metrics.seconds.WithLabelValues(q.name).Observe(time.Since(started).Seconds())
+	if q.ended != nil && (outcome == "active" || outcome == "failed") {
+		q.ended(ctx, h.job)
+	}
 }
 
 func (h *held[R]) outcome(ctx context.Context) string {

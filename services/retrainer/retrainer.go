@@ -5,7 +5,7 @@
 // who acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
 // one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
 // cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go, exportjob.go,
-// deletionjob.go, batchinference.go, segmentjob.go, schedule.go and report.go say what is done, update.go how models take in
+// deletionjob.go, batchinference.go, batchshards.go, segmentjob.go, schedule.go and report.go say what is done, update.go how models take in
 // new items.
 package retrainer
 
@@ -53,6 +53,8 @@ type Config struct {
 	// BatchRows bounds the interactions that a batch inference job holds in memory, 40 bytes each; 0: 8 million. A job
 	// whose users have more reads the data several times.
 	BatchRows int64
+	// BatchShardLines is the least share of a batch inference job, in lines, that is worth another retrainer's while; 0: 5000.
+	BatchShardLines int64
 	// Attempts is how often a job is started before it fails for good, if each time its process ends or breaks; 0: 5.
 	Attempts int
 	// AutoTrainInitialDelay is the age of a solution at which its first automatic version is made, unless there is one by
@@ -86,6 +88,7 @@ func (c *Config) setDefaults() {
 	set(&c.Imports, 1)
 	set(&c.UserHistory, 200)
 	set(&c.BatchRows, 8_000_000)
+	set(&c.BatchShardLines, leastShardLines)
 	set(&c.Attempts, 5)
 	set(&c.AutoTrainInitialDelay, 30*time.Minute)
 	if c.AutoUpdateInterval == 0 {
@@ -114,12 +117,15 @@ type Service struct {
 	imports  *queue[*catalog.DatasetImportJob]
 	training *queue[*catalog.SolutionVersion]
 	batches  *queue[*catalog.BatchInferenceJob]
+	shards   *queue[*catalog.BatchShard]
 	segments *queue[*catalog.BatchSegmentJob]
 	exports  *queue[*catalog.DatasetExportJob]
 	deletion *queue[*catalog.DataDeletionJob]
 	schedule *schedule
 	reports  *reports
 	updates  *updates
+	// answering is what the shards of the newest job are answered with; the one worker of shards uses it.
+	answering *inference
 }
 
 // New returns a retrainer that works once Run runs.
@@ -137,6 +143,8 @@ func New(config Config) (*Service, error) {
 	s.imports = newQueue(s, "import", config.Imports, s.importData)
 	s.training = newQueue(s, "training", config.Trainings, s.train)
 	s.batches = newQueue(s, "batch inference", 1, s.inferBatch)
+	s.batches.ended = s.batchEnded
+	s.shards = newQueue(s, "batch shard", 1, s.answerShard)
 	s.segments = newQueue(s, "batch segments", 1, s.segment)
 	s.exports = newQueue(s, "export", 1, s.exportData)
 	s.deletion = newQueue(s, "deletion", 1, s.deleteUsers)
@@ -165,6 +173,8 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.imports.run(ctx) })
 	group.Go(func() error { return s.training.run(ctx) })
 	group.Go(func() error { return s.batches.run(ctx) })
+	group.Go(func() error { return s.shards.run(ctx) })
+	group.Go(func() error { return s.removeLeftovers(ctx) })
 	group.Go(func() error { return s.segments.run(ctx) })
 	group.Go(func() error { return s.exports.run(ctx) })
 	group.Go(func() error { return s.deletion.run(ctx) })
@@ -193,6 +203,7 @@ func (s *Service) wake() {
 	s.imports.wake()
 	s.training.wake()
 	s.batches.wake()
+	s.shards.wake()
 	s.segments.wake()
 	s.exports.wake()
 	s.deletion.wake()

@@ -65,7 +65,7 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 		return nil, err
 	}
 	for n, f := range files {
-		if err := b.file(ctx, out.create(ctx, outputName(f.info), "application/json"), questions[n]); err != nil {
+		if err := b.file(ctx, out.create(ctx, outputName(f.info), blob.PutOptions{ContentType: "application/json"}), questions[n]); err != nil {
 			return nil, err
 		}
 		report(float64(n+1) / float64(len(files)))
@@ -108,7 +108,9 @@ func (b *segmentation) read(ctx context.Context, in *blob.Bucket, files []batchF
 		if info.ETag != f.info.ETag {
 			return nil, inputError(f.name, blob.ErrPrecondition)
 		}
-		for reader := newLineReader(object); ; {
+		reader := newLineReader(object)
+		reader.skipMark()
+		for {
 			line, err := reader.next()
 			if errors.Is(err, io.EOF) {
 				break
