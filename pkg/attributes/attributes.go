@@ -116,6 +116,12 @@ func (t *Table) Known(row int32) bool {
 	return int(row) < len(t.since) && t.since[row] != (moment{}) && !t.since[row].deleted
 }
 
+// Created is the CREATION_TIMESTAMP of a row's item in seconds, 0 where there is none.
+func (t *Table) Created(row int32) int64 {
+	created, _ := t.Attribute(row, "CREATION_TIMESTAMP").(int64)
+	return created
+}
+
 // sizeOf estimates what a new row takes, as if no other had its strings.
 func sizeOf(e reco.Entity) int64 {
 	size := int64(60 + len(e.ID) + 8*len(e.Properties))

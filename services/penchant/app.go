@@ -456,7 +456,7 @@ func (a *app) newService(name string) (process.Service, error) {
 			Bus: a.bus, S3: a.objects, Bucket: a.bucket, Store: a.store, View: a.view, Users: a.users, Log: log, Registerer: a.metrics,
 			UserHistory: a.settings.UserHistory, MinInteractions: a.settings.MinInteractions, MinUsers: a.settings.MinUsers, Seed: a.settings.Seed,
 			Threads: a.settings.TrainingThreads, AutoTrainInitialDelay: a.settings.AutoTrainInitialDelay, LeaseTTL: a.settings.JobLease,
-			AutoUpdateInterval: a.settings.AutoUpdateInterval, SearchTime: a.settings.SearchTime,
+			AutoUpdateInterval: a.settings.AutoUpdateInterval, SearchTime: a.settings.SearchTime, Explore: a.settings.Exploration,
 		})
 	case "recommender":
 		return recommender.New(recommender.Config{

@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"services/penchant"},
 	{"services/penchant/operator"},
 	{"services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
-	{"pkg/attributes", "pkg/eval", "pkg/modelstore"},
+	{"pkg/attributes", "pkg/eval", "pkg/exploration", "pkg/modelstore"},
 	{"pkg/recipe"},
 	{"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/nextaction", "pkg/model/objective", "pkg/model/popularity", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims", "pkg/model/trending"},
 	{"pkg/model/content", "pkg/model/ials"},

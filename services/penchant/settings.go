@@ -57,7 +57,7 @@ type Settings struct {
 
 	UserHistory     int      `help:"Recent interactions kept for each user." default:"200"`
 	AttributesBytes ByteSize `help:"Bound of the memory that a recommender takes for the attributes of items and users that filters and metadata ask for." default:"4GiB"`
-	Exploration     bool     `help:"Let campaigns show cold items as their explorationWeight says. Without it equal data gives equal lists." default:"true" negatable:""`
+	Exploration     bool     `help:"Let campaigns and batch inference show cold items as their explorationWeight says. Without it equal data gives equal lists." default:"true" negatable:""`
 
 	UserTTL time.Duration `help:"Forget the state of a user who was idle this long. 0: never." default:"0s"`
 

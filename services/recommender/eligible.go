@@ -23,8 +23,8 @@ type aligned struct {
 	rows  []int32 // by item
 	items []int32 // by row, -1 for a row that the model does not know; later rows are missing
 
-	cold       atomic.Pointer[coldList]
-	coldMaking sync.Mutex
+	newest       atomic.Pointer[newestList]
+	newestMaking sync.Mutex
 }
 
 // item is a row's item, -1 if the model does not know it.
@@ -157,7 +157,7 @@ func (e *eligible) unknown(k int) []string {
 		if _, late := e.items.Index(id); late || e.never[id] {
 			continue
 		}
-		found = append(found, candidate{id, createdAt(table, row)})
+		found = append(found, candidate{id, table.Created(row)})
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(b.created, a.created), strings.Compare(a.id, b.id))
@@ -167,12 +167,6 @@ func (e *eligible) unknown(k int) []string {
 		ids = append(ids, c.id)
 	}
 	return ids
-}
-
-// createdAt is an item's CREATION_TIMESTAMP in seconds, 0 where there is none.
-func createdAt(t *attributes.Table, row int32) int64 {
-	created, _ := t.Attribute(row, "CREATION_TIMESTAMP").(int64)
-	return created
 }
 
 // hide keeps the items out that the user has an event of one of the types with.

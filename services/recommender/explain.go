@@ -16,7 +16,7 @@ type story struct {
 	serving  *modelstore.Serving
 	visitor  visitor
 	plan     *plan
-	explored *exploration
+	explored *explored
 	// selection and promoted are what the filters selected; nil where there was none.
 	selection, promoted *filter.Selection
 	hidden              int

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -519,7 +520,7 @@ func TestColdItemsAreExplored(t *testing.T) {
 			table := s.service.attributes.Loaded(groupKey, schema.Items)
 			return table != nil && !slices.ContainsFunc(items, func(e reco.Entity) bool {
 				row, ok := table.Row(e.ID)
-				return !ok || createdAt(table, row) == 0
+				return !ok || table.Created(row) == 0
 			})
 		})
 	}
@@ -557,7 +558,7 @@ func TestColdItemsAreExplored(t *testing.T) {
 		}
 	}
 	// An item is marked as explored only if it would not be in the list otherwise.
-	e := &exploration{before: map[int32]float32{2: 0.5, 3: 3}}
+	e := &explored{before: map[int32]float32{2: 0.5, 3: 3}}
 	e.judge([]pick{{item: 2}, {item: 3}, {item: 0}, {item: -1}}, []float32{2, 9, 4, 4})
 	if !e.lifted(2) || e.lifted(3) || e.lifted(0) || e.lifted(-1) {
 		t.Error("the wrong items are marked as explored")
@@ -579,7 +580,7 @@ func TestImpressionsAreCounted(t *testing.T) {
 	r, _ := recipe.ByName(personal)
 	s.campaign(r, trainOn(t, r, taste))
 	s.eventually("the model is loaded", func() bool { return len(s.models.All()) == 1 })
-	s.service.impressions.track(groupKey, []coldItem{{id: "red0"}, {id: "cold"}})
+	s.service.impressions.track(groupKey, []exploration.ColdItem{{ID: "red0"}, {ID: "cold"}})
 	s.eventually("answers are counted", func() bool {
 		_, err := s.recommendations(map[string]any{"campaignArn": campaignARN(personal), "userId": "u"})
 		s.must(err)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/reco"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -28,7 +29,7 @@ const (
 	// impressionsInterval is how often is looked which groups explore.
 	impressionsInterval = 2 * time.Second
 	// impressionsTracked bounds the items of a group that are counted: several models' newest.
-	impressionsTracked = 20 * exploredAtMost
+	impressionsTracked = 20 * exploration.AtMost
 )
 
 // of is an item's count.
@@ -39,7 +40,7 @@ func (i *impressions) of(group, id string) uint32 {
 }
 
 // track has items counted from now on.
-func (i *impressions) track(group string, items []coldItem) {
+func (i *impressions) track(group string, items []exploration.ColdItem) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	before := i.counts[group]
@@ -48,7 +49,7 @@ func (i *impressions) track(group string, items []coldItem) {
 		counts = make(map[string]uint32, len(items)) // forgets what is explored no more
 	}
 	for _, item := range items {
-		counts[item.id] = before[item.id]
+		counts[item.ID] = before[item.ID]
 	}
 	i.counts[group] = counts
 }

@@ -3,8 +3,6 @@ package recommender
 import (
 	"math/rand/v2"
 	"slices"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // promotion asks for a share of the answer to be of a filter's items.
@@ -33,14 +31,4 @@ func mix(promoted, others []pick, seed uint64) []pick {
 		}
 	}
 	return list
-}
-
-// seedOf makes a seed of texts: the same for the same texts, on all replicas.
-func seedOf(texts ...string) uint64 {
-	d := xxhash.New()
-	for _, text := range texts {
-		_, _ = d.WriteString(text) // it cannot fail
-		_, _ = d.Write([]byte{0})
-	}
-	return d.Sum64()
 }

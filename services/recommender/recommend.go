@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/attributes"
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -91,7 +92,7 @@ func choose(serving *modelstore.Serving, asked question, plan *plan, subject fil
 		from.leaveOut(promoted[i].name(from.items))
 	}
 	others := from.picks(scores, asked.numResults-len(promoted))
-	return mix(promoted, others, seedOf(asked.userID, asked.itemID, serving.Loaded.ModelID))
+	return mix(promoted, others, exploration.Seed(asked.userID, asked.itemID, serving.Loaded.ModelID))
 }
 
 func (p *pick) name(items *model.Items) string {
@@ -313,7 +314,7 @@ const (
 )
 
 // addPicks appends picks in their order, with their shares of the whole catalogue where the recipe shows scores.
-func (a *answer) addPicks(loaded *modelstore.Loaded, picks []pick, scores []float32, asked question, explored *exploration) {
+func (a *answer) addPicks(loaded *modelstore.Loaded, picks []pick, scores []float32, asked question, explored *explored) {
 	catalogue := loaded.Model.Items()
 	var shares []float64
 	if loaded.Recipe.Scores == recipe.CatalogueScores {
@@ -339,7 +340,7 @@ func (a *answer) addPicks(loaded *modelstore.Loaded, picks []pick, scores []floa
 	}
 }
 
-func reasonsOf(p *pick, explored *exploration) (reasons []string) {
+func reasonsOf(p *pick, explored *explored) (reasons []string) {
 	if p.promoted {
 		reasons = append(reasons, reasonPromoted)
 	}

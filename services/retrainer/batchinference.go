@@ -14,8 +14,10 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/penchant-io/penchant/pkg/attributes"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -55,11 +57,12 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 	}
 	if len(plan.Shards) > 1 {
 		lines, err := s.coordinate(ctx, job, plan, out, report)
-		if err == nil {
-			s.config.Log.Info("batch inference written", zap.String("job", job.ARN), zap.Int("files", len(plan.Files)), zap.Int("lines", lines),
-				zap.Int("shards", len(plan.Shards)), zap.Duration("took", time.Since(started)))
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		s.config.Log.Info("batch inference written", zap.String("job", job.ARN), zap.Int("files", len(plan.Files)), zap.Int("lines", lines),
+			zap.Int("shards", len(plan.Shards)), zap.Duration("took", time.Since(started)))
+		return nil, nil
 	}
 	b, err := s.openInference(ctx, job)
 	if err != nil {
@@ -102,6 +105,9 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 			b.rows[i], _ = b.filter.table.Row(items.ID(i))
 		}
 	}
+	if err := b.openExploration(ctx, group); err != nil {
+		return nil, err
+	}
 	if loaded.Recipe.Realtime || b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {
 		if b.source, err = s.openHistories(ctx, group.GroupKey(), loaded.Manifest.DataCut.Time); err != nil {
 			return nil, err
@@ -112,6 +118,43 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 		b.workers[i].scores = make([]float32, items.Len())
 	}
 	return b, nil
+}
+
+// openExploration finds the items that are new when the job is created.
+func (b *inference) openExploration(ctx context.Context, group *catalog.DatasetGroup) error {
+	if !b.service.config.Explore || !b.loaded.Recipe.Explores {
+		return nil
+	}
+	var config map[string]string
+	if b.job.Config != nil {
+		config = b.job.Config.ItemExplorationConfig
+	}
+	if b.explores = exploration.Read(config); b.explores.Weight <= 0 {
+		return nil
+	}
+	var table *attributes.Table
+	if b.filter != nil {
+		table = b.filter.table
+	} else {
+		var err error
+		source := attributes.Source{Bucket: b.service.config.Bucket, Bus: b.service.config.Bus, View: b.service.config.View}
+		if table, err = source.Load(ctx, group, schema.Items); err != nil {
+			return err
+		}
+	}
+	if table.Schema == nil {
+		return nil
+	}
+	items := b.loaded.Model.Items()
+	newest := exploration.Newest(items, func(item int) int64 {
+		row, known := table.Row(items.ID(item))
+		if !known {
+			return 0
+		}
+		return table.Created(row)
+	})
+	b.cold = b.explores.Cold(newest, b.job.CreatedAt)
+	return nil
 }
 
 // batchModel loads the model of a solution version.
@@ -138,7 +181,10 @@ type inference struct {
 	filter  *batchFilter   // nil: none
 	rows    []int32        // in the filter's table, by item
 	quoted  [][]byte       // the items' ids as JSON
-	workers []inferenceWorker
+	// cold items are lifted as explores says.
+	explores exploration.Settings
+	cold     []exploration.ColdItem
+	workers  []inferenceWorker
 }
 
 // inferenceRun answers some pieces of the input of a job, each into an object of its own.
@@ -438,6 +484,9 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 	}
 	if err := b.loaded.Model.Score(query, w.scores); err != nil {
 		return nil, err
+	}
+	if len(b.cold) > 0 {
+		b.explores.Lift(w.scores, b.cold, exploration.Seed(q.request.UserID, b.loaded.ModelID, b.job.ID), nil, nil)
 	}
 	answer = append(answer, `,"output":{"recommendedItems":[`...)
 	var shares []float64

@@ -55,6 +55,8 @@ type Config struct {
 	BatchRows int64
 	// BatchShardLines is the least share of a batch inference job, in lines, that is worth another retrainer's while; 0: 5000.
 	BatchShardLines int64
+	// Explore lets batch inference show cold items, as a job's explorationWeight says, where the recipe explores.
+	Explore bool
 	// Attempts is how often a job is started before it fails for good, if each time its process ends or breaks; 0: 5.
 	Attempts int
 	// AutoTrainInitialDelay is the age of a solution at which its first automatic version is made, unless there is one by

@@ -1,0 +1,94 @@
+package retrainer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+)
+
+// A new item is lifted to the top for as many users as at runtime, and for the same whenever the job is done.
+func TestBatchInferenceExplores(t *testing.T) {
+	i := install(t)
+	s := i.retrainer(func(c *Config) { c.Explore = true })
+	stop := i.background(s.Run)
+	const document = `{"type":"record","name":"Items","namespace":"x","fields":[
+		{"name":"ITEM_ID","type":"string"},{"name":"CREATION_TIMESTAMP","type":"long"},{"name":"COLOUR","type":["null","string"]}],"version":"1.0"}`
+	var items strings.Builder
+	items.WriteString("ITEM_ID,CREATION_TIMESTAMP,COLOUR\n")
+	for n := range 20 {
+		created := time.Unix(1000, 0)
+		if n == 19 {
+			created = time.Now().Add(-48 * time.Hour)
+		}
+		fmt.Fprintf(&items, "i%02d,%d,red\n", n, created.Unix())
+	}
+	i.finished(s, i.importJob(i.datasetOf(i.group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
+	const users = 300 // who like even items
+	i.events(2*users, "click")
+	v := i.ends(i.version(i.solution("personal", "aws-user-personalization", nil), "00000001"))
+	related := i.ends(i.version(i.solution("related", "aws-sims", nil), "00000001"))
+	stop()
+
+	var lines strings.Builder
+	for n := range users {
+		fmt.Fprintf(&lines, "{\"userId\":\"u%03d\",\"itemId\":\"i00\"}\n", 2*n)
+	}
+	i.put("users.json", lines.String())
+	run := func(name string, v *catalog.SolutionVersion, weight, cutOff string) (*catalog.BatchInferenceJob, string, int) {
+		t.Helper()
+		job := i.batch(name, v, "users.json", func(job *catalog.BatchInferenceJob) {
+			config := map[string]string{"explorationItemAgeCutOff": cutOff}
+			if weight != "" {
+				config["explorationWeight"] = weight
+			}
+			job.Config = &personalize.BatchInferenceJobConfig{ItemExplorationConfig: config}
+		})
+		if _, err := s.inferBatch(t.Context(), job, func(float64) {}); err != nil {
+			t.Fatal(err)
+		}
+		output, top := "out/"+name+"/users.json.out", 0
+		for _, a := range i.answers(output) {
+			if slices.Contains(a.Output.RecommendedItems[:2], "i19") { // lifted to the score of the best, which wins the tie
+				top++
+			}
+		}
+		return job, i.get(output), top
+	}
+	_, exploiting, top := run("exploiting", v, "0", "30")
+	if top != 0 {
+		t.Fatal("the new item is on top without exploration: the test cannot tell")
+	}
+	job, exploring, top := run("exploring", v, "1", "30")
+	if top < users*27/100 || top > users*47/100 { // e^-1 of them
+		t.Errorf("the new item is on top for %d of %d users", top, users)
+	}
+	if _, err := s.inferBatch(t.Context(), job, func(float64) {}); err != nil {
+		t.Fatal(err)
+	}
+	if i.get("out/exploring/users.json.out") != exploring {
+		t.Error("the job done again explores otherwise")
+	}
+	if _, other, _ := run("another", v, "1", "30"); other == exploring {
+		t.Error("two jobs explore the same")
+	}
+	if _, byDefault, top := run("default", v, "", "30"); byDefault == exploiting || top > users/10 {
+		t.Errorf("with the default weight the new item is on top for %d of %d users", top, users)
+	}
+	if _, old, _ := run("old", v, "1", "1"); old != exploiting {
+		t.Error("an item older than the cut-off is explored")
+	}
+	if _, of, _ := run("related", related, "1", "30"); of == "" {
+		t.Error("no answer")
+	} else if _, again, _ := run("related-again", related, "1", "30"); again != of {
+		t.Error("a recipe that does not explore explores")
+	}
+	s.config.Explore = false
+	if _, off, _ := run("off", v, "1", "30"); off != exploiting {
+		t.Error("a retrainer without exploration explores")
+	}
+}
