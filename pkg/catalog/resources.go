@@ -363,6 +363,9 @@ type BatchInferenceJob struct {
 	Config                *personalize.BatchInferenceJobConfig `json:"config,omitempty"`
 	Mode                  string                               `json:"mode"`
 	ThemeGenerationConfig *personalize.ThemeGenerationConfig   `json:"themeGenerationConfig,omitempty"`
+	// ResultSet is the name under which the results can be looked up, for so long as ResultsTTL says; "": they cannot.
+	ResultSet  string        `json:"resultSet,omitempty"`
+	ResultsTTL time.Duration `json:"resultsTtl,omitempty"`
 }
 
 // BatchShard is a part of a batch inference job's input that one retrainer works on. No client sees it, and it is removed when

@@ -29,5 +29,10 @@
 // key shard, a sixteenth of the slots of Redis Cluster, in a hash whose slot lies within that shard. A watermark that is
 // missing or went back means that Redis lost users: see [Store.Marks] and [Store.Advance].
 //
+// # Results of batch jobs
+//
+// Beside what is known about visitors stands what batch jobs have computed for them, where a job asks for it, for looking up
+// by id: see results.go.
+//
 // Redis must not evict keys (maxmemory-policy noeviction): a single evicted user goes unnoticed.
 package userstate

@@ -29,7 +29,7 @@ type Server struct {
 	Policy     string `json:"maxmemoryPolicy,omitempty"`
 	UsedMemory int64  `json:"usedMemoryBytes,omitempty"`
 	MaxMemory  int64  `json:"maxmemoryBytes,omitempty"`
-	// Keys counts the keys of the database that is used: users, sessions and watermarks.
+	// Keys counts the keys of the database that is used: users, sessions, watermarks and results.
 	Keys int64 `json:"keys"`
 	// Appends is whether writes go to an append-only file ("1", "0"); AppendFsync is how often that is synced.
 	Appends     string `json:"aofEnabled,omitempty"`

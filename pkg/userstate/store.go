@@ -43,7 +43,7 @@ type Store struct {
 	ttl     time.Duration
 	perCall int // keys in one call of the save script
 
-	save, advance *redis.Script
+	save, advance, change *redis.Script
 
 	flight singleflight.Group // readings of watermarks, by group
 	mu     sync.Mutex
@@ -74,7 +74,7 @@ func Open(_ context.Context, rawURL string, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		reader: reader, writer: writer, keep: bounds{cmp.Or(opts.History, 200), cmp.Or(opts.Sessions, 20), actionHistory}, ttl: opts.TTL, perCall: perCall,
-		save: redis.NewScript(saveScript), advance: redis.NewScript(advanceScript),
+		save: redis.NewScript(saveScript), advance: redis.NewScript(advanceScript), change: redis.NewScript(switchScript),
 		marks: map[string]reading{},
 	}
 	if cluster {

@@ -53,6 +53,15 @@ func jobKinds(group, dataset, personal, segments string) []jobKind {
 	}
 }
 
+// tagged is a change of a request to pairs of tags.
+func tagged(pairs ...string) members {
+	var tags []any
+	for n := 0; n < len(pairs); n += 2 {
+		tags = append(tags, members{"tagKey": pairs[n], "tagValue": pairs[n+1]})
+	}
+	return members{"tags": tags}
+}
+
 // with is a copy of a request with other members; nil takes one away.
 func with(request members, change members) members {
 	changed := maps.Clone(request)
@@ -212,10 +221,17 @@ func TestJobsAreRefused(t *testing.T) {
 			{members{"themeGenerationConfig": members{"fieldsForThemeGeneration": members{"itemName": "TITLE"}}}, invalid, "themeGenerationConfig"},
 			{members{"batchInferenceJobConfig": members{"itemExplorationConfig": members{"explorationWeight": "2"}}}, invalid, "explorationWeight"},
 			{members{"batchInferenceJobConfig": members{"itemExplorationConfig": members{"bogus": "2"}}}, invalid, "bogus"},
+			{tagged("penchant:result-set", ""), invalid, "penchant:result-set"},
+			{tagged("penchant:result-set", "a/b"), invalid, "a/b"},
+			{tagged("penchant:results-ttl", "1h"), invalid, "penchant:result-set"},
+			{tagged("penchant:result-set", "home", "penchant:results-ttl", "1"), invalid, "duration"},
+			{tagged("penchant:result-set", "home", "penchant:results-ttl", "10s"), invalid, "from 1m"},
+			{tagged("penchant:result-set", "home", "penchant:results-ttl", "9000h"), invalid, "8784h"},
 		}, ofBatches...),
 		"BatchSegmentJob": append([]refusal{
 			{members{"numResults": 5_000_001}, invalid, "5000000"},
 			{members{"solutionVersionArn": personal}, invalid, "no user segments"},
+			{tagged("penchant:result-set", "home"), invalid, "segments cannot be looked up"},
 		}, ofBatches...),
 		"DatasetExportJob": {
 			{members{"datasetArn": prefix + "dataset/movies/ITEMS"}, missing, "ITEMS"},

@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"regexp"
+	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
@@ -29,16 +31,52 @@ func (s *Service) createBatchInferenceJob(ctx context.Context, req *personalize.
 	if err := checkInference(req, placed.recipe); err != nil {
 		return nil, err
 	}
+	resultSet, ttl, err := readResultTags(placed.meta.Tags)
+	if err != nil {
+		return nil, err
+	}
 	job := &catalog.BatchInferenceJob{
 		Meta: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
 		FilterARN: text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,
 		RoleARN: *req.RoleArn, Config: req.BatchInferenceJobConfig, Mode: modeInference,
+		ResultSet: resultSet, ResultsTTL: ttl,
 	}
 	if err := createUnder(ctx, s, job, placed.parents...); err != nil {
 		return nil, err
 	}
 	s.wakeWorkers(ctx, job.ARN)
 	return &personalize.CreateBatchInferenceJobResponse{BatchInferenceJobArn: &job.ARN}, nil
+}
+
+// Tags with which a batch inference job is created to have its results looked up with GetBatchResult, which Amazon Personalize
+// does not have: the name of the set that they replace, and how long they can be looked up.
+const (
+	resultSetTag  = "penchant:result-set"
+	resultsTTLTag = "penchant:results-ttl"
+
+	usualResultsTTL   = 7 * 24 * time.Hour
+	longestResultsTTL = 366 * 24 * time.Hour
+)
+
+// resultSetName is what names of resources look like.
+var resultSetName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9\-_]{0,62}$`)
+
+func readResultTags(tags map[string]string) (name string, ttl time.Duration, err error) {
+	name, named := tags[resultSetTag]
+	limit, limited := tags[resultsTTLTag]
+	if named && !resultSetName.MatchString(name) {
+		return "", 0, awsapi.InvalidInput("Tag %s has the value %q, which must match %s", resultSetTag, name, resultSetName)
+	}
+	if !limited {
+		return name, usualResultsTTL, nil
+	}
+	if !named {
+		return "", 0, awsapi.InvalidInput("Tag %s is for jobs with the tag %s", resultsTTLTag, resultSetTag)
+	}
+	if ttl, err = time.ParseDuration(limit); err != nil || ttl < time.Minute || ttl > longestResultsTTL {
+		return "", 0, awsapi.InvalidInput("Tag %s has the value %q, which must be a duration from 1m to 8784h", resultsTTLTag, limit)
+	}
+	return name, ttl, nil
 }
 
 // checkInference refuses what no batch of the recipe can do.

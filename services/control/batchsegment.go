@@ -24,6 +24,9 @@ func (s *Service) createBatchSegmentJob(ctx context.Context, req *personalize.Cr
 	if placed.recipe.Type != recipe.UserSegmentation {
 		return nil, awsapi.InvalidInput("Recipe %s makes no user segments: recipes of type %s do", placed.recipe.ARN(), recipe.UserSegmentation)
 	}
+	if _, named := placed.meta.Tags[resultSetTag]; named {
+		return nil, awsapi.InvalidInput("Tag %s is for batch inference jobs: segments cannot be looked up", resultSetTag)
+	}
 	job := &catalog.BatchSegmentJob{
 		Meta: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
 		FilterARN: text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,

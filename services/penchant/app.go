@@ -58,7 +58,7 @@ var (
 		{name: "tracker", services: []string{"tracker"}},
 		{name: "session-updater", services: []string{"session-updater"}, usesRedis: true, usesModels: true},
 		{name: "firehose", services: []string{"firehose"}},
-		{name: "retrainer", services: []string{"retrainer"}, usesRedis: true, withoutRedis: "data deletion jobs wait"},
+		{name: "retrainer", services: []string{"retrainer"}, usesRedis: true, withoutRedis: "data deletion jobs wait, and no results of batch jobs can be looked up"},
 		{name: "recommender", services: []string{"recommender"}, usesRedis: true, usesModels: true, onlyReads: true,
 			withoutRedis: "visitors are answered as unknown ones"},
 		{name: "control", services: []string{"control"}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 	"github.com/aws/aws-sdk-go/service/personalizeruntime"
 
+	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -57,6 +59,7 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 		JobName: aws.String("story"), SolutionVersionArn: campaign.SolutionVersionArn, RoleArn: role, NumResults: aws.Int64(10),
 		JobInput:  &personalize.BatchInferenceJobInput{S3DataSource: at("batch/users.json")},
 		JobOutput: &personalize.BatchInferenceJobOutput{S3DataDestination: at("recommended/")},
+		Tags:      []*personalize.Tag{{TagKey: aws.String("penchant:result-set"), TagValue: aws.String("homepage")}},
 	}))(t).BatchInferenceJobArn
 	ends("ACTIVE", func() (status, reason *string) {
 		j := must(control.DescribeBatchInferenceJob(&personalize.DescribeBatchInferenceJobInput{BatchInferenceJobArn: batch}))(t).BatchInferenceJob
@@ -75,6 +78,33 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 	}
 	if len(lists) != 2 || len(lists[0]) != 10 || !slices.Equal(lists[0], lists[1]) {
 		t.Errorf("events that came after the training count in a batch: %v", lists)
+	}
+
+	key := must(s.runtime.Config.Credentials.Get())(t)
+	api := awsapi.NewClient(*s.runtime.Config.Endpoint, awsapi.Credential{AccessKeyID: key.AccessKeyID, SecretKey: key.SecretAccessKey}, *s.runtime.Config.Region)
+	defer api.Close()
+	lookUp := func(set, userID string) (items []string, err error) {
+		var answer struct {
+			BatchInferenceJobArn                 string
+			CreationDateTime, ExpirationDateTime float64
+			Output                               struct {
+				RecommendedItems []string
+				Scores           []float64
+			}
+		}
+		err = api.Post(t.Context(), "/batch-results", map[string]string{"datasetGroupArn": *groupARN, "resultSet": set, "userId": userID}, &answer)
+		if err == nil && (answer.BatchInferenceJobArn != *batch || answer.ExpirationDateTime-answer.CreationDateTime < 7*86400 || len(answer.Output.Scores) != 10) {
+			t.Errorf("looked up %+v", answer)
+		}
+		return answer.Output.RecommendedItems, err
+	}
+	for n, user := range []string{"ada", "nobody-knows-me"} {
+		if got := must(lookUp("homepage", user))(t); !slices.Equal(got, lists[n]) {
+			t.Errorf("%s is looked up as %v, the output says %v", user, got, lists[n])
+		}
+	}
+	for set, user := range map[string]string{"homepage": "somebody-else", "no-such-set": "ada"} {
+		refusedWith(t, "ResourceNotFoundException", func() error { _, err := lookUp(set, user); return err }())
 	}
 
 	export := func(name string) string {
@@ -107,10 +137,24 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 	if csv := export("after"); strings.Contains(csv, "\nada,") || strings.Count(csv, "\n") < 1000 {
 		t.Errorf("exported %d rows, %d of ada", strings.Count(csv, "\n")-1, strings.Count(csv, "\nada,"))
 	}
+	_, err := lookUp("homepage", "ada")
+	refusedWith(t, "ResourceNotFoundException", err) // she was deleted
+	if got := must(lookUp("homepage", "nobody-knows-me"))(t); !slices.Equal(got, lists[1]) {
+		t.Errorf("a deletion changed another user's result to %v", got)
+	}
 	first := func(user string) string {
 		return fmt.Sprint(must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{CampaignArn: campaignARN, UserId: &user}))(t).ItemList)
 	}
 	if first("ada") != first("nobody-knows-me") {
 		t.Error("a deleted user is recommended something of her own")
+	}
+}
+
+// refusedWith fails the test unless an error is a refusal with a code.
+func refusedWith(t *testing.T, code string, err error) {
+	t.Helper()
+	var refusal *awsapi.Error
+	if !errors.As(err, &refusal) || refusal.Code != code {
+		t.Errorf("got %v, want %s", err, code)
 	}
 }

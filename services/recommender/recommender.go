@@ -1,5 +1,5 @@
 // Package recommender answers GetRecommendations, GetPersonalizedRanking and GetActionRecommendations: campaign → model →
-// visitor → scores → list. recommend.go is that way, in this order; actions.go is that of actions.
+// visitor → scores → list. recommend.go is that way, in this order; actions.go is that of actions. results.go looks up what batch jobs have computed.
 //
 // It holds nothing that others could not have. Models come from modelstore.Registry, visitors from Redis, the attributes of
 // items and users, where filters or metadata ask for them, from attributes.Live, and an answer is also told to the dataset
@@ -107,6 +107,7 @@ func New(config Config) (*Service, error) {
 func (s *Service) Register(r *awsapi.Router) {
 	awsapi.HandlePath(r, "/recommendations", "GetRecommendations", timed(s, "GetRecommendations", s.GetRecommendations), awsapi.MaxBody(maxBody))
 	awsapi.HandlePath(r, ExplainPath, "ExplainRecommendations", timed(s, "ExplainRecommendations", s.ExplainRecommendations), awsapi.MaxBody(maxBody))
+	awsapi.HandlePath(r, BatchResultPath, "GetBatchResult", timed(s, "GetBatchResult", s.GetBatchResult), awsapi.MaxBody(maxBody))
 	awsapi.HandlePath(r, "/action-recommendations", "GetActionRecommendations", timed(s, "GetActionRecommendations", s.GetActionRecommendations), awsapi.MaxBody(maxBody))
 	awsapi.HandlePath(r, "/personalize-ranking", "GetPersonalizedRanking", timed(s, "GetPersonalizedRanking", s.GetPersonalizedRanking), awsapi.MaxBody(maxBody))
 }

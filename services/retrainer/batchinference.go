@@ -62,7 +62,7 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 		}
 		s.config.Log.Info("batch inference written", zap.String("job", job.ARN), zap.Int("files", len(plan.Files)), zap.Int("lines", lines),
 			zap.Int("shards", len(plan.Shards)), zap.Duration("took", time.Since(started)))
-		return nil, nil
+		return nil, s.loadResults(ctx, job, plan, out, lines)
 	}
 	b, err := s.openInference(ctx, job)
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 		return nil, err
 	}
 	run.log("batch inference written", zap.Int("files", len(plan.Files)))
-	return nil, nil
+	return nil, s.loadResults(ctx, job, plan, out, run.lines)
 }
 
 // openInference reads what a job's lines are answered from.

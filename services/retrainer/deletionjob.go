@@ -318,7 +318,7 @@ func (d *deletion) cleanStates(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return d.service.config.Users.DeleteResults(ctx, d.group, slices.Collect(maps.Keys(d.ids)))
 }
 
 // wait asks until something holds.

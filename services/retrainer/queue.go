@@ -214,6 +214,8 @@ func (h *held[R]) outcome(ctx context.Context) string {
 // causeOf is what a client is told of an internal fault: what an operator can look after, but none of the text of the error.
 func causeOf(err error) string {
 	switch {
+	case errors.Is(err, errResultsNotLoaded):
+		return "the results are in the output, but could not be loaded into Redis; the retrainer's log holds the details"
 	case errors.Is(err, blob.ErrAccessDenied):
 		return "the S3 store denied access"
 	case errors.Is(err, blob.ErrUnavailable):
