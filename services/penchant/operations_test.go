@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -10,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
+	"github.com/penchant-io/penchant/services/recommender"
 )
 
 // TestEveryOperationIsAnswered: whatever the API models know, a whole process knows. It refuses an empty request for what it lacks,
@@ -47,6 +50,29 @@ func TestEveryOperationIsAnswered(t *testing.T) {
 				t.Errorf("%s is not answered", operation.Name)
 			} else if !slices.Contains(operation.Errors, refusal.Code) {
 				t.Errorf("%s refuses an empty request with %s, which its model does not list", operation.Name, refusal.Code)
+			}
+		}
+	}
+}
+
+// TestTheGatewayKnowsEveryPath: what a service answers can be reached from outside.
+func TestTheGatewayKnowsEveryPath(t *testing.T) {
+	config, err := os.ReadFile(deployDir + "/haproxy/haproxy.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string][]string{"runtime": {recommender.ExplainPath, recommender.BatchResultPath}}
+	for acl, operations := range map[string][]awsapi.Operation{"events": personalizeevents.Operations, "runtime": personalizeruntime.Operations} {
+		for _, operation := range operations {
+			paths[acl] = append(paths[acl], operation.Path)
+		}
+	}
+	for acl, want := range paths {
+		_, line, _ := strings.Cut(string(config), "acl "+acl+" path ")
+		line, _, _ = strings.Cut(line, "\n")
+		for _, path := range want {
+			if !slices.Contains(strings.Fields(line), path) {
+				t.Errorf("the gateway passes %s on as: %s; %s is missing", acl, line, path)
 			}
 		}
 	}
