@@ -24,20 +24,18 @@ type EvaluateCmd struct {
 	Items           string            `type:"existingfile" placeholder:"FILE" help:"Items dataset; items known only from here can be ranked, too."`
 	Users           string            `type:"existingfile" placeholder:"FILE" help:"Users dataset; users without a history in --input get the recommendations of a cold user."`
 	Candidates      string            `type:"existingfile" placeholder:"FILE" help:"Item ids, one a line: what may be ranked. Default: everything."`
-	Recipe          string            `required:"" placeholder:"NAME" help:"Recipe, such as aws-user-personalization."`
-	Hyperparameters map[string]string `mapsep:"," placeholder:"K=V,…" help:"Hyperparameters other than the recipe's defaults."`
+	Recipe          string            `required:"" xor:"trained" placeholder:"NAME" help:"Recipe, such as aws-user-personalization."`
+	Component       string            `required:"" xor:"trained" placeholder:"NAME" help:"Instead of a recipe, an algorithm that recipes are made of, alone: ials."`
+	Hyperparameters map[string]string `mapsep:"," placeholder:"K=V,…" help:"Hyperparameters other than the defaults. Of ials: factors, epochs, steps, window, decay, unobserved, regularization."`
 	Seed            int64             `default:"1" help:"Seed of the training."`
+	Threads         int               `placeholder:"N" help:"Goroutines of the training, which do not change its result. Default: one per CPU."`
 	Top             int               `default:"100" help:"Length of the lists."`
 	Out             string            `required:"" placeholder:"FILE" help:"Result: user, tab, item ids separated by spaces, best first, without the user's own history."`
 }
 
 // Run trains, recommends and writes the lists.
 func (c EvaluateCmd) Run(ctx context.Context) error {
-	if !slices.Contains(recipeNames(), c.Recipe) {
-		return fmt.Errorf("%q is no recipe that recommends items: there are %s", c.Recipe, strings.Join(recipeNames(), ", "))
-	}
-	r, _ := recipe.ByName(c.Recipe)
-	params, err := r.ParseParams(c.Hyperparameters)
+	e, err := c.evaluable()
 	if err != nil {
 		return err
 	}
@@ -53,33 +51,28 @@ func (c EvaluateCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("reading histories: %w", err)
 	}
 	started := time.Now()
-	m, err := r.Train(ctx, ts, params, recipe.Options{Seed: c.Seed})
+	m, err := e.train(ctx, ts, recipe.Options{Seed: c.Seed, Threads: c.Threads})
 	if err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
 	trained := time.Now()
-	lists, err := c.recommend(ctx, r, m, visitors)
+	lists, err := c.recommend(ctx, e, m, visitors)
 	if err != nil {
 		return fmt.Errorf("recommending: %w", err)
 	}
 	if err := c.write(m.Items(), visitors, lists); err != nil {
 		return fmt.Errorf("writing the lists: %w", err)
 	}
-	fmt.Fprintf(os.Stderr, "%s: trained on %d interactions of %d users with %d items in %s, recommended to %d users in %s\n", r.Name,
+	fmt.Fprintf(os.Stderr, "%s: trained on %d interactions of %d users with %d items in %s, recommended to %d users in %s\n", e.name,
 		ts.Events(), len(ts.Users), len(ts.Items), trained.Sub(started).Round(time.Millisecond), len(visitors), time.Since(trained).Round(time.Millisecond))
 	return nil
 }
 
-// recipeNames are the recipes that can be measured here: those that recommend items. Domain use cases are among them under the
-// names of the recipes that they are made of.
-func recipeNames() []string {
-	var names []string
-	for _, r := range recipe.All() {
-		if r.Domain == "" && r.Type != recipe.UserSegmentation && r.Type != recipe.PersonalizedActions {
-			names = append(names, r.Name)
-		}
+func (c EvaluateCmd) evaluable() (evaluable, error) {
+	if c.Component != "" {
+		return findComponent(c.Component, c.Hyperparameters)
 	}
-	return names
+	return findRecipe(c.Recipe, c.Hyperparameters)
 }
 
 func (c EvaluateCmd) trainingSet() (*dataset.TrainingSet, error) {
@@ -151,7 +144,7 @@ func (c EvaluateCmd) visitors() ([]evaluated, error) {
 	return all, nil
 }
 
-func (c EvaluateCmd) recommend(ctx context.Context, r *recipe.Recipe, m model.Model, visitors []evaluated) ([][]int32, error) {
+func (c EvaluateCmd) recommend(ctx context.Context, e evaluable, m model.Model, visitors []evaluated) ([][]int32, error) {
 	outside, err := c.outside(m.Items())
 	if err != nil {
 		return nil, err
@@ -165,15 +158,15 @@ func (c EvaluateCmd) recommend(ctx context.Context, r *recipe.Recipe, m model.Mo
 		if memory[worker] == nil {
 			memory[worker] = make([]float32, m.Items().Len())
 		}
-		lists[k], failed[k] = c.list(r, m, visitors[k].history, memory[worker], outside)
+		lists[k], failed[k] = c.list(e, m, visitors[k].history, memory[worker], outside)
 	})
 	return lists, errors.Join(append(failed, err)...)
 }
 
-// list ranks for one user. A related-items recipe is asked for what goes with the last item of the history.
-func (c EvaluateCmd) list(r *recipe.Recipe, m model.Model, history []reco.RecentInteraction, scores []float32, outside func(int) bool) ([]int32, error) {
+// list ranks for one user. What answers for an item is asked for what goes with the last one of the history.
+func (c EvaluateCmd) list(e evaluable, m model.Model, history []reco.RecentInteraction, scores []float32, outside func(int) bool) ([]int32, error) {
 	q := model.Query{History: history}
-	if r.Type == recipe.RelatedItems && len(history) > 0 {
+	if e.related && len(history) > 0 {
 		q.ItemID = history[len(history)-1].ItemID
 	}
 	if err := m.Score(q, scores); err != nil {

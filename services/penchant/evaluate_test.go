@@ -128,12 +128,27 @@ func TestEvaluateRanksCandidatesOnly(t *testing.T) {
 }
 
 func TestEvaluateIsRepeatable(t *testing.T) {
+	for _, name := range recipeNames() {
+		c := evaluateFiles(t)
+		c.Recipe, c.Threads = name, 1
+		_, first := evaluatedLists(t, c)
+		c.Threads = 3
+		_, second := evaluatedLists(t, c)
+		if !maps.EqualFunc(first, second, slices.Equal) {
+			t.Errorf("%s: the same files and seed give other lists", name)
+		}
+	}
+}
+
+func TestEvaluateTrainsAComponentAlone(t *testing.T) {
 	c := evaluateFiles(t)
-	c.Recipe = "aws-user-personalization"
-	_, first := evaluatedLists(t, c)
-	_, second := evaluatedLists(t, c)
-	if !maps.EqualFunc(first, second, slices.Equal) {
-		t.Error("the same files and seed give other lists")
+	c.Component, c.Hyperparameters = "ials", map[string]string{"factors": "8", "epochs": "15"}
+	_, lists := evaluatedLists(t, c)
+	requireParity(t, lists["new even"][:3], 0)
+	requireParity(t, lists["new odd"][:3], 1)
+	c.Hyperparameters["epochs"] = "1"
+	if _, others := evaluatedLists(t, c); maps.EqualFunc(lists, others, slices.Equal) {
+		t.Error("the settings change nothing")
 	}
 }
 
@@ -145,6 +160,13 @@ func TestEvaluateRefuses(t *testing.T) {
 	}{
 		{"an unknown recipe", func(c *EvaluateCmd) { c.Recipe = "aws-magic" }, []string{"aws-magic", "aws-sims"}},
 		{"an unknown parameter", func(c *EvaluateCmd) { c.Hyperparameters = map[string]string{"magic": "1"} }, []string{"magic"}},
+		{"an unknown component", func(c *EvaluateCmd) { c.Recipe, c.Component = "", "magic" }, []string{"magic", "ials"}},
+		{"an unknown setting of a component", func(c *EvaluateCmd) {
+			c.Recipe, c.Component, c.Hyperparameters = "", "ials", map[string]string{"magic": "1"}
+		}, []string{"ials", "magic"}},
+		{"a setting that is no number", func(c *EvaluateCmd) {
+			c.Recipe, c.Component, c.Hyperparameters = "", "ials", map[string]string{"epochs": "many"}
+		}, []string{"epochs", "many"}},
 		{"empty lists", func(c *EvaluateCmd) { c.Top = 0 }, []string{"--top"}},
 		{"a file without items", func(c *EvaluateCmd) { c.Train = c.Users }, []string{"users.csv"}},
 	} {
