@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -31,6 +33,18 @@ type EvaluateCmd struct {
 	Threads         int               `placeholder:"N" help:"Goroutines of the training, which do not change its result. Default: one per CPU."`
 	Top             int               `default:"100" help:"Length of the lists."`
 	Out             string            `required:"" placeholder:"FILE" help:"Result: user, tab, item ids separated by spaces, best first, without the user's own history."`
+	Stats           string            `placeholder:"FILE" help:"Write the counts of what was learned from and the times as JSON."`
+}
+
+// evaluateStats is what --stats writes. CPU seconds are of all threads, in user and kernel mode.
+type evaluateStats struct {
+	Interactions     int     `json:"interactions"`
+	Users            int     `json:"users"`
+	Items            int     `json:"items"`
+	TrainSeconds     float64 `json:"trainSeconds"`
+	TrainCPUSeconds  float64 `json:"trainCPUSeconds"`
+	Visitors         int     `json:"visitors"`
+	RecommendSeconds float64 `json:"recommendSeconds"`
 }
 
 // Run trains, recommends and writes the lists.
@@ -50,22 +64,48 @@ func (c EvaluateCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading histories: %w", err)
 	}
-	started := time.Now()
+	stats := evaluateStats{Interactions: ts.Events(), Users: len(ts.Users), Items: len(ts.Items), Visitors: len(visitors)}
+	started, spent := time.Now(), cpuSeconds()
 	m, err := e.train(ctx, ts, recipe.Options{Seed: c.Seed, Threads: c.Threads})
 	if err != nil {
 		return fmt.Errorf("training: %w", err)
 	}
-	trained := time.Now()
+	stats.TrainSeconds, stats.TrainCPUSeconds = time.Since(started).Seconds(), cpuSeconds()-spent
+	started = time.Now()
 	lists, err := c.recommend(ctx, e, m, visitors)
 	if err != nil {
 		return fmt.Errorf("recommending: %w", err)
 	}
+	stats.RecommendSeconds = time.Since(started).Seconds()
 	if err := c.write(m.Items(), visitors, lists); err != nil {
 		return fmt.Errorf("writing the lists: %w", err)
 	}
-	fmt.Fprintf(os.Stderr, "%s: trained on %d interactions of %d users with %d items in %s, recommended to %d users in %s\n", e.name,
-		ts.Events(), len(ts.Users), len(ts.Items), trained.Sub(started).Round(time.Millisecond), len(visitors), time.Since(trained).Round(time.Millisecond))
+	if err := c.writeStats(stats); err != nil {
+		return fmt.Errorf("writing the statistics: %w", err)
+	}
+	fmt.Fprintf(os.Stderr, "%s: trained on %d interactions of %d users with %d items in %.3gs, recommended to %d users in %.3gs\n", e.name,
+		stats.Interactions, stats.Users, stats.Items, stats.TrainSeconds, stats.Visitors, stats.RecommendSeconds)
 	return nil
+}
+
+func (c EvaluateCmd) writeStats(stats evaluateStats) error {
+	if c.Stats == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(stats, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.Stats, append(text, '\n'), 0o666)
+}
+
+// cpuSeconds is what this process has taken of its CPUs.
+func cpuSeconds() float64 {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9
 }
 
 func (c EvaluateCmd) evaluable() (evaluable, error) {

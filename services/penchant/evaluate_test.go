@@ -2,6 +2,7 @@ package main
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -143,9 +144,21 @@ func TestEvaluateIsRepeatable(t *testing.T) {
 func TestEvaluateTrainsAComponentAlone(t *testing.T) {
 	c := evaluateFiles(t)
 	c.Component, c.Hyperparameters = "ials", map[string]string{"factors": "8", "epochs": "15"}
+	c.Stats = filepath.Join(t.TempDir(), "stats.json")
 	_, lists := evaluatedLists(t, c)
 	requireParity(t, lists["new even"][:3], 0)
 	requireParity(t, lists["new odd"][:3], 1)
+	text, err := os.ReadFile(c.Stats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stats evaluateStats
+	if err := json.Unmarshal(text, &stats); err != nil {
+		t.Fatal(err)
+	}
+	if stats.Interactions != 480 || stats.Users != 60 || stats.Items != 26 || stats.Visitors != 4 || stats.TrainSeconds <= 0 {
+		t.Errorf("statistics %+v", stats)
+	}
 	c.Hyperparameters["epochs"] = "1"
 	if _, others := evaluatedLists(t, c); maps.EqualFunc(lists, others, slices.Equal) {
 		t.Error("the settings change nothing")
