@@ -27,17 +27,9 @@ func runActions(ctx context.Context, ts *dataset.TrainingSet, threads int, fit f
 		return Report{}, fmt.Errorf("training without the test users' actions: %w", err)
 	}
 	h := &Holdout{Rest: rest, tests: tests}
-	report := Report{TestUsers: len(tests)}
-	score := func(t *testUser, scores []float32) error {
+	return h.report(ctx, m.Items(), popularActions(rest), threads, func(t *testUser, scores []float32) error {
 		return m.Score(model.Query{History: t.input, ActionHistory: t.actions}, scores)
-	}
-	if report.Metrics, err = h.measure(ctx, m.Items(), threads, score); err != nil {
-		return Report{}, fmt.Errorf("scoring the test users: %w", err)
-	}
-	if report.Popularity, err = h.measure(ctx, popularActions(rest), threads, alike); err != nil {
-		return Report{}, fmt.Errorf("scoring the test users: %w", err)
-	}
-	return report, nil
+	})
 }
 
 // splitActions takes the action interactions of a tenth of the users away. Without any action interaction to spare the set

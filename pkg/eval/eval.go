@@ -7,7 +7,6 @@ package eval
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -21,13 +20,15 @@ import (
 // hits_at_1_percent and recall_at_1_percent.
 type Metrics map[string]float64
 
-// Report is what Run measures.
+// Report is what Run measures. It holds nothing that depends on when or where it was made.
 type Report struct {
-	Metrics Metrics
+	Metrics Metrics `json:"metrics"`
 	// Popularity is what the same users would find among the most popular items: the bar for everything else.
-	Popularity Metrics
+	Popularity Metrics `json:"popularity"`
 	// TestUsers is the number of held-back users of whom something could be found.
-	TestUsers int
+	TestUsers int `json:"testUsers"`
+	// Detail is what Personalize does not tell; nil where it has no meaning: for what trends, and for user segmentation.
+	Detail *Detail `json:"detail,omitempty"`
 }
 
 // Personalize is the metrics of a recipe on a training set.
@@ -76,14 +77,22 @@ func (h *Holdout) Measure(ctx context.Context, r *recipe.Recipe, params recipe.P
 		return Report{}, fmt.Errorf("training without the test users: %w", err)
 	}
 	popular, _ := model.Popular(h.Rest)
-	report := Report{TestUsers: len(h.tests)}
-	if report.Metrics, err = h.measure(ctx, m.Items(), o.Threads, recommender(m, r.Type)); err != nil {
+	return h.report(ctx, m.Items(), popular, o.Threads, recommender(m, r.Type))
+}
+
+// report measures a model beside popularity.
+func (h *Holdout) report(ctx context.Context, items, popular *model.Items, threads int, score scorer) (Report, error) {
+	bar, err := h.measure(ctx, popular, threads, alike, nil)
+	if err != nil {
+		return Report{}, fmt.Errorf("scoring the test users by popularity: %w", err)
+	}
+	reached, err := h.measure(ctx, items, threads, score, bar.lists)
+	if err != nil {
 		return Report{}, fmt.Errorf("scoring the test users: %w", err)
 	}
-	if report.Popularity, err = h.measure(ctx, popular, o.Threads, alike); err != nil {
-		return Report{}, fmt.Errorf("scoring the test users: %w", err)
-	}
-	return report, nil
+	return Report{
+		Metrics: reached.metrics(), Popularity: bar.metrics(), TestUsers: len(h.tests), Detail: newDetail(reached, bar),
+	}, nil
 }
 
 // scorer scores a catalogue for a user.
@@ -110,8 +119,9 @@ func alike(_ *testUser, scores []float32) error {
 // listLength is how many recommendations a test user gets.
 const listLength = 25
 
-// measure averages over the test users, in their order, whatever the number of threads.
-func (h *Holdout) measure(ctx context.Context, items *model.Items, threads int, score scorer) (Metrics, error) {
+// measure recommends to the test users and averages over them, in their order, whatever the number of threads. bar holds
+// what popularity recommends to each; nil where that is measured itself.
+func (h *Holdout) measure(ctx context.Context, items *model.Items, threads int, score scorer, bar [][]string) (*means, error) {
 	length := listLength
 	if h.Rest.Reward != nil {
 		length = rewardedLength
@@ -131,21 +141,24 @@ func (h *Holdout) measure(ctx context.Context, items *model.Items, threads int, 
 	if i := slices.IndexFunc(failed, func(err error) bool { return err != nil }); i >= 0 {
 		return nil, failed[i]
 	}
-	m := means{rewards: newRewards(h.Rest)}
-	shown := make([]bool, items.Len())
+	m := newMeans(items.Len())
+	m.rewards = newRewards(h.Rest)
 	for k, list := range lists {
-		hits := make([]bool, len(list))
+		ids, hits := make([]string, len(list)), make([]bool, len(list))
 		for p, item := range list {
-			_, hits[p] = h.tests[k].relevant[items.ID(int(item))]
+			ids[p] = items.ID(int(item))
+			_, hits[p] = h.tests[k].relevant[ids[p]]
 		}
 		m.rewards.add(items, list, hits)
-		list, hits = list[:min(len(list), listLength)], hits[:min(len(list), listLength)]
-		for _, item := range list {
-			shown[item] = true
+		shown := min(len(list), listLength)
+		m.show(list[:shown])
+		m.add(hits[:shown], len(h.tests[k].relevant))
+		m.lists = append(m.lists, ids[:shown])
+		if bar != nil {
+			m.surprise(ids[:shown], hits[:shown], bar[k])
 		}
-		m.add(hits, len(h.tests[k].relevant))
 	}
-	return m.metrics(shown), nil
+	return m, nil
 }
 
 func recommend(items *model.Items, t *testUser, scores []float32, length int, score scorer) ([]int32, error) {
@@ -162,70 +175,3 @@ func recommend(items *model.Items, t *testUser, scores []float32, length int, sc
 	}
 	return model.TopK(scores, length, nil), nil
 }
-
-// cutoffs are the list lengths of the metrics that have one.
-var cutoffs = [...]int{5, 10, 25}
-
-// means adds up the metrics of one list after the other.
-type means struct {
-	lists          int
-	reciprocalRank float64
-	gain           [len(cutoffs)]float64
-	precision      [len(cutoffs)]float64
-	rewards        *rewards // nil without an objective
-}
-
-// add takes which positions of a list were hits, and how many items there were to find.
-func (m *means) add(hits []bool, relevant int) {
-	m.lists++
-	if first := slices.Index(hits, true); first >= 0 {
-		m.reciprocalRank += 1 / float64(first+1)
-	}
-	for c, k := range cutoffs {
-		found, gain := 0, 0.0
-		for p, hit := range hits[:min(k, len(hits))] {
-			if hit {
-				found++
-				gain += discount(p + 1)
-			}
-		}
-		m.precision[c] += float64(found) / float64(k)
-		m.gain[c] += gain / idealGain(min(k, relevant))
-	}
-}
-
-// discount is the gain of a hit at a position, counted from 1.
-func discount(position int) float64 { return 1 / math.Log(1+float64(position)) }
-
-// idealGain is the gain of a list that begins with n hits.
-func idealGain(n int) float64 {
-	gain := 0.0
-	for p := 1; p <= n; p++ {
-		gain += discount(p)
-	}
-	return gain
-}
-
-func (m *means) metrics(shown []bool) Metrics {
-	users := float64(max(m.lists, 1))
-	distinct := 0
-	for _, s := range shown {
-		if s {
-			distinct++
-		}
-	}
-	metrics := Metrics{
-		"coverage":                   round(float64(distinct) / float64(max(len(shown), 1))),
-		"mean_reciprocal_rank_at_25": round(m.reciprocalRank / users),
-	}
-	for c, k := range cutoffs {
-		metrics[fmt.Sprintf("normalized_discounted_cumulative_gain_at_%d", k)] = round(m.gain[c] / users)
-		metrics[fmt.Sprintf("precision_at_%d", k)] = round(m.precision[c] / users)
-	}
-	if m.rewards != nil {
-		metrics["average_rewards_at_k"] = round(m.rewards.average())
-	}
-	return metrics
-}
-
-func round(v float64) float64 { return math.Round(v*1e4) / 1e4 }

@@ -49,7 +49,8 @@ func TestMetricsByHand(t *testing.T) {
 		{"a catalogue shorter than the list", []bool{false, true}, 1, 1. / 2, [3]float64{ln(2) / ln(3), ln(2) / ln(3), ln(2) / ln(3)}, [3]float64{1, 1, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var m means
+			m := newMeans(2)
+			m.show([]int32{0})
 			m.add(c.hits, c.relevant)
 			want := Metrics{
 				"coverage":                   0.5,
@@ -61,7 +62,7 @@ func TestMetricsByHand(t *testing.T) {
 				"precision_at_10": round(c.found[1] / 10),
 				"precision_at_25": round(c.found[2] / 25),
 			}
-			if diff := cmp.Diff(want, m.metrics([]bool{true, false})); diff != "" {
+			if diff := cmp.Diff(want, m.metrics()); diff != "" {
 				t.Errorf("metrics differ (-want +got):\n%s", diff)
 			}
 		})
@@ -69,11 +70,13 @@ func TestMetricsByHand(t *testing.T) {
 }
 
 func TestMetricsAreMeansOverUsers(t *testing.T) {
-	var m means
+	m := newMeans(4)
+	m.show([]int32{2, 0})
+	m.show([]int32{1, 0})
 	m.add(hitsAt(1), 1)
 	m.add(hitsAt(4), 1)
 	m.add(hitsAt(), 1)
-	got := m.metrics([]bool{true, true, true, false})
+	got := m.metrics()
 	if got["mean_reciprocal_rank_at_25"] != 0.4167 || got["precision_at_5"] != 0.1333 || got["coverage"] != 0.75 {
 		t.Errorf("got %v", got)
 	}
@@ -242,7 +245,7 @@ func TestAFailingModelIsAnError(t *testing.T) {
 	ts := shop(t, 10, always(2), own)
 	items, _ := model.Popular(ts)
 	broken := func(*testUser, []float32) error { return fmt.Errorf("broken") }
-	if _, err := Split(ts).measure(t.Context(), items, 2, broken); err == nil {
+	if _, err := Split(ts).measure(t.Context(), items, 2, broken, nil); err == nil {
 		t.Error("no error")
 	}
 }
