@@ -30,9 +30,11 @@ type Meta struct {
 	CreatedAt     time.Time         `json:"createdAt"`
 	UpdatedAt     time.Time         `json:"updatedAt"`
 	Tags          map[string]string `json:"tags,omitempty"`
-	// Progress of a job, 0 to 1.
+	// Progress of a job, 0 to 1: the share of its time that has passed, as far as can be told.
 	Progress float64 `json:"progress,omitempty"`
-	Lease    *Lease  `json:"lease,omitempty"`
+	// ExpectedEnd is when a job that runs will have done its work; zero while that cannot be told.
+	ExpectedEnd time.Time `json:"expectedEnd,omitzero"`
+	Lease       *Lease    `json:"lease,omitempty"`
 	// Parents are the ARNs whose Children hold a reservation for this resource.
 	Parents []string `json:"parents,omitempty"`
 	// Children are the reservations that others hold here, by the child's ID.
@@ -229,6 +231,8 @@ type SolutionVersion struct {
 	// ManifestKey is the model manifest's key in the bucket, ModelID its content hash.
 	ManifestKey string `json:"manifestKey,omitempty"`
 	ModelID     string `json:"modelId,omitempty"`
+	// ReportFolder is the key of the folder with the report of the training: its metrics in detail, and plots of them.
+	ReportFolder string `json:"reportFolder,omitempty"`
 	// DamagedFiles are files of the archive that could not be decoded and that the model was trained without.
 	DamagedFiles []string `json:"damagedFiles,omitempty"`
 	// Trials are what a search for recipe and hyper-parameters has measured.

@@ -3,6 +3,7 @@
 // A published model is a folder `models/<solution>/<version>/`: its parts, each named by the SHA-256 of its bytes, and a
 // manifest that lists them, named by the SHA-256 of its own. Nothing is ever written over, so a reader that holds a
 // manifest's key holds the whole model or finds out that it does not: every byte is verified before a decoder sees it.
+// Beside them stands a report of the model's quality, in a folder `report-<model id>/`.
 // The pointer to a model is the ManifestKey of its solution version in the catalog, which moves by compare-and-swap.
 //
 // The retrainer calls Publish. The recommender and the session-updater hold a Registry, which follows the catalog and has

@@ -170,6 +170,18 @@ func (c *DlqReplayCmd) Run(ctx context.Context) error {
 	})
 }
 
+// ReportCmd shows how good a solution version is.
+type ReportCmd struct {
+	Version string `arg:"" name:"solution-version" help:"The solution version's ARN; or a solution's ARN or name, for its newest version."`
+	Save    string `env:"-" placeholder:"DIR" help:"Write the report as JSON and its plots as SVG into this folder."`
+	operated
+}
+
+// Run prints the report.
+func (c *ReportCmd) Run(ctx context.Context) error {
+	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Quality(ctx, c.Version, c.Save)) })
+}
+
 // operated is what the operator's commands have in common.
 type operated struct {
 	Output   string `env:"-" short:"o" enum:"table,json" default:"table" help:"table for people, json for programs."`

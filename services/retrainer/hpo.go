@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
@@ -27,10 +28,7 @@ func (s *search) tune(ctx context.Context, start candidate, report func(float64)
 	if c := s.version.Config; c != nil && c.HpoConfig != nil {
 		config = *c.HpoConfig
 	}
-	jobs, parallel := defaultTrainingJobs, defaultParallelJobs
-	if r := config.HpoResourceConfig; r != nil {
-		jobs, parallel = count(r.MaxNumberOfTrainingJobs, jobs), count(r.MaxParallelTrainingJobs, parallel)
-	}
+	jobs, parallel := jobsOf(config)
 	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), jobs, s.service.config.Seed)
 	if err != nil {
 		return candidate{}, userFault(err)
@@ -40,6 +38,33 @@ func (s *search) tune(ctx context.Context, start candidate, report func(float64)
 		return candidate{}, fmt.Errorf("searching for hyperparameters: %w", err)
 	}
 	return candidates[best], nil
+}
+
+// jobsOf is how many trainings a search makes, and how many of them at a time.
+func jobsOf(config personalize.HPOConfig) (jobs, parallel int) {
+	jobs, parallel = defaultTrainingJobs, defaultParallelJobs
+	if r := config.HpoResourceConfig; r != nil {
+		jobs, parallel = count(r.MaxNumberOfTrainingJobs, jobs), count(r.MaxParallelTrainingJobs, parallel)
+	}
+	return jobs, parallel
+}
+
+// candidatesOf is how many trainings the searches of a version make one after the other.
+func candidatesOf(version *catalog.SolutionVersion) float64 {
+	n := 0.0
+	if version.PerformAutoML {
+		candidates, _, _ := autoMLCandidates(version) // what is wrong with them comes up when they are tried
+		n += float64(len(candidates))
+	}
+	if version.PerformHPO {
+		var config personalize.HPOConfig
+		if c := version.Config; c != nil && c.HpoConfig != nil {
+			config = *c.HpoConfig
+		}
+		jobs, parallel := jobsOf(config)
+		n += float64(jobs) / float64(parallel)
+	}
+	return n
 }
 
 func count(text *string, otherwise int) int {

@@ -288,7 +288,7 @@ func (h *held[R]) watch(ctx context.Context, end context.CancelCauseFunc, progre
 	tick := time.NewTicker(h.heartbeat)
 	defer tick.Stop()
 	ttl := h.service.config.LeaseTTL
-	renewed, written := time.Now(), 0.0
+	began, renewed, written := time.Now(), time.Now(), 0.0
 	for {
 		select {
 		case <-ctx.Done():
@@ -305,12 +305,13 @@ func (h *held[R]) watch(ctx context.Context, end context.CancelCauseFunc, progre
 		}
 		r, err := catalog.Held(ctx, h.service.config.Store, h.arn, h.service.owner, h.epoch, func(r R) error {
 			m := r.Head()
-			m.Lease.Expires, m.Progress = time.Now().Add(ttl), done
+			now := time.Now()
+			m.Lease.Expires, m.Progress, m.ExpectedEnd = now.Add(ttl), max(written, done), expectedEnd(began, now, done)
 			return nil
 		})
 		switch {
 		case err == nil:
-			renewed, written = time.Now(), done
+			renewed, written = time.Now(), max(written, done)
 			if r.Head().Status == catalog.StatusCreateStopping {
 				end(errStopped)
 				return
@@ -323,6 +324,18 @@ func (h *held[R]) watch(ctx context.Context, end context.CancelCauseFunc, progre
 			h.log.Warn("renewing a job's lease failed, it is tried again", zap.Error(err))
 		}
 	}
+}
+
+// foreseen is the share of a job that must be done before its end is foretold: what the first steps took says little.
+const foreseen = 0.1
+
+// expectedEnd is when a job will have done the whole of its work if it goes on as until now; zero where that is too early to say.
+func expectedEnd(began, now time.Time, done float64) time.Time {
+	if done < foreseen {
+		return time.Time{}
+	}
+	remaining := time.Duration(float64(now.Sub(began)) * (1 - min(done, 1)) / done)
+	return now.Add(remaining).UTC().Truncate(time.Second)
 }
 
 func (h *held[R]) done(ctx context.Context, finish func(R)) string {
@@ -381,7 +394,7 @@ func (h *held[R]) write(ctx context.Context, doing string, change func(R)) bool 
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 5*time.Second) {
 		_, err := catalog.Held(patience, h.service.config.Store, h.arn, h.service.owner, h.epoch, func(r R) error {
 			change(r)
-			r.Head().Lease.Owner = ""
+			r.Head().Lease.Owner, r.Head().ExpectedEnd = "", time.Time{}
 			return nil
 		})
 		switch {

@@ -25,7 +25,7 @@ import (
 //
 // A version trained by AutoML learns its recipe at the end, with its model.
 func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, report func(float64)) (func(*catalog.SolutionVersion), error) {
-	started := time.Now()
+	started, clock := time.Now(), newClock(report)
 	var chosen candidate
 	if !version.PerformAutoML {
 		var err error
@@ -46,29 +46,36 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	if err := s.enough(chosen.recipe, set.TrainingSet); err != nil {
 		return nil, userFault(err)
 	}
-	steps := stepsOf(version)
-	report(steps.loaded)
-	if chosen, err = s.choose(ctx, version, chosen, set.TrainingSet, between(report, steps.loaded, steps.chosen)); err != nil {
+	if chosen, err = s.choose(ctx, version, chosen, set.TrainingSet, clock); err != nil {
 		return nil, err
 	}
 	if err := suits(chosen, set.TrainingSet); err != nil {
 		return nil, err
 	}
-	options := recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads, Progress: between(report, steps.chosen, steps.evaluated)}
+	clock.enter(evaluating)
+	options := recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads, Progress: clock.progress(evaluating)}
 	measured, err := eval.Run(ctx, chosen.recipe, chosen.params, set.TrainingSet, options)
 	if err != nil {
 		return nil, fmt.Errorf("evaluating: %w", err)
 	}
-	options.Progress = between(report, steps.evaluated, trained)
+	clock.enter(fitting)
+	options.Progress = clock.progress(fitting)
 	m, err := chosen.recipe.Fit(ctx, set.TrainingSet, chosen.params, options)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
 	ended := time.Now()
-	report(trained)
+	clock.enter(publishing)
 
 	meta := modelstore.Meta{Params: chosen.params.Map(), Metrics: measured.Metrics, Trained: ended, DataCut: cutOf(set, started)}
 	key, id, err := modelstore.Publish(ctx, s.config.Bucket, version.ARN, chosen.recipe.Name, m, meta)
+	if err != nil {
+		return nil, err
+	}
+	reported, err := s.publishReport(ctx, QualityReport{
+		SolutionVersion: version.ARN, Recipe: chosen.recipe.Name, ModelID: id, HyperParameters: meta.Params,
+		Interactions: meta.DataCut.Interactions, Users: meta.DataCut.Users, Items: meta.DataCut.Items, Report: measured,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +87,7 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	return func(v *catalog.SolutionVersion) {
 		v.DamagedFiles, v.DataMark = set.Damaged[:min(len(set.Damaged), damagedNamed)], set.mark
 		v.ManifestKey, v.ModelID, v.Metrics, v.TrainingHours = key, id, measured.Metrics, ended.Sub(started).Hours()
+		v.ReportFolder = reported
 		if v.PerformAutoML {
 			v.RecipeARN = chosen.recipe.ARN()
 		}
@@ -89,24 +97,14 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	}, nil
 }
 
-// steps are the shares of a training's time, as its progress shows them: where each step ends. The last is trained.
-type steps struct{ loaded, chosen, evaluated float64 }
-
-const trained = 0.95
-
-func stepsOf(version *catalog.SolutionVersion) steps {
-	if version.PerformAutoML || version.PerformHPO {
-		return steps{loaded: 0.05, chosen: 0.8, evaluated: 0.87}
-	}
-	return steps{loaded: 0.15, chosen: 0.15, evaluated: 0.55}
-}
-
 // choose finds the recipe and the parameters, where the solution does not give them.
-func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, given candidate, ts *dataset.TrainingSet, report func(float64)) (candidate, error) {
+func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, given candidate, ts *dataset.TrainingSet, clock *trainingClock) (candidate, error) {
 	if !version.PerformAutoML && !tunes(version, given.recipe) {
 		return given, nil
 	}
 	search := s.newSearch(version, eval.Split(eval.Split(ts).Rest))
+	clock.search(candidatesOf(version))
+	report := clock.progress(choosing)
 	chosen, first := given, 0.0 // the share of the first search, if there are two
 	if version.PerformAutoML {
 		first = 1

@@ -1,8 +1,13 @@
 package retrainer
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
@@ -77,13 +82,72 @@ func TestTrainingFailsWithTheUsersReason(t *testing.T) {
 	}
 }
 
+// TestSameDataAndSeedGiveTheSameModel trains every recipe twice, in processes with different numbers of threads.
 func TestSameDataAndSeedGiveTheSameModel(t *testing.T) {
 	i := install(t)
 	i.events(40, "click")
+	trained := map[string][]*catalog.SolutionVersion{}
+	solutions := map[string]*catalog.Solution{}
+	for run, threads := range []int{1, 3} {
+		stop := i.background(i.retrainer(func(c *Config) { c.Threads = threads }).Run)
+		for _, r := range recipe.All() {
+			if r.Domain != "" || r.NeedsItems || r.Type == recipe.PersonalizedActions {
+				continue // trained by recommenders, or on data that is not here
+			}
+			if solutions[r.Name] == nil {
+				solutions[r.Name] = i.solution(r.Name, r.Name, nil)
+			}
+			trained[r.Name] = append(trained[r.Name], i.ends(i.version(solutions[r.Name], fmt.Sprintf("0000000%d", run))))
+		}
+		stop()
+	}
+	for name, v := range trained {
+		if v[0].ModelID == "" || v[0].ModelID != v[1].ModelID {
+			t.Errorf("%s: models %q and %q", name, v[0].ModelID, v[1].ModelID)
+		}
+		reports := make([]*QualityReport, 2)
+		for k := range v {
+			var err error
+			if reports[k], _, err = ReadQualityReport(t.Context(), i.bucket, v[k].ReportFolder); err != nil {
+				t.Fatal(err)
+			}
+			reports[k].SolutionVersion = ""
+		}
+		if diff := cmp.Diff(reports[0], reports[1]); diff != "" {
+			t.Errorf("%s: reports differ:\n%s", name, diff)
+		}
+	}
+}
+
+func TestATrainingReportsItsQuality(t *testing.T) {
+	i := install(t)
+	i.events(40, "click")
 	i.background(i.retrainer(nil).Run)
-	s := i.solution("taste", "aws-user-personalization", nil)
-	first, second := i.ends(i.version(s, "00000001")), i.ends(i.version(s, "00000002"))
-	if first.ModelID == "" || first.ModelID != second.ModelID {
-		t.Errorf("models %q and %q", first.ModelID, second.ModelID)
+	v := i.ends(i.version(i.solution("taste", "aws-user-personalization", nil), "00000001"))
+	if want := fmt.Sprintf("models/taste/00000001/report-%s", v.ModelID); v.ReportFolder != want {
+		t.Errorf("the report is in %q, want %q", v.ReportFolder, want)
+	}
+	report, files, err := ReadQualityReport(t.Context(), i.bucket, v.ReportFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := slices.Sorted(maps.Keys(files)); !slices.Equal(names, []string{"list-length.svg", "metrics.svg", "report.json"}) {
+		t.Errorf("the report has %v", names)
+	}
+	if diff := cmp.Diff(map[string]float64(report.Metrics), v.Metrics); diff != "" {
+		t.Errorf("the report's metrics are not the version's:\n%s", diff)
+	}
+	if len(v.Metrics) != 8 {
+		t.Errorf("clients see %v: Personalize's eight names are expected, and no others", v.Metrics)
+	}
+	if report.ModelID != v.ModelID || report.Interactions != 240 || report.Users != 40 || report.Items != 20 || report.TestUsers == 0 ||
+		report.Detail == nil || report.HyperParameters["hidden_dimension"] == "" {
+		t.Errorf("report %+v", report)
+	}
+	if !v.ExpectedEnd.IsZero() {
+		t.Errorf("a training that has ended is expected to end at %v", v.ExpectedEnd)
+	}
+	if info, err := i.bucket.Head(t.Context(), v.ReportFolder+"/metrics.svg"); err != nil || info.Size == 0 {
+		t.Errorf("%+v, %v", info, err)
 	}
 }

@@ -49,7 +49,7 @@ func (s *Service) extend(ctx context.Context, version *catalog.SolutionVersion, 
 	return func(v *catalog.SolutionVersion) {
 		v.DamagedFiles, v.DataMark = set.Damaged[:min(len(set.Damaged), damagedNamed)], set.mark
 		v.ManifestKey, v.ModelID, v.TrainingHours = next.key, next.id, time.Since(started).Hours()
-		v.Metrics, v.TunedHyperParameters = base.Metrics, base.TunedHyperParameters
+		v.Metrics, v.TunedHyperParameters, v.ReportFolder = base.Metrics, base.TunedHyperParameters, base.ReportFolder
 	}, nil
 }
 

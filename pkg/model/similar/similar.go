@@ -46,9 +46,15 @@ type Config struct {
 // Train relates all items.
 func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*related.Model, error) {
 	items, counts := model.Popular(ts)
-	progress := model.NewProgress(2*items.Len(), c.Progress)
+	// For the progress the unit of work is the surroundings of one event.
+	compared := 1 + items.Len()/comparedPerEvent
+	total := items.Len() * (compared + joined)
+	for _, n := range counts {
+		total += min(int(n), maxEvents)
+	}
+	progress := model.NewProgress(total, c.Progress)
 	vectors := content.NewCategoryVectors(content.Categories(ts, items), c.Attributes)
-	alike, err := vectors.Nearest(ctx, related.MaxNeighbours, c.Threads, progress)
+	alike, err := vectors.Nearest(ctx, related.MaxNeighbours, c.Threads, func(done int) { progress(done * compared) })
 	if err != nil {
 		return nil, fmt.Errorf("comparing metadata: %w", err)
 	}
@@ -60,16 +66,25 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*related.Mod
 		if s.evidence == nil {
 			s.evidence = make([]float64, items.Len())
 		}
+		done := 0
 		for i := from; i < to; i++ {
 			lists[i] = join(t.near(i, c.Neighbours, s), alike[i], t.contentWeight(i, c.Content))
+			done += joined + min(int(counts[i]), maxEvents)
 		}
-		progress(to - from)
+		progress(done)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("relating items: %w", err)
 	}
 	return related.New(kind, items, lists), nil
 }
+
+// As measured, the metadata of comparedPerEvent items are compared, and the lists of an item are sorted and joined in as much
+// time as the surroundings of 1 and of joined events take.
+const (
+	comparedPerEvent = 32
+	joined           = 100
+)
 
 // Load decodes the parts of a model.
 var Load = related.Load(kind)

@@ -124,7 +124,11 @@ func (t *trainer) users(item int) int { return t.start[item+1] - t.start[item] }
 func (t *trainer) run(ctx context.Context) error {
 	threads := model.Threads(t.config.Threads)
 	workers := make([]scratch, threads)
-	progress := model.NewProgress(t.matrix.Items.Len(), t.config.Progress)
+	total := 0
+	for i := range t.matrix.Items.Len() {
+		total += t.cost(i)
+	}
+	progress := model.NewProgress(total, t.config.Progress)
 	return model.Blocks(ctx, t.matrix.Items.Len(), 64, threads, func(worker, from, to int) {
 		s := &workers[worker]
 		if s.shared == nil {
@@ -133,14 +137,29 @@ func (t *trainer) run(ctx context.Context) error {
 				s.weight = make([]float32, t.matrix.Items.Len())
 			}
 		}
+		done := 0
 		for i := from; i < to; i++ {
 			if t.users(i) >= t.atLeast {
 				t.related[i] = t.relate(i, s)
 			}
+			done += t.cost(i)
 		}
-		progress(to - from)
+		progress(done)
 	})
 }
+
+// cost is how much work an item is, for the progress: the interactions of its users are counted, and for each item that these
+// have there is a score. Popular items come first and cost most, so that their number says little.
+func (t *trainer) cost(item int) int {
+	if t.users(item) < t.atLeast {
+		return 1
+	}
+	counted := min(t.users(item), t.atMost) * (1 + len(t.matrix.Item)/max(t.matrix.Rows(), 1))
+	return 1 + counted + scored*min(counted, t.matrix.Items.Len())
+}
+
+// scored is how many interactions are counted in the time of one score, as measured.
+const scored = 8
 
 // scratch belongs to one worker.
 type scratch struct {

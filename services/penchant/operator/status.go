@@ -50,6 +50,8 @@ type JobStatus struct {
 	Progress float64   `json:"progress"` // 0 to 1
 	Created  time.Time `json:"created"`
 	Worker   string    `json:"worker,omitempty"`
+	// ExpectedEnd is when it will be done, going by what it took until now; null before a tenth of it is done.
+	ExpectedEnd *time.Time `json:"expectedEnd"`
 }
 
 // CampaignStatus is a campaign and the age of its model.
@@ -217,6 +219,9 @@ func (g *GroupStatus) add(r catalog.Resource, all map[string]catalog.Resource) {
 		job := JobStatus{ARN: m.ARN, Status: m.Status, Progress: m.Progress, Created: m.CreatedAt}
 		if m.Leased(time.Now()) {
 			job.Worker = m.Lease.Owner
+			if !m.ExpectedEnd.IsZero() {
+				job.ExpectedEnd = &m.ExpectedEnd
+			}
 		}
 		g.Jobs = append(g.Jobs, job)
 		slices.SortFunc(g.Jobs, func(a, b JobStatus) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ARN, b.ARN)) })
@@ -327,7 +332,7 @@ func (g *GroupStatus) print(w *strings.Builder, now time.Time) {
 		fmt.Fprintf(w, "  %-20s %s\n", kind, strings.Join(counts, ", "))
 	}
 	for _, j := range g.Jobs {
-		fmt.Fprintf(w, "  job %s: %s, %.0f %%, created %s\n", j.ARN, j.Status, 100*j.Progress, ago(now, j.Created))
+		fmt.Fprintf(w, "  job %s: %s, %.0f %%%s, created %s\n", j.ARN, j.Status, 100*j.Progress, left(now, j.ExpectedEnd), ago(now, j.Created))
 	}
 	for _, c := range g.Campaigns {
 		fmt.Fprintf(w, "  campaign %s: %s, model trained %s\n", c.Name, c.Status, ago(now, c.Trained))
@@ -339,6 +344,14 @@ func (g *GroupStatus) print(w *strings.Builder, now time.Time) {
 		fmt.Fprintf(w, "  archive: %d files, %s; newest file %s\n", a.Files, byteCount(a.Bytes), agoOf(now, a.Newest))
 	}
 	fmt.Fprintln(w)
+}
+
+// left says how long a job will take still, for people.
+func left(now time.Time, end *time.Time) string {
+	if end == nil {
+		return ""
+	}
+	return ", about " + max(end.Sub(now), time.Second).Round(time.Second).String() + " left"
 }
 
 func agoOf(now time.Time, at *time.Time) string {
