@@ -15,7 +15,7 @@ func page(s split, results []result) string {
 	}
 	fmt.Fprintf(&text, "### %s, %s (%d test users)\n\n", s.set, strings.ToUpper(s.protocol), users)
 	names := columns[s.protocol]
-	row(&text, "", headingsOf(names), "training, CPU s", "training, s", "command, CPU s", "peak MiB")
+	row(&text, "", headingsOf(names), "training, CPU s", "training, wall s", "command, CPU s", "peak MiB")
 	text.WriteString("|" + strings.Repeat("---|", len(names)+5) + "\n")
 	for _, r := range results {
 		if r.Failed != "" {
@@ -137,7 +137,7 @@ func sources(s split) []string {
 	}
 	var lines []string
 	for _, source := range names {
-		lines = append(lines, fmt.Sprintf("- *%s*: %s\n", strings.Join(of[source], ", "), source))
+		lines = append(lines, fmt.Sprintf("- *%s*: %s\n", strings.Join(of[source], "; "), source))
 	}
 	return lines
 }

@@ -204,3 +204,27 @@ func TestPublishNamesNothingThatDoesNotLoad(t *testing.T) {
 		t.Errorf("published %q %q: %v", key, id, err)
 	}
 }
+
+func TestReportsStandBesideModels(t *testing.T) {
+	bucket := embeddedtest.Bucket(t)
+	folder, err := PublishReport(t.Context(), bucket, versionARN, "abc", map[string][]byte{"report.json": []byte("{}"), "metrics.svg": []byte("<svg/>")})
+	if err != nil || folder != "models/taste/0001/report-abc" {
+		t.Fatal(folder, err)
+	}
+	if again, err := PublishReport(t.Context(), bucket, versionARN, "abc", map[string][]byte{"report.json": []byte("{}")}); err != nil || again != folder {
+		t.Errorf("published again: %q, %v", again, err)
+	}
+	if err := Prune(t.Context(), bucket, versionARN); err != nil {
+		t.Fatal(err)
+	}
+	files, err := ReadReport(t.Context(), bucket, folder)
+	if err != nil || len(files) != 2 || string(files["metrics.svg"]) != "<svg/>" {
+		t.Errorf("read %q, %v", files, err)
+	}
+	if none, err := ReadReport(t.Context(), bucket, "models/taste/0001/report-other"); err != nil || len(none) != 0 {
+		t.Errorf("a folder without files: %q, %v", none, err)
+	}
+	if _, err := PublishReport(t.Context(), bucket, "arn:aws:personalize:::campaign/c", "abc", nil); err == nil {
+		t.Error("a campaign has a report")
+	}
+}

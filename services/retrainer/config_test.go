@@ -347,7 +347,7 @@ func TestUpdateTakesInNewItems(t *testing.T) {
 	if _, known := after.Model.Items().Index("new"); !known || after.Model.Items().Len() != before.Model.Items().Len()+1 {
 		t.Errorf("the update knows %d items, the training %d", after.Model.Items().Len(), before.Model.Items().Len())
 	}
-	if update.Metrics[eval.Gain] != full.Metrics[eval.Gain] || full.Metrics[eval.Gain] == 0 || !after.Manifest.Trained.Equal(before.Manifest.Trained) {
+	if update.Metrics[eval.Gain] != full.Metrics[eval.Gain] || full.Metrics[eval.Gain] == 0 || update.ReportFolder != full.ReportFolder || !after.Manifest.Trained.Equal(before.Manifest.Trained) {
 		t.Errorf("metrics %v, trained %v; before %v, %v", update.Metrics, after.Manifest.Trained, full.Metrics, before.Manifest.Trained)
 	}
 }
@@ -402,6 +402,9 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 	last = look(2 * time.Hour)
 	if _, known := i.model(last).Model.Items().Index("newest"); !known {
 		t.Error("the third new item is not known")
+	}
+	if _, _, err := ReadQualityReport(t.Context(), i.bucket, last.ReportFolder); err != nil {
+		t.Errorf("the report of the training did not stay: %v", err)
 	}
 	manifests := 0
 	for _, err := range i.bucket.List(t.Context(), "models/taste/00000001/manifest-") {
