@@ -8,6 +8,8 @@
 //	go run ./bench/quality -sets ml-1m -protocols p1 -recipes aws-user-personalization,aws-hrnn
 //	go run ./bench/quality -sets ml-1m -protocols p1 -recipes '' -component ials -implicit .venv/bin/python
 //
+//	go run ./bench/quality -tables                                           # those of all that was measured before
+//
 // Where ../shared is absent it says so and does nothing. Splits, lists and results are kept under bench/results, results as
 // one JSON object a line.
 package main
@@ -21,6 +23,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -39,7 +42,7 @@ type options struct {
 	sets, protocols, recipes        string
 	component, settings, implicitIn string
 	seed, threads, rounds           int
-	check                           bool
+	check, tables                   bool
 }
 
 func main() {
@@ -58,6 +61,7 @@ func main() {
 	flag.IntVar(&o.seed, "seed", 1, "seed of the trainings")
 	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of a training")
 	flag.BoolVar(&o.check, "check", false, "exit with 1 if a goal that must be reached is not")
+	flag.BoolVar(&o.tables, "tables", false, "measure nothing: print the tables of the newest results that are kept")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -87,6 +91,9 @@ func list(text string) []string {
 }
 
 func run(ctx context.Context, o options) (missed bool, err error) {
+	if o.tables {
+		return o.kept()
+	}
 	if _, err := os.Stat(filepath.Join(o.shared, "eval", "make_split.py")); errors.Is(err, fs.ErrNotExist) {
 		fmt.Fprintf(os.Stderr, "skipped: there is no %s with the research data, whose licences keep it out of this repository\n", o.shared)
 		return false, nil
@@ -361,6 +368,45 @@ func (o options) keep(r result) (err error) {
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	return json.NewEncoder(file).Encode(r)
+}
+
+// kept prints the tables of the newest result of each case that was measured.
+func (o options) kept() (missed bool, err error) {
+	text, err := os.ReadFile(filepath.Join(o.out, "results.jsonl"))
+	if err != nil {
+		return false, fmt.Errorf("reading what was measured: %w", err)
+	}
+	newest := map[string]map[string]result{}
+	for line := range bytes.Lines(text) {
+		var r result
+		if err := json.Unmarshal(line, &r); err != nil {
+			return false, fmt.Errorf("reading what was measured: %w", err)
+		}
+		of := r.Set + " " + r.Protocol
+		if newest[of] == nil {
+			newest[of] = map[string]result{}
+		}
+		newest[of][r.Trained] = r
+	}
+	order := recipes()
+	place := func(r result) int { // components come last
+		if k := slices.Index(order, r.Trained); k >= 0 {
+			return k
+		}
+		return len(order)
+	}
+	for _, set := range list(o.sets) {
+		for _, protocol := range list(o.protocols) {
+			results := slices.SortedFunc(maps.Values(newest[set+" "+protocol]), func(a, b result) int {
+				return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a.Trained, b.Trained))
+			})
+			if len(results) > 0 {
+				fmt.Print(page(split{set: set, protocol: protocol}, results))
+				missed = missed || misses(results)
+			}
+		}
+	}
+	return missed, nil
 }
 
 // output runs a command and returns what it prints; with an error comes what it complained about.

@@ -80,7 +80,7 @@ func (i *Installation) trainedVersion(ctx context.Context, name string) (*catalo
 // Page is the report for people.
 func (q *Quality) Page() string {
 	var page strings.Builder
-	fmt.Fprintf(&page, "%s\n%s, model %s: %d interactions of %d users with %d items, measured on %d others\n\n",
+	fmt.Fprintf(&page, "%s\n%s, model %s: %d interactions of %d users with %d items, measured on %d of them\n\n",
 		q.SolutionVersion, q.Recipe, q.ModelID, q.Interactions, q.Users, q.Items, q.TestUsers)
 	var rows [][]string
 	for _, l := range q.Lines() {
