@@ -86,13 +86,13 @@ const (
 )
 
 // drawing is an SVG that grows.
-type drawing struct{ strings.Builder }
+type drawing struct{ svg strings.Builder }
 
 func newDrawing(height int, title string) *drawing {
 	d := &drawing{}
-	fmt.Fprintf(d, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="%d">`+"\n", width, height, width, height, textSize)
-	fmt.Fprintf(d, `<title>%s</title>`+"\n", escaped(title))
-	fmt.Fprintf(d, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
+	fmt.Fprintf(&d.svg, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="%d">`+"\n", width, height, width, height, textSize)
+	fmt.Fprintf(&d.svg, `<title>%s</title>`+"\n", escaped(title))
+	fmt.Fprintf(&d.svg, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
 	d.text(16, 24, "start", title)
 	d.rect(16, 36, 12, 10, modelColour)
 	d.text(34, 45, "start", "model")
@@ -102,20 +102,20 @@ func newDrawing(height int, title string) *drawing {
 }
 
 func (d *drawing) end() []byte {
-	d.WriteString("</svg>\n")
-	return []byte(d.String())
+	d.svg.WriteString("</svg>\n")
+	return []byte(d.svg.String())
 }
 
 func (d *drawing) text(x, y float64, anchor, text string) {
-	fmt.Fprintf(d, `<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`+"\n", x, y, anchor, escaped(text))
+	fmt.Fprintf(&d.svg, `<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`+"\n", x, y, anchor, escaped(text))
 }
 
 func (d *drawing) rect(x, y, w, h float64, colour string) {
-	fmt.Fprintf(d, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`+"\n", x, y, w, h, colour)
+	fmt.Fprintf(&d.svg, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`+"\n", x, y, w, h, colour)
 }
 
 func (d *drawing) line(x1, y1, x2, y2 float64, colour string) {
-	fmt.Fprintf(d, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`+"\n", x1, y1, x2, y2, colour)
+	fmt.Fprintf(&d.svg, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>`+"\n", x1, y1, x2, y2, colour)
 }
 
 func (d *drawing) path(points [][2]float64, colour string) {
@@ -123,7 +123,7 @@ func (d *drawing) path(points [][2]float64, colour string) {
 	for k, p := range points {
 		texts[k] = fmt.Sprintf("%.1f,%.1f", p[0], p[1])
 	}
-	fmt.Fprintf(d, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(texts, " "), colour)
+	fmt.Fprintf(&d.svg, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(texts, " "), colour)
 }
 
 func escaped(text string) string {

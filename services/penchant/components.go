@@ -75,7 +75,7 @@ func findComponent(name string, given map[string]string) (evaluable, error) {
 	train := declare(settings)
 	for _, setting := range slices.Sorted(maps.Keys(given)) {
 		if err := settings.Set(setting, given[setting]); err != nil {
-			return evaluable{}, fmt.Errorf("setting %q of component %s: %w", setting, name, err)
+			return evaluable{}, fmt.Errorf("setting %s=%s of component %s: %w", setting, given[setting], name, err)
 		}
 	}
 	return evaluable{name: name, train: train}, nil

@@ -156,7 +156,7 @@ func TestEvaluateTrainsAComponentAlone(t *testing.T) {
 	if err := json.Unmarshal(text, &stats); err != nil {
 		t.Fatal(err)
 	}
-	if stats.Interactions != 480 || stats.Users != 60 || stats.Items != 26 || stats.Visitors != 4 || stats.TrainSeconds <= 0 {
+	if stats.Interactions != 480 || stats.Users != 60 || stats.Items != 25 || stats.Visitors != 4 || stats.TrainSeconds <= 0 {
 		t.Errorf("statistics %+v", stats)
 	}
 	c.Hyperparameters["epochs"] = "1"

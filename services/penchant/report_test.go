@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
@@ -72,5 +73,20 @@ func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
 	}
 	if o := process.penchant(2, "report", "nothing"); !strings.Contains(o.stderr, `"nothing"`) {
 		t.Errorf("an unknown solution: %s", o.stderr)
+	}
+}
+
+func TestStatusSaysHowLongAJobTakesStill(t *testing.T) {
+	now := time.Now()
+	end := now.Add(90 * time.Second)
+	status := operator.Status{At: now, DatasetGroups: []operator.GroupStatus{{Name: "shop", Jobs: []operator.JobStatus{
+		{ARN: "known", Status: "CREATE IN_PROGRESS", Progress: 0.25, Created: now, ExpectedEnd: &end},
+		{ARN: "early", Status: "CREATE IN_PROGRESS", Progress: 0.05, Created: now},
+	}}}}
+	page := status.Page()
+	for _, want := range []string{"job known: CREATE IN_PROGRESS, 25 %, about 1m30s left, created", "job early: CREATE IN_PROGRESS, 5 %, created"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is not on the page:\n%s", want, page)
+		}
 	}
 }

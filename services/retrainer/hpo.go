@@ -49,12 +49,11 @@ func jobsOf(config personalize.HPOConfig) (jobs, parallel int) {
 	return jobs, parallel
 }
 
-// candidatesOf is how many trainings the searches of a version make one after the other.
-func candidatesOf(version *catalog.SolutionVersion) float64 {
-	n := 0.0
+// candidatesOf is how many trainings the searches of a version, for a recipe and for its parameters, make one after the other.
+func candidatesOf(version *catalog.SolutionVersion) (recipes, parameters float64) {
 	if version.PerformAutoML {
 		candidates, _, _ := autoMLCandidates(version) // what is wrong with them comes up when they are tried
-		n += float64(len(candidates))
+		recipes = float64(len(candidates))
 	}
 	if version.PerformHPO {
 		var config personalize.HPOConfig
@@ -62,9 +61,9 @@ func candidatesOf(version *catalog.SolutionVersion) float64 {
 			config = *c.HpoConfig
 		}
 		jobs, parallel := jobsOf(config)
-		n += float64(jobs) / float64(parallel)
+		parameters = float64(jobs) / float64(parallel)
 	}
-	return n
+	return recipes, parameters
 }
 
 func count(text *string, otherwise int) int {

@@ -103,14 +103,11 @@ func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, 
 		return given, nil
 	}
 	search := s.newSearch(version, eval.Split(eval.Split(ts).Rest))
-	clock.search(candidatesOf(version))
-	report := clock.progress(choosing)
-	chosen, first := given, 0.0 // the share of the first search, if there are two
+	recipes, parameters := candidatesOf(version)
+	clock.search(recipes + parameters)
+	report, first := clock.progress(choosing), recipes/(recipes+parameters) // the share of the first search
+	chosen := given
 	if version.PerformAutoML {
-		first = 1
-		if version.PerformHPO {
-			first = 0.5
-		}
 		var err error
 		if chosen, err = search.chooseRecipe(ctx, between(report, 0, first)); err != nil {
 			return candidate{}, err
