@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -256,14 +255,16 @@ func (h *held[R]) begin(ctx context.Context) error {
 func (h *held[R]) runWatched(ctx context.Context) (finish func(R), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var progress atomic.Uint64 // float64 bits
+	began := time.Now()
+	var newest atomic.Pointer[progress]
+	newest.Store(&progress{})
 	watched := make(chan struct{})
 	watching, stopWatching := context.WithCancel(ctx)
 	go func() {
 		defer close(watched)
-		h.watch(watching, cancel, func() float64 { return math.Float64frombits(progress.Load()) })
+		h.watch(watching, cancel, newest.Load)
 	}()
-	finish, err = h.runGuarded(ctx, func(done float64) { progress.Store(math.Float64bits(done)) })
+	finish, err = h.runGuarded(ctx, func(done float64) { newest.Store(&progress{done, expectedEnd(began, time.Now(), done)}) })
 	stopWatching()
 	<-watched
 	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errStopped) || errors.Is(cause, errLeaseLost)) {
@@ -284,11 +285,11 @@ func (h *held[R]) runGuarded(ctx context.Context, report func(float64)) (finish 
 }
 
 // watch renews the lease, writes the progress and ends the job if its user stops it, until ctx ends.
-func (h *held[R]) watch(ctx context.Context, end context.CancelCauseFunc, progress func() float64) {
+func (h *held[R]) watch(ctx context.Context, end context.CancelCauseFunc, newest func() *progress) {
 	tick := time.NewTicker(h.heartbeat)
 	defer tick.Stop()
 	ttl := h.service.config.LeaseTTL
-	began, renewed, written := time.Now(), time.Now(), 0.0
+	renewed, written := time.Now(), 0.0
 	for {
 		select {
 		case <-ctx.Done():
@@ -299,19 +300,18 @@ func (h *held[R]) watch(ctx context.Context, end context.CancelCauseFunc, progre
 			end(errStopped)
 			return
 		}
-		done := progress()
-		if done < written+progressStep && time.Since(renewed) < ttl/3 {
+		p := newest()
+		if p.done < written+progressStep && time.Since(renewed) < ttl/3 {
 			continue
 		}
 		r, err := catalog.Held(ctx, h.service.config.Store, h.arn, h.service.owner, h.epoch, func(r R) error {
 			m := r.Head()
-			now := time.Now()
-			m.Lease.Expires, m.Progress, m.ExpectedEnd = now.Add(ttl), max(written, done), expectedEnd(began, now, done)
+			m.Lease.Expires, m.Progress, m.ExpectedEnd = time.Now().Add(ttl), max(written, p.done), p.end
 			return nil
 		})
 		switch {
 		case err == nil:
-			renewed, written = time.Now(), max(written, done)
+			renewed, written = time.Now(), max(written, p.done)
 			if r.Head().Status == catalog.StatusCreateStopping {
 				end(errStopped)
 				return
@@ -324,6 +324,12 @@ func (h *held[R]) watch(ctx context.Context, end context.CancelCauseFunc, progre
 			h.log.Warn("renewing a job's lease failed, it is tried again", zap.Error(err))
 		}
 	}
+}
+
+// progress is what a job has said last: the share that is done, and when all will be, as it looked then.
+type progress struct {
+	done float64
+	end  time.Time
 }
 
 // foreseen is the share of a job that must be done before its end is foretold: what the first steps took says little.

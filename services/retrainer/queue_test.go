@@ -28,7 +28,7 @@ func TestProgressIsShownAndAStoppedJobStops(t *testing.T) {
 	trainings(s, endless)
 	i.background(s.Run)
 	i.until(v, "progress is shown", func(v *catalog.SolutionVersion) bool {
-		return v.Status == catalog.StatusCreateInProgress && v.Progress == 0.5
+		return v.Status == catalog.StatusCreateInProgress && v.Progress == 0.5 && !v.ExpectedEnd.IsZero()
 	})
 	_, err := catalog.Update(t.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
 		v.Status = catalog.StatusCreateStopping
@@ -37,8 +37,8 @@ func TestProgressIsShownAndAStoppedJobStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := i.ends(v); v.Status != catalog.StatusCreateStopped {
-		t.Errorf("status %s", v.Status)
+	if v := i.ends(v); v.Status != catalog.StatusCreateStopped || !v.ExpectedEnd.IsZero() {
+		t.Errorf("status %s, expected to end at %v", v.Status, v.ExpectedEnd)
 	}
 }
 
