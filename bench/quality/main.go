@@ -6,7 +6,7 @@
 //
 //	go run ./bench/quality                                                   # everything: hours on two cores
 //	go run ./bench/quality -sets ml-1m -protocols p1 -recipes aws-user-personalization,aws-hrnn
-//	go run ./bench/quality -sets ml-1m -protocols p1 -recipes '' -component ials -implicit .venv/bin/python
+//	go run ./bench/quality -sets ml-1m -protocols p1 -recipes '' -component ials -implicit bench/results/venv/bin/python
 //
 //	go run ./bench/quality -tables                                           # those of all that was measured before
 //
@@ -50,7 +50,7 @@ func main() {
 	flag.StringVar(&o.shared, "shared", "../shared", "folder that holds data/ and eval/")
 	flag.StringVar(&o.out, "out", "bench/results/quality", "folder for splits, lists and results")
 	flag.StringVar(&o.binary, "binary", "", "penchant binary; built if empty")
-	flag.StringVar(&o.python, "python", "", "Python 3 with numpy; .venv/bin/python or python3 if empty")
+	flag.StringVar(&o.python, "python", "", "Python 3 with numpy; that of bench/results/venv or python3 if empty")
 	flag.StringVar(&o.sets, "sets", "ml-1m,toys,retail", "sets to measure on; scale, which is generated, can be named too")
 	flag.StringVar(&o.protocols, "protocols", "p1,p2,p3", "protocols to measure by")
 	flag.StringVar(&o.recipes, "recipes", strings.Join(recipes(), ","), "recipes to measure; empty for none")
@@ -134,11 +134,11 @@ func run(ctx context.Context, o options) (missed bool, err error) {
 	return missed, nil
 }
 
-// findPython prefers the one that has what make .venv/ready installs, if that has numpy.
+// findPython prefers the one that has what requirements.txt names.
 func findPython(ctx context.Context, given string) (string, error) {
 	tried := []string{given}
 	if given == "" {
-		tried = []string{".venv/bin/python", "python3"}
+		tried = []string{"bench/results/venv/bin/python", "python3"}
 	}
 	for _, python := range tried {
 		if exec.CommandContext(ctx, python, "-c", "import numpy").Run() == nil {

@@ -53,10 +53,13 @@ func DefaultConfig() Config {
 	}
 }
 
+// calibration is how many updates of a side take as long as the calibration of the scores, as measured.
+const calibration = 4
+
 // Train factorises the training set.
 func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
 	t := newTrainer(ts, c)
-	progress := model.NewProgress(2*c.Epochs+1, c.Progress)
+	progress := model.NewProgress(2*c.Epochs+calibration, c.Progress)
 	for range c.Epochs {
 		for _, turn := range [][2]*side{{&t.rows, &t.items}, {&t.items, &t.rows}} {
 			if err := t.update(ctx, turn[0], turn[1]); err != nil {
@@ -74,7 +77,7 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, erro
 	if err := m.calibrate(ctx, ts, c.Threads); err != nil {
 		return nil, fmt.Errorf("calibrating scores: %w", err)
 	}
-	progress(1)
+	progress(calibration)
 	return m, nil
 }
 
