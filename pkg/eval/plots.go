@@ -19,8 +19,8 @@ type Plot struct {
 // Plots draws the report of what the title names: the metrics beside those of popularity, with their intervals, and where there
 // is a Detail what lists of each length are worth. The same report gives the same bytes.
 //
-// They are written as SVG directly: lines, bars and texts at places is all there is to them, and the SVG writers of Go's
-// plotting libraries come with licences of fonts and a renderer that a server has no other use for.
+// They are written as SVG directly: lines, bars and texts at places are all there is to them, and the SVG of gonum/plot comes
+// with libraries under licences that this project does not link (svgo's CC BY, freetype's own).
 func (r Report) Plots(title string) []Plot {
 	plots := []Plot{{"metrics.svg", r.bars(title)}}
 	if r.Detail != nil {
@@ -37,15 +37,15 @@ var order = []string{
 	"serendipity_at_5", "serendipity_at_10", "serendipity_at_25", "coverage",
 }
 
-// Line is one metric of a report. Model and Popularity are known where their Known is.
+// Line is one metric of a report. Popularity has a value where PopularityKnown says so, the intervals are more than the mean
+// where Sure does, and Lead is known where Leads does.
 type Line struct {
 	Metric                       string
 	Model, Popularity, Lead      Interval
 	PopularityKnown, Sure, Leads bool
 }
 
-// Lines are the metrics of a report in the order in which people read them. Sure says that the intervals are known; Leads
-// that Lead is.
+// Lines are the metrics of a report in the order in which people read them.
 func (r Report) Lines() []Line {
 	of := map[string]Line{}
 	for metric, v := range r.Metrics {
