@@ -59,6 +59,15 @@ fuzz: ## Fuzz every parser for a minute each (FUZZTIME=10m for longer)
 bench: ## Run the benchmarks behind docs/benchmarks.md
 	scripts/bench.sh
 
+.PHONY: bench-quality
+bench-quality: bench/results/venv/ready ## Train every recipe on all research data (QUALITY_FLAGS="-sets ml-1m")
+	go run ./bench/quality $(QUALITY_FLAGS)
+
+bench/results/venv/ready: bench/quality/requirements.txt
+	python3 -m venv bench/results/venv
+	bench/results/venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## Run the linters
 	$(TOOLS)/golangci-lint run ./...
