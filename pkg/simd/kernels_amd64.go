@@ -17,3 +17,10 @@ func matVecAVX2(out *float32, m *float32, x *float32, rows int, stride int, dim 
 // addResidualsAVX2 adds weights[k] * (target - m[index[k]]·x) * m[index[k]] to y for k < rows (a multiple of 4), where
 // rows of m have dim (a multiple of 8) elements.
 func addResidualsAVX2(y *float32, m *float32, index *int32, weights *float32, rows int, target float32, x *float32, dim int)
+
+// multiplyTileAVX2 adds the product of a panel of 6 rows and one of 16 columns to a tile of c, whose rows lie stride
+// elements apart. Panels are packed: a has 6 elements, and b has 16, for each of depth (at least 1) steps.
+func multiplyTileAVX2(c *float32, stride int, a *float32, b *float32, depth int)
+
+// expSumAVX2 replaces each of dim (a multiple of 8) elements by exp(element - shift) and returns their sum.
+func expSumAVX2(x *float32, shift float32, dim int) float32

@@ -296,3 +296,351 @@ residualNext:
 residualEnd:
 	VZEROUPPER
 	RET
+
+// func multiplyTileAVX2(c *float32, stride int, a *float32, b *float32, depth int)
+// Requires: AVX, FMA3
+TEXT ·multiplyTileAVX2(SB), NOSPLIT, $0-40
+	MOVQ   c+0(FP), AX
+	MOVQ   stride+8(FP), CX
+	MOVQ   a+16(FP), DX
+	MOVQ   b+24(FP), BX
+	MOVQ   depth+32(FP), SI
+	SHLQ   $0x02, CX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+tileSteps:
+	CMPQ         SI, $0x04
+	JL           tileStep
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(DX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(DX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(DX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(DX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(DX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      64(BX), Y12
+	VMOVUPS      96(BX), Y13
+	VBROADCASTSS 24(DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 28(DX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 32(DX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 36(DX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 40(DX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 44(DX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      128(BX), Y12
+	VMOVUPS      160(BX), Y13
+	VBROADCASTSS 48(DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 52(DX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 56(DX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 60(DX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 64(DX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 68(DX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      192(BX), Y12
+	VMOVUPS      224(BX), Y13
+	VBROADCASTSS 72(DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 76(DX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 80(DX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 84(DX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 88(DX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 92(DX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000060, DX
+	ADDQ         $0x00000100, BX
+	SUBQ         $0x04, SI
+	JMP          tileSteps
+
+tileStep:
+	TESTQ        SI, SI
+	JZ           tileAdd
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(DX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(DX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(DX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(DX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(DX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x18, DX
+	ADDQ         $0x40, BX
+	DECQ         SI
+	JMP          tileStep
+
+tileAdd:
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VADDPS  32(AX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y2, Y2
+	VMOVUPS Y2, (AX)
+	VADDPS  32(AX), Y3, Y3
+	VMOVUPS Y3, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y4, Y4
+	VMOVUPS Y4, (AX)
+	VADDPS  32(AX), Y5, Y5
+	VMOVUPS Y5, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y6, Y6
+	VMOVUPS Y6, (AX)
+	VADDPS  32(AX), Y7, Y7
+	VMOVUPS Y7, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y8, Y8
+	VMOVUPS Y8, (AX)
+	VADDPS  32(AX), Y9, Y9
+	VMOVUPS Y9, 32(AX)
+	ADDQ    CX, AX
+	VADDPS  (AX), Y10, Y10
+	VMOVUPS Y10, (AX)
+	VADDPS  32(AX), Y11, Y11
+	VMOVUPS Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+DATA expLeast<>+0(SB)/4, $0xc2ae0000
+DATA expLeast<>+4(SB)/4, $0xc2ae0000
+DATA expLeast<>+8(SB)/4, $0xc2ae0000
+DATA expLeast<>+12(SB)/4, $0xc2ae0000
+DATA expLeast<>+16(SB)/4, $0xc2ae0000
+DATA expLeast<>+20(SB)/4, $0xc2ae0000
+DATA expLeast<>+24(SB)/4, $0xc2ae0000
+DATA expLeast<>+28(SB)/4, $0xc2ae0000
+GLOBL expLeast<>(SB), RODATA|NOPTR, $32
+
+DATA expLog2e<>+0(SB)/4, $0x3fb8aa3b
+DATA expLog2e<>+4(SB)/4, $0x3fb8aa3b
+DATA expLog2e<>+8(SB)/4, $0x3fb8aa3b
+DATA expLog2e<>+12(SB)/4, $0x3fb8aa3b
+DATA expLog2e<>+16(SB)/4, $0x3fb8aa3b
+DATA expLog2e<>+20(SB)/4, $0x3fb8aa3b
+DATA expLog2e<>+24(SB)/4, $0x3fb8aa3b
+DATA expLog2e<>+28(SB)/4, $0x3fb8aa3b
+GLOBL expLog2e<>(SB), RODATA|NOPTR, $32
+
+DATA expHigh<>+0(SB)/4, $0x3f318000
+DATA expHigh<>+4(SB)/4, $0x3f318000
+DATA expHigh<>+8(SB)/4, $0x3f318000
+DATA expHigh<>+12(SB)/4, $0x3f318000
+DATA expHigh<>+16(SB)/4, $0x3f318000
+DATA expHigh<>+20(SB)/4, $0x3f318000
+DATA expHigh<>+24(SB)/4, $0x3f318000
+DATA expHigh<>+28(SB)/4, $0x3f318000
+GLOBL expHigh<>(SB), RODATA|NOPTR, $32
+
+DATA expLow<>+0(SB)/4, $0xb95e8083
+DATA expLow<>+4(SB)/4, $0xb95e8083
+DATA expLow<>+8(SB)/4, $0xb95e8083
+DATA expLow<>+12(SB)/4, $0xb95e8083
+DATA expLow<>+16(SB)/4, $0xb95e8083
+DATA expLow<>+20(SB)/4, $0xb95e8083
+DATA expLow<>+24(SB)/4, $0xb95e8083
+DATA expLow<>+28(SB)/4, $0xb95e8083
+GLOBL expLow<>(SB), RODATA|NOPTR, $32
+
+DATA expOne<>+0(SB)/4, $0x3f800000
+DATA expOne<>+4(SB)/4, $0x3f800000
+DATA expOne<>+8(SB)/4, $0x3f800000
+DATA expOne<>+12(SB)/4, $0x3f800000
+DATA expOne<>+16(SB)/4, $0x3f800000
+DATA expOne<>+20(SB)/4, $0x3f800000
+DATA expOne<>+24(SB)/4, $0x3f800000
+DATA expOne<>+28(SB)/4, $0x3f800000
+GLOBL expOne<>(SB), RODATA|NOPTR, $32
+
+DATA expMost<>+0(SB)/4, $0x42b00000
+DATA expMost<>+4(SB)/4, $0x42b00000
+DATA expMost<>+8(SB)/4, $0x42b00000
+DATA expMost<>+12(SB)/4, $0x42b00000
+DATA expMost<>+16(SB)/4, $0x42b00000
+DATA expMost<>+20(SB)/4, $0x42b00000
+DATA expMost<>+24(SB)/4, $0x42b00000
+DATA expMost<>+28(SB)/4, $0x42b00000
+GLOBL expMost<>(SB), RODATA|NOPTR, $32
+
+DATA expBias<>+0(SB)/4, $0x0000007f
+DATA expBias<>+4(SB)/4, $0x0000007f
+DATA expBias<>+8(SB)/4, $0x0000007f
+DATA expBias<>+12(SB)/4, $0x0000007f
+DATA expBias<>+16(SB)/4, $0x0000007f
+DATA expBias<>+20(SB)/4, $0x0000007f
+DATA expBias<>+24(SB)/4, $0x0000007f
+DATA expBias<>+28(SB)/4, $0x0000007f
+GLOBL expBias<>(SB), RODATA|NOPTR, $32
+
+DATA expPolynomial0<>+0(SB)/4, $0x39506967
+DATA expPolynomial0<>+4(SB)/4, $0x39506967
+DATA expPolynomial0<>+8(SB)/4, $0x39506967
+DATA expPolynomial0<>+12(SB)/4, $0x39506967
+DATA expPolynomial0<>+16(SB)/4, $0x39506967
+DATA expPolynomial0<>+20(SB)/4, $0x39506967
+DATA expPolynomial0<>+24(SB)/4, $0x39506967
+DATA expPolynomial0<>+28(SB)/4, $0x39506967
+GLOBL expPolynomial0<>(SB), RODATA|NOPTR, $32
+
+DATA expPolynomial1<>+0(SB)/4, $0x3ab743ce
+DATA expPolynomial1<>+4(SB)/4, $0x3ab743ce
+DATA expPolynomial1<>+8(SB)/4, $0x3ab743ce
+DATA expPolynomial1<>+12(SB)/4, $0x3ab743ce
+DATA expPolynomial1<>+16(SB)/4, $0x3ab743ce
+DATA expPolynomial1<>+20(SB)/4, $0x3ab743ce
+DATA expPolynomial1<>+24(SB)/4, $0x3ab743ce
+DATA expPolynomial1<>+28(SB)/4, $0x3ab743ce
+GLOBL expPolynomial1<>(SB), RODATA|NOPTR, $32
+
+DATA expPolynomial2<>+0(SB)/4, $0x3c088908
+DATA expPolynomial2<>+4(SB)/4, $0x3c088908
+DATA expPolynomial2<>+8(SB)/4, $0x3c088908
+DATA expPolynomial2<>+12(SB)/4, $0x3c088908
+DATA expPolynomial2<>+16(SB)/4, $0x3c088908
+DATA expPolynomial2<>+20(SB)/4, $0x3c088908
+DATA expPolynomial2<>+24(SB)/4, $0x3c088908
+DATA expPolynomial2<>+28(SB)/4, $0x3c088908
+GLOBL expPolynomial2<>(SB), RODATA|NOPTR, $32
+
+DATA expPolynomial3<>+0(SB)/4, $0x3d2aa9c1
+DATA expPolynomial3<>+4(SB)/4, $0x3d2aa9c1
+DATA expPolynomial3<>+8(SB)/4, $0x3d2aa9c1
+DATA expPolynomial3<>+12(SB)/4, $0x3d2aa9c1
+DATA expPolynomial3<>+16(SB)/4, $0x3d2aa9c1
+DATA expPolynomial3<>+20(SB)/4, $0x3d2aa9c1
+DATA expPolynomial3<>+24(SB)/4, $0x3d2aa9c1
+DATA expPolynomial3<>+28(SB)/4, $0x3d2aa9c1
+GLOBL expPolynomial3<>(SB), RODATA|NOPTR, $32
+
+DATA expPolynomial4<>+0(SB)/4, $0x3e2aaaaa
+DATA expPolynomial4<>+4(SB)/4, $0x3e2aaaaa
+DATA expPolynomial4<>+8(SB)/4, $0x3e2aaaaa
+DATA expPolynomial4<>+12(SB)/4, $0x3e2aaaaa
+DATA expPolynomial4<>+16(SB)/4, $0x3e2aaaaa
+DATA expPolynomial4<>+20(SB)/4, $0x3e2aaaaa
+DATA expPolynomial4<>+24(SB)/4, $0x3e2aaaaa
+DATA expPolynomial4<>+28(SB)/4, $0x3e2aaaaa
+GLOBL expPolynomial4<>(SB), RODATA|NOPTR, $32
+
+DATA expPolynomial5<>+0(SB)/4, $0x3f000000
+DATA expPolynomial5<>+4(SB)/4, $0x3f000000
+DATA expPolynomial5<>+8(SB)/4, $0x3f000000
+DATA expPolynomial5<>+12(SB)/4, $0x3f000000
+DATA expPolynomial5<>+16(SB)/4, $0x3f000000
+DATA expPolynomial5<>+20(SB)/4, $0x3f000000
+DATA expPolynomial5<>+24(SB)/4, $0x3f000000
+DATA expPolynomial5<>+28(SB)/4, $0x3f000000
+GLOBL expPolynomial5<>(SB), RODATA|NOPTR, $32
+
+// func expSumAVX2(x *float32, shift float32, dim int) float32
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·expSumAVX2(SB), NOSPLIT, $0-28
+	MOVQ         x+0(FP), AX
+	MOVQ         dim+16(FP), CX
+	VBROADCASTSS shift+8(FP), Y0
+	VXORPS       Y1, Y1, Y1
+
+expSum8:
+	CMPQ         CX, $0x08
+	JL           expSumEnd
+	VMOVUPS      (AX), Y2
+	VSUBPS       Y0, Y2, Y2
+	VCMPPS       $0x1e, expLeast<>+0(SB), Y2, Y3
+	VMINPS       expMost<>+0(SB), Y2, Y2
+	VMULPS       expLog2e<>+0(SB), Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VFNMADD231PS expHigh<>+0(SB), Y4, Y2
+	VFNMADD231PS expLow<>+0(SB), Y4, Y2
+	VMOVUPS      expPolynomial0<>+0(SB), Y5
+	VFMADD213PS  expPolynomial1<>+0(SB), Y2, Y5
+	VFMADD213PS  expPolynomial2<>+0(SB), Y2, Y5
+	VFMADD213PS  expPolynomial3<>+0(SB), Y2, Y5
+	VFMADD213PS  expPolynomial4<>+0(SB), Y2, Y5
+	VFMADD213PS  expPolynomial5<>+0(SB), Y2, Y5
+	VFMADD213PS  expOne<>+0(SB), Y2, Y5
+	VFMADD213PS  expOne<>+0(SB), Y2, Y5
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       expBias<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y5, Y5
+	VANDPS       Y3, Y5, Y5
+	VMOVUPS      Y5, (AX)
+	VADDPS       Y5, Y1, Y1
+	ADDQ         $0x20, AX
+	SUBQ         $0x08, CX
+	JMP          expSum8
+
+expSumEnd:
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPS       X0, X1, X1
+	VHADDPS      X1, X1, X1
+	VHADDPS      X1, X1, X1
+	VZEROUPPER
+	MOVSS        X1, ret+24(FP)
+	RET

@@ -67,3 +67,19 @@ func addResiduals(y, m []float32, index []int32, weights []float32, target float
 		axpy(weights[k]*(target-dot(row, x)), row, y)
 	}
 }
+
+func multiplyTile(c []float32, stride int, a, b []float32, depth int) {
+	if !accelerated {
+		multiplyTileGo(c, stride, a, b, depth)
+		return
+	}
+	multiplyTileAVX2(&c[0], stride, &a[0], &b[0], depth)
+}
+
+func expSum(x []float32, shift float32) float32 {
+	n := body(len(x))
+	if !accelerated || n == 0 {
+		return expSumGo(x, shift)
+	}
+	return expSumAVX2(&x[0], shift, n) + expSumGo(x[n:], shift)
+}

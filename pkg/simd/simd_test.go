@@ -95,6 +95,54 @@ func TestKernelsByHand(t *testing.T) {
 	}
 }
 
+func TestTileEqualsTheGoFallback(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, depth := range []int{0, 1, 2, 3, 4, 5, 7, 8, 63, 256} {
+		stride := TileColumns + r.IntN(20)
+		a, b := vector(r, depth*TileRows, r.IntN(8)), vector(r, depth*TileColumns, r.IntN(8))
+		got := vector(r, (TileRows-1)*stride+TileColumns, r.IntN(8))
+		want := slices.Clone(got)
+		MultiplyTile(got, stride, a, b)
+		multiplyTileGo(want, stride, a, b, depth)
+		for i := range got {
+			if i%stride >= TileColumns && got[i] != want[i] {
+				t.Fatalf("depth %d: element %d beyond the tile was written", depth, i)
+			}
+		}
+		requireClose(t, fmt.Sprintf("MultiplyTile of depth %d", depth), got, want, math.Sqrt(float64(depth)))
+	}
+}
+
+func TestExpSum(t *testing.T) {
+	var x []float32
+	for v := -90.0; v < 80; v += 0.37 {
+		x = append(x, float32(v))
+	}
+	for _, shift := range []float32{0, 1.5} {
+		for n := range len(x) {
+			if n > 40 && n < len(x)-8 {
+				continue
+			}
+			got := slices.Clone(x[len(x)-n:])
+			sum, want := ExpSum(got, shift), 0.0
+			for k, v := range x[len(x)-n:] {
+				exact := math.Exp(float64(v - shift))
+				if math.Abs(float64(got[k])-exact) > 3e-7*exact && v-shift > -86 {
+					t.Fatalf("exp(%g) is %g, want %g", v-shift, got[k], exact)
+				}
+				want += exact
+			}
+			if math.Abs(float64(sum)-want) > 1e-5*want {
+				t.Fatalf("%d elements: the sum is %g, want %g", n, sum, want)
+			}
+		}
+	}
+	special := []float32{float32(math.Inf(-1)), float32(math.NaN()), 0, -1000, float32(math.Inf(-1)), 0, 0, 0, float32(math.Inf(-1)), float32(math.NaN()), 0}
+	if ExpSum(special, 0) != 5 || !slices.Equal(special, []float32{0, 0, 1, 0, 0, 1, 1, 1, 0, 0, 1}) {
+		t.Errorf("special values give %v", special)
+	}
+}
+
 func TestKernelsWriteNothingBeyondTheirVectors(t *testing.T) {
 	for n := range 40 {
 		padded := make([]float32, n+16)
@@ -112,9 +160,11 @@ func TestKernelsWriteNothingBeyondTheirVectors(t *testing.T) {
 
 func TestMismatchedLengthsPanic(t *testing.T) {
 	for name, call := range map[string]func(){
-		"Dot":    func() { Dot(make([]float32, 2), make([]float32, 3)) },
-		"Axpy":   func() { Axpy(1, make([]float32, 2), make([]float32, 3)) },
-		"MatVec": func() { MatVec(make([]float32, 2), make([]float32, 5), make([]float32, 3)) },
+		"Dot":                 func() { Dot(make([]float32, 2), make([]float32, 3)) },
+		"Axpy":                func() { Axpy(1, make([]float32, 2), make([]float32, 3)) },
+		"MatVec":              func() { MatVec(make([]float32, 2), make([]float32, 5), make([]float32, 3)) },
+		"MultiplyTile, depth": func() { MultiplyTile(make([]float32, 96), 16, make([]float32, 12), make([]float32, 16)) },
+		"MultiplyTile, tile":  func() { MultiplyTile(make([]float32, 95), 16, make([]float32, 6), make([]float32, 16)) },
 		"AddResiduals, row": func() {
 			AddResiduals(make([]float32, 8), make([]float32, 8), []int32{1}, []float32{1}, 1, make([]float32, 8))
 		},
@@ -186,4 +236,14 @@ func BenchmarkAddResiduals(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkMultiplyTile is the ceiling of products of matrices: its panels stay in the first-level cache.
+func BenchmarkMultiplyTile(b *testing.B) {
+	const depth = 256
+	c, x, y := make([]float32, TileRows*TileColumns), make([]float32, depth*TileRows), make([]float32, depth*TileColumns)
+	for b.Loop() {
+		MultiplyTile(c, TileColumns, x, y)
+	}
+	b.ReportMetric(2*depth*TileRows*TileColumns*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }

@@ -8,6 +8,9 @@
 package main
 
 import (
+	"fmt"
+	"math"
+
 	. "github.com/mmcloughlin/avo/build" // avo programs read as assembly that way
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -24,6 +27,8 @@ func main() {
 	axpy()
 	matVec()
 	addResiduals()
+	multiplyTile()
+	expSum()
 	Generate()
 }
 
@@ -235,6 +240,130 @@ func addResiduals() {
 	Label("residualEnd")
 	VZEROUPPER()
 	RET()
+}
+
+// multiplyTile keeps the tile's 12 registers while it goes through the panels: per step two loads and six broadcasts feed
+// twelve multiply-adds, which is what the two units take in six cycles.
+func multiplyTile() {
+	const rows, columns = 6, 2 * lanes
+	TEXT("multiplyTileAVX2", NOSPLIT, "func(c *float32, stride int, a, b *float32, depth int)")
+	Doc("multiplyTileAVX2 adds the product of a panel of 6 rows and one of 16 columns to a tile of c, whose rows lie stride",
+		"elements apart. Panels are packed: a has 6 elements, and b has 16, for each of depth (at least 1) steps.")
+	c, stride, a, b, depth := arg("c"), arg("stride"), arg("a"), arg("b"), arg("depth")
+	SHLQ(U8(2), stride) // bytes
+	var acc [rows][]reg.VecVirtual
+	for r := range acc {
+		acc[r] = zeros(2)
+	}
+	b0, b1 := YMM(), YMM()
+	multiply := func(at int) {
+		VMOVUPS(Mem{Base: b, Disp: at * 4 * columns}, b0)
+		VMOVUPS(Mem{Base: b, Disp: at*4*columns + step}, b1)
+		for r := range acc {
+			v := YMM()
+			VBROADCASTSS(Mem{Base: a, Disp: 4 * (at*rows + r)}, v)
+			VFMADD231PS(b0, v, acc[r][0])
+			VFMADD231PS(b1, v, acc[r][1])
+		}
+	}
+
+	const unrolled = 4
+	Label("tileSteps")
+	CMPQ(depth, U8(unrolled))
+	JL(LabelRef("tileStep"))
+	for at := range unrolled {
+		multiply(at)
+	}
+	ADDQ(U32(4*rows*unrolled), a)
+	ADDQ(U32(4*columns*unrolled), b)
+	SUBQ(U8(unrolled), depth)
+	JMP(LabelRef("tileSteps"))
+	Label("tileStep")
+	TESTQ(depth, depth)
+	JZ(LabelRef("tileAdd"))
+	multiply(0)
+	ADDQ(U8(4*rows), a)
+	ADDQ(U8(4*columns), b)
+	DECQ(depth)
+	JMP(LabelRef("tileStep"))
+
+	Label("tileAdd")
+	for r := range acc {
+		for half := range acc[r] {
+			VADDPS(Mem{Base: c, Disp: half * step}, acc[r][half], acc[r][half])
+			VMOVUPS(acc[r][half], Mem{Base: c, Disp: half * step})
+		}
+		if r < rows-1 {
+			ADDQ(stride, c)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// expSum is expGo (which see) in eight lanes.
+func expSum() {
+	least, log2e := eight("expLeast", -87), eight("expLog2e", 1.44269504088896341)
+	high, low := eight("expHigh", 0.693359375), eight("expLow", -2.12194440e-4)
+	one, most, bias := eight("expOne", 1), eight("expMost", 88), eight("expBias", math.Float32frombits(127))
+	var polynomial []Mem
+	for k, c := range []float32{1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
+		polynomial = append(polynomial, eight(fmt.Sprint("expPolynomial", k), c))
+	}
+	TEXT("expSumAVX2", NOSPLIT, "func(x *float32, shift float32, dim int) float32")
+	Doc("expSumAVX2 replaces each of dim (a multiple of 8) elements by exp(element - shift) and returns their sum.")
+	x, n := arg("x"), arg("dim")
+	shift := YMM()
+	addr, err := Param("shift").Resolve()
+	if err != nil {
+		panic(err)
+	}
+	VBROADCASTSS(addr.Addr, shift)
+	sum := zeros(1)[0]
+
+	Label("expSum8")
+	CMPQ(n, U8(lanes))
+	JL(LabelRef("expSumEnd"))
+	v, inside, whole, p := YMM(), YMM(), YMM(), YMM()
+	VMOVUPS(Mem{Base: x}, v)
+	VSUBPS(shift, v, v)
+	VCMPPS(U8(0x1e), least, v, inside) // greater, and not a NaN
+	VMINPS(most, v, v)
+	VMULPS(log2e, v, whole)
+	VROUNDPS(U8(0), whole, whole)
+	VFNMADD231PS(high, whole, v)
+	VFNMADD231PS(low, whole, v)
+	VMOVUPS(polynomial[0], p)
+	for _, c := range polynomial[1:] {
+		VFMADD213PS(c, v, p)
+	}
+	VFMADD213PS(one, v, p)
+	VFMADD213PS(one, v, p)
+	VCVTPS2DQ(whole, whole)
+	VPADDD(bias, whole, whole)
+	VPSLLD(U8(23), whole, whole)
+	VMULPS(whole, p, p)
+	VANDPS(inside, p, p)
+	VMOVUPS(p, Mem{Base: x})
+	VADDPS(p, sum, sum)
+	ADDQ(U8(step), x)
+	SUBQ(U8(lanes), n)
+	JMP(LabelRef("expSum8"))
+
+	Label("expSumEnd")
+	total := sumLanes(sum)
+	VZEROUPPER()
+	Store(total, ReturnIndex(0))
+	RET()
+}
+
+// eight is a constant in all lanes.
+func eight(name string, value float32) Mem {
+	m := GLOBL(name, RODATA|NOPTR)
+	for k := range lanes {
+		DATA(4*k, U32(math.Float32bits(value)))
+	}
+	return m
 }
 
 // fourDots is the inner products of x with four rows, in the four lanes of the result. Two accumulators a row keep both
