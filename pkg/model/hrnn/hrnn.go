@@ -187,8 +187,17 @@ func decayInto(v []float32, decay float32) {
 func (n *network) activate(u, pre, active []float32) {
 	simd.MatVec(pre, n.in, u)
 	simd.Axpy(1, n.inBias, pre)
-	for k, z := range pre {
-		active[k] = z * logistic(z)
+	silu(active, pre)
+}
+
+// silu writes z times the logistic function of z for each z.
+func silu(to, from []float32) {
+	for k, z := range from {
+		to[k] = -z
+	}
+	simd.ExpSum(to, 0)
+	for k, z := range from {
+		to[k] = z / (1 + to[k])
 	}
 }
 
@@ -199,26 +208,4 @@ func (n *network) read(u, active, q []float32) {
 	for d := range q {
 		q[d] += simd.Dot(at(n.out, d, n.hidden), active)
 	}
-}
-
-func logistic(z float32) float32 { return 1 / (1 + exp(-z)) }
-
-// exp is the exponential function in single precision, several times faster than that of package math: the result is
-// 2^(whole part) times a polynomial (Cephes, expf) of the rest. It is off by no more than 2 units in the last place.
-func exp(x float32) float32 {
-	if !(x > -87) {
-		return 0
-	}
-	x = min(x, 88)
-	const (
-		log2e = 1.44269504088896341
-		high  = 0.693359375 // high + low is the logarithm of 2
-		low   = -2.12194440e-4
-	)
-	whole := int32(x*log2e+128.5) - 128 // rounds to the nearest, for x above -87
-	n := float32(whole)
-	x = x - n*high - n*low
-	p := ((((1.9875691500e-4*x+1.3981999507e-3)*x+8.3334519073e-3)*x+4.1665795894e-2)*x+1.6666665459e-1)*x + 5.0000001201e-1
-	p = p*x*x + x + 1
-	return p * math.Float32frombits(uint32(whole+127)<<23)
 }

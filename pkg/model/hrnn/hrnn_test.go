@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -40,32 +41,34 @@ func gradients(t *testing.T, unroll int) {
 		t.Fatal(err)
 	}
 	tr := newTrainer(ts, Config{Dim: 8, Metadata: true, Unroll: unroll, Recency: true, Users: model.All, Seed: 1})
-	tr.columns = newTurned(&tr.net)
-	block := newBlock(&tr.net)
-	pieces := []piece{{0, 0, 9}, {1, 9, 18}, {2, 18, 24}} // the last is not finished
+	batch := newBatch(&tr.net, 2)
+	pieces := [][]piece{{{0, 0, 9}, {1, 9, 14}}, {{1, 14, 18}, {2, 18, 24}}} // the second is divided, the last not finished
 	shared := func() *drawn { return tr.sampler.draw(rand.New(rand.NewPCG(3, 4)), tr) }
 	// The same source drops the same values.
 	learn := func() *drawn {
 		d := shared()
-		tr.columns.take(&tr.net)
-		block.learn(tr, pieces, d, rand.NewPCG(5, 6))
+		batch.arrange(tr, pieces)
+		d.look(tr)
+		if _, err := batch.learn(t.Context(), tr, d, 5); err != nil {
+			t.Fatal(err)
+		}
 		return d
 	}
 	loss := func() float64 {
 		learn()
 		sum := 0.0
-		for k, next := range block.targetItem {
+		for k, next := range batch.targetItem[:batch.positions] {
 			if next < 0 {
 				continue
 			}
 			// The gradient of the target's bias is weight times (its share - 1).
 			weight := float64(tr.sequence.weight[k+1])
-			sum -= weight * math.Log(1+float64(block.ofTargetBias[k])/weight)
+			sum -= weight * math.Log(1+float64(batch.ofTargetBias[k])/weight)
 		}
 		return sum
 	}
 	d := learn()
-	block.collect(tr, d, 1)
+	batch.collect(tr, d)
 	check := func(name string, values, gradient []float32) {
 		t.Helper()
 		for range 12 {
@@ -85,9 +88,9 @@ func gradients(t *testing.T, unroll int) {
 			}
 		}
 	}
-	dense := make([][]float32, len(block.dense))
+	dense := make([][]float32, len(tr.dense))
 	for w := range dense {
-		dense[w] = append([]float32(nil), block.dense[w]...)
+		dense[w] = slices.Clone(tr.dense[w].gradient)
 	}
 	for w, name := range []string{"linear", "in", "out", "in bias", "out bias"} {
 		check(name, tr.dense[w].values, dense[w])
@@ -97,15 +100,29 @@ func gradients(t *testing.T, unroll int) {
 	check("bias", tr.bias.values, tr.bias.gradient)
 }
 
-func TestExp(t *testing.T) {
-	for x := -90.0; x < 88; x += 0.37 {
-		want := math.Exp(x)
-		if got := float64(exp(float32(x))); math.Abs(got-math.Exp(float64(float32(x)))) > 3e-7*want && x > -86 {
-			t.Errorf("exp(%g) is %g, want %g", x, got, want)
+// TestThreadsDoNotMatter: the same data and seed give the same bytes.
+func TestThreadsDoNotMatter(t *testing.T) {
+	random := rand.New(rand.NewPCG(15, 16))
+	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	for u := range 300 {
+		for k := range 30 {
+			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(60)), TimestampMS: int64(k) * 1000})
 		}
 	}
-	if exp(float32(math.Inf(-1))) != 0 || exp(float32(math.NaN())) != 0 || exp(0) != 1 {
-		t.Error("special values")
+	c := DefaultConfig()
+	c.Passes = 1
+	var first []model.Part
+	for _, threads := range []int{1, 3, 3} {
+		c.Threads = threads
+		parts, err := train(t, b, c).Parts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = parts
+		} else if !reflect.DeepEqual(parts, first) {
+			t.Errorf("another model with %d threads", threads)
+		}
 	}
 }
 

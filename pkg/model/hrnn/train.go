@@ -85,9 +85,8 @@ type trainer struct {
 	dense                 []optimised
 	sampler               sampler
 	steps                 int
-	dropout               float32
-	columns               turned
-	blocks                []block
+	keep                  [256]float32 // what dropout multiplies with, by a random byte
+	batch                 *batch
 }
 
 // sequence is all histories in a row, in catalogue numbers.
@@ -173,9 +172,14 @@ func newTrainer(ts *dataset.TrainingSet, c Config) *trainer {
 		t.dense = append(t.dense, newOptimised(weights))
 	}
 	t.sampler = newSampler(counts[:seen])
-	t.dropout = dropout
+	share := dropout
 	if len(t.sequence.item) < sparse*seen {
-		t.dropout = sparseDropout
+		share = sparseDropout
+	}
+	for k := range t.keep {
+		if float64(k) >= 256*share {
+			t.keep[k] = float32(1 / (1 - share))
+		}
 	}
 	return t
 }
@@ -239,10 +243,7 @@ func (t *trainer) run(ctx context.Context) error {
 	perPass := (events + stretch*width - 1) / (stretch * width)
 	passes := min(max(t.config.Passes, (minSteps+perPass-1)/perPass), max(maxPasses, t.config.Passes))
 	t.steps = passes * (perPass + 1) // at most: a pass may begin with a part of a stretch
-	t.columns, t.blocks = newTurned(&t.net), make([]block, width)
-	for k := range t.blocks {
-		t.blocks[k] = newBlock(&t.net)
-	}
+	t.batch = newBatch(&t.net, width)
 	progress := model.NewProgress(passes*perPass, t.config.Progress)
 	random := rand.New(rand.NewPCG(uint64(t.config.Seed), 0x70617373))
 	step := 0
@@ -285,43 +286,25 @@ func (t *trainer) cut(random *rand.Rand) (stretches [][]piece) {
 	return stretches
 }
 
-// step learns from some stretches at once. Each is worked on by itself, with gradients of its own that are added up in
-// order: the result does not depend on the number of threads.
+// step learns from some stretches at once. What they add to the gradients of item vectors is added up in order, and linalg
+// sums in one order, so that the result does not depend on the number of threads.
 func (t *trainer) step(ctx context.Context, number int, stretches [][]piece, random *rand.Rand) error {
 	if len(stretches) == 0 {
 		return ctx.Err()
 	}
 	shared := t.sampler.draw(random, t)
-	t.columns.take(&t.net)
-	seed := random.Uint64()
-	err := model.Blocks(ctx, len(stretches), 1, t.config.Threads, func(_, k, _ int) {
-		t.blocks[k].learn(t, stretches[k], shared, rand.NewPCG(seed, uint64(k)))
-	})
-	if err != nil {
+	t.batch.arrange(t, stretches)
+	shared.look(t)
+	weight, err := t.batch.learn(ctx, t, shared, random.Uint64())
+	if err != nil || weight == 0 {
 		return err
 	}
-	positions := float32(0)
-	for k := range stretches {
-		positions += t.blocks[k].positions
-	}
-	if positions == 0 {
-		return nil
-	}
-	rate := t.rate(number)
-	scale := 1 / positions
+	t.batch.collect(t, shared)
 	for w := range t.dense {
-		d := &t.dense[w]
-		clear(d.gradient)
-		for k := range stretches {
-			simd.Axpy(scale, t.blocks[k].dense[w], d.gradient)
-		}
-		d.update(rate, number)
-	}
-	for k := range stretches {
-		t.blocks[k].collect(t, shared, scale)
+		t.dense[w].update(t.rate(number), number, 1/weight)
 	}
 	for _, table := range []*table{&t.inputs, &t.outputs, &t.bias} {
-		table.update(rate, number)
+		table.update(t.rate(number), number, 1/weight)
 	}
 	return nil
 }
