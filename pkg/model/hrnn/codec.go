@@ -9,7 +9,7 @@ import (
 
 const (
 	part    = "hrnn"
-	version = 1
+	version = 2
 	// maxDim limits what a part may claim.
 	maxDim = 1024
 )

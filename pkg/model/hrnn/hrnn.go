@@ -32,7 +32,7 @@ import (
 
 // running are the rates of decay of the running states. Behind them in u stand the session's state and the one across
 // sessions.
-var running = [...]float32{0, 0.5, 0.8, 0.95}
+var running = [...]float32{0, 0.5, 0.8, 0.92, 0.98}
 
 const (
 	inSession      = 0.9
@@ -48,7 +48,7 @@ const (
 
 // The weights of what comes into the states.
 var (
-	runningFresh = [...]float32{fresh(running[0]), fresh(running[1]), fresh(running[2]), fresh(running[3])}
+	runningFresh = [...]float32{fresh(running[0]), fresh(running[1]), fresh(running[2]), fresh(running[3]), fresh(running[4])}
 	sessionFresh = fresh(inSession)
 	acrossFresh  = fresh(acrossSessions)
 )

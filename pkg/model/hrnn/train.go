@@ -47,7 +47,7 @@ const (
 	minSteps     = 1200
 	maxPasses    = 12
 	// negatives are drawn for each step, in proportion to a power of popularity.
-	negatives     = 256
+	negatives     = 384
 	negativePower = 0.5
 	// dropout is the share of values that are set to zero in training, sparseDropout that where there are fewer than
 	// sparse interactions an item, which a network would otherwise learn by heart.
@@ -258,6 +258,11 @@ func (t *trainer) run(ctx context.Context) error {
 			progress(1)
 		}
 	}
+	for _, table := range []*table{&t.inputs, &t.outputs, &t.bias} {
+		for r := range table.since {
+			table.wake(int32(r), t.rate(step), step)
+		}
+	}
 	return nil
 }
 
@@ -294,6 +299,7 @@ func (t *trainer) step(ctx context.Context, number int, stretches [][]piece, ran
 	}
 	shared := t.sampler.draw(random, t)
 	t.batch.arrange(t, stretches)
+	t.wake(shared, number)
 	shared.look(t)
 	weight, err := t.batch.learn(ctx, t, shared, random.Uint64())
 	if err != nil || weight == 0 {
@@ -307,6 +313,29 @@ func (t *trainer) step(ctx context.Context, number int, stretches [][]piece, ran
 		table.update(t.rate(number), number, 1/weight)
 	}
 	return nil
+}
+
+// wake brings the rows that a step reads up to it.
+func (t *trainer) wake(shared *drawn, number int) {
+	wake := func(from *table, item int32) {
+		from.wake(item, t.rate(number), number)
+		for _, f := range t.features[item] {
+			from.wake(f, t.rate(number), number)
+		}
+	}
+	output := func(item int32) {
+		wake(&t.outputs, item)
+		t.bias.wake(item, t.rate(number), number)
+	}
+	for k, item := range t.batch.inputItem[:t.batch.positions] {
+		wake(&t.inputs, item)
+		if next := t.batch.targetItem[k]; next >= 0 {
+			output(next)
+		}
+	}
+	for _, item := range shared.item {
+		output(item)
+	}
 }
 
 // rate rises during the first steps and then falls to the end.
