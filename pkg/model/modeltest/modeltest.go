@@ -129,11 +129,40 @@ func build(t testing.TB, events []reco.Interaction, items []reco.Entity, answers
 // Train trains a recipe on the shop with its default parameters.
 func Train(t testing.TB, r *recipe.Recipe, ts *dataset.TrainingSet, o recipe.Options) model.Model {
 	t.Helper()
+	return train(t, of(t, r), ts, o)
+}
+
+// Component is a model that belongs to no recipe by itself, and makes up one together with others.
+type Component struct {
+	Train func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error)
+	Load  func(parts map[string][]byte) (model.Model, error)
+}
+
+// subject is what the suite is run on.
+type subject struct {
+	Component
+	// kind is the recipe's type, which says what to expect of its model.
+	kind string
+}
+
+// of is a recipe with its default parameters.
+func of(t testing.TB, r *recipe.Recipe) subject {
+	t.Helper()
 	params, err := r.ParseParams(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := r.Train(context.Background(), ts, params, o)
+	return subject{kind: r.Type, Component: Component{
+		Load: r.Load,
+		Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+			return r.Train(ctx, ts, params, o)
+		},
+	}}
+}
+
+func train(t testing.TB, r subject, ts *dataset.TrainingSet, o recipe.Options) model.Model {
+	t.Helper()
+	m, err := r.Train(context.Background(), ts, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,9 +202,16 @@ func scores(t testing.TB, m model.Model, q model.Query) []float32 {
 }
 
 // Run is the suite.
-func Run(t *testing.T, r *recipe.Recipe) {
+func Run(t *testing.T, r *recipe.Recipe) { run(t, of(t, r)) }
+
+// RunComponent is the suite for a component, of which is expected what is of a recipe for users.
+func RunComponent(t *testing.T, c Component) {
+	run(t, subject{kind: recipe.UserPersonalization, Component: c})
+}
+
+func run(t *testing.T, r subject) {
 	ts := TrainingSet(t)
-	m := Train(t, r, ts, recipe.Options{Seed: 1})
+	m := train(t, r, ts, recipe.Options{Seed: 1})
 
 	t.Run("items are numbered by popularity, then id", func(t *testing.T) { numbering(t, m, r, ts) })
 	t.Run("every item has a score that can be ranked", func(t *testing.T) { rankable(t, m) })
@@ -184,17 +220,17 @@ func Run(t *testing.T, r *recipe.Recipe) {
 			t.Error("no error")
 		}
 	})
-	if r.Type != recipe.PersonalizedActions {
+	if r.kind != recipe.PersonalizedActions {
 		t.Run("who is unknown gets what is popular", func(t *testing.T) { popularForUnknown(t, m) })
 	}
-	switch r.Type {
+	switch r.kind {
 	case recipe.PopularItems:
 	case recipe.PersonalizedActions:
 		t.Run("actions have propensities", func(t *testing.T) { propensities(t, m) })
 	default:
 		t.Run("tastes are found", func(t *testing.T) { tastes(t, m, r) })
 	}
-	if r.Type == recipe.UserSegmentation {
+	if r.kind == recipe.UserSegmentation {
 		t.Run("users are found for items", func(t *testing.T) { segments(t, m) })
 	}
 	t.Run("a fold is what scoring makes of the history", func(t *testing.T) { folds(t, m) })
@@ -209,16 +245,16 @@ func Run(t *testing.T, r *recipe.Recipe) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		scores(t, Train(t, r, empty, recipe.Options{}), model.Query{History: history("a"), ItemID: "a"})
+		scores(t, train(t, r, empty, recipe.Options{}), model.Query{History: history("a"), ItemID: "a"})
 	})
 }
 
-func numbering(t *testing.T, m model.Model, r *recipe.Recipe, ts *dataset.TrainingSet) {
+func numbering(t *testing.T, m model.Model, r subject, ts *dataset.TrainingSet) {
 	counts, catalogue := map[string]int{}, ts.Items
 	for _, i := range ts.Item {
 		counts[ts.Items[i]]++
 	}
-	if r.Type == recipe.PersonalizedActions {
+	if r.kind == recipe.PersonalizedActions {
 		catalogue = ts.Actions.IDs
 		for _, e := range ts.Actions.Events {
 			counts[catalogue[e.Action]]++
@@ -264,10 +300,10 @@ func popularForUnknown(t *testing.T, m model.Model) {
 	}
 }
 
-func tastes(t *testing.T, m model.Model, r *recipe.Recipe) {
+func tastes(t *testing.T, m model.Model, r subject) {
 	for d := range departments {
 		q := model.Query{History: history(itemID(d, 2), itemID(d, 7), itemID(d, 4))}
-		if r.Type == recipe.RelatedItems {
+		if r.kind == recipe.RelatedItems {
 			q = model.Query{ItemID: itemID(d, 4)}
 		}
 		same := 0
@@ -410,7 +446,7 @@ func requireSameParts(t *testing.T, got, want map[string][]byte) {
 	}
 }
 
-func decoding(t *testing.T, m model.Model, r *recipe.Recipe) {
+func decoding(t *testing.T, m model.Model, r subject) {
 	loaded, err := r.Load(parts(t, m))
 	if err != nil {
 		t.Fatal(err)
@@ -430,20 +466,20 @@ func decoding(t *testing.T, m model.Model, r *recipe.Recipe) {
 	}
 }
 
-func reproducible(t *testing.T, m model.Model, r *recipe.Recipe) {
+func reproducible(t *testing.T, m model.Model, r subject) {
 	events, items, answers := clicks(), goods(), answers()
 	random := rand.New(rand.NewPCG(3, 4))
 	random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 	random.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
 	random.Shuffle(len(answers), func(i, j int) { answers[i], answers[j] = answers[j], answers[i] })
 	for _, threads := range []int{1, 2, 5} {
-		again := Train(t, r, build(t, events, items, answers), recipe.Options{Seed: 1, Threads: threads})
+		again := train(t, r, build(t, events, items, answers), recipe.Options{Seed: 1, Threads: threads})
 		requireSameParts(t, parts(t, again), parts(t, m))
 	}
 }
 
 // damaged cuts and changes the parts; the fuzz targets go further.
-func damaged(t *testing.T, m model.Model, r *recipe.Recipe) {
+func damaged(t *testing.T, m model.Model, r subject) {
 	whole := parts(t, m)
 	try := func(what, name string, data []byte) {
 		t.Helper()
@@ -465,9 +501,9 @@ func damaged(t *testing.T, m model.Model, r *recipe.Recipe) {
 	}
 }
 
-func progress(t *testing.T, r *recipe.Recipe, ts *dataset.TrainingSet) {
+func progress(t *testing.T, r subject, ts *dataset.TrainingSet) {
 	last := 0.0
-	Train(t, r, ts, recipe.Options{Threads: 3, Progress: func(done float64) {
+	train(t, r, ts, recipe.Options{Threads: 3, Progress: func(done float64) {
 		if done <= last {
 			t.Errorf("progress %g after %g", done, last)
 		}
@@ -478,14 +514,10 @@ func progress(t *testing.T, r *recipe.Recipe, ts *dataset.TrainingSet) {
 	}
 }
 
-func stopped(t *testing.T, r *recipe.Recipe, ts *dataset.TrainingSet) {
-	params, err := r.ParseParams(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+func stopped(t *testing.T, r subject, ts *dataset.TrainingSet) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if m, err := r.Train(ctx, ts, params, recipe.Options{}); err == nil || m != nil {
+	if m, err := r.Train(ctx, ts, recipe.Options{}); err == nil || m != nil {
 		t.Errorf("a cancelled training gives model %v, error %v", m, err)
 	}
 }
@@ -497,7 +529,15 @@ func FuzzLoad(f *testing.F, recipeName string) {
 	if !ok {
 		f.Fatalf("no recipe %s", recipeName)
 	}
-	m := Train(f, r, small(f), recipe.Options{})
+	fuzz(f, of(f, r))
+}
+
+// FuzzComponent does the same with a component's.
+func FuzzComponent(f *testing.F, c Component) { fuzz(f, subject{Component: c}) }
+
+func fuzz(f *testing.F, r subject) {
+	f.Helper()
+	m := train(f, r, small(f), recipe.Options{})
 	list, err := m.Parts()
 	if err != nil {
 		f.Fatal(err)

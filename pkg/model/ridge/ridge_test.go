@@ -1,0 +1,236 @@
+package ridge_test
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/modeltest"
+	"github.com/penchant-io/penchant/pkg/model/ridge"
+	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+var component = modeltest.Component{
+	Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+		c := ridge.DefaultConfig()
+		c.Threads, c.Progress = o.Threads, o.Progress
+		m, err := ridge.Train(ctx, ts, c)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	},
+	Load: func(parts map[string][]byte) (model.Model, error) {
+		m, err := ridge.Load(parts)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	},
+}
+
+var ease = modeltest.Component{
+	Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+		c := ridge.EASEConfig()
+		c.Threads, c.Progress = o.Threads, o.Progress
+		m, err := ridge.Train(ctx, ts, c)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	},
+	Load: func(parts map[string][]byte) (model.Model, error) {
+		m, err := ridge.LoadEASE(parts)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	},
+}
+
+func TestSuite(t *testing.T) { modeltest.RunComponent(t, component) }
+
+func TestSuiteOfEASE(t *testing.T) { modeltest.RunComponent(t, ease) }
+
+func FuzzLoad(f *testing.F) { modeltest.FuzzComponent(f, component) }
+
+// trainingSet takes a user's items as indices into the ids a, b, c, …
+func trainingSet(items int, users ...[]int32) *dataset.TrainingSet {
+	ts := &dataset.TrainingSet{UserStart: []int32{0}}
+	for i := range items {
+		ts.Items = append(ts.Items, string(rune('a'+i)))
+	}
+	for u, row := range users {
+		ts.Users = append(ts.Users, string(rune('0'+u)))
+		ts.Item = append(ts.Item, row...)
+		ts.UserStart = append(ts.UserStart, int32(len(ts.Item)))
+	}
+	return ts
+}
+
+// score gives what a history, oldest first, makes of every item.
+func score(t *testing.T, m model.Model, history ...string) map[string]float64 {
+	t.Helper()
+	var q model.Query
+	for _, id := range history {
+		q.History = append(q.History, reco.RecentInteraction{ItemID: id})
+	}
+	scores := make([]float32, m.Items().Len())
+	if err := m.Score(q, scores); err != nil {
+		t.Fatal(err)
+	}
+	byID := map[string]float64{}
+	for i, s := range scores {
+		byID[m.Items().ID(i)] = float64(s)
+	}
+	return byID
+}
+
+func requireScores(t *testing.T, got, want map[string]float64) {
+	t.Helper()
+	for id, s := range got {
+		if math.Abs(s-want[id]) > 1e-5 {
+			t.Errorf("%s has score %g, want %g", id, s, want[id])
+		}
+	}
+}
+
+// histories are of many users and few items, with repetitions.
+func histories(items, users int) *dataset.TrainingSet {
+	random := rand.New(rand.NewPCG(1, 2))
+	var rows [][]int32
+	for range users {
+		row := make([]int32, 2+random.IntN(12))
+		for k := range row {
+			row[k] = int32(random.IntN(items) * random.IntN(items) / items)
+		}
+		rows = append(rows, row)
+	}
+	return trainingSet(items, rows...)
+}
+
+// TestWeightsSolveTheRegression makes the observations one by one, as the package comment states them, and checks that the
+// weights leave no gradient: X'(y - Xb) = ridge b for each target.
+func TestWeightsSolveTheRegression(t *testing.T) {
+	const items, strength = 9, 3.0
+	ts := histories(items, 60)
+	ts.Weight = make([]float32, len(ts.Item))
+	for e := range ts.Weight {
+		ts.Weight[e] = []float32{1, 0.3}[e%2]
+	}
+	for name, scales := range map[string][]float64{"one scale": {0.8}, "two scales": {0.5, 0.9}, "EASE": nil} {
+		t.Run(name, func(t *testing.T) {
+			c := ridge.DefaultConfig()
+			c.Scales, c.Ridge = scales, strength
+			m, err := ridge.Train(t.Context(), ts, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			features := items * max(len(scales), 1)
+			weights := make([][]float64, features) // by feature, then target
+			for f := range weights {
+				weights[f] = make([]float64, items)
+				columns, values := m.Rows().Row(f)
+				for k, c := range columns {
+					weights[f][c] = float64(values[k])
+				}
+			}
+			gradient := make([][]float64, features)
+			for f := range gradient {
+				gradient[f] = make([]float64, items)
+				for j := range items {
+					gradient[f][j] = -strength * weights[f][j]
+				}
+			}
+			observe := func(x, y []float64, weight float64, excluded func(f, j int) bool) {
+				for j := range items {
+					residual := y[j]
+					for f, v := range x {
+						if !excluded(f, j) {
+							residual -= v * weights[f][j]
+						}
+					}
+					for f, v := range x {
+						gradient[f][j] += weight * v * residual
+					}
+				}
+			}
+			index := func(e int) int {
+				i, _ := m.Items().Index(ts.Items[ts.Item[e]])
+				return i
+			}
+			for u := range ts.Users {
+				from, to := ts.UserEvents(u)
+				x := make([]float64, features)
+				if scales == nil {
+					for e := from; e < to; e++ {
+						x[index(e)] = min(1, x[index(e)]+float64(ts.Weight[e]))
+					}
+					observe(x, x, 1, func(f, j int) bool { return f == j })
+					continue
+				}
+				for e := from; e < to; e++ {
+					y := make([]float64, items)
+					y[index(e)] = 1
+					if e > from {
+						observe(x, y, float64(ts.Weight[e]), func(int, int) bool { return false })
+					}
+					for f := range x {
+						x[f] *= scales[f%len(scales)]
+					}
+					for k := range scales {
+						x[index(e)*len(scales)+k]++
+					}
+				}
+			}
+			for f := range gradient {
+				for j, g := range gradient[f] {
+					if scales == nil && f == j {
+						if weights[f][j] != 0 {
+							t.Errorf("item %d explains itself with weight %g", f, weights[f][j])
+						}
+						continue
+					}
+					if weights[f][j] == 0 && g < 0 {
+						continue // the target never followed: such features are left out
+					}
+					if math.Abs(g) > 2e-3 {
+						t.Errorf("feature %d, target %d: gradient %g at weight %g", f, j, g, weights[f][j])
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestFewFeaturesAreThoseThatExplainMost(t *testing.T) {
+	// b follows a ten times, and c once.
+	var rows [][]int32
+	for range 10 {
+		rows = append(rows, []int32{0, 1})
+	}
+	ts := trainingSet(3, append(rows, []int32{2, 1})...)
+	c := ridge.DefaultConfig()
+	c.Features, c.Ridge = 1, 5
+	m, err := ridge.Train(t.Context(), ts, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireScores(t, score(t, m, "a"), map[string]float64{"b": 10. / (10 + 5)})
+	requireScores(t, score(t, m, "c"), map[string]float64{})
+	requireScores(t, score(t, m, "a", "c"), map[string]float64{"b": 0.8 * 10. / (10 + 5)})
+}
+
+func TestStrengthGrowsWithTheRootOfTheMean(t *testing.T) {
+	few, many := ridge.Strength([]int64{9, 0, 9}), ridge.Strength([]int64{900, 900})
+	if few != 18*3 || many != 10*few {
+		t.Errorf("ridges %g and %g", few, many)
+	}
+	if s := ridge.Strength(nil); s <= 0 {
+		t.Errorf("ridge %g without items", s)
+	}
+}
