@@ -1,6 +1,7 @@
 // Package content is what an Items dataset says about the items of a catalogue, made ready for models: categories as terms,
 // prose as words, and vectors of weighted terms whose cosine says how alike two items are. The packages similar, semantic,
-// hrnn and affinity learn from it, so that all of them understand a column in the same way.
+// hrnn and affinity learn from it, so that all of them understand a column in the same way. Model is the component that
+// recommends by it alone.
 package content
 
 import (

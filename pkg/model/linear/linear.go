@@ -108,7 +108,7 @@ func (m *Model) Score(q model.Query, scores []float32) error {
 				continue
 			}
 			if known {
-				m.rows.add(scores, float32(weights[k]), item*scales+k)
+				m.rows.Add(scores, float32(weights[k]), item*scales+k)
 			}
 			weights[k] *= decay
 			alive = true
@@ -135,7 +135,7 @@ func (m *Model) Parts() ([]model.Part, error) {
 		distinct = 1
 	}
 	w.Len(distinct)
-	m.rows.encode(w)
+	m.rows.Encode(w)
 	return []model.Part{model.EncodeItems(m.items), {Name: m.kind, Data: w.Bytes()}}, nil
 }
 
@@ -156,7 +156,7 @@ func Load(kind string) func(parts map[string][]byte) (*Model, error) {
 		if err := m.reading.check(); err != nil {
 			r.Fail("%v", err)
 		}
-		m.rows = decodeRows(r, items.Len()*len(m.reading.Decays), items.Len())
+		m.rows = DecodeRows(r, items.Len()*len(m.reading.Decays), items.Len())
 		if err := r.Close(); err != nil {
 			return nil, fmt.Errorf("decoding rows of weights: %w", err)
 		}

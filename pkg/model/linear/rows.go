@@ -46,8 +46,8 @@ func (s Rows) Row(r int) (columns []int32, values []float32) {
 	return s.Column[s.Start[r]:s.Start[r+1]], s.Value[s.Start[r]:s.Start[r+1]]
 }
 
-// add adds weight times row r to scores.
-func (s Rows) add(scores []float32, weight float32, r int) {
+// Add adds weight times row r to scores.
+func (s Rows) Add(scores []float32, weight float32, r int) {
 	columns, values := s.Row(r)
 	for k, c := range columns {
 		scores[c] += weight * values[k]
@@ -74,7 +74,8 @@ func (s Rows) Transposed(columns int) Rows {
 	return t
 }
 
-func (s Rows) encode(w *model.Writer) {
+// Encode writes the length of each row, then the columns and the values of all.
+func (s Rows) Encode(w *model.Writer) {
 	sizes := make([]int64, s.Len())
 	for r := range sizes {
 		sizes[r] = int64(s.Start[r+1] - s.Start[r])
@@ -84,7 +85,8 @@ func (s Rows) encode(w *model.Writer) {
 	w.Float32s(s.Value)
 }
 
-func decodeRows(r *model.Reader, rows, columns int) Rows {
+// DecodeRows reads what Encode has written of so many rows and columns.
+func DecodeRows(r *model.Reader, rows, columns int) Rows {
 	s := Rows{Start: make([]int, 1, min(rows, 1<<20)+1)}
 	total := 0
 	for _, size := range r.Uvarints(rows) {

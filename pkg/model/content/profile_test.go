@@ -1,0 +1,114 @@
+package content_test
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/content"
+	"github.com/penchant-io/penchant/pkg/model/modeltest"
+	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+var component = modeltest.Component{
+	Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+		c := content.DefaultConfig()
+		c.Progress = o.Progress
+		m, err := content.Train(ctx, ts, c)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	},
+	Load: func(parts map[string][]byte) (model.Model, error) {
+		m, err := content.Load(parts)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	},
+}
+
+func TestSuite(t *testing.T) { modeltest.RunComponent(t, component) }
+
+func FuzzLoad(f *testing.F) { modeltest.FuzzComponent(f, component) }
+
+// profile trains on items that nobody had, and gives what a history, oldest first, makes of each.
+func profile(t *testing.T, rows []reco.Entity, history ...string) map[string]float64 {
+	t.Helper()
+	ts, _ := build(t, nil, rows...)
+	c := content.DefaultConfig()
+	c.Decay = 0.5
+	m, err := content.Train(t.Context(), ts, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var q model.Query
+	for _, id := range history {
+		q.History = append(q.History, reco.RecentInteraction{ItemID: id})
+	}
+	scores := make([]float32, m.Items().Len())
+	if err := m.Score(q, scores); err != nil {
+		t.Fatal(err)
+	}
+	byID := map[string]float64{}
+	for i, s := range scores {
+		byID[m.Items().ID(i)] = float64(s)
+	}
+	return byID
+}
+
+func TestCosineToTheFadingProfile(t *testing.T) {
+	// x and y are each in two of five items: all vectors have length 1 in one of two directions.
+	rows := []reco.Entity{
+		{ID: "x1", Properties: map[string]any{"GENRE": "x"}}, {ID: "x2", Properties: map[string]any{"GENRE": "x"}},
+		{ID: "y1", Properties: map[string]any{"GENRE": "y"}}, {ID: "y2", Properties: map[string]any{"GENRE": "y"}},
+		{ID: "none"},
+	}
+	for _, c := range []struct {
+		history []string
+		x, y    float64
+	}{
+		{[]string{"x1"}, 1, 0},
+		{[]string{"x1", "y1"}, 0.5, 1},
+		{[]string{"x1", "never heard of", "y1"}, 0.25, 1},
+		{[]string{"x1", "x2", "y1"}, 0.75, 1},
+		{[]string{"none"}, 0, 0},
+		{nil, 0, 0},
+	} {
+		length := max(math.Hypot(c.x, c.y), 1e-9)
+		want := map[string]float64{"x1": c.x / length, "x2": c.x / length, "y1": c.y / length, "y2": c.y / length}
+		for id, s := range profile(t, rows, c.history...) {
+			if math.Abs(s-want[id]) > 1e-5 {
+				t.Errorf("history %v: %s has score %g, want %g", c.history, id, s, want[id])
+			}
+		}
+	}
+}
+
+func TestNumbersThatAreNearAreAlike(t *testing.T) {
+	var rows []reco.Entity
+	var years []string
+	for y := range 100 {
+		id := string(rune('A'+y/10)) + string(rune('0'+y%10))
+		years = append(years, id)
+		rows = append(rows, reco.Entity{ID: id, Properties: map[string]any{"YEAR": int64(1900 + y)}})
+	}
+	scores := profile(t, rows, years[44])
+	for _, id := range years {
+		if scores[id] > scores["E4"] {
+			t.Errorf("%s has score %g, the year itself %g", id, scores[id], scores["E4"])
+		}
+	}
+	for _, pair := range [][2]string{{"E5", "E8"}, {"E3", "E0"}, {"E1", "D4"}, {"E9", "J9"}} {
+		if scores[pair[0]] <= scores[pair[1]] {
+			t.Errorf("%s has score %g, %s, which is farther, %g", pair[0], scores[pair[0]], pair[1], scores[pair[1]])
+		}
+	}
+	if scores["A0"] != 0 {
+		t.Errorf("a year far away has score %g", scores["A0"])
+	}
+}
