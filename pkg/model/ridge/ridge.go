@@ -26,7 +26,11 @@ type Config struct {
 	Scales []float64
 	// Ridge is what large weights cost. 0: by the data, see Strength.
 	Ridge float64
-	// Features is how many features a target is regressed on at most.
+	// Dense is the largest number of features, items times scales, for which all weights are solved for at once.
+	Dense int
+	// Kept is how many weights of a target are kept then.
+	Kept int
+	// Features is how many features a target is regressed on at most where there are more.
 	Features int
 	// Events is how many of the newest events of a history count.
 	Events  int
@@ -35,12 +39,24 @@ type Config struct {
 	Progress func(done float64)
 }
 
-// DefaultConfig is the autoregressive form for a set with so many items: two scales where they can be told apart, which takes
-// dense data, else one.
-func DefaultConfig() Config { return Config{Scales: []float64{0.8}, Features: 200, Events: 40} }
+// DefaultConfig is the autoregressive form with one scale, which is what sparse data can tell.
+func DefaultConfig() Config {
+	return Config{Scales: []float64{0.8}, Dense: 7000, Kept: 2500, Features: 100, Events: 40}
+}
 
-// EASEConfig is EASE.
-func EASEConfig() Config { return Config{Features: 200, Events: 500} }
+// ConfigFor is the autoregressive form for a catalogue of so many items: with two scales where these fit in the dense solve,
+// the default else.
+func ConfigFor(items int) Config {
+	c := DefaultConfig()
+	if two := []float64{0.5, 0.9}; len(two)*items <= c.Dense {
+		c.Scales = two
+	}
+	return c
+}
+
+// EASEConfig is EASE. Its model lets all of a history count alike; on every set that was tried it ranks better where older
+// items fade, by 0.9 with every event: see linear.Model.Fading.
+func EASEConfig() Config { return Config{Dense: 7000, Kept: 2500, Features: 100, Events: 500} }
 
 // Kind and EASEKind name the part of the model's two forms.
 const (
@@ -75,6 +91,10 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*linear.Mode
 	if c.Ridge == 0 {
 		c.Ridge = Strength(counts)
 	}
+	solve := solveSparse
+	if p.features() <= c.Dense {
+		solve = solveDense
+	}
 	rows, err := solve(ctx, p, c, model.NewProgress(p.features()+items.Len(), c.Progress))
 	if err != nil {
 		return nil, fmt.Errorf("regressing items on histories: %w", err)
@@ -106,6 +126,8 @@ type problem interface {
 	features() int
 	// gram adds, for each feature up to f, the products of it and f.
 	gram(f int, s *linear.Sum)
+	// reflexive is true where the responses are the features themselves, and none may explain itself.
+	reflexive() bool
 	// response adds, for each feature that may explain the item, the products of both.
 	response(item int, s *linear.Sum)
 }
@@ -149,6 +171,8 @@ func newSequence(ts *dataset.TrainingSet, scales []float64, reach int) *sequence
 func (p *sequence) catalogue() (*model.Items, []int64) { return p.Items, p.Counts }
 
 func (p *sequence) features() int { return p.Items.Len() * len(p.power) }
+
+func (p *sequence) reflexive() bool { return false }
 
 func (p *sequence) gram(f int, s *linear.Sum) {
 	scales := len(p.power)
@@ -205,6 +229,8 @@ func newEASE(ts *dataset.TrainingSet, maxHistory int) *ease {
 func (p *ease) catalogue() (*model.Items, []int64) { return p.Items, p.Counts }
 
 func (p *ease) features() int { return p.Items.Len() }
+
+func (p *ease) reflexive() bool { return true }
 
 func (p *ease) gram(f int, s *linear.Sum) {
 	for at := p.start[f]; at < p.start[f+1]; at++ {

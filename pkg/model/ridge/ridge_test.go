@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -53,6 +54,21 @@ var ease = modeltest.Component{
 }
 
 func TestSuite(t *testing.T) { modeltest.RunComponent(t, component) }
+
+// TestSuitePerTarget is the suite for a catalogue whose features are too many for a dense solve.
+func TestSuitePerTarget(t *testing.T) {
+	perTarget := component
+	perTarget.Train = func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+		c := ridge.DefaultConfig()
+		c.Dense, c.Features, c.Threads, c.Progress = 0, 30, o.Threads, o.Progress
+		m, err := ridge.Train(ctx, ts, c)
+		if err != nil {
+			return nil, err
+		}
+		return m, nil
+	}
+	modeltest.RunComponent(t, perTarget)
+}
 
 func TestSuiteOfEASE(t *testing.T) { modeltest.RunComponent(t, ease) }
 
@@ -122,10 +138,17 @@ func TestWeightsSolveTheRegression(t *testing.T) {
 	for e := range ts.Weight {
 		ts.Weight[e] = []float32{1, 0.3}[e%2]
 	}
-	for name, scales := range map[string][]float64{"one scale": {0.8}, "two scales": {0.5, 0.9}, "EASE": nil} {
+	for name, solve := range map[string]struct {
+		scales []float64
+		dense  int
+	}{
+		"one scale": {[]float64{0.8}, 0}, "two scales": {[]float64{0.5, 0.9}, 0}, "EASE": {nil, 0},
+		"one scale, dense": {[]float64{0.8}, 100}, "two scales, dense": {[]float64{0.5, 0.9}, 100}, "EASE, dense": {nil, 100},
+	} {
 		t.Run(name, func(t *testing.T) {
+			scales := solve.scales
 			c := ridge.DefaultConfig()
-			c.Scales, c.Ridge = scales, strength
+			c.Scales, c.Dense, c.Ridge = scales, solve.dense, strength
 			m, err := ridge.Train(t.Context(), ts, c)
 			if err != nil {
 				t.Fatal(err)
@@ -195,7 +218,7 @@ func TestWeightsSolveTheRegression(t *testing.T) {
 						}
 						continue
 					}
-					if weights[f][j] == 0 && g < 0 {
+					if solve.dense == 0 && weights[f][j] == 0 && g < 0 {
 						continue // the target never followed: such features are left out
 					}
 					if math.Abs(g) > 2e-3 {
@@ -215,7 +238,7 @@ func TestFewFeaturesAreThoseThatExplainMost(t *testing.T) {
 	}
 	ts := trainingSet(3, append(rows, []int32{2, 1})...)
 	c := ridge.DefaultConfig()
-	c.Features, c.Ridge = 1, 5
+	c.Dense, c.Features, c.Ridge = 0, 1, 5
 	m, err := ridge.Train(t.Context(), ts, c)
 	if err != nil {
 		t.Fatal(err)
@@ -223,6 +246,42 @@ func TestFewFeaturesAreThoseThatExplainMost(t *testing.T) {
 	requireScores(t, score(t, m, "a"), map[string]float64{"b": 10. / (10 + 5)})
 	requireScores(t, score(t, m, "c"), map[string]float64{})
 	requireScores(t, score(t, m, "a", "c"), map[string]float64{"b": 0.8 * 10. / (10 + 5)})
+}
+
+func TestTheLargestWeightsAreKept(t *testing.T) {
+	ts := histories(9, 60)
+	train := func(kept int) model.Model {
+		c := ridge.DefaultConfig()
+		c.Kept = kept
+		m, err := ridge.Train(t.Context(), ts, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	all, few := train(9), train(4)
+	for _, target := range ts.Items {
+		var sizes []float64
+		kept := map[float64]bool{}
+		for _, id := range ts.Items {
+			sizes = append(sizes, math.Abs(score(t, all, id)[target]))
+			if s := score(t, few, id)[target]; s != 0 {
+				kept[math.Abs(s)] = true
+			}
+		}
+		slices.Sort(sizes)
+		for k, s := range sizes {
+			if s > 0 && kept[s] != (k >= len(sizes)-4) {
+				t.Errorf("target %s: weight of size %g, number %d of %d, is kept: %v", target, s, len(sizes)-k, len(sizes), kept[s])
+			}
+		}
+	}
+}
+
+func TestConfigFor(t *testing.T) {
+	if few, many := ridge.ConfigFor(3000), ridge.ConfigFor(30000); len(few.Scales) != 2 || len(many.Scales) != 1 {
+		t.Errorf("scales %v for few items, %v for many", few.Scales, many.Scales)
+	}
 }
 
 func TestStrengthGrowsWithTheRootOfTheMean(t *testing.T) {

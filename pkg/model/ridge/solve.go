@@ -13,8 +13,8 @@ import (
 // Products with items that are less popular stand in the rows of those, so that few rows come near.
 const maxGramRow = 4000
 
-// solve gives the weights of each feature for all targets.
-func solve(ctx context.Context, p problem, c Config, progress func(units int)) (linear.Rows, error) {
+// solveSparse gives the weights of each feature for all targets, which it regresses on c.Features features each.
+func solveSparse(ctx context.Context, p problem, c Config, progress func(units int)) (linear.Rows, error) {
 	items, _ := p.catalogue()
 	features := p.features()
 	gram, err := linear.Fill(ctx, features, features, c.Threads, progress, func(f int, s *linear.Sum) []linear.Entry {
