@@ -52,6 +52,7 @@ type Folder interface {
 	Dim() int
 	// Fold writes the vector of a history (oldest first) into vector, whose length is Dim. It allocates nothing that outlives
 	// the call and equals what Score makes of the same history. A history without known items gives the zero vector.
+	// Models that see more in a history than the vector holds look at both: a query has its history beside the vector.
 	Fold(history []reco.RecentInteraction, vector []float32)
 }
 
@@ -84,6 +85,19 @@ type Extender interface {
 	// Extend returns a model whose catalogue holds the items of the training set beside those it knows, numbered by the
 	// set's interactions, and that has learned nothing else from the set. The model itself stays as it is.
 	Extend(ts *dataset.TrainingSet) Model
+}
+
+// Explainer is a model of several parts that can tell which of them carried an item.
+type Explainer interface {
+	// Explain gives the terms that an item's score is the sum of, but for what all items of the catalogue have in common.
+	// The item must be in range.
+	Explain(q Query, item int) ([]Contribution, error)
+}
+
+// Contribution is one term of a score.
+type Contribution struct {
+	Name  string
+	Score float64
 }
 
 // Part is one encoded piece of a model, stored as one object. Names are fixed for each algorithm.

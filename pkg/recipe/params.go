@@ -166,3 +166,11 @@ func (p Params) Float(name string) float64 {
 
 // Bool is the value of a true/false parameter of the recipe.
 func (p Params) Bool(name string) bool { return p.values[name] == "true" }
+
+// boolOr is Bool, or a value for recipes without the parameter.
+func (p Params) boolOr(name string, absent bool) bool {
+	if _, ok := p.values[name]; !ok {
+		return absent
+	}
+	return p.Bool(name)
+}

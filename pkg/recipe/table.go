@@ -67,18 +67,18 @@ var table = []*Recipe{
 	{
 		Name: "aws-user-personalization", Type: UserPersonalization,
 		Algorithm: "aws-user-personalization", FeatureTransformation: "JSON-percentile-filtering",
-		Description:     "Recommends items for a user from his own and everybody's interactions by implicit matrix factorisation; new events of a user change his recommendations at once.",
+		Description:     "Recommends items for a user by several models together (a recurrent network, matrix factorisation, regressions, rules and neighbours, the Items dataset's categories and numbers), whose weights are learned from interactions that none of them has seen; new events of a user change his recommendations at once.",
 		HyperParameters: networkParameters("149"),
 		Scores:          CatalogueScores, Realtime: true, Explores: true,
-		training: factorisation,
+		training: together,
 	},
 	{
 		Name: "aws-user-personalization-v2", Type: UserPersonalization,
 		Algorithm: "aws-user-personalization-v2", FeatureTransformation: "user-personalization-v2",
-		Description:     "Recommends items for a user from the order of his interactions by a recurrent network, trained with the categories and numbers of the Items dataset where there is one; new events of a user change his recommendations at once.",
+		Description:     "Recommends items for a user with the models of aws-user-personalization; new events of a user change his recommendations at once.",
 		HyperParameters: secondGeneration,
 		Scores:          CatalogueScores, Realtime: true, Explores: true,
-		training: recurrentNetwork(true),
+		training: together,
 	},
 	{
 		Name: "aws-hrnn", Type: UserPersonalization,
@@ -115,7 +115,7 @@ var table = []*Recipe{
 		Description:     "Puts a given list of items into the order in which a user will like them, with the model of aws-user-personalization.",
 		HyperParameters: networkParameters("149"),
 		Scores:          ListScores, Realtime: true,
-		training: factorisation,
+		training: together,
 	},
 	{
 		Name: "aws-personalized-ranking-v2", Type: PersonalizedRanking,
@@ -123,7 +123,7 @@ var table = []*Recipe{
 		Description:     "Puts a given list of items into the order in which a user will like them, with the model of aws-user-personalization-v2.",
 		HyperParameters: secondGeneration,
 		Scores:          ListScores, Realtime: true,
-		training: recurrentNetwork(true),
+		training: together,
 	},
 	{
 		Name: "aws-next-best-action", Type: PersonalizedActions,
@@ -181,10 +181,10 @@ var table = []*Recipe{
 	{
 		Name: "aws-ecomm-recommended-for-you", Domain: Ecommerce, Type: UserPersonalization, MinEvents: minEvents,
 		Algorithm: "aws-user-personalization", FeatureTransformation: "JSON-percentile-filtering",
-		Description: "Items for a user from his own and everybody's interactions by implicit matrix factorisation, but for those that he has purchased; new events of a user change his recommendations at once.",
+		Description: "Items for a user with the models of aws-user-personalization, but for those that he has purchased; new events of a user change his recommendations at once.",
 		Scores:      CatalogueScores, Realtime: true, Explores: true,
 		HidesEvents: []string{"Purchase"},
-		training:    factorisation,
+		training:    together,
 	},
 	{
 		Name: "aws-vod-because-you-watched-x", Domain: VideoOnDemand, Type: RelatedItems, EventType: "Watch", MinEvents: minEvents,
@@ -215,10 +215,10 @@ var table = []*Recipe{
 	{
 		Name: "aws-vod-top-picks", Domain: VideoOnDemand, Type: UserPersonalization, MinEvents: minEvents,
 		Algorithm: "aws-user-personalization-v2", FeatureTransformation: "user-personalization-v2",
-		Description: "Items for a user from the order of his interactions and the items' metadata by a recurrent network, but for those that he has watched; new events of a user change his recommendations at once.",
+		Description: "Items for a user with the models of aws-user-personalization, but for those that he has watched; new events of a user change his recommendations at once.",
 		Scores:      CatalogueScores, Realtime: true, Explores: true,
 		HidesEvents: []string{"Watch"}, NeedsItems: true,
-		training: recurrentNetwork(true),
+		training: together,
 	},
 }
 
@@ -231,8 +231,7 @@ const (
 
 // networkParameters are those of Personalize's recurrent networks, with the default of hidden_dimension: the number of
 // latent factors of a factorisation, the length of item vectors of a network. Small catalogues take fewer by themselves.
-// bptt and recency_mask steer the training of a network. They have no effect on the factorisation, which accepts them so
-// that existing configurations of solutions work as they are.
+// bptt and recency_mask steer the training of a network, also of one that is part of a stack.
 func networkParameters(hidden string) []Parameter {
 	return []Parameter{
 		{Name: "hidden_dimension", Default: hidden, Kind: Integer, Min: 32, Max: 256, Tunable: true},

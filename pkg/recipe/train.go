@@ -8,13 +8,13 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/affinity"
 	"github.com/penchant-io/penchant/pkg/model/hrnn"
-	"github.com/penchant-io/penchant/pkg/model/ials"
 	"github.com/penchant-io/penchant/pkg/model/nextaction"
 	"github.com/penchant-io/penchant/pkg/model/objective"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
 	"github.com/penchant-io/penchant/pkg/model/semantic"
 	"github.com/penchant-io/penchant/pkg/model/similar"
 	"github.com/penchant-io/penchant/pkg/model/sims"
+	"github.com/penchant-io/penchant/pkg/model/stack"
 	"github.com/penchant-io/penchant/pkg/model/trending"
 )
 
@@ -92,17 +92,20 @@ var semanticSimilarity = training{
 	load: load(semantic.Load),
 }
 
-var factorisation = training{
+// together is the stack of models whose weights the data decide: the default for users and for rankings.
+var together = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
-		c := ials.DefaultConfig()
+		c := stack.DefaultConfig()
 		c.Dim = p.intOr("hidden_dimension", c.Dim)
+		c.Unroll = p.intOr("bptt", 0)
+		c.Recency = p.boolOr("recency_mask", p.boolOr("apply_recency_bias", c.Recency))
 		c.Users = percentiles(p, "user_history_length_percentile")
 		c.Seed = o.Seed
 		c.Threads = o.Threads
 		c.Progress = o.Progress
-		return asModel(ials.Train(ctx, ts, c))
+		return stack.Train(ctx, ts, c)
 	},
-	load: load(ials.Load),
+	load: load(stack.Load),
 }
 
 func networkConfig(p Params, o Options) hrnn.Config {

@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
 	{"pkg/attributes", "pkg/eval", "pkg/exploration", "pkg/modelstore"},
 	{"pkg/recipe"},
+	{"pkg/model/stack"},
 	{"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/nextaction", "pkg/model/objective", "pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims", "pkg/model/trending"},
 	{"pkg/model/content", "pkg/model/ials"},
 	{"pkg/model/linear", "pkg/model/related"},

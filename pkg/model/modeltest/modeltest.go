@@ -390,7 +390,7 @@ func folds(t *testing.T, m model.Model) {
 			vector[k] = 1 // what stood there before must not matter
 		}
 		f.Fold(q.History, vector)
-		if got := scores(t, m, model.Query{Vector: vector, ItemID: q.ItemID}); !slices.Equal(got, want) {
+		if got := scores(t, m, model.Query{History: q.History, Vector: vector, ItemID: q.ItemID}); !slices.Equal(got, want) {
 			t.Errorf("%s: scores of the folded vector differ from those of the history", name)
 		}
 	}

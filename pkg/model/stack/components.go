@@ -1,0 +1,151 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/content"
+	"github.com/penchant-io/penchant/pkg/model/hrnn"
+	"github.com/penchant-io/penchant/pkg/model/ials"
+	"github.com/penchant-io/penchant/pkg/model/knn"
+	"github.com/penchant-io/penchant/pkg/model/linear"
+	"github.com/penchant-io/penchant/pkg/model/ridge"
+	"github.com/penchant-io/penchant/pkg/model/rules"
+)
+
+// kind says what is the same for all components of a name.
+type kind struct {
+	name string
+	// sparse components know few items for each of the history, and score all others alike.
+	sparse bool
+	// metadata is true where items without interactions get scores of their own.
+	metadata bool
+	// folds is true where the component folds the stack's vector.
+	folds bool
+	// share is about how much of a training's time it takes.
+	share float64
+	// decays are the choices for how fast a linear component forgets a history; none: it stays as it is.
+	decays []float64
+	load   func(parts map[string][]byte) (model.Model, error)
+	train  func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error)
+	// worth says whether the training set can gain from it.
+	worth func(ts *dataset.TrainingSet) bool
+}
+
+// enoughForNetwork is how many interactions a network needs to learn anything.
+const enoughForNetwork = 2000
+
+// kinds are all components, in the order in which they are trained and stored.
+var kinds = []kind{
+	{
+		name: "rules", sparse: true, share: 0.02, decays: []float64{0.3, 0.5, 0.7, 0.9}, load: load(rules.Load), worth: always,
+		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
+			r := rules.DefaultConfig()
+			r.Threads, r.Progress = c.Threads, progress
+			return asModel(rules.Train(ctx, ts, r))
+		},
+	},
+	{
+		name: "neighbours", sparse: true, share: 0.03, decays: []float64{0.5, 0.7, 0.9, 1}, load: load(knn.Load), worth: always,
+		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
+			k := knn.DefaultConfig()
+			k.Threads, k.Progress = c.Threads, progress
+			return asModel(knn.Train(ctx, ts, k))
+		},
+	},
+	{
+		name: "ridge", sparse: true, share: 0.1, decays: []float64{0.8}, load: load(ridge.Load), worth: always,
+		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
+			r := ridge.DefaultConfig()
+			r.Threads, r.Progress = c.Threads, progress
+			return asModel(ridge.Train(ctx, ts, r))
+		},
+	},
+	{
+		name: "ease", sparse: true, share: 0.1, decays: []float64{0.8, 0.9, 1}, load: load(ridge.LoadEASE), worth: always,
+		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
+			r := ridge.EASEConfig()
+			r.Threads, r.Progress = c.Threads, progress
+			return asModel(ridge.Train(ctx, ts, r))
+		},
+	},
+	{
+		name: contentName, sparse: true, metadata: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: load(linear.Load(contentKind)),
+		worth: func(ts *dataset.TrainingSet) bool { return content.Has(ts, content.Category, content.Number) },
+		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
+			items, _ := model.Popular(ts)
+			return asModel(trainContent(ctx, ts, items, c, progress))
+		},
+	},
+	{
+		name: "factors", share: 0.13, load: load(ials.Load), worth: always,
+		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
+			f := ials.DefaultConfig()
+			f.Dim, f.Users, f.Seed, f.Threads, f.Progress = min(c.Dim, factorsDim), c.Users, c.Seed, c.Threads, progress
+			return asModel(ials.Train(ctx, ts, f))
+		},
+	},
+	{
+		name: "network", metadata: true, folds: true, share: 0.6, load: load(hrnn.Load),
+		worth: func(ts *dataset.TrainingSet) bool { return ts.Events() >= enoughForNetwork },
+		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
+			n := hrnn.DefaultConfig()
+			n.Metadata, n.Recency, n.Unroll = true, c.Recency, c.Unroll
+			n.Users, n.Seed, n.Threads, n.Progress = c.Users, c.Seed, c.Threads, progress
+			return asModel(hrnn.Train(ctx, ts, n))
+		},
+	},
+}
+
+// factorsDim is the most factors that a component has: more are slower, and the other components know what these would.
+const factorsDim = 64
+
+func always(*dataset.TrainingSet) bool { return true }
+
+func kindOf(name string) (kind, bool) {
+	k := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
+	if k < 0 {
+		return kind{}, false
+	}
+	return kinds[k], true
+}
+
+func load[M model.Model](f func(map[string][]byte) (M, error)) func(map[string][]byte) (model.Model, error) {
+	return func(parts map[string][]byte) (model.Model, error) { return asModel(f(parts)) }
+}
+
+func asModel[M model.Model](m M, err error) (model.Model, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+const (
+	contentName = "content"
+	contentKind = "likeness"
+	// Of an item, so many terms and so many items that are like it count.
+	contentTerms      = 100
+	contentNeighbours = 400
+	contentEvents     = 100
+)
+
+// trainContent relates items by the cosine of what their categories and numbers are.
+func trainContent(ctx context.Context, ts *dataset.TrainingSet, items *model.Items, c Config, report func(float64)) (*linear.Model, error) {
+	vectors := content.NewCategoryVectors(content.Categories(ts, items), contentTerms)
+	nearest, err := vectors.Nearest(ctx, contentNeighbours, c.Threads, model.NewProgress(items.Len(), report))
+	if err != nil {
+		return nil, fmt.Errorf("comparing items: %w", err)
+	}
+	lists := make([][]linear.Entry, items.Len())
+	for i, list := range nearest {
+		for _, n := range list {
+			lists[i] = append(lists[i], linear.Entry{Column: n.Item, Value: n.Score})
+		}
+		slices.SortFunc(lists[i], func(a, b linear.Entry) int { return int(a.Column) - int(b.Column) })
+	}
+	return linear.New(contentKind, items, linear.Reading{Decays: []float64{0.8}, Events: contentEvents}, linear.NewRows(lists))
+}

@@ -1,0 +1,35 @@
+package stack
+
+import (
+	"context"
+	"slices"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+)
+
+// Extend adds the items of a training set that the model does not know: they are placed as items without interactions are,
+// by what the set's Items dataset says about them. The numbers of interactions become those of the set; what components and
+// weights have learned stays as it is, and so do users' vectors.
+func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
+	items, counts, before := model.Extended(m.items, ts)
+	seen := make([]bool, items.Len())
+	for to, from := range before {
+		seen[to] = from >= 0 && m.seen[from]
+	}
+	components := slices.Clone(m.components)
+	for k, c := range components {
+		if e, ok := c.model.(model.Extender); ok {
+			components[k].model = e.Extend(ts)
+			continue
+		}
+		if c.name != contentName {
+			continue
+		}
+		// Without a context that ends, this does not fail; if it did, the items would be unlike all others.
+		if again, err := trainContent(context.Background(), ts, items, Config{}, nil); err == nil {
+			components[k].model, _ = fading(again, c.decay)
+		}
+	}
+	return assemble(items, counts, seen, components, m.extras)
+}

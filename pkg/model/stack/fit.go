@@ -1,0 +1,498 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/optimize"
+
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/linear"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// fitter finds the decays and the weights of a stack.
+type fitter struct {
+	model   *Model
+	held    []heldBack
+	threads int
+	// repeats is true where users come back to items often enough that what they have had is a candidate.
+	repeats bool
+}
+
+const (
+	// fromEach is how many items of each component's list are candidates.
+	fromEach = 100
+	// repeating is the share of the events that must be repetitions before these count.
+	repeating = 0.02
+	// prior pulls the weights towards equal ones for all components: with few events they stay there, hundreds of events
+	// do not feel it.
+	prior = 2
+	// together is the sum of the weights before any event is seen.
+	together = 2
+	// cutoff is the length of the lists that stack and components are compared by.
+	cutoff = 10
+	// block is how many events are summed up at a time.
+	block = 32
+)
+
+// example is a held-back event as the weights see it.
+type example struct {
+	// features of the candidates, candidate after candidate.
+	features []float32
+	// target is the position of the event's item among the candidates, -1 where it is not among them.
+	target int
+	weight float64
+	// gains is what each component by itself, with popularity the last, has of the metric.
+	gains []float64
+}
+
+func (f *fitter) run(ctx context.Context) error {
+	if len(f.held) == 0 {
+		f.assign(f.prior())
+		return ctx.Err()
+	}
+	if err := f.chooseDecays(ctx); err != nil {
+		return err
+	}
+	again := 0
+	for _, h := range f.held {
+		if f.again(h) {
+			again++
+		}
+	}
+	f.repeats = float64(again) >= repeating*float64(len(f.held)) && again > 1
+	examples, err := f.examples(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := f.fit(ctx, examples, nil)
+	if err != nil {
+		return err
+	}
+	if best, err := f.better(ctx, examples); err != nil {
+		return err
+	} else if best >= 0 {
+		if w, err = f.fit(ctx, examples, f.only(best)); err != nil {
+			return err
+		}
+	}
+	f.assign(w)
+	return nil
+}
+
+// again says whether the event's item is one that the user had before.
+func (f *fitter) again(h heldBack) bool {
+	id := f.model.items.ID(h.item)
+	return slices.ContainsFunc(h.history, func(r reco.RecentInteraction) bool { return r.ItemID == id })
+}
+
+// The weights are in this order: of each component the weight, then of each sparse one the bend, then the extras.
+
+func (f *fitter) size() int { return len(f.model.components) + f.sparse() + len(f.model.extras.all()) }
+
+func (f *fitter) sparse() (n int) {
+	for _, c := range f.model.components {
+		if c.sparse {
+			n++
+		}
+	}
+	return n
+}
+
+// prior are the weights without any evidence: all components count alike.
+func (f *fitter) prior() []float64 {
+	w := make([]float64, f.size())
+	for k := range f.model.components {
+		w[k] = together / float64(len(f.model.components))
+	}
+	return w
+}
+
+// only says which weights may differ from zero where one component, or popularity behind them, is to decide alone.
+func (f *fitter) only(best int) []bool {
+	free := make([]bool, f.size())
+	n := len(f.model.components)
+	if best == n {
+		free[n+f.sparse()] = true
+	} else {
+		free[best] = true
+	}
+	if f.repeats {
+		free[len(free)-1], free[len(free)-2] = true, true
+	}
+	return free
+}
+
+// assign gives the model its weights.
+func (f *fitter) assign(w []float64) {
+	m := f.model
+	next := len(m.components)
+	for k := range m.components {
+		m.components[k].weight = w[k]
+		if m.components[k].sparse {
+			m.components[k].bend = w[next]
+			next++
+		}
+	}
+	for k, x := range m.extras.all() {
+		*x = w[next+k]
+	}
+}
+
+// chooseDecays has each linear component forget as suits the held-back events best.
+func (f *fitter) chooseDecays(ctx context.Context) error {
+	for k := range f.model.components {
+		c := &f.model.components[k]
+		base, ok := c.model.(*linear.Model)
+		if !ok || len(c.decays) == 0 {
+			continue
+		}
+		best := -1.0
+		var chosen component
+		for _, decay := range c.decays {
+			faded, err := fading(base, decay)
+			if err != nil {
+				return fmt.Errorf("component %s: %w", c.name, err)
+			}
+			tried := *c
+			tried.model, tried.decay = faded, decay
+			gain, err := f.alone(ctx, &tried)
+			if err != nil {
+				return err
+			}
+			if gain > best {
+				best, chosen = gain, tried
+			}
+		}
+		*c = chosen
+	}
+	return nil
+}
+
+// alone is what a component gains by itself.
+func (f *fitter) alone(ctx context.Context, c *component) (float64, error) {
+	gains, failed := make([]float64, len(f.held)), make([]error, len(f.held))
+	err := model.Blocks(ctx, len(f.held), block, f.threads, func(_, from, to int) {
+		m := f.model
+		mem := m.scratch.Get().(*memory)
+		defer m.scratch.Put(mem)
+		for k := from; k < to; k++ {
+			h := f.held[k]
+			if !m.begin(mem, h.history) {
+				continue
+			}
+			if failed[k] = m.standardise(mem, c, model.Query{History: h.history}); failed[k] == nil {
+				gains[k] = h.weight * gain(m.rank(mem, mem.raw, h.item, true))
+			}
+			m.end(mem)
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for k, g := range gains {
+		if failed[k] != nil {
+			return 0, failed[k]
+		}
+		sum += g
+	}
+	return sum, nil
+}
+
+// rank is how many items come before one, without those that the user has had unless they count, too; -1 for an item that
+// is not ranked.
+func (m *Model) rank(mem *memory, scores []float32, item int, repeats bool) int {
+	if !m.seen[item] || mem.isOwn[item] && !repeats {
+		return -1
+	}
+	before := 0
+	for i, s := range scores {
+		if (s > scores[item] || s == scores[item] && i < item) && m.seen[i] && (repeats || !mem.isOwn[i] || i == item) {
+			before++
+		}
+	}
+	return before
+}
+
+// gain is an item's discounted gain, from its position in the list.
+func gain(rank int) float64 {
+	if rank < 0 || rank >= cutoff {
+		return 0
+	}
+	return 1 / math.Log2(float64(rank+2))
+}
+
+// examples computes the candidates' features for every event.
+func (f *fitter) examples(ctx context.Context) ([]example, error) {
+	all, failed := make([]example, len(f.held)), make([]error, len(f.held))
+	err := model.Blocks(ctx, len(f.held), block, f.threads, func(_, from, to int) {
+		m := f.model
+		mem := m.scratch.Get().(*memory)
+		defer m.scratch.Put(mem)
+		z := make([][]float32, len(m.components))
+		for k := range z {
+			z[k] = make([]float32, m.items.Len())
+		}
+		for k := from; k < to; k++ {
+			if m.begin(mem, f.held[k].history) {
+				all[k], failed[k] = f.example(mem, f.held[k], z)
+				m.end(mem)
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	kept := all[:0]
+	for k, e := range all {
+		if failed[k] != nil {
+			return nil, failed[k]
+		}
+		if e.gains != nil {
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
+}
+
+func (f *fitter) example(mem *memory, h heldBack, z [][]float32) (example, error) {
+	m := f.model
+	n := len(m.components)
+	e := example{target: -1, weight: h.weight, gains: make([]float64, n+1)}
+	chosen := make([]bool, m.items.Len())
+	skip := func(i int) bool { return !m.seen[i] || mem.isOwn[i] && !f.repeats }
+	for k := range m.components {
+		if err := m.standardise(mem, &m.components[k], model.Query{History: h.history}); err != nil {
+			return e, err
+		}
+		copy(z[k], mem.raw)
+		e.gains[k] = gain(m.rank(mem, z[k], h.item, f.repeats))
+		for _, i := range model.TopK(z[k], fromEach, skip) {
+			chosen[i] = true
+		}
+	}
+	e.gains[n] = gain(m.rank(mem, m.popular, h.item, f.repeats))
+	age := make(map[int32]int32, len(mem.own))
+	if f.repeats {
+		for _, o := range mem.own {
+			chosen[o.item] = m.seen[o.item]
+			age[o.item] = o.age
+		}
+	}
+	long := depth(len(h.history))
+	candidates := 0
+	for i, in := range chosen {
+		if !in {
+			continue
+		}
+		if i == h.item {
+			e.target = candidates
+		}
+		candidates++
+		for k := range z {
+			e.features = append(e.features, z[k][i])
+		}
+		for k, c := range m.components {
+			if c.sparse {
+				e.features = append(e.features, bent(z[k][i]))
+			}
+		}
+		x := extras{popularity: float64(m.popular[i])}
+		x.depth = x.popularity * long
+		if a, own := age[int32(i)]; own {
+			x.repetition, x.recency = 1, recency(a)
+		}
+		for _, v := range x.all() {
+			e.features = append(e.features, float32(*v))
+		}
+	}
+	return e, nil
+}
+
+// fit maximises the likelihood of the events' items among their candidates. free says which weights may move; nil: all. The
+// others are zero.
+func (f *fitter) fit(ctx context.Context, examples []example, free []bool) ([]float64, error) {
+	start := f.prior()
+	var at []int
+	for k := range start {
+		if free == nil || free[k] {
+			at = append(at, k)
+		} else {
+			start[k] = 0
+		}
+	}
+	l := likelihood{ctx: ctx, examples: examples, size: f.size(), center: start, threads: f.threads}
+	spread := func(x []float64) []float64 {
+		w := make([]float64, len(start))
+		for k, a := range at {
+			w[a] = x[k]
+		}
+		return w
+	}
+	x := make([]float64, len(at))
+	for k, a := range at {
+		x[k] = start[a]
+	}
+	problem := optimize.Problem{
+		Func: func(x []float64) float64 { return l.loss(spread(x), nil) },
+		Grad: func(grad, x []float64) {
+			whole := make([]float64, len(start))
+			l.loss(spread(x), whole)
+			for k, a := range at {
+				grad[k] = whole[a]
+			}
+		},
+	}
+	settings := &optimize.Settings{GradientThreshold: 1e-3, MajorIterations: 200}
+	// A line search that finds nothing better near the optimum is an error to gonum, and the place is as good.
+	result, err := optimize.Minimize(problem, x, settings, &optimize.LBFGS{})
+	if stopped := ctx.Err(); stopped != nil {
+		return nil, stopped
+	}
+	if result == nil || math.IsNaN(result.F) || math.IsInf(result.F, 0) {
+		return nil, fmt.Errorf("maximising the likelihood: %w", err)
+	}
+	return spread(result.X), nil
+}
+
+// likelihood is the penalised negative log-likelihood of weights.
+type likelihood struct {
+	ctx      context.Context
+	examples []example
+	size     int
+	center   []float64
+	threads  int
+}
+
+// loss adds its gradient to grad, if that is not nil. It sums up block by block, so that the number of threads does not
+// matter.
+func (l *likelihood) loss(w, grad []float64) float64 {
+	blocks := (len(l.examples) + block - 1) / block
+	losses, grads := make([]float64, blocks), make([][]float64, blocks)
+	// A context that ends is looked at after the fit.
+	_ = model.Blocks(l.ctx, len(l.examples), block, l.threads, func(_, from, to int) {
+		sum := make([]float64, l.size)
+		for _, e := range l.examples[from:to] {
+			losses[from/block] += e.loss(w, sum)
+		}
+		grads[from/block] = sum
+	})
+	total := 0.0
+	for b := range blocks {
+		total += losses[b]
+		for k := range grad {
+			if grads[b] != nil {
+				grad[k] += grads[b][k]
+			}
+		}
+	}
+	for k := range w {
+		d := w[k] - l.center[k]
+		total += prior * d * d / 2
+		if grad != nil {
+			grad[k] += prior * d
+		}
+	}
+	return total
+}
+
+// scores are those of the candidates.
+func (e *example) scores(w []float64) []float64 {
+	n := len(w)
+	s := make([]float64, len(e.features)/n)
+	for c := range s {
+		for k, x := range e.features[c*n : (c+1)*n] {
+			s[c] += w[k] * float64(x)
+		}
+	}
+	return s
+}
+
+func (e *example) loss(w, grad []float64) float64 {
+	if e.target < 0 {
+		return 0
+	}
+	n := len(w)
+	s := e.scores(w)
+	top := slices.Max(s)
+	right, sum := s[e.target]-top, 0.0
+	for c := range s {
+		s[c] = math.Exp(s[c] - top)
+		sum += s[c]
+	}
+	for c := range s {
+		p := s[c] / sum
+		if c == e.target {
+			p--
+		}
+		for k, x := range e.features[c*n : (c+1)*n] {
+			grad[k] += e.weight * p * float64(x)
+		}
+	}
+	return e.weight * (math.Log(sum) - right)
+}
+
+// gain is what weights have of the metric.
+func (e *example) gain(w []float64) float64 {
+	if e.target < 0 {
+		return 0
+	}
+	s := e.scores(w)
+	before := 0
+	for c := range s {
+		if s[c] > s[e.target] || s[c] == s[e.target] && c < e.target {
+			before++
+		}
+	}
+	return gain(before)
+}
+
+// better finds the component, or popularity, that does better alone than all together do: on events that the weights have
+// not seen, by more than chance would explain. It is -1 where there is none.
+func (f *fitter) better(ctx context.Context, examples []example) (int, error) {
+	if len(examples) < 2 {
+		return -1, nil
+	}
+	half := len(examples) / 2
+	gains := make([]float64, len(examples))
+	for _, fold := range [][2][]example{{examples[:half], examples[half:]}, {examples[half:], examples[:half]}} {
+		w, err := f.fit(ctx, fold[0], nil)
+		if err != nil {
+			return -1, err
+		}
+		at := 0
+		if &fold[1][0] != &examples[0] {
+			at = half
+		}
+		for k := range fold[1] {
+			gains[at+k] = fold[1][k].gain(w)
+		}
+	}
+	best, by := -1, 0.0
+	for c := range f.model.components {
+		if mean, deviation := advantage(examples, gains, c); mean > deviation && mean > by {
+			best, by = c, mean
+		}
+	}
+	n := len(f.model.components)
+	if mean, deviation := advantage(examples, gains, n); mean > deviation && mean > by {
+		best = n
+	}
+	return best, nil
+}
+
+// advantage is the mean of how much more one alone gains than all together, and its standard error.
+func advantage(examples []example, together []float64, alone int) (mean, deviation float64) {
+	sum, square := 0.0, 0.0
+	for k, e := range examples {
+		d := e.weight * (e.gains[alone] - together[k])
+		sum += d
+		square += d * d
+	}
+	mean, deviation = moments(sum, square, len(examples))
+	return mean, deviation / math.Sqrt(float64(len(examples)))
+}
