@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -57,9 +56,9 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: "ridge", sparse: true, share: 0.1, decays: []float64{0.8}, load: load(ridge.Load), worth: always,
+		name: "ridge", sparse: true, share: 0.1, load: load(ridge.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
-			r := ridge.DefaultConfig()
+			r := ridge.ConfigFor(len(ts.Items))
 			r.Threads, r.Progress = c.Threads, progress
 			return asModel(ridge.Train(ctx, ts, r))
 		},
@@ -73,11 +72,10 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: contentName, sparse: true, metadata: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: load(linear.Load(contentKind)),
+		name: contentName, sparse: true, metadata: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: load(content.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return content.Has(ts, content.Category, content.Number) },
-		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
-			items, _ := model.Popular(ts)
-			return asModel(trainContent(ctx, ts, items, c, progress))
+		train: func(ctx context.Context, ts *dataset.TrainingSet, _ Config, progress func(float64)) (model.Model, error) {
+			return trainContent(ctx, ts, progress)
 		},
 	},
 	{
@@ -124,28 +122,26 @@ func asModel[M model.Model](m M, err error) (model.Model, error) {
 	return m, nil
 }
 
-const (
-	contentName = "content"
-	contentKind = "likeness"
-	// Of an item, so many terms and so many items that are like it count.
-	contentTerms      = 100
-	contentNeighbours = 400
-	contentEvents     = 100
-)
+// contentName is the component that Extend makes anew: it knows no interactions.
+const contentName = "content"
 
-// trainContent relates items by the cosine of what their categories and numbers are.
-func trainContent(ctx context.Context, ts *dataset.TrainingSet, items *model.Items, c Config, report func(float64)) (*linear.Model, error) {
-	vectors := content.NewCategoryVectors(content.Categories(ts, items), contentTerms)
-	nearest, err := vectors.Nearest(ctx, contentNeighbours, c.Threads, model.NewProgress(items.Len(), report))
-	if err != nil {
-		return nil, fmt.Errorf("comparing items: %w", err)
-	}
-	lists := make([][]linear.Entry, items.Len())
-	for i, list := range nearest {
-		for _, n := range list {
-			lists[i] = append(lists[i], linear.Entry{Column: n.Item, Value: n.Score})
+func trainContent(ctx context.Context, ts *dataset.TrainingSet, progress func(float64)) (model.Model, error) {
+	c := content.DefaultConfig()
+	c.Progress = progress
+	return asModel(content.Train(ctx, ts, c))
+}
+
+// fading is a component that forgets as fast as the decay says; 0 leaves it as it is.
+func fading(m model.Model, decay float64) (model.Model, error) {
+	switch m := m.(type) {
+	case *linear.Model:
+		if decay > 0 {
+			return asModel(m.Fading(decay))
 		}
-		slices.SortFunc(lists[i], func(a, b linear.Entry) int { return int(a.Column) - int(b.Column) })
+	case *content.Model:
+		if decay > 0 {
+			return asModel(m.Fading(decay))
+		}
 	}
-	return linear.New(contentKind, items, linear.Reading{Decays: []float64{0.8}, Events: contentEvents}, linear.NewRows(lists))
+	return m, nil
 }

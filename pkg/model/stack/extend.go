@@ -26,8 +26,8 @@ func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 		if c.name != contentName {
 			continue
 		}
-		// Without a context that ends, this does not fail; if it did, the items would be unlike all others.
-		if again, err := trainContent(context.Background(), ts, items, Config{}, nil); err == nil {
+		// Without a context that ends, this does not fail; if it did, the new items would have no likeness to any.
+		if again, err := trainContent(context.Background(), ts, nil); err == nil {
 			components[k].model, _ = fading(again, c.decay)
 		}
 	}

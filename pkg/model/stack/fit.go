@@ -9,7 +9,6 @@ import (
 	"gonum.org/v1/gonum/optimize"
 
 	"github.com/penchant-io/penchant/pkg/model"
-	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -146,14 +145,10 @@ func (f *fitter) assign(w []float64) {
 func (f *fitter) chooseDecays(ctx context.Context) error {
 	for k := range f.model.components {
 		c := &f.model.components[k]
-		base, ok := c.model.(*linear.Model)
-		if !ok || len(c.decays) == 0 {
-			continue
-		}
 		best := -1.0
 		var chosen component
 		for _, decay := range c.decays {
-			faded, err := fading(base, decay)
+			faded, err := fading(c.model, decay)
 			if err != nil {
 				return fmt.Errorf("component %s: %w", c.name, err)
 			}
@@ -167,7 +162,9 @@ func (f *fitter) chooseDecays(ctx context.Context) error {
 				best, chosen = gain, tried
 			}
 		}
-		*c = chosen
+		if len(c.decays) > 0 {
+			*c = chosen
+		}
 	}
 	return nil
 }

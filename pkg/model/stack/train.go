@@ -10,7 +10,6 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
-	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -149,12 +148,4 @@ func trainAll(ctx context.Context, rest *dataset.TrainingSet, c Config) ([]compo
 		done += share
 	}
 	return components, nil
-}
-
-// fading is a linear component that forgets as fast as the decay says.
-func fading(m *linear.Model, decay float64) (model.Model, error) {
-	if decay == 0 {
-		return m, nil
-	}
-	return asModel(m.Fading(decay))
 }
