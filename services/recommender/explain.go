@@ -2,9 +2,11 @@ package recommender
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/filter"
+	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 )
 
@@ -43,6 +45,21 @@ type Explanation struct {
 	Filter            *FilterEffect     `json:"filter,omitempty"`
 	Promotion         *FilterEffect     `json:"promotion,omitempty"`
 	ItemList          []ExplainedAnswer `json:"itemList"`
+	// Contributions are, for each item of the list, the terms of its score before exploration and objective, where the model
+	// consists of several; without them, it does not.
+	Contributions []ItemContributions `json:"contributions,omitempty"`
+}
+
+// ItemContributions is what the parts of a model said about an item.
+type ItemContributions struct {
+	ItemID string         `json:"itemId"`
+	Terms  []Contribution `json:"terms"`
+}
+
+// Contribution is one term of an item's score; the score's exponential is in proportion to the item's share.
+type Contribution struct {
+	Name  string  `json:"name"`
+	Score float64 `json:"score"`
 }
 
 // ExplainedAnswer is one item of the answer.
@@ -86,7 +103,40 @@ func (s *Service) ExplainRecommendations(ctx context.Context, req *personalizeru
 	if told.explored != nil {
 		e.ExplorationWeight, e.ColdItems = told.explored.weight, len(told.explored.before)
 	}
+	if e.Contributions, err = contributions(told, e.ItemList); err != nil {
+		return nil, err
+	}
 	return e, nil
+}
+
+// contributions asks the model which of its parts carried the items; nil if it has none.
+func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, error) {
+	m := told.serving.Loaded.Model
+	if wrapped, ok := m.(interface{ Unwrap() model.Model }); ok {
+		m = wrapped.Unwrap()
+	}
+	explainer, ok := m.(model.Explainer)
+	if !ok {
+		return nil, nil
+	}
+	q := model.Query{History: told.visitor.history, Vector: told.visitor.vector}
+	var all []ItemContributions
+	for _, answer := range list {
+		item, known := m.Items().Index(*answer.ItemId)
+		if !known {
+			continue
+		}
+		terms, err := explainer.Explain(q, item)
+		if err != nil {
+			return nil, fmt.Errorf("explaining item %s: %w", *answer.ItemId, err)
+		}
+		explained := ItemContributions{ItemID: *answer.ItemId}
+		for _, t := range terms {
+			explained.Terms = append(explained.Terms, Contribution(t))
+		}
+		all = append(all, explained)
+	}
+	return all, nil
 }
 
 func effectOf(f *boundFilter, selection *filter.Selection) *FilterEffect {

@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/optimize"
+	"gonum.org/v1/gonum/mat"
 
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -322,79 +322,99 @@ func (f *fitter) fit(ctx context.Context, examples []example, free []bool) ([]fl
 			start[k] = 0
 		}
 	}
-	l := likelihood{ctx: ctx, examples: examples, size: f.size(), center: start, threads: f.threads}
-	spread := func(x []float64) []float64 {
-		w := make([]float64, len(start))
-		for k, a := range at {
-			w[a] = x[k]
+	l := likelihood{ctx: ctx, examples: examples, free: at, center: start, threads: f.threads}
+	w := slices.Clone(start)
+	loss, grad, hessian := l.at(w)
+	for range maxSteps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
-		return w
-	}
-	x := make([]float64, len(at))
-	for k, a := range at {
-		x[k] = start[a]
-	}
-	problem := optimize.Problem{
-		Func: func(x []float64) float64 { return l.loss(spread(x), nil) },
-		Grad: func(grad, x []float64) {
-			whole := make([]float64, len(start))
-			l.loss(spread(x), whole)
+		var factor mat.Cholesky
+		var step mat.VecDense
+		if !factor.Factorize(hessian) {
+			break // rounding has left nothing to gain
+		}
+		if err := factor.SolveVecTo(&step, grad); err != nil {
+			break
+		}
+		expected := mat.Dot(grad, &step)
+		if expected < enough {
+			break
+		}
+		// Far from the optimum a whole step can be too long.
+		improved := false
+		for length := 1.0; length > 1e-3; length /= 2 {
+			next := slices.Clone(w)
 			for k, a := range at {
-				grad[k] = whole[a]
+				next[a] -= length * step.AtVec(k)
 			}
-		},
+			nextLoss, nextGrad, nextHessian := l.at(next)
+			if nextLoss < loss {
+				w, loss, grad, hessian, improved = next, nextLoss, nextGrad, nextHessian, true
+				break
+			}
+		}
+		if !improved {
+			break
+		}
 	}
-	settings := &optimize.Settings{GradientThreshold: 1e-3, MajorIterations: 200}
-	// A line search that finds nothing better near the optimum is an error to gonum, and the place is as good.
-	result, err := optimize.Minimize(problem, x, settings, &optimize.LBFGS{})
-	if stopped := ctx.Err(); stopped != nil {
-		return nil, stopped
-	}
-	if result == nil || math.IsNaN(result.F) || math.IsInf(result.F, 0) {
-		return nil, fmt.Errorf("maximising the likelihood: %w", err)
-	}
-	return spread(result.X), nil
+	return w, ctx.Err()
 }
 
-// likelihood is the penalised negative log-likelihood of weights.
+const (
+	// maxSteps of Newton's method; a handful are usual.
+	maxSteps = 50
+	// enough is the improvement of the log-likelihood, of all events together, that is none any more.
+	enough = 1e-6
+)
+
+// likelihood is the penalised negative log-likelihood of weights. It is strictly convex.
 type likelihood struct {
 	ctx      context.Context
 	examples []example
-	size     int
-	center   []float64
-	threads  int
+	// free are the weights that may move.
+	free    []int
+	center  []float64
+	threads int
 }
 
-// loss adds its gradient to grad, if that is not nil. It sums up block by block, so that the number of threads does not
-// matter.
-func (l *likelihood) loss(w, grad []float64) float64 {
-	blocks := (len(l.examples) + block - 1) / block
-	losses, grads := make([]float64, blocks), make([][]float64, blocks)
-	// A context that ends is looked at after the fit.
+// sums are those of a block of examples: loss, gradient and the upper triangle of the second derivatives.
+type sums struct {
+	loss    float64
+	grad    []float64
+	hessian []float64
+}
+
+// at gives loss, gradient and second derivatives in the free weights. It sums up block by block, so that the number of threads
+// does not matter.
+func (l *likelihood) at(w []float64) (float64, *mat.VecDense, *mat.SymDense) {
+	n := len(l.free)
+	blocks := make([]sums, (len(l.examples)+block-1)/block)
+	// A context that ends is looked at between steps.
 	_ = model.Blocks(l.ctx, len(l.examples), block, l.threads, func(_, from, to int) {
-		sum := make([]float64, l.size)
+		s := sums{grad: make([]float64, n), hessian: make([]float64, n*n)}
 		for _, e := range l.examples[from:to] {
-			losses[from/block] += e.loss(w, sum)
+			e.add(w, l.free, &s)
 		}
-		grads[from/block] = sum
+		blocks[from/block] = s
 	})
-	total := 0.0
-	for b := range blocks {
-		total += losses[b]
-		for k := range grad {
-			if grads[b] != nil {
-				grad[k] += grads[b][k]
+	loss, grad, hessian := 0.0, mat.NewVecDense(max(n, 1), nil), mat.NewSymDense(max(n, 1), nil)
+	for _, s := range blocks {
+		loss += s.loss
+		for i := range s.grad {
+			grad.SetVec(i, grad.AtVec(i)+s.grad[i])
+			for j := i; j < n; j++ {
+				hessian.SetSym(i, j, hessian.At(i, j)+s.hessian[i*n+j])
 			}
 		}
 	}
-	for k := range w {
-		d := w[k] - l.center[k]
-		total += prior * d * d / 2
-		if grad != nil {
-			grad[k] += prior * d
-		}
+	for k, a := range l.free {
+		d := w[a] - l.center[a]
+		loss += prior * d * d / 2
+		grad.SetVec(k, grad.AtVec(k)+prior*d)
+		hessian.SetSym(k, k, hessian.At(k, k)+prior)
 	}
-	return total
+	return loss, grad, hessian
 }
 
 // scores are those of the candidates.
@@ -409,29 +429,51 @@ func (e *example) scores(w []float64) []float64 {
 	return s
 }
 
-func (e *example) loss(w, grad []float64) float64 {
+// add adds what an example has of the loss and its derivatives.
+func (e *example) add(w []float64, free []int, to *sums) {
 	if e.target < 0 {
-		return 0
+		return
 	}
-	n := len(w)
+	all, n := len(w), len(free)
 	s := e.scores(w)
-	top := slices.Max(s)
-	right, sum := s[e.target]-top, 0.0
+	top, sum := slices.Max(s), 0.0
+	right := s[e.target] - top
 	for c := range s {
 		s[c] = math.Exp(s[c] - top)
 		sum += s[c]
 	}
+	mean, x := make([]float64, n), make([]float64, n)
 	for c := range s {
 		p := s[c] / sum
-		if c == e.target {
-			p--
+		if p < negligible && c != e.target {
+			continue
 		}
-		for k, x := range e.features[c*n : (c+1)*n] {
-			grad[k] += e.weight * p * float64(x)
+		features := e.features[c*all : (c+1)*all]
+		for k, a := range free {
+			x[k] = float64(features[a])
+			mean[k] += p * x[k]
+		}
+		for i, v := range x {
+			if c == e.target {
+				to.grad[i] -= e.weight * v
+			}
+			row, pv := to.hessian[i*n:(i+1)*n], e.weight*p*v
+			for j := i; j < n; j++ {
+				row[j] += pv * x[j]
+			}
 		}
 	}
-	return e.weight * (math.Log(sum) - right)
+	for i, v := range mean {
+		to.grad[i] += e.weight * v
+		for j := i; j < n; j++ {
+			to.hessian[i*n+j] -= e.weight * v * mean[j]
+		}
+	}
+	to.loss += e.weight * (math.Log(sum) - right)
 }
+
+// negligible is the probability below which a candidate moves no weight.
+const negligible = 1e-7
 
 // gain is what weights have of the metric.
 func (e *example) gain(w []float64) float64 {
