@@ -1,0 +1,140 @@
+package stack
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// shop has three departments, users who stay in theirs, and in each an item that nobody has had.
+func shop(t *testing.T, users int, more ...reco.Entity) *dataset.TrainingSet {
+	t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	for u := range users {
+		for k := range 6 {
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: fmt.Sprintf("%d-%02d", u%3, random.IntN(15)), TimestampMS: int64(k),
+			})
+		}
+	}
+	for d := range 3 {
+		for i := range 15 {
+			b.AddItem(reco.Entity{ID: fmt.Sprintf("%d-%02d", d, i), Properties: map[string]any{"KIND": fmt.Sprint(d)}})
+		}
+		b.AddItem(reco.Entity{ID: fmt.Sprintf("%d-new", d), Properties: map[string]any{"KIND": fmt.Sprint(d)}})
+	}
+	for _, e := range more {
+		b.AddItem(e)
+	}
+	ts, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
+
+func trained(t *testing.T, ts *dataset.TrainingSet) model.Model {
+	t.Helper()
+	m, err := Train(t.Context(), ts, DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func scored(t *testing.T, m model.Model, items ...string) map[string]float64 {
+	t.Helper()
+	var q model.Query
+	for k, id := range items {
+		q.History = append(q.History, reco.RecentInteraction{ItemID: id, TimestampMS: int64(k)})
+	}
+	scores := make([]float32, m.Items().Len())
+	if err := m.Score(q, scores); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for i, s := range scores {
+		all[m.Items().ID(i)] = float64(s)
+	}
+	return all
+}
+
+func TestNewItemsAreRankedByWhatTheyAre(t *testing.T) {
+	m := trained(t, shop(t, 100))
+	extended := m.(model.Extender).Extend(shop(t, 120, reco.Entity{ID: "1-newer", Properties: map[string]any{"KIND": "1"}}))
+	for name, m := range map[string]model.Model{"trained": m, "extended": extended} {
+		s := scored(t, m, "1-01", "1-02", "1-03")
+		if s["1-new"] <= s["0-new"] {
+			t.Errorf("%s: the new item of the user's department has score %g, the other %g", name, s["1-new"], s["0-new"])
+		}
+	}
+	if s := scored(t, extended, "1-01", "1-02", "1-03"); s["1-newer"] <= s["0-new"] {
+		t.Errorf("the item that the extension added has score %g, one of the other department %g", s["1-newer"], s["0-new"])
+	}
+}
+
+func TestTensOfUsersAreEnough(t *testing.T) {
+	for _, users := range []int{1, 2, 20} {
+		s := scored(t, trained(t, shop(t, users)), "0-01", "0-02")
+		for id, v := range s {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				t.Errorf("%d users: %s has score %g", users, id, v)
+			}
+		}
+	}
+}
+
+func TestContributionsAreTheScore(t *testing.T) {
+	m := trained(t, shop(t, 100))
+	history := []reco.RecentInteraction{{ItemID: "0-01"}, {ItemID: "0-05"}}
+	scores := make([]float32, m.Items().Len())
+	if err := m.Score(model.Query{History: history}, scores); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range scores {
+		terms, err := m.(model.Explainer).Explain(model.Query{History: history}, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := 0.0
+		for _, c := range terms {
+			sum += c.Score
+		}
+		if math.Abs(sum-float64(want)) > 1e-4 {
+			t.Errorf("the terms of %s are %v, its score is %g", m.Items().ID(i), terms, want)
+		}
+	}
+}
+
+// TestOneAloneDecidesWhereItIsBetter has a component that knows the answers, and others whose weights were learned from what
+// does not hold in the other half.
+func TestOneAloneDecidesWhereItIsBetter(t *testing.T) {
+	f := &fitter{model: &Model{components: []component{{kind: kind{name: "a"}}, {kind: kind{name: "b"}}}}}
+	var examples []example
+	for k := range 200 {
+		misleading := float32(3)
+		if k >= 100 {
+			misleading = -3
+		}
+		// Two candidates with features a and b and the four extras; the first is right.
+		examples = append(examples, example{
+			target: 0, weight: 1, gains: []float64{1, 0, 0},
+			features: []float32{0.1, misleading, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		})
+	}
+	if best, err := f.better(t.Context(), examples); err != nil || best != 0 {
+		t.Errorf("component %d is better alone, want 0; error %v", best, err)
+	}
+	for k := range examples {
+		examples[k].gains[0] = 0
+	}
+	if best, err := f.better(t.Context(), examples); err != nil || best != -1 {
+		t.Errorf("component %d is better alone, want none; error %v", best, err)
+	}
+}
