@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eval"
+	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -83,6 +84,7 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	s.config.Log.Info("model published", zap.String("solution_version", version.ARN), zap.String("recipe", chosen.recipe.Name), zap.String("model", id),
 		zap.Int("interactions", set.Events()), zap.Int("users", len(set.Users)), zap.Int("items", m.Items().Len()),
 		zap.Any("metrics", measured.Metrics), zap.Any("popularity", measured.Popularity), zap.Int("test_users", measured.TestUsers),
+		zap.Any("weights", weightsOf(m)),
 		zap.Duration("took", time.Since(started)))
 	return func(v *catalog.SolutionVersion) {
 		v.DamagedFiles, v.DataMark = set.Damaged[:min(len(set.Damaged), damagedNamed)], set.mark
@@ -122,6 +124,17 @@ func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, 
 // tunes says whether a version's parameters are searched for. A recipe that AutoML has chosen need not have any to tune.
 func tunes(version *catalog.SolutionVersion, r *recipe.Recipe) bool {
 	return version.PerformHPO && slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable })
+}
+
+// weightsOf are those of a model's parts, nil where it has none.
+func weightsOf(m model.Model) map[string]float64 {
+	if wrapped, ok := m.(interface{ Unwrap() model.Model }); ok {
+		m = wrapped.Unwrap()
+	}
+	if weighted, ok := m.(interface{ Weights() map[string]float64 }); ok {
+		return weighted.Weights()
+	}
+	return nil
 }
 
 func cutOf(set *loaded, at time.Time) modelstore.DataCut {
