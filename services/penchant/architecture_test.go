@@ -32,7 +32,7 @@ var layers = [][]string{
 	{"pkg/archive"},
 	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution"},
 	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime"},
-	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/linalg", "pkg/process", "pkg/schema"},
+	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/linalg", "pkg/process", "pkg/schema", "pkg/asl"},
 	{"pkg/awsapi/constraint", "pkg/reco", "pkg/simd"},
 	{"proto/penchant/v1"},
 }
