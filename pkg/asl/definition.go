@@ -57,11 +57,11 @@ type state struct {
 
 	branches []*flow
 
-	itemsPath               dataPath
-	processor               *flow
-	concurrency             amount
-	toleratedCount          amount
-	toleratedPercentage     amount
+	itemsPath           dataPath
+	processor           *flow
+	concurrency         amount
+	toleratedCount      amount
+	toleratedPercentage amount
 }
 
 // dataPath is InputPath, OutputPath, ResultPath or ItemsPath. Without one of its own it is $.

@@ -24,6 +24,7 @@ func (e *Error) Error() string { return e.Code + ": " + e.Message }
 // The exception names that Penchant answers with.
 const (
 	CodeInvalidInput          = "InvalidInputException"
+	CodeValidation            = "ValidationException"
 	CodeResourceNotFound      = "ResourceNotFoundException"
 	CodeResourceInUse         = "ResourceInUseException"
 	CodeResourceAlreadyExists = "ResourceAlreadyExistsException"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ const MaxHeaderBytes = 32 << 10
 
 const (
 	targetPrefix = "AmazonPersonalize."
+	statesPrefix = "AWSStepFunctions."
 	// defaultCalls is RouterConfig.MaxCalls' default.
 	defaultCalls = 2048
 )
@@ -33,13 +35,26 @@ const (
 	controlJSON protocol = iota
 	// restJSON is REST-JSON: each operation has its path.
 	restJSON
+	// statesJSON is AWS JSON 1.0, of Step Functions; otherwise as controlJSON.
+	statesJSON
 )
 
 func (p protocol) contentType() string {
-	if p == controlJSON {
+	switch p {
+	case controlJSON:
 		return "application/x-amz-json-1.1"
+	case statesJSON:
+		return "application/x-amz-json-1.0"
 	}
 	return "application/json"
+}
+
+// service is the one for which requests are signed.
+func (p protocol) service() string {
+	if p == statesJSON {
+		return statesService
+	}
+	return personalizeService
 }
 
 // RouterConfig is what a Router needs.
@@ -53,13 +68,13 @@ type RouterConfig struct {
 	Now func() time.Time
 }
 
-// Router answers the calls of all three AWS services. Operations are registered before it serves.
+// Router answers the calls of the three Personalize services, and of Step Functions. Operations are registered before it serves.
 type Router struct {
 	verifier *verifier
 	log      *zap.Logger
 	metrics  *metrics
 	bodies   bodies
-	targets  map[string]*operation // by operation name
+	targets  map[string]*operation // by X-Amz-Target
 	paths    map[string]*operation
 
 	maxCalls int64
@@ -69,9 +84,9 @@ type Router struct {
 // operation is a registered operation. serve decodes and validates the body and calls the handler; a nil answer has an
 // empty body.
 type operation struct {
+	Local
 	protocol protocol
 	maxBody  int
-	serve    func(ctx context.Context, body []byte) (answer any, err error)
 	measured *operationMetrics
 }
 
@@ -112,8 +127,34 @@ func MaxBody(bytes int) Option { return func(o *options) { o.maxBody = bytes } }
 // that is, or wraps, an *Error goes to the client; any other is logged and answered with InternalServerError. A nil
 // response has an empty body.
 func HandleTarget[Req, Resp any](r *Router, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
-	r.targets[name] = newOperation(r, controlJSON, name, h, opts)
+	r.targets[targetPrefix+name] = newOperation(r, controlJSON, name, h, opts)
 }
+
+// HandleStates registers an operation of Step Functions; otherwise as HandleTarget. Metrics have it as states:name, since some names are
+// those of Personalize's operations, too.
+func HandleStates[Req, Resp any](r *Router, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
+	r.targets[statesPrefix+name] = newOperation(r, statesJSON, "states:"+name, h, opts)
+}
+
+// Local is a control plane operation as it is called within the process.
+type Local struct {
+	// Request and Response are the types of what goes in and comes out.
+	Request, Response reflect.Type
+	serve             func(ctx context.Context, body []byte) (answer any, err error)
+}
+
+// Local finds a control plane operation that is registered here.
+func (r *Router) Local(name string) (Local, bool) {
+	op, ok := r.targets[targetPrefix+name]
+	if !ok {
+		return Local{}, false
+	}
+	return op.Local, true
+}
+
+// Call runs the operation as a request with this body would: it is decoded, checked and given to the handler. The error is an *Error if
+// the request was refused. The answer is nil or points to a Response.
+func (l Local) Call(ctx context.Context, body []byte) (any, error) { return l.serve(ctx, body) }
 
 // HandlePath registers an operation of the events or runtime service at POST path; otherwise as HandleTarget.
 func HandlePath[Req, Resp any](r *Router, path, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
@@ -129,9 +170,12 @@ func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(cont
 		protocol: p,
 		maxBody:  o.maxBody,
 		measured: r.metrics.operation(name),
-		serve: func(ctx context.Context, body []byte) (any, error) {
+		Local: Local{Request: reflect.TypeFor[Req](), Response: reflect.TypeFor[Resp](), serve: func(ctx context.Context, body []byte) (any, error) {
 			req := new(Req)
 			if err := decode(body, req); err != nil {
+				if p == statesJSON && err.Code == CodeInvalidInput {
+					err.Code = CodeValidation
+				}
 				o.refused(err)
 				return nil, err
 			}
@@ -143,7 +187,7 @@ func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(cont
 				response.Complete()
 			}
 			return resp, nil
-		},
+		}},
 	}
 }
 
@@ -158,7 +202,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		measured = op.measured
 	}
 	started := time.Now()
-	answer, refusal := r.answer(req, c, op)
+	answer, refusal := r.answer(req, c, op, p)
 	if refusal == nil {
 		refusal = r.write(w, p, answer)
 	}
@@ -178,11 +222,14 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *Router) route(req *http.Request) (*operation, protocol) {
 	target := req.Header.Get("X-Amz-Target")
 	if target != "" || req.URL.Path == "/" {
-		name, found := strings.CutPrefix(target, targetPrefix)
-		if !found || req.URL.Path != "/" || req.Method != http.MethodPost {
-			return nil, controlJSON
+		p := controlJSON
+		if strings.HasPrefix(target, statesPrefix) {
+			p = statesJSON
 		}
-		return r.targets[name], controlJSON
+		if req.URL.Path != "/" || req.Method != http.MethodPost {
+			return nil, p
+		}
+		return r.targets[target], p
 	}
 	if req.Method != http.MethodPost {
 		return nil, restJSON
@@ -191,7 +238,7 @@ func (r *Router) route(req *http.Request) (*operation, protocol) {
 }
 
 // answer runs a call up to the response that is to be encoded. A handler's panic ends its call only.
-func (r *Router) answer(req *http.Request, c *call, op *operation) (answer any, refusal *Error) {
+func (r *Router) answer(req *http.Request, c *call, op *operation, p protocol) (answer any, refusal *Error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			r.log.Error("handler panicked", zap.Any("panic", fault), zap.String("path", req.URL.Path),
@@ -203,7 +250,7 @@ func (r *Router) answer(req *http.Request, c *call, op *operation) (answer any, 
 		return nil, &Error{Code: CodeRequestTooLarge, Message: "The request's header is too large.", Status: http.StatusRequestHeaderFieldsTooLarge}
 	}
 	// Who cannot have signed the call is told so before its body is read: only those who hold a key can have us keep one.
-	claimed, refusal := r.verifier.claim(req)
+	claimed, refusal := r.verifier.claim(req, p.service())
 	if refusal != nil {
 		c.bodyUnread = true
 		return nil, refusal

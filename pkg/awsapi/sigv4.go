@@ -18,7 +18,9 @@ const (
 	sigV4Algorithm  = "AWS4-HMAC-SHA256"
 	sigV4Terminator = "aws4_request"
 	sigV4TimeFormat = "20060102T150405Z"
-	signingService  = "personalize"
+	// The services for which requests are signed.
+	personalizeService = "personalize"
+	statesService      = "states"
 	// maxSkew is how far a request's clock may be from ours.
 	maxSkew = 15 * time.Minute
 	// maxSigningKeys bounds the cache of derived keys. Only requests with a right signature add to it, one for each key
@@ -35,8 +37,8 @@ type verifier struct {
 	signingKeys map[scope][]byte
 }
 
-// scope is what a signing key is derived for; the service is always the same.
-type scope struct{ accessKeyID, date, region string }
+// scope is what a signing key is derived for.
+type scope struct{ accessKeyID, date, region, service string }
 
 func newVerifier(credentials []Credential, now func() time.Time) *verifier {
 	v := &verifier{secrets: make(map[string]string, len(credentials)), now: now, signingKeys: map[scope][]byte{}}
@@ -52,8 +54,8 @@ type claim struct {
 	amzDate, secret string
 }
 
-// claim checks all of a signature that can be checked without the body, or returns the refusal.
-func (v *verifier) claim(r *http.Request) (claim, *Error) {
+// claim checks all of a signature for a service that can be checked without the body, or returns the refusal.
+func (v *verifier) claim(r *http.Request, service string) (claim, *Error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return claim{}, newError(CodeMissingAuthentication, "Missing Authentication Token", nil)
@@ -69,8 +71,8 @@ func (v *verifier) claim(r *http.Request) (claim, *Error) {
 	if problem := auth.coverage(r); problem != "" {
 		return claim{}, newError(CodeIncompleteSignature, problem, nil)
 	}
-	if auth.service != signingService {
-		return claim{}, invalidSignature("Credential should be scoped to correct service: '" + signingService + "'.")
+	if auth.service != service {
+		return claim{}, invalidSignature("Credential should be scoped to correct service: '" + service + "'.")
 	}
 	secret, known := v.secrets[auth.accessKeyID]
 	if !known {
@@ -116,7 +118,7 @@ func (v *verifier) signingKey(s scope, secret string) (key []byte, cached bool) 
 
 func (v *verifier) keep(s scope, key []byte) {
 	// The scope's strings are parts of a request's header, which the cache must not keep alive.
-	s = scope{strings.Clone(s.accessKeyID), strings.Clone(s.date), strings.Clone(s.region)}
+	s = scope{strings.Clone(s.accessKeyID), strings.Clone(s.date), strings.Clone(s.region), strings.Clone(s.service)}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.signingKeys) >= maxSigningKeys {
@@ -128,7 +130,6 @@ func (v *verifier) keep(s scope, key []byte) {
 // authorization is a parsed Authorization header.
 type authorization struct {
 	scope
-	service       string
 	signedHeaders []string
 	// signature is 64 lower-case hexadecimal digits.
 	signature string
@@ -178,8 +179,7 @@ func parseAuthorization(header string) (auth authorization, problem string) {
 	if len(parts) != 5 || parts[0] == "" || !isDate(parts[1]) || parts[2] == "" || parts[4] != sigV4Terminator {
 		return auth, "Credential must have the form <access key>/<date>/<region>/<service>/" + sigV4Terminator + "."
 	}
-	auth.scope = scope{accessKeyID: parts[0], date: parts[1], region: parts[2]}
-	auth.service = parts[3]
+	auth.scope = scope{accessKeyID: parts[0], date: parts[1], region: parts[2], service: parts[3]}
 	auth.signedHeaders = strings.Split(signedHeaders, ";")
 	for i, name := range auth.signedHeaders {
 		if name == "" || name != strings.ToLower(name) || i > 0 && name <= auth.signedHeaders[i-1] {
@@ -389,11 +389,11 @@ func escapeExcept(s, also string) string {
 	return string(escaped)
 }
 
-// deriveKey is the key for a day, a region and this service.
+// deriveKey is the key for a day, a region and a service.
 func deriveKey(secret string, s scope) []byte {
 	key := hmacSHA256([]byte("AWS4"+secret), s.date)
 	key = hmacSHA256(key, s.region)
-	key = hmacSHA256(key, signingService)
+	key = hmacSHA256(key, s.service)
 	return hmacSHA256(key, sigV4Terminator)
 }
 
@@ -401,7 +401,7 @@ func deriveKey(secret string, s scope) []byte {
 func sign(key []byte, amzDate string, s scope, canonical []byte) string {
 	return hex.EncodeToString(hmacSHA256(key, sigV4Algorithm+"\n"+
 		amzDate+"\n"+
-		s.date+"/"+s.region+"/"+signingService+"/"+sigV4Terminator+"\n"+
+		s.date+"/"+s.region+"/"+s.service+"/"+sigV4Terminator+"\n"+
 		hashHex(canonical)))
 }
 
@@ -435,10 +435,10 @@ func signRequest(r *http.Request, body []byte, credential Credential, region str
 		}
 	}
 	slices.Sort(signedHeaders)
-	s := scope{accessKeyID: credential.AccessKeyID, date: amzDate[:8], region: region}
+	s := scope{accessKeyID: credential.AccessKeyID, date: amzDate[:8], region: region, service: personalizeService}
 	signature := sign(deriveKey(credential.SecretKey, s), amzDate, s, canonicalRequest(r, signedHeaders, hashHex(body)))
 	r.Header.Set("Authorization", sigV4Algorithm+
-		" Credential="+s.accessKeyID+"/"+s.date+"/"+s.region+"/"+signingService+"/"+sigV4Terminator+
+		" Credential="+s.accessKeyID+"/"+s.date+"/"+s.region+"/"+s.service+"/"+sigV4Terminator+
 		", SignedHeaders="+strings.Join(signedHeaders, ";")+
 		", Signature="+signature)
 }

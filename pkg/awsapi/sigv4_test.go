@@ -310,7 +310,7 @@ func FuzzAuthorizationHeader(f *testing.F) {
 
 // check claims and verifies at once, as a Router does with the body read in between.
 func (v *verifier) check(r *http.Request, body []byte) (scope, *Error) {
-	claimed, refusal := v.claim(r)
+	claimed, refusal := v.claim(r, personalizeService)
 	if refusal != nil {
 		return scope{}, refusal
 	}

@@ -77,7 +77,7 @@ func UnderAccount(account string, allow func(*Account) error) Place {
 // CreateUnder is Create for a resource with parents. It returns ErrDeleting if a parent is being deleted, ErrNotFound if there is
 // none, or what a place's rule says; then nothing was created.
 func CreateUnder[R Resource](ctx context.Context, s *Store, r R, places ...Place) error {
-	prepare(s, r)
+	prepare(ctx, s, r)
 	m := r.Head()
 	for _, place := range places {
 		m.Parents = append(m.Parents, place.arn)

@@ -131,7 +131,7 @@ func TestRepairSweepsWhatADeadCreatorReserved(t *testing.T) {
 	group := newGroup("movies")
 	must(0, Create(ctx, s, group))(t)
 	ghost := newSolution(group, "ghost")
-	prepare(s, ghost)
+	prepare(t.Context(), s, ghost)
 	must(0, s.reserve(ctx, Under(group.ARN, anyParent[*DatasetGroup]), &ghost.Meta))(t)
 
 	if repaired := must(Repair(ctx, s, view))(t); repaired != 0 {
@@ -161,7 +161,7 @@ func TestRepairRemovesTheChildOfACreatorThatSlept(t *testing.T) {
 	kept := newSolution(group, "kept")
 	must(0, CreateUnder(ctx, s, kept, place))(t)
 	orphan := newSolution(group, "orphan")
-	prepare(s, orphan)
+	prepare(t.Context(), s, orphan)
 	orphan.Parents = []string{group.ARN}
 	must(0, s.create(ctx, orphan))(t)
 

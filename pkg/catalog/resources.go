@@ -30,6 +30,8 @@ type Meta struct {
 	CreatedAt     time.Time         `json:"createdAt"`
 	UpdatedAt     time.Time         `json:"updatedAt"`
 	Tags          map[string]string `json:"tags,omitempty"`
+	// CreatedBy says who created the resource where that must be recognised again: see WithCreator.
+	CreatedBy string `json:"createdBy,omitempty"`
 	// Progress of a job, 0 to 1: the share of its time that has passed, as far as can be told.
 	Progress float64 `json:"progress,omitempty"`
 	// ExpectedEnd is when a job that runs will have done its work; zero while that cannot be told.

@@ -106,16 +106,39 @@ func NewStore(bucket *blob.Bucket, notifier Notifier, options ...Option) *Store 
 // Create stores a new resource; r's ARN, Name and Status must be set. It fills in the rest of r's Meta. Of several concurrent
 // creations of one ARN exactly one succeeds, the others get ErrExists.
 func Create[R Resource](ctx context.Context, s *Store, r R) error {
-	prepare(s, r)
+	prepare(ctx, s, r)
 	return s.create(ctx, r)
 }
 
 // prepare fills in what a resource gets only once.
-func prepare(s *Store, r Resource) {
+func prepare(ctx context.Context, s *Store, r Resource) {
 	m := r.Head()
 	m.Type = r.kind()
 	m.ID = uuid.NewString()
 	m.CreatedAt = s.now()
+	m.CreatedBy, _ = ctx.Value(creatorKey{}).(string)
+}
+
+type creatorKey struct{}
+
+// WithCreator has what is created with the context say by whom, so that whoever was interrupted while it created something, and does not
+// know whether it did, finds it: see CreatedBy.
+func WithCreator(ctx context.Context, creator string) context.Context {
+	return context.WithValue(ctx, creatorKey{}, creator)
+}
+
+// CreatedBy finds the resource of a type that was created with WithCreator. It reads the bucket, all resources of the type.
+func CreatedBy(ctx context.Context, s *Store, kind, creator string) (Resource, error) {
+	resources, err := s.load(ctx, root+kind+"/", nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range resources {
+		if r.Head().CreatedBy == creator {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no %s was created by %s", ErrNotFound, kind, creator)
 }
 
 func (s *Store) create(ctx context.Context, r Resource) error {

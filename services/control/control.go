@@ -7,13 +7,15 @@
 //
 //	SDK ──▶ <resource>.go ──▶ catalog ──▶ view ──▶ reconcile.go ──▶ Kafka topics, bucket, catalog
 //
-// One file a resource; request.go, page.go and tags.go hold what they share.
+// One file a resource; request.go, page.go and tags.go hold what they share. Workflows, with an API and a loop of their own, are the
+// package workflow below.
 package control
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -22,6 +24,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/services/control/workflow"
 )
 
 // Config is what the control plane needs. AccountID and Region stand in the ARNs of new resources; a client that signs for another
@@ -36,6 +39,10 @@ type Config struct {
 	AccountID, Region string
 	// Quotas that are zero take their defaults.
 	Quotas Quotas
+	// Functions are the HTTP endpoints that stand for Lambda functions in workflows, by the function's name.
+	Functions map[string]string
+	// LeaseTTL is after which silence of its replica a workflow's execution is taken over. 0: 30 seconds.
+	LeaseTTL time.Duration
 
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
@@ -52,6 +59,7 @@ type Service struct {
 	account, region string
 	quotas          Quotas
 
+	workflows  *workflow.Service
 	queue      *queue
 	reconciled *prometheus.CounterVec
 }
@@ -70,6 +78,10 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, view: cfg.View, bus: cfg.Bus, bucket: cfg.Bucket, log: cfg.Log,
 		account: cfg.AccountID, region: cfg.Region, quotas: cfg.Quotas.withDefaults(),
+		workflows: workflow.New(workflow.Config{
+			Bucket: cfg.Bucket, Store: cfg.Store, Bus: cfg.Bus, AccountID: cfg.AccountID, Region: cfg.Region,
+			Functions: cfg.Functions, Log: cfg.Log.Named("workflow"), LeaseTTL: cfg.LeaseTTL,
+		}),
 		queue: newQueue(),
 		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "penchant_control_reconciliations_total",
@@ -188,4 +200,6 @@ func (s *Service) Register(r *awsapi.Router) {
 	handle(r, "TagResource", s.tagResource)
 	handle(r, "UntagResource", s.untagResource)
 	handle(r, "ListTagsForResource", s.listTagsForResource)
+
+	s.workflows.Register(r)
 }

@@ -42,11 +42,18 @@ type installation struct {
 	store   *catalog.Store
 	bus     *bus.Client
 	bucket  *blob.Bucket
+	s3      blob.Config // where the bucket is
 }
 
 var testKey = awsapi.Credential{AccessKeyID: "id", SecretKey: "secret"}
 
 func install(t *testing.T, quotas Quotas) *installation {
+	t.Helper()
+	return installWith(t, Config{Quotas: quotas})
+}
+
+// installWith takes from a Config what is no part of the installation itself.
+func installWith(t *testing.T, cfg Config) *installation {
 	t.Helper()
 	servers := embeddedtest.Servers(t)
 	log := zaptest.NewLogger(t)
@@ -63,7 +70,7 @@ func install(t *testing.T, quotas Quotas) *installation {
 	registry := prometheus.NewRegistry()
 	service := must(New(Config{
 		Bus: client, Bucket: bucket, Store: store, View: view, AccountID: "000000000000", Region: "us-east-1",
-		Quotas: quotas, Log: log, Registerer: registry,
+		Quotas: cfg.Quotas, Functions: cfg.Functions, Log: log, Registerer: registry,
 	}))(t)
 	run(t, view.Run, service.Run)
 	must(0, view.WaitReady(t.Context()))(t)
@@ -77,7 +84,7 @@ func install(t *testing.T, quotas Quotas) *installation {
 	raw := awsapi.NewClient(server.URL, testKey, "us-east-1")
 	t.Cleanup(raw.Close)
 	sdk := personalize.New(must(session.NewSession(config))(t))
-	return &installation{Personalize: sdk, t: t, client: raw, service: service, store: store, bus: client, bucket: bucket}
+	return &installation{Personalize: sdk, t: t, client: raw, service: service, store: store, bus: client, bucket: bucket, s3: servers.S3}
 }
 
 // run runs functions until the test ends.

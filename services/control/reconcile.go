@@ -43,6 +43,7 @@ func (s *Service) Run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error { return s.scanLoop(ctx) })
+	group.Go(func() error { return s.workflows.Run(ctx) })
 	return group.Wait()
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,6 +44,8 @@ type Settings struct {
 	Region     string `help:"AWS region in ARNs and of the S3 store." default:"us-east-1"`
 
 	Quotas map[string]int `help:"Quotas that differ from Amazon's: filters-per-group=50, separated by commas." mapsep:","`
+
+	Functions map[string]string `help:"HTTP endpoints that stand for Lambda functions in workflows: name=http://host:port/path, separated by commas." mapsep:","`
 
 	MaxRequests int `help:"Calls that are worked on at once; further ones are answered with 503." default:"2048"`
 
@@ -122,6 +125,11 @@ func (s *Settings) Validate() error {
 	}
 	if _, err := control.ParseQuotas(s.Quotas); err != nil {
 		return fmt.Errorf("--quotas: %w", err)
+	}
+	for name, endpoint := range s.Functions {
+		if u, err := url.Parse(endpoint); name == "" || err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return fmt.Errorf("--functions %s=%s: want name=http://host:port/path", name, endpoint)
+		}
 	}
 	keys, err := awsapi.ParseCredentials(s.AccessKeys)
 	if err != nil {

@@ -1,0 +1,283 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/penchant-io/penchant/pkg/asl"
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	sfn "github.com/penchant-io/penchant/pkg/awsapi/stepfunctions"
+	"github.com/penchant-io/penchant/pkg/blob"
+)
+
+func (s *Service) startExecution(ctx context.Context, req *sfn.StartExecutionInput) (*sfn.StartExecutionOutput, error) {
+	m, err := s.findMachine(ctx, *req.StateMachineArn)
+	if err != nil {
+		return nil, err
+	}
+	name := text(req.Name)
+	if name == "" {
+		name = uuid.NewString()
+	}
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	input := "{}"
+	if req.Input != nil {
+		input = *req.Input
+	}
+	if !json.Valid([]byte(input)) {
+		return nil, refuse(invalidInput, "Invalid State Machine Execution Input: it is no JSON")
+	}
+	r, err := s.first(ctx, m, name, input)
+	if err != nil {
+		return nil, err
+	}
+	e := execution{m.Name, name}
+	// The mark comes first: an execution without one would never run.
+	if _, err := s.Bucket.Put(ctx, runningRoot+e.path(), nil, blob.PutOptions{}); err != nil {
+		return nil, fmt.Errorf("marking an execution: %w", err)
+	}
+	err = put(ctx, s.Bucket, e.key(), r, nonceOfRecord, blob.PutOptions{IfAbsent: true})
+	if errors.Is(err, blob.ErrPrecondition) {
+		// Asked for once more.
+		if r, _, err = read[record](ctx, s.Bucket, e.key()); err != nil {
+			return nil, err
+		}
+		if r.Execution.Status != asl.Running || r.Input != input {
+			return nil, refuse(executionExists, "Execution Already Exists: '%s'", r.Execution.Info.ID)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	s.nudge(e)
+	return &sfn.StartExecutionOutput{ExecutionArn: &r.Execution.Info.ID, StartDate: awsapi.At(r.Execution.Started)}, nil
+}
+
+// first is the record of a new execution.
+func (s *Service) first(ctx context.Context, m *machine, name, input string) (*record, error) {
+	hash, err := s.keepDefinition(ctx, m.Definition)
+	if err != nil {
+		return nil, err
+	}
+	program, err := s.program(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	parts := strings.Split(m.ARN, ":")
+	info := asl.Info{
+		ID: strings.Join(parts[:5], ":") + ":" + executionArn + ":" + m.Name + ":" + name, Name: name,
+		MachineID: m.ARN, MachineName: m.Name, RoleARN: m.RoleARN, Region: parts[3], Secret: nonce(),
+	}
+	x, step, err := program.Start(info, json.RawMessage(input), time.Now())
+	if err != nil {
+		return nil, refuse(invalidInput, "Invalid State Machine Execution Input: '%v'", err)
+	}
+	r := &record{Input: input, Definition: hash, Execution: x, Nonce: nonce()}
+	return r, s.append(ctx, execution{m.Name, name}, r, step.History)
+}
+
+func (s *Service) findExecution(ctx context.Context, arn string) (execution, *record, error) {
+	id, err := parseARN(arn, executionArn)
+	if err != nil {
+		return execution{}, nil, err
+	}
+	machine, name, ok := strings.Cut(id, ":")
+	if !ok {
+		return execution{}, nil, refuse(invalidArn, "Invalid Arn: '%s' names no execution", arn)
+	}
+	e := execution{machine, name}
+	r, _, err := read[record](ctx, s.Bucket, e.key())
+	if errors.Is(err, blob.ErrNotFound) || err == nil && r.Execution.Info.ID != arn {
+		return e, nil, refuse(executionAbsent, "Execution Does Not Exist: '%s'", arn)
+	}
+	return e, r, err
+}
+
+// apply moves an execution on by an event that a call brings.
+func (s *Service) apply(ctx context.Context, e execution, event asl.Event) (*record, error) {
+	r, err := s.change(ctx, e, func(r *record) ([]asl.HistoryEvent, error) {
+		program, err := s.program(ctx, r.Definition)
+		if err != nil {
+			return nil, err
+		}
+		step, err := program.Apply(r.Execution, event, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		return step.History, nil
+	})
+	if err == nil {
+		s.nudge(e)
+	}
+	return r, err
+}
+
+// stopExecution ends an execution; one that has ended stays as it is.
+func (s *Service) stopExecution(ctx context.Context, req *sfn.StopExecutionInput) (*sfn.StopExecutionOutput, error) {
+	e, _, err := s.findExecution(ctx, *req.ExecutionArn)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.apply(ctx, e, asl.Stopped{Error: text(req.Error), Cause: text(req.Cause)})
+	if err != nil && !errors.Is(err, asl.ErrEnded) {
+		return nil, err
+	}
+	return &sfn.StopExecutionOutput{StopDate: awsapi.At(r.Execution.Ended)}, nil
+}
+
+func (s *Service) describeExecution(ctx context.Context, req *sfn.DescribeExecutionInput) (*sfn.DescribeExecutionOutput, error) {
+	_, r, err := s.findExecution(ctx, *req.ExecutionArn)
+	if err != nil {
+		return nil, err
+	}
+	x := r.Execution
+	details := &sfn.CloudWatchEventsExecutionDataDetails{Included: pointer(true)}
+	out := &sfn.DescribeExecutionOutput{
+		ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: pointer(string(x.Status)),
+		StartDate: awsapi.At(x.Started), Input: &r.Input, InputDetails: details, RedriveCount: pointer(int64(0)),
+		RedriveStatus: pointer("NOT_REDRIVABLE"), RedriveStatusReason: pointer("Executions cannot be redriven"),
+		Error: present(x.Error), Cause: present(x.Cause),
+	}
+	if x.Status != asl.Running {
+		out.StopDate = awsapi.At(x.Ended)
+	}
+	if x.Status == asl.Succeeded {
+		out.Output, out.OutputDetails = pointer(string(x.Output)), details
+	}
+	return out, nil
+}
+
+// listExecutions lists the newest first.
+func (s *Service) listExecutions(ctx context.Context, req *sfn.ListExecutionsInput) (*sfn.ListExecutionsOutput, error) {
+	if req.StateMachineArn == nil {
+		return nil, refuse(awsapi.CodeValidation, "'stateMachineArn' is required: there are no map runs")
+	}
+	m, err := s.findMachine(ctx, *req.StateMachineArn)
+	if err != nil {
+		return nil, err
+	}
+	records, err := list[record](ctx, s.Bucket, executionsRoot+url.PathEscape(m.Name)+"/")
+	if err != nil {
+		return nil, err
+	}
+	records = slices.DeleteFunc(records, func(r *record) bool {
+		return req.StatusFilter != nil && string(r.Execution.Status) != *req.StatusFilter
+	})
+	at := func(r *record) string {
+		return fmt.Sprintf("%016x%s", math.MaxInt64-r.Execution.Started.UnixMilli(), r.Execution.Info.Name)
+	}
+	slices.SortFunc(records, func(a, b *record) int { return strings.Compare(at(a), at(b)) })
+	found, next, err := page(records, at, req.NextToken, req.MaxResults)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]sfn.ExecutionListItem, len(found))
+	for i, r := range found {
+		x := r.Execution
+		items[i] = sfn.ExecutionListItem{
+			ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: pointer(string(x.Status)), StartDate: awsapi.At(x.Started),
+		}
+		if x.Status != asl.Running {
+			items[i].StopDate = awsapi.At(x.Ended)
+		}
+	}
+	return &sfn.ListExecutionsOutput{Executions: items, NextToken: next}, nil
+}
+
+// history is the answer of GetExecutionHistory, with events as they are kept.
+type history struct {
+	Events    []json.RawMessage `json:"events"`
+	NextToken *string           `json:"nextToken,omitempty"`
+}
+
+func (s *Service) getExecutionHistory(ctx context.Context, req *sfn.GetExecutionHistoryInput) (*history, error) {
+	_, r, err := s.findExecution(ctx, *req.ExecutionArn)
+	if err != nil {
+		return nil, err
+	}
+	size := int64(defaultPage)
+	if req.MaxResults != nil && *req.MaxResults > 0 {
+		size = *req.MaxResults
+	}
+	last := r.Execution.LastEvent
+	reverse := req.ReverseOrder != nil && *req.ReverseOrder
+	from := int64(1)
+	if reverse {
+		from = last
+	}
+	if req.NextToken != nil {
+		if from, err = strconv.ParseInt(*req.NextToken, 10, 64); err != nil || from < 1 || from > last {
+			return nil, refuse(invalidToken, "Invalid Token: 'Invalid token'")
+		}
+	}
+	var out history
+	if reverse {
+		until := max(from-size+1, 1)
+		out.Events, err = s.history(ctx, r, until, from)
+		slices.Reverse(out.Events)
+		if until > 1 {
+			out.NextToken = pointer(strconv.FormatInt(until-1, 10))
+		}
+	} else {
+		until := min(from+size-1, last)
+		out.Events, err = s.history(ctx, r, from, until)
+		if until < last {
+			out.NextToken = pointer(strconv.FormatInt(until+1, 10))
+		}
+	}
+	if out.Events == nil {
+		out.Events = []json.RawMessage{}
+	}
+	return &out, err
+}
+
+// report applies an event of a task whose token somebody reports.
+func (s *Service) report(ctx context.Context, token string, event func(task int64) asl.Event) error {
+	arn, task, err := asl.ParseToken(token)
+	if err != nil {
+		return refuse(invalidToken, "Invalid Token: '%v'", err)
+	}
+	e, r, err := s.findExecution(ctx, arn)
+	var refusal *awsapi.Error
+	if errors.As(err, &refusal) || err == nil && !r.Execution.Gave(token) {
+		return refuse(invalidToken, "Invalid Token: 'Invalid token'")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.apply(ctx, e, event(task))
+	if errors.Is(err, asl.ErrEnded) || errors.Is(err, asl.ErrNoTask) {
+		return refuse(taskTimedOut, "Task Timed Out: 'Provided task does not exist anymore'")
+	}
+	return err
+}
+
+func (s *Service) sendTaskSuccess(ctx context.Context, req *sfn.SendTaskSuccessInput) (*sfn.SendTaskSuccessOutput, error) {
+	if !json.Valid([]byte(*req.Output)) {
+		return nil, refuse(invalidOutput, "Invalid Output: it is no JSON")
+	}
+	return &sfn.SendTaskSuccessOutput{}, s.report(ctx, *req.TaskToken, func(task int64) asl.Event {
+		return asl.TaskSucceeded{Task: task, Output: json.RawMessage(*req.Output)}
+	})
+}
+
+func (s *Service) sendTaskFailure(ctx context.Context, req *sfn.SendTaskFailureInput) (*sfn.SendTaskFailureOutput, error) {
+	return &sfn.SendTaskFailureOutput{}, s.report(ctx, *req.TaskToken, func(task int64) asl.Event {
+		return asl.TaskFailed{Task: task, Error: text(req.Error), Cause: text(req.Cause)}
+	})
+}
+
+func (s *Service) sendTaskHeartbeat(ctx context.Context, req *sfn.SendTaskHeartbeatInput) (*sfn.SendTaskHeartbeatOutput, error) {
+	return &sfn.SendTaskHeartbeatOutput{}, s.report(ctx, *req.TaskToken, func(task int64) asl.Event { return asl.TaskHeartbeat{Task: task} })
+}

@@ -1,0 +1,321 @@
+package workflow
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/penchant-io/penchant/pkg/asl"
+	"github.com/penchant-io/penchant/pkg/blob"
+)
+
+const (
+	root            = "workflows/"
+	machinesRoot    = root + "machines/"
+	definitionsRoot = root + "definitions/"
+	executionsRoot  = root + "executions/"
+	historyRoot     = root + "history/"
+	runningRoot     = root + "running/"
+)
+
+// machine is a state machine.
+type machine struct {
+	ARN        string            `json:"arn"`
+	Name       string            `json:"name"`
+	Definition string            `json:"definition"`
+	RoleARN    string            `json:"roleArn"`
+	CreatedAt  time.Time         `json:"createdAt"`
+	Revision   string            `json:"revision,omitempty"` // of the last update
+	Tags       map[string]string `json:"tags,omitempty"`
+	Nonce      string            `json:"nonce"`
+}
+
+// execution names one.
+type execution struct{ machine, name string }
+
+func (e execution) path() string { return url.PathEscape(e.machine) + "/" + url.PathEscape(e.name) }
+func (e execution) key() string  { return executionsRoot + e.path() + ".json" }
+
+// record is an execution as it is kept.
+type record struct {
+	// Input is verbatim.
+	Input string `json:"input"`
+	// Definition is the hash of the machine's definition when the execution began.
+	Definition string         `json:"definition"`
+	Execution  *asl.Execution `json:"execution"`
+	Lease      lease          `json:"lease"`
+	// Chunks are older events in objects of their own, Tail the newest ones.
+	Chunks []chunk           `json:"chunks,omitempty"`
+	Tail   []json.RawMessage `json:"tail"`
+	// Nonce tells of the writer, who may not learn of his success.
+	Nonce string `json:"nonce"`
+}
+
+type lease struct {
+	Owner   string    `json:"owner,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+func (l lease) held(now time.Time) bool { return l.Owner != "" && now.Before(l.Expires) }
+
+type chunk struct {
+	Key   string `json:"key"`
+	First int64  `json:"first"`
+	Last  int64  `json:"last"`
+}
+
+const (
+	// maxTail is how many bytes of history an execution's own object holds.
+	maxTail = 256 << 10
+	// casAttempts bounds the rounds of a compare-and-swap in each of which somebody else succeeded.
+	casAttempts = 100
+	readers     = 16
+)
+
+var errContended = errors.New("the object is changed by too many at once")
+
+func nonce() string {
+	var n [16]byte
+	_, _ = rand.Read(n[:]) // never fails
+	return hex.EncodeToString(n[:])
+}
+
+func encode(v any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	return buffer.Bytes(), nil
+}
+
+// read decodes an object and returns its ETag.
+func read[T any](ctx context.Context, b *blob.Bucket, key string) (*T, string, error) {
+	data, info, err := b.Get(ctx, key)
+	if err != nil {
+		return nil, "", err
+	}
+	v := new(T)
+	if err := json.Unmarshal(data, v); err != nil {
+		return nil, "", fmt.Errorf("decoding %s: %w", key, err)
+	}
+	return v, info.ETag, nil
+}
+
+// put writes an object under a condition. Where the answer is a failure, the object's nonce says whether it was written all the same.
+func put[T any](ctx context.Context, b *blob.Bucket, key string, v *T, nonceOf func(*T) string, options blob.PutOptions) error {
+	data, err := encode(v)
+	if err != nil {
+		return err
+	}
+	options.ContentType = "application/json"
+	if _, err = b.Put(ctx, key, data, options); err == nil {
+		return nil
+	}
+	stored, _, unknown := read[T](ctx, b, key)
+	switch {
+	case unknown == nil && nonceOf(stored) == nonceOf(v):
+		return nil
+	case unknown != nil && !errors.Is(unknown, blob.ErrNotFound):
+		return fmt.Errorf("whether %s was written is unknown: %w", key, unknown)
+	}
+	return err
+}
+
+// swap changes an object, again and again while others are faster. An error of change ends it.
+func swap[T any](ctx context.Context, b *blob.Bucket, key string, nonceOf func(*T) string, change func(*T) error) (*T, error) {
+	for attempt := range casAttempts {
+		v, etag, err := read[T](ctx, b, key)
+		if err != nil {
+			return nil, err
+		}
+		if err := change(v); err != nil {
+			return v, err
+		}
+		err = put(ctx, b, key, v, nonceOf, blob.PutOptions{IfMatch: etag})
+		if err == nil {
+			return v, nil
+		}
+		if !errors.Is(err, blob.ErrPrecondition) {
+			return nil, fmt.Errorf("changing %s: %w", key, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(mathrand.N(min(time.Duration(attempt+1)*time.Millisecond, 20*time.Millisecond))):
+		}
+	}
+	return nil, fmt.Errorf("changing %s: %w", key, errContended)
+}
+
+func nonceOfMachine(m *machine) string { return m.Nonce }
+func nonceOfRecord(r *record) string   { return r.Nonce }
+
+func machineKey(name string) string { return machinesRoot + url.PathEscape(name) + ".json" }
+
+// keepDefinition stores a definition under its hash.
+func (s *Service) keepDefinition(ctx context.Context, definition string) (string, error) {
+	sum := sha256.Sum256([]byte(definition))
+	hash := hex.EncodeToString(sum[:])
+	_, err := s.Bucket.Put(ctx, definitionsRoot+hash+".json", []byte(definition), blob.PutOptions{IfAbsent: true, ContentType: "application/json"})
+	if err != nil && !errors.Is(err, blob.ErrPrecondition) {
+		return "", fmt.Errorf("keeping a definition: %w", err)
+	}
+	return hash, nil
+}
+
+// program is the machine of a kept definition. What was taken once is not refused when the configuration has changed: its tasks fail.
+func (s *Service) program(ctx context.Context, hash string) (*asl.Machine, error) {
+	s.mu.Lock()
+	m := s.machines[hash]
+	s.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	definition, _, err := s.Bucket.Get(ctx, definitionsRoot+hash+".json")
+	if err != nil {
+		return nil, fmt.Errorf("reading a definition: %w", err)
+	}
+	m, found := asl.Parse(string(definition), nil)
+	if err := found.Err(); err != nil {
+		return nil, fmt.Errorf("reading a definition: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.machines) >= 1000 {
+		clear(s.machines)
+	}
+	s.machines[hash] = m
+	return m, nil
+}
+
+// change applies a change to an execution's record; its history grows by what change returns.
+func (s *Service) change(ctx context.Context, e execution, change func(*record) ([]asl.HistoryEvent, error)) (*record, error) {
+	return swap(ctx, s.Bucket, e.key(), nonceOfRecord, func(r *record) error {
+		events, err := change(r)
+		if err != nil {
+			return err
+		}
+		r.Nonce = nonce()
+		return s.append(ctx, e, r, events)
+	})
+}
+
+// append adds events to a history, whose older part it moves into an object of its own when it has become long. That object is of no
+// account until the record names it.
+func (s *Service) append(ctx context.Context, e execution, r *record, events []asl.HistoryEvent) error {
+	size := 0
+	for _, event := range events {
+		data, err := json.Marshal(event)
+		if err != nil {
+			return fmt.Errorf("encoding an event: %w", err)
+		}
+		r.Tail = append(r.Tail, data)
+	}
+	for _, event := range r.Tail {
+		size += len(event)
+	}
+	if size <= maxTail || len(r.Tail) < 2 {
+		return nil
+	}
+	data, err := encode(r.Tail)
+	if err != nil {
+		return err
+	}
+	last := r.Execution.LastEvent
+	c := chunk{First: last - int64(len(r.Tail)) + 1, Last: last}
+	c.Key = fmt.Sprintf("%s%s/%08d-%s.json", historyRoot, e.path(), c.First, r.Nonce)
+	if _, err := s.Bucket.Put(ctx, c.Key, data, blob.PutOptions{ContentType: "application/json"}); err != nil {
+		return fmt.Errorf("keeping a part of a history: %w", err)
+	}
+	r.Chunks, r.Tail = append(r.Chunks, c), []json.RawMessage{}
+	return nil
+}
+
+// history reads the events from first to last.
+func (s *Service) history(ctx context.Context, r *record, first, last int64) ([]json.RawMessage, error) {
+	var events []json.RawMessage
+	take := func(from int64, list []json.RawMessage) {
+		for i, event := range list {
+			if id := from + int64(i); id >= first && id <= last {
+				events = append(events, event)
+			}
+		}
+	}
+	for _, c := range r.Chunks {
+		if c.Last < first || c.First > last {
+			continue
+		}
+		list, _, err := read[[]json.RawMessage](ctx, s.Bucket, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("reading a part of a history: %w", err)
+		}
+		take(c.First, *list)
+	}
+	take(r.Execution.LastEvent-int64(len(r.Tail))+1, r.Tail)
+	return events, nil
+}
+
+// list reads the objects under a prefix.
+func list[T any](ctx context.Context, b *blob.Bucket, prefix string) ([]*T, error) {
+	var keys []string
+	for info, err := range b.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", prefix, err)
+		}
+		keys = append(keys, info.Key)
+	}
+	found := make([]*T, len(keys))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
+	for i, key := range keys {
+		group.Go(func() error {
+			v, _, err := read[T](ctx, b, key)
+			if errors.Is(err, blob.ErrNotFound) {
+				return nil
+			}
+			found[i] = v
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	present := found[:0]
+	for _, v := range found {
+		if v != nil {
+			present = append(present, v)
+		}
+	}
+	return present, nil
+}
+
+// marked are the executions that may not have ended.
+func (s *Service) marked(ctx context.Context) ([]execution, error) {
+	var found []execution
+	for info, err := range s.Bucket.List(ctx, runningRoot) {
+		if err != nil {
+			return nil, fmt.Errorf("listing the executions that run: %w", err)
+		}
+		machine, name, _ := strings.Cut(strings.TrimPrefix(info.Key, runningRoot), "/")
+		m, err1 := url.PathUnescape(machine)
+		n, err2 := url.PathUnescape(name)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		found = append(found, execution{m, n})
+	}
+	return found, nil
+}
