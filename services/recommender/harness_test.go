@@ -184,14 +184,14 @@ func trainOn(t testing.TB, r *recipe.Recipe, history func(*dataset.Builder)) mod
 	return m
 }
 
-// taste is a history in which half of the users like red items and half like blue ones. red0 is the most popular item.
+// taste is a history in which half of the users like red items and half like blue ones, after red0, the most popular item.
 func taste(b *dataset.Builder) {
 	for user := range 60 {
 		for event := range 8 {
 			colour := []string{"red", "blue"}[user%2]
 			b.Add(interaction(fmt.Sprintf("u%d", user), fmt.Sprintf("%s%d", colour, (user/2+event*event)%12), event))
 		}
-		b.Add(interaction(fmt.Sprintf("u%d", user), "red0", 9))
+		b.Add(interaction(fmt.Sprintf("u%d", user), "red0", -1))
 	}
 }
 
