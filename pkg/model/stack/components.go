@@ -20,9 +20,7 @@ type kind struct {
 	name string
 	// sparse components know few items for each of the history, and score all others alike.
 	sparse bool
-	// metadata is true where items without interactions get scores of their own.
-	metadata bool
-	// folds is true where the component folds the stack's vector.
+	// folds is true where the component can fold the stack's vector: the last that can does it.
 	folds bool
 	// share is about how much of a training's time it takes.
 	share float64
@@ -72,14 +70,14 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: contentName, sparse: true, metadata: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: load(content.Load),
+		name: contentName, sparse: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: load(content.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return content.Has(ts, content.Category, content.Number) },
 		train: func(ctx context.Context, ts *dataset.TrainingSet, _ Config, progress func(float64)) (model.Model, error) {
 			return trainContent(ctx, ts, progress)
 		},
 	},
 	{
-		name: "factors", share: 0.13, load: load(ials.Load), worth: always,
+		name: "factors", folds: true, share: 0.13, load: load(ials.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			f := ials.DefaultConfig()
 			f.Dim, f.Users, f.Seed, f.Threads, f.Progress = min(c.Dim, factorsDim), c.Users, c.Seed, c.Threads, progress
@@ -87,7 +85,7 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: "network", metadata: true, folds: true, share: 0.6, load: load(hrnn.Load),
+		name: "network", folds: true, share: 0.6, load: load(hrnn.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return ts.Events() >= enoughForNetwork },
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			n := hrnn.DefaultConfig()

@@ -11,7 +11,8 @@
 // where the data show that users come back to items. Scores are logits.
 //
 // What the weights learned from items with interactions says nothing about items without: these are ranked among themselves
-// by the components that know items by their metadata, and stand among the others as items with few interactions do.
+// by their content, which the whole of a history is compared with, and stand among the others as items with few interactions
+// do.
 package stack
 
 import (
@@ -20,6 +21,7 @@ import (
 	"sync"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -62,12 +64,14 @@ type Model struct {
 	// nothing is known.
 	popular, unknown []float32
 	// tail are the least popular of the items that components have seen: the place for those that they have not.
-	tail    []int32
-	unseen  []int32
-	scratch sync.Pool
+	tail   []int32
+	unseen []int32
+	// likeness ranks the unseen by what they have in common with all of a history; nil where nothing is known of items.
+	likeness *component
+	scratch  sync.Pool
 }
 
-// folding is a Model with a network, whose vector it folds.
+// folding is a Model whose vector is that of one of its components.
 type folding struct {
 	*Model
 	model.Folder
@@ -121,14 +125,26 @@ func assemble(items *model.Items, counts []int64, seen []bool, components []comp
 	}
 	for k := range m.components {
 		m.components[k].at = numbers(items, m.components[k].model.Items())
+		if c, ok := m.components[k].model.(*content.Model); ok {
+			if all, err := c.Fading(1); err == nil { // 1 is allowed
+				m.likeness = &component{model: all, at: m.components[k].at}
+			}
+		}
 	}
 	m.scratch.New = func() any {
 		return &memory{raw: make([]float32, n), cold: make([]float32, n), isOwn: make([]bool, n)}
 	}
-	for _, c := range components {
+	folder := -1
+	for k, c := range components {
 		if c.folds {
-			return folding{m, c.model.(model.Folder)}
+			folder = k
 		}
+	}
+	for k := range components {
+		components[k].folds = k == folder
+	}
+	if folder >= 0 {
+		return folding{m, components[folder].model.(model.Folder)}
 	}
 	return m
 }
@@ -165,7 +181,7 @@ func moments(sum, square float64, n int) (mean, deviation float64) {
 // Items is the catalogue.
 func (m *Model) Items() *model.Items { return m.items }
 
-// Score adds up the components' scores. The vector of the query, if there is one, is the network's.
+// Score adds up the components' scores. The vector of the query, if there is one, is that of the component that folds.
 func (m *Model) Score(q model.Query, scores []float32) error {
 	if err := model.CheckScores(m.items, scores); err != nil {
 		return err
@@ -178,18 +194,15 @@ func (m *Model) Score(q model.Query, scores []float32) error {
 	}
 	defer m.end(mem)
 	clear(scores)
-	clear(mem.cold)
 	for k := range m.components {
 		c := &m.components[k]
 		if err := m.standardise(mem, c, q); err != nil {
 			return err
 		}
-		m.addCold(mem, c)
 		c.add(mem.raw, scores)
 	}
 	m.addExtras(mem, len(q.History), scores)
-	m.place(mem, scores)
-	return nil
+	return m.place(mem, q, scores)
 }
 
 // add adds a component's share of the scores, whose standardised scores are z.
@@ -239,28 +252,33 @@ func (m *Model) end(mem *memory) {
 	}
 }
 
+// score writes a component's scores of the stack's items, 0 for those that it does not know.
+func (c *component) score(mem *memory, q model.Query, scores []float32) error {
+	if c.at == nil {
+		return c.model.Score(q, scores)
+	}
+	n := c.model.Items().Len()
+	mem.other = slices.Grow(mem.other[:0], n)[:n]
+	if err := c.model.Score(q, mem.other); err != nil {
+		return err
+	}
+	for i, k := range c.at {
+		scores[i] = 0
+		if k >= 0 {
+			scores[i] = mem.other[k]
+		}
+	}
+	return nil
+}
+
 // standardise writes a component's scores, as distances from their mean in standard deviations, into mem.raw. Both are those
 // of the items that components have learned from and the user has not had: his own items have scores out of all proportion.
 func (m *Model) standardise(mem *memory, c *component, q model.Query) error {
 	if !c.folds {
-		q.Vector = nil // it is the network's
+		q.Vector = nil // it is another component's
 	}
-	if c.at == nil {
-		if err := c.model.Score(q, mem.raw); err != nil {
-			return err
-		}
-	} else {
-		n := c.model.Items().Len()
-		mem.other = slices.Grow(mem.other[:0], n)[:n]
-		if err := c.model.Score(q, mem.other); err != nil {
-			return err
-		}
-		for i, k := range c.at {
-			mem.raw[i] = 0
-			if k >= 0 {
-				mem.raw[i] = mem.other[k]
-			}
-		}
+	if err := c.score(mem, q, mem.raw); err != nil {
+		return err
 	}
 	sum, square, n := 0.0, 0.0, len(m.seen)-len(m.unseen)
 	for i, s := range mem.raw {
@@ -305,31 +323,17 @@ func depth(length int) float64 { return (math.Log1p(float64(min(length, maxHisto
 // recency is 1 for the newest item of a history, and falls.
 func recency(age int32) float64 { return 1 / (1 + float64(age)) }
 
-// addCold adds what a component that knows items by their metadata says of the items without interactions, each component
-// counting alike: the weights were learned from other items.
-func (m *Model) addCold(mem *memory, c *component) {
-	if !c.metadata || len(m.unseen) == 0 {
-		return
-	}
-	sum, square := 0.0, 0.0
-	for _, i := range m.unseen {
-		s := float64(mem.raw[i])
-		sum += s
-		square += s * s
-	}
-	mean, deviation := moments(sum, square, len(m.unseen))
-	if deviation == 0 {
-		return
-	}
-	for _, i := range m.unseen {
-		mem.cold[i] += float32((float64(mem.raw[i]) - mean) / deviation)
-	}
-}
-
-// place gives the items without interactions scores that are spread as those of the tail are.
-func (m *Model) place(mem *memory, scores []float32) {
+// place gives the items without interactions scores that are spread as those of the tail are, in the order of their likeness
+// to the user's history.
+func (m *Model) place(mem *memory, q model.Query, scores []float32) error {
 	if len(m.unseen) == 0 {
-		return
+		return nil
+	}
+	clear(mem.cold)
+	if m.likeness != nil {
+		if err := m.likeness.score(mem, q, mem.cold); err != nil {
+			return err
+		}
 	}
 	mean, deviation := momentsOf(scores, m.tail)
 	own, spread := momentsOf(mem.cold, m.unseen)
@@ -339,6 +343,7 @@ func (m *Model) place(mem *memory, scores []float32) {
 			scores[i] += float32((float64(mem.cold[i]) - own) / spread * deviation)
 		}
 	}
+	return nil
 }
 
 func momentsOf(values []float32, of []int32) (mean, deviation float64) {
