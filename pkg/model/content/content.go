@@ -6,6 +6,7 @@ package content
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,14 +48,25 @@ func Columns(ts *dataset.TrainingSet) map[string]Sort {
 		}
 		return columns
 	}
-	type seen struct{ values, words int }
+	type seen struct{ values, words, numbers, fractions, years int }
 	texts := map[string]seen{}
 	for _, row := range ts.ItemRows {
 		for name, value := range row.Properties {
 			switch v := value.(type) {
 			case string:
 				s := texts[name]
-				texts[name] = seen{s.values + 1, s.words + len(strings.Fields(v))}
+				s.values++
+				s.words += len(strings.Fields(v))
+				if f, ok := number(v); ok {
+					s.numbers++
+					if strings.Contains(v, ".") {
+						s.fractions++
+					}
+					if f >= 1800 && f < 2100 {
+						s.years++
+					}
+				}
+				texts[name] = s
 			case bool:
 				columns[name] = Category
 			case int64, float64:
@@ -64,7 +76,11 @@ func Columns(ts *dataset.TrainingSet) map[string]Sort {
 	}
 	for name, s := range texts {
 		columns[name] = Category
-		if s.words >= proseWords*s.values {
+		switch {
+		// Whole numbers can be codes of categories, but for years.
+		case s.numbers == s.values && (s.fractions > 0 || s.years == s.values):
+			columns[name] = Number
+		case s.words >= proseWords*s.values:
 			columns[name] = Prose
 		}
 	}
@@ -184,6 +200,9 @@ func number(value any) (float64, bool) {
 		return float64(v), true
 	case float64:
 		return v, v == v
+	case string: // of a file that has no schema
+		f, err := strconv.ParseFloat(v, 64)
+		return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
 	default:
 		return 0, false
 	}

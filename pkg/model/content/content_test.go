@@ -55,6 +55,19 @@ func TestColumns(t *testing.T) {
 	}
 }
 
+// A file without a schema gives texts only.
+func TestColumnsOfTexts(t *testing.T) {
+	ts, _ := build(t, nil,
+		reco.Entity{ID: "a", Properties: map[string]any{"YEAR": "1995", "PRICE": "9", "BRAND": "17", "GENRE": "1|2"}},
+		reco.Entity{ID: "b", Properties: map[string]any{"YEAR": "2001", "PRICE": "9.5", "BRAND": "1900", "GENRE": "2"}})
+	want := map[string]content.Sort{
+		"YEAR": content.Number, "PRICE": content.Number, "BRAND": content.Category, "GENRE": content.Category, "CREATION_TIMESTAMP": content.Ignored,
+	}
+	if diff := cmp.Diff(want, content.Columns(ts)); diff != "" {
+		t.Errorf("judged columns differ (-want +got):\n%s", diff)
+	}
+}
+
 func TestWhatItemsHave(t *testing.T) {
 	ts, items := build(t, filmSchema, films...)
 	wantCategories := [][]string{nil, {"ADULT=false", "GENRE=Action", "GENRE=Comedy", "YEAR#0"}, {"ADULT=true", "GENRE=Drama", "YEAR#1"}}
