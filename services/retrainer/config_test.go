@@ -242,7 +242,7 @@ func TestHPOGoesOnAfterAWorkerDied(t *testing.T) {
 
 func TestASearchIsStopped(t *testing.T) {
 	i := install(t)
-	i.cliques(200)
+	i.cliques(60)
 	i.background(i.retrainer(nil).Run)
 	v := i.version(i.solution("tuned", "aws-user-personalization", func(s *catalog.Solution) {
 		s.PerformHPO, s.Config = true, &personalize.SolutionConfig{HpoConfig: hpo("40", "1")}
