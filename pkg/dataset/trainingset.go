@@ -70,6 +70,36 @@ type ActionEvent struct {
 // Events is the number of interactions.
 func (t *TrainingSet) Events() int { return len(t.Item) }
 
+// Subset is a set of the events for which keep says so, in the same order and with the same items. Users of whom no event is
+// kept are not in it.
+func (t *TrainingSet) Subset(keep func(user, event int) bool) *TrainingSet {
+	s := *t
+	s.Users, s.UserStart, s.UserRows = nil, []int32{0}, map[int32]reco.Entity{}
+	s.Item, s.TimeMS, s.Type, s.Value, s.Weight = nil, nil, nil, nil, nil
+	for u, id := range t.Users {
+		start, end := t.UserEvents(u)
+		for e := start; e < end; e++ {
+			if !keep(u, e) {
+				continue
+			}
+			s.Item, s.TimeMS = append(s.Item, t.Item[e]), append(s.TimeMS, t.TimeMS[e])
+			s.Type, s.Value = append(s.Type, t.Type[e]), append(s.Value, t.Value[e])
+			if t.Weight != nil {
+				s.Weight = append(s.Weight, t.Weight[e])
+			}
+		}
+		if len(s.Item) == int(s.UserStart[len(s.Users)]) {
+			continue
+		}
+		if row, ok := t.UserRows[int32(u)]; ok {
+			s.UserRows[int32(len(s.Users))] = row
+		}
+		s.Users = append(s.Users, id)
+		s.UserStart = append(s.UserStart, int32(len(s.Item)))
+	}
+	return &s
+}
+
 // EventWeight is how much event e counts, 1 where all count alike.
 func (t *TrainingSet) EventWeight(e int) float32 {
 	if t.Weight == nil {

@@ -76,21 +76,15 @@ func (i laterItem) firstOf(users []string, k int) []string {
 
 // splitEvents cuts off the newest fifth of each user's interactions. Users keep at least one.
 func splitEvents(ts *dataset.TrainingSet) (*dataset.TrainingSet, []laterItem) {
-	older := *ts
-	older.UserStart, older.Item, older.TimeMS, older.Type, older.Value, older.Weight = []int32{0}, nil, nil, nil, nil, nil
+	cut := func(user int) int {
+		start, end := ts.UserEvents(user)
+		return end - (end-start)/5
+	}
+	older := ts.Subset(func(user, event int) bool { return event < cut(user) })
 	users := map[int32]map[string]struct{}{}
 	for u, id := range ts.Users {
-		start, end := ts.UserEvents(u)
-		cut := end - (end-start)/5
-		older.Item = append(older.Item, ts.Item[start:cut]...)
-		older.TimeMS = append(older.TimeMS, ts.TimeMS[start:cut]...)
-		older.Type = append(older.Type, ts.Type[start:cut]...)
-		older.Value = append(older.Value, ts.Value[start:cut]...)
-		if ts.Weight != nil {
-			older.Weight = append(older.Weight, ts.Weight[start:cut]...)
-		}
-		older.UserStart = append(older.UserStart, int32(len(older.Item)))
-		for _, item := range ts.Item[cut:end] {
+		_, end := ts.UserEvents(u)
+		for _, item := range ts.Item[cut(u):end] {
 			if users[item] == nil {
 				users[item] = map[string]struct{}{}
 			}
@@ -120,7 +114,7 @@ func splitEvents(ts *dataset.TrainingSet) (*dataset.TrainingSet, []laterItem) {
 			later = append(later, laterItem{ts.Items[i], users[i], before[i]})
 		}
 	}
-	return &older, later
+	return older, later
 }
 
 // activeUsers are the users with the most interactions first: the segment without knowing anything about the item.

@@ -34,7 +34,7 @@ func split(ts *dataset.TrainingSet) (rest *dataset.TrainingSet, tests []testUser
 			tests = append(tests, t)
 		}
 	}
-	return without(ts, held), tests
+	return ts.Subset(func(user, _ int) bool { return !held[user] }), tests
 }
 
 func newTestUser(history []reco.RecentInteraction) testUser {
@@ -74,30 +74,4 @@ func heldBack(ts *dataset.TrainingSet) []int {
 	}
 	slices.Sort(users)
 	return users
-}
-
-// without copies the set but for some users.
-func without(ts *dataset.TrainingSet, left []bool) *dataset.TrainingSet {
-	rest := *ts
-	rest.Users, rest.UserStart, rest.UserRows = nil, []int32{0}, map[int32]reco.Entity{}
-	rest.Item, rest.TimeMS, rest.Type, rest.Value, rest.Weight = nil, nil, nil, nil, nil
-	for u, id := range ts.Users {
-		if left[u] {
-			continue
-		}
-		if row, ok := ts.UserRows[int32(u)]; ok {
-			rest.UserRows[int32(len(rest.Users))] = row
-		}
-		start, end := ts.UserEvents(u)
-		rest.Users = append(rest.Users, id)
-		rest.Item = append(rest.Item, ts.Item[start:end]...)
-		rest.TimeMS = append(rest.TimeMS, ts.TimeMS[start:end]...)
-		rest.Type = append(rest.Type, ts.Type[start:end]...)
-		rest.Value = append(rest.Value, ts.Value[start:end]...)
-		if ts.Weight != nil {
-			rest.Weight = append(rest.Weight, ts.Weight[start:end]...)
-		}
-		rest.UserStart = append(rest.UserStart, int32(len(rest.Item)))
-	}
-	return &rest
 }

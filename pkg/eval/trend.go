@@ -8,7 +8,6 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
-	"github.com/penchant-io/penchant/pkg/reco"
 )
 
 // runTrend measures a recipe that recommends what is rising: is what it recommends before the newest interval what rises in
@@ -60,38 +59,17 @@ const trendAccuracy = "trend_prediction_accuracy"
 // splitTime cuts off the newest interval, and tells by how much each item grows in it.
 func splitTime(ts *dataset.TrainingSet, interval time.Duration) (*dataset.TrainingSet, map[string]float64) {
 	growth := map[string]float64{}
-	before := *ts
-	before.Users, before.UserStart, before.UserRows = nil, []int32{0}, map[int32]reco.Entity{}
-	before.Item, before.TimeMS, before.Type, before.Value, before.Weight = nil, nil, nil, nil, nil
 	if len(ts.TimeMS) == 0 {
-		return &before, growth
+		return ts, growth
 	}
 	cut := slices.Max(ts.TimeMS) - interval.Milliseconds()
-	for u, id := range ts.Users {
-		start, end := ts.UserEvents(u)
-		for e := start; e < end; e++ {
-			item := ts.Items[ts.Item[e]]
-			if ts.TimeMS[e] > cut {
-				growth[item] += float64(ts.EventWeight(e))
-				continue
-			}
-			if ts.TimeMS[e] > cut-interval.Milliseconds() {
-				growth[item] -= float64(ts.EventWeight(e))
-			}
-			before.Item, before.TimeMS = append(before.Item, ts.Item[e]), append(before.TimeMS, ts.TimeMS[e])
-			before.Type, before.Value = append(before.Type, ts.Type[e]), append(before.Value, ts.Value[e])
-			if ts.Weight != nil {
-				before.Weight = append(before.Weight, ts.Weight[e])
-			}
+	for e, i := range ts.Item {
+		switch item := ts.Items[i]; {
+		case ts.TimeMS[e] > cut:
+			growth[item] += float64(ts.EventWeight(e))
+		case ts.TimeMS[e] > cut-interval.Milliseconds():
+			growth[item] -= float64(ts.EventWeight(e))
 		}
-		if len(before.Item) == int(before.UserStart[len(before.Users)]) {
-			continue
-		}
-		if row, ok := ts.UserRows[int32(u)]; ok {
-			before.UserRows[int32(len(before.Users))] = row
-		}
-		before.Users = append(before.Users, id)
-		before.UserStart = append(before.UserStart, int32(len(before.Item)))
 	}
-	return &before, growth
+	return ts.Subset(func(_, event int) bool { return ts.TimeMS[event] <= cut }), growth
 }

@@ -105,23 +105,7 @@ func holdBack(ts *dataset.TrainingSet, items *model.Items, c Config) (*dataset.T
 		item, _ := items.Index(ts.Items[ts.Item[end-1]])
 		held[k] = heldBack{history: history[:len(history)-1], item: item, weight: float64(ts.EventWeight(end - 1))}
 	}
-	rest := *ts
-	rest.UserStart, rest.Item, rest.TimeMS, rest.Type, rest.Value, rest.Weight = []int32{0}, nil, nil, nil, nil, nil
-	for u := range ts.Users {
-		start, end := ts.UserEvents(u)
-		for e := start; e < end; e++ {
-			if without[e] {
-				continue
-			}
-			rest.Item, rest.TimeMS = append(rest.Item, ts.Item[e]), append(rest.TimeMS, ts.TimeMS[e])
-			rest.Type, rest.Value = append(rest.Type, ts.Type[e]), append(rest.Value, ts.Value[e])
-			if ts.Weight != nil {
-				rest.Weight = append(rest.Weight, ts.Weight[e])
-			}
-		}
-		rest.UserStart = append(rest.UserStart, int32(len(rest.Item)))
-	}
-	return &rest, held
+	return ts.Subset(func(_, event int) bool { return !without[event] }), held
 }
 
 func trainAll(ctx context.Context, rest *dataset.TrainingSet, c Config) ([]component, error) {
