@@ -100,6 +100,29 @@ type Contribution struct {
 	Score float64
 }
 
+// Of makes a Model of what a package's own Train or Load returns. With an error it is nil, which a nil pointer in it would not
+// be.
+func Of[M Model](m M, err error) (Model, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Loading is a package's own Load as a function that returns a Model.
+func Loading[M Model](load func(parts map[string][]byte) (M, error)) func(parts map[string][]byte) (Model, error) {
+	return func(parts map[string][]byte) (Model, error) { return Of(load(parts)) }
+}
+
+// Unwrap is the model behind one that only changes its scores, as package objective has it, else the model itself: what a
+// model can do beyond Model is asked of the former.
+func Unwrap(m Model) Model {
+	if wrapped, ok := m.(interface{ Unwrap() Model }); ok {
+		return wrapped.Unwrap()
+	}
+	return m
+}
+
 // Part is one encoded piece of a model, stored as one object. Names are fixed for each algorithm.
 type Part struct {
 	Name string

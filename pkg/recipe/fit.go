@@ -33,10 +33,7 @@ func withObjective(m model.Model, ts *dataset.TrainingSet) model.Model {
 // Extend makes a model that knows the items of a training set which m does not, and has the set's interaction counts, but
 // has learned nothing else. It is false for models that cannot: those have to be trained again.
 func (r *Recipe) Extend(m model.Model, ts *dataset.TrainingSet) (model.Model, bool) {
-	if wrapped, ok := m.(interface{ Unwrap() model.Model }); ok {
-		m = wrapped.Unwrap()
-	}
-	extender, ok := m.(model.Extender)
+	extender, ok := model.Unwrap(m).(model.Extender)
 	if !ok {
 		return nil, false
 	}

@@ -23,7 +23,7 @@ import (
 
 var popularityCount = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
-		return asModel(popularity.Train(ctx, ts, o.Progress))
+		return model.Of(popularity.Train(ctx, ts, o.Progress))
 	},
 	load: load(popularity.Load),
 }
@@ -48,7 +48,7 @@ func trendInterval(p Params) time.Duration {
 
 var trendingNow = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
-		return asModel(trending.Train(ctx, ts, trending.Config{Interval: trendInterval(p), Progress: o.Progress}))
+		return model.Of(trending.Train(ctx, ts, trending.Config{Interval: trendInterval(p), Progress: o.Progress}))
 	},
 	load:     load(trending.Load),
 	interval: trendInterval,
@@ -56,7 +56,7 @@ var trendingNow = training{
 
 var similarInteractions = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
-		return asModel(sims.Train(ctx, ts, sims.Config{
+		return model.Of(sims.Train(ctx, ts, sims.Config{
 			PopularityDiscount: p.Float("popularity_discount_factor"),
 			MinCointeractions:  p.Int("min_cointeraction_count"),
 			Users:              percentiles(p, "user_history_length_percentile"),
@@ -73,7 +73,7 @@ func similarItems(metadata float64) training {
 	const usualDim = 100
 	return training{
 		train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
-			return asModel(similar.Train(ctx, ts, similar.Config{
+			return model.Of(similar.Train(ctx, ts, similar.Config{
 				Neighbours: p.intOr("item_id_hidden_dim", usualDim),
 				Attributes: p.intOr("item_metadata_hidden_dim", usualDim),
 				Content:    metadata,
@@ -87,7 +87,7 @@ func similarItems(metadata float64) training {
 
 var semanticSimilarity = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
-		return asModel(semantic.Train(ctx, ts, semantic.Config{Threads: o.Threads, Progress: o.Progress}))
+		return model.Of(semantic.Train(ctx, ts, semantic.Config{Threads: o.Threads, Progress: o.Progress}))
 	},
 	load: load(semantic.Load),
 }
@@ -125,7 +125,7 @@ func recurrentNetwork(metadata bool) training {
 		train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
 			c := networkConfig(p, o)
 			c.Metadata = metadata
-			return asModel(hrnn.Train(ctx, ts, c))
+			return model.Of(hrnn.Train(ctx, ts, c))
 		},
 		load: load(hrnn.Load),
 	}
@@ -137,14 +137,14 @@ var coldStart = training{
 		c.Metadata = true
 		cold := coldItems(ts, p)
 		c.Lift = func(id string) bool { return cold[id] }
-		return asModel(hrnn.Train(ctx, ts, c))
+		return model.Of(hrnn.Train(ctx, ts, c))
 	},
 	load: load(hrnn.Load),
 }
 
 var nextBestAction = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
-		return asModel(nextaction.Train(ctx, ts, nextaction.Config{
+		return model.Of(nextaction.Train(ctx, ts, nextaction.Config{
 			Period: time.Duration(p.Int("action_optimization_period")) * 24 * time.Hour,
 			Seed:   o.Seed, Threads: o.Threads, Progress: o.Progress,
 		}))
@@ -154,7 +154,7 @@ var nextBestAction = training{
 
 var userSegments = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
-		return asModel(affinity.Train(ctx, ts, affinity.Config{
+		return model.Of(affinity.Train(ctx, ts, affinity.Config{
 			Dim: p.Int("hidden_dimension"), Seed: o.Seed, Threads: o.Threads, Progress: o.Progress,
 		}))
 	},
@@ -178,18 +178,10 @@ func itemsOf(ts *dataset.TrainingSet) *model.Items {
 // was trained with.
 func load[M model.Model](f func(map[string][]byte) (M, error)) func(map[string][]byte) (model.Model, error) {
 	return func(parts map[string][]byte) (model.Model, error) {
-		m, err := asModel(f(parts))
+		m, err := model.Of(f(parts))
 		if err != nil {
 			return nil, err
 		}
 		return objective.Load(m, parts)
 	}
-}
-
-// asModel makes an interface of a package's own type; with an error it is nil, which a nil pointer in it would not be.
-func asModel[M model.Model](m M, err error) (model.Model, error) {
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
 }

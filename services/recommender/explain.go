@@ -111,10 +111,7 @@ func (s *Service) ExplainRecommendations(ctx context.Context, req *personalizeru
 
 // contributions asks the model which of its parts carried the items; nil if it has none.
 func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, error) {
-	m := told.serving.Loaded.Model
-	if wrapped, ok := m.(interface{ Unwrap() model.Model }); ok {
-		m = wrapped.Unwrap()
-	}
+	m := model.Unwrap(told.serving.Loaded.Model)
 	explainer, ok := m.(model.Explainer)
 	if !ok {
 		return nil, nil

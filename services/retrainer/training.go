@@ -128,10 +128,7 @@ func tunes(version *catalog.SolutionVersion, r *recipe.Recipe) bool {
 
 // weightsOf are those of a model's parts, nil where it has none.
 func weightsOf(m model.Model) map[string]float64 {
-	if wrapped, ok := m.(interface{ Unwrap() model.Model }); ok {
-		m = wrapped.Unwrap()
-	}
-	if weighted, ok := m.(interface{ Weights() map[string]float64 }); ok {
+	if weighted, ok := model.Unwrap(m).(interface{ Weights() map[string]float64 }); ok {
 		return weighted.Weights()
 	}
 	return nil

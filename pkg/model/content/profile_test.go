@@ -6,31 +6,17 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
-	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-var component = modeltest.Component{
-	Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
-		c := content.DefaultConfig()
-		c.Progress = o.Progress
-		m, err := content.Train(ctx, ts, c)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	},
-	Load: func(parts map[string][]byte) (model.Model, error) {
-		m, err := content.Load(parts)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	},
-}
+var component = modeltest.NewComponent(func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (*content.Model, error) {
+	c := content.DefaultConfig()
+	c.Progress = o.Progress
+	return content.Train(ctx, ts, c)
+}, content.Load)
 
 func TestSuite(t *testing.T) { modeltest.RunComponent(t, component) }
 
@@ -46,19 +32,7 @@ func profile(t *testing.T, rows []reco.Entity, history ...string) map[string]flo
 	if err != nil {
 		t.Fatal(err)
 	}
-	var q model.Query
-	for _, id := range history {
-		q.History = append(q.History, reco.RecentInteraction{ItemID: id})
-	}
-	scores := make([]float32, m.Items().Len())
-	if err := m.Score(q, scores); err != nil {
-		t.Fatal(err)
-	}
-	byID := map[string]float64{}
-	for i, s := range scores {
-		byID[m.Items().ID(i)] = float64(s)
-	}
-	return byID
+	return modeltest.Scores(t, m, history...)
 }
 
 func TestCosineToTheFadingProfile(t *testing.T) {

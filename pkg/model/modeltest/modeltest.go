@@ -138,6 +138,18 @@ type Component struct {
 	Load  func(parts map[string][]byte) (model.Model, error)
 }
 
+// NewComponent makes one of a package's own functions.
+func NewComponent[M model.Model](
+	train func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (M, error), load func(parts map[string][]byte) (M, error),
+) Component {
+	return Component{
+		Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+			return model.Of(train(ctx, ts, o))
+		},
+		Load: model.Loading(load),
+	}
+}
+
 // subject is what the suite is run on.
 type subject struct {
 	Component

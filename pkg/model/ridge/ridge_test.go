@@ -9,111 +9,34 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/ridge"
 	"github.com/penchant-io/penchant/pkg/recipe"
-	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-var component = modeltest.Component{
-	Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
-		c := ridge.DefaultConfig()
+func component(c ridge.Config, load func(map[string][]byte) (*linear.Model, error)) modeltest.Component {
+	return modeltest.NewComponent(func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (*linear.Model, error) {
+		c := c
 		c.Threads, c.Progress = o.Threads, o.Progress
-		m, err := ridge.Train(ctx, ts, c)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	},
-	Load: func(parts map[string][]byte) (model.Model, error) {
-		m, err := ridge.Load(parts)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	},
+		return ridge.Train(ctx, ts, c)
+	}, load)
 }
 
-var ease = modeltest.Component{
-	Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
-		c := ridge.EASEConfig()
-		c.Threads, c.Progress = o.Threads, o.Progress
-		m, err := ridge.Train(ctx, ts, c)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	},
-	Load: func(parts map[string][]byte) (model.Model, error) {
-		m, err := ridge.LoadEASE(parts)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	},
-}
-
-func TestSuite(t *testing.T) { modeltest.RunComponent(t, component) }
+func TestSuite(t *testing.T) { modeltest.RunComponent(t, component(ridge.DefaultConfig(), ridge.Load)) }
 
 // TestSuitePerTarget is the suite for a catalogue whose features are too many for a dense solve.
 func TestSuitePerTarget(t *testing.T) {
-	perTarget := component
-	perTarget.Train = func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
-		c := ridge.DefaultConfig()
-		c.Dense, c.Features, c.Threads, c.Progress = 0, 30, o.Threads, o.Progress
-		m, err := ridge.Train(ctx, ts, c)
-		if err != nil {
-			return nil, err
-		}
-		return m, nil
-	}
-	modeltest.RunComponent(t, perTarget)
+	c := ridge.DefaultConfig()
+	c.Dense, c.Features = 0, 30
+	modeltest.RunComponent(t, component(c, ridge.Load))
 }
 
-func TestSuiteOfEASE(t *testing.T) { modeltest.RunComponent(t, ease) }
-
-func FuzzLoad(f *testing.F) { modeltest.FuzzComponent(f, component) }
-
-// trainingSet takes a user's items as indices into the ids a, b, c, …
-func trainingSet(items int, users ...[]int32) *dataset.TrainingSet {
-	ts := &dataset.TrainingSet{UserStart: []int32{0}}
-	for i := range items {
-		ts.Items = append(ts.Items, string(rune('a'+i)))
-	}
-	for u, row := range users {
-		ts.Users = append(ts.Users, string(rune('0'+u)))
-		ts.Item = append(ts.Item, row...)
-		ts.UserStart = append(ts.UserStart, int32(len(ts.Item)))
-	}
-	return ts
+func TestSuiteOfEASE(t *testing.T) {
+	modeltest.RunComponent(t, component(ridge.EASEConfig(), ridge.LoadEASE))
 }
 
-// score gives what a history, oldest first, makes of every item.
-func score(t *testing.T, m model.Model, history ...string) map[string]float64 {
-	t.Helper()
-	var q model.Query
-	for _, id := range history {
-		q.History = append(q.History, reco.RecentInteraction{ItemID: id})
-	}
-	scores := make([]float32, m.Items().Len())
-	if err := m.Score(q, scores); err != nil {
-		t.Fatal(err)
-	}
-	byID := map[string]float64{}
-	for i, s := range scores {
-		byID[m.Items().ID(i)] = float64(s)
-	}
-	return byID
-}
-
-func requireScores(t *testing.T, got, want map[string]float64) {
-	t.Helper()
-	for id, s := range got {
-		if math.Abs(s-want[id]) > 1e-5 {
-			t.Errorf("%s has score %g, want %g", id, s, want[id])
-		}
-	}
-}
+func FuzzLoad(f *testing.F) { modeltest.FuzzComponent(f, component(ridge.DefaultConfig(), ridge.Load)) }
 
 // histories are of many users and few items, with repetitions.
 func histories(items, users int) *dataset.TrainingSet {
@@ -126,7 +49,7 @@ func histories(items, users int) *dataset.TrainingSet {
 		}
 		rows = append(rows, row)
 	}
-	return trainingSet(items, rows...)
+	return modeltest.Histories(items, rows...)
 }
 
 // TestWeightsSolveTheRegression makes the observations one by one, as the package comment states them, and checks that the
@@ -236,16 +159,16 @@ func TestFewFeaturesAreThoseThatExplainMost(t *testing.T) {
 	for range 10 {
 		rows = append(rows, []int32{0, 1})
 	}
-	ts := trainingSet(3, append(rows, []int32{2, 1})...)
+	ts := modeltest.Histories(3, append(rows, []int32{2, 1})...)
 	c := ridge.DefaultConfig()
 	c.Dense, c.Features, c.Ridge = 0, 1, 5
 	m, err := ridge.Train(t.Context(), ts, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	requireScores(t, score(t, m, "a"), map[string]float64{"b": 10. / (10 + 5)})
-	requireScores(t, score(t, m, "c"), map[string]float64{})
-	requireScores(t, score(t, m, "a", "c"), map[string]float64{"b": 0.8 * 10. / (10 + 5)})
+	modeltest.RequireScores(t, modeltest.Scores(t, m, "a"), map[string]float64{"b": 10. / (10 + 5)})
+	modeltest.RequireScores(t, modeltest.Scores(t, m, "c"), map[string]float64{})
+	modeltest.RequireScores(t, modeltest.Scores(t, m, "a", "c"), map[string]float64{"b": 0.8 * 10. / (10 + 5)})
 }
 
 func TestTheLargestWeightsAreKept(t *testing.T) {
@@ -264,8 +187,8 @@ func TestTheLargestWeightsAreKept(t *testing.T) {
 		var sizes []float64
 		kept := map[float64]bool{}
 		for _, id := range ts.Items {
-			sizes = append(sizes, math.Abs(score(t, all, id)[target]))
-			if s := score(t, few, id)[target]; s != 0 {
+			sizes = append(sizes, math.Abs(modeltest.Scores(t, all, id)[target]))
+			if s := modeltest.Scores(t, few, id)[target]; s != 0 {
 				kept[math.Abs(s)] = true
 			}
 		}

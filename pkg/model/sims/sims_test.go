@@ -15,20 +15,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-// trainingSet takes a user's items as indices into the ids a, b, c, …
-func trainingSet(items int, users ...[]int32) *dataset.TrainingSet {
-	ts := &dataset.TrainingSet{UserStart: []int32{0}}
-	for i := range items {
-		ts.Items = append(ts.Items, string(rune('a'+i)))
-	}
-	for u, row := range users {
-		ts.Users = append(ts.Users, string(rune('0'+u)))
-		ts.Item = append(ts.Item, row...)
-		ts.UserStart = append(ts.UserStart, int32(len(ts.Item)))
-	}
-	return ts
-}
-
 // related gives the items with positive scores.
 func related(t *testing.T, ts *dataset.TrainingSet, c sims.Config, item string) map[string]float32 {
 	t.Helper()
@@ -60,7 +46,7 @@ func related(t *testing.T, ts *dataset.TrainingSet, c sims.Config, item string) 
 
 func TestScoreByHand(t *testing.T) {
 	// a has 3 users, b 2 and c 3; a and b share 2 of them, a and c 1. A repetition counts once.
-	ts := trainingSet(3, []int32{0, 1, 0}, []int32{0, 1}, []int32{0, 2}, []int32{2}, []int32{2})
+	ts := modeltest.Histories(3, []int32{0, 1, 0}, []int32{0, 1}, []int32{0, 2}, []int32{2}, []int32{2})
 	got := related(t, ts, sims.Config{PopularityDiscount: 0.5}, "a")
 	want := map[string]float64{
 		"b": 2. / 12 * 2 / math.Sqrt(3*2),
@@ -77,7 +63,7 @@ func TestScoreByHand(t *testing.T) {
 }
 
 func TestParameters(t *testing.T) {
-	ts := trainingSet(4, []int32{0, 1, 2}, []int32{0, 1}, []int32{0, 2}, []int32{1, 2}, []int32{2}, []int32{0, 1, 2, 3})
+	ts := modeltest.Histories(4, []int32{0, 1, 2}, []int32{0, 1}, []int32{0, 2}, []int32{1, 2}, []int32{2}, []int32{0, 1, 2, 3})
 	for _, c := range []struct {
 		name   string
 		config sims.Config
@@ -115,7 +101,7 @@ func TestDiscountDecidesBetweenPopularAndSpecial(t *testing.T) {
 	for range 60 {
 		users = append(users, []int32{1})
 	}
-	ts := trainingSet(3, users...)
+	ts := modeltest.Histories(3, users...)
 	if got := related(t, ts, sims.Config{PopularityDiscount: 0}, "a"); got["b"] <= got["c"] {
 		t.Errorf("without discount: %v, want b first", got)
 	}
@@ -129,7 +115,7 @@ func TestListsAreBounded(t *testing.T) {
 	for i := range row {
 		row[i] = int32(i)
 	}
-	ts := trainingSet(400, row, row)
+	ts := modeltest.Histories(400, row, row)
 	got := related(t, ts, sims.Config{}, "a")
 	if len(got) != 200 {
 		t.Errorf("%d related items, want 200", len(got))

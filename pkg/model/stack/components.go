@@ -38,60 +38,60 @@ const enoughForNetwork = 2000
 // kinds are all components, in the order in which they are trained and stored.
 var kinds = []kind{
 	{
-		name: "rules", sparse: true, share: 0.02, decays: []float64{0.3, 0.5, 0.7, 0.9}, load: load(rules.Load), worth: always,
+		name: "rules", sparse: true, share: 0.02, decays: []float64{0.3, 0.5, 0.7, 0.9}, load: model.Loading(rules.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			r := rules.DefaultConfig()
 			r.Threads, r.Progress = c.Threads, progress
-			return asModel(rules.Train(ctx, ts, r))
+			return model.Of(rules.Train(ctx, ts, r))
 		},
 	},
 	{
-		name: "neighbours", sparse: true, share: 0.03, decays: []float64{0.5, 0.7, 0.9, 1}, load: load(knn.Load), worth: always,
+		name: "neighbours", sparse: true, share: 0.03, decays: []float64{0.5, 0.7, 0.9, 1}, load: model.Loading(knn.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			k := knn.DefaultConfig()
 			k.Threads, k.Progress = c.Threads, progress
-			return asModel(knn.Train(ctx, ts, k))
+			return model.Of(knn.Train(ctx, ts, k))
 		},
 	},
 	{
-		name: "ridge", sparse: true, share: 0.1, load: load(ridge.Load), worth: always,
+		name: "ridge", sparse: true, share: 0.1, load: model.Loading(ridge.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			r := ridge.ConfigFor(len(ts.Items))
 			r.Threads, r.Progress = c.Threads, progress
-			return asModel(ridge.Train(ctx, ts, r))
+			return model.Of(ridge.Train(ctx, ts, r))
 		},
 	},
 	{
-		name: "ease", sparse: true, share: 0.1, decays: []float64{0.8, 0.9, 1}, load: load(ridge.LoadEASE), worth: always,
+		name: "ease", sparse: true, share: 0.1, decays: []float64{0.8, 0.9, 1}, load: model.Loading(ridge.LoadEASE), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			r := ridge.EASEConfig()
 			r.Threads, r.Progress = c.Threads, progress
-			return asModel(ridge.Train(ctx, ts, r))
+			return model.Of(ridge.Train(ctx, ts, r))
 		},
 	},
 	{
-		name: contentName, sparse: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: load(content.Load),
+		name: contentName, sparse: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: model.Loading(content.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return content.Has(ts, content.Category, content.Number) },
 		train: func(ctx context.Context, ts *dataset.TrainingSet, _ Config, progress func(float64)) (model.Model, error) {
 			return trainContent(ctx, ts, progress)
 		},
 	},
 	{
-		name: "factors", folds: true, share: 0.13, load: load(ials.Load), worth: always,
+		name: "factors", folds: true, share: 0.13, load: model.Loading(ials.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			f := ials.DefaultConfig()
 			f.Dim, f.Users, f.Seed, f.Threads, f.Progress = min(c.Dim, factorsDim), c.Users, c.Seed, c.Threads, progress
-			return asModel(ials.Train(ctx, ts, f))
+			return model.Of(ials.Train(ctx, ts, f))
 		},
 	},
 	{
-		name: "network", folds: true, share: 0.6, load: load(hrnn.Load),
+		name: "network", folds: true, share: 0.6, load: model.Loading(hrnn.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return ts.Events() >= enoughForNetwork },
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			n := hrnn.DefaultConfig()
 			n.Metadata, n.Recency, n.Unroll = true, c.Recency, c.Unroll
 			n.Users, n.Seed, n.Threads, n.Progress = c.Users, c.Seed, c.Threads, progress
-			return asModel(hrnn.Train(ctx, ts, n))
+			return model.Of(hrnn.Train(ctx, ts, n))
 		},
 	},
 }
@@ -109,24 +109,13 @@ func kindOf(name string) (kind, bool) {
 	return kinds[k], true
 }
 
-func load[M model.Model](f func(map[string][]byte) (M, error)) func(map[string][]byte) (model.Model, error) {
-	return func(parts map[string][]byte) (model.Model, error) { return asModel(f(parts)) }
-}
-
-func asModel[M model.Model](m M, err error) (model.Model, error) {
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
 // contentName is the component that Extend makes anew: it knows no interactions.
 const contentName = "content"
 
 func trainContent(ctx context.Context, ts *dataset.TrainingSet, progress func(float64)) (model.Model, error) {
 	c := content.DefaultConfig()
 	c.Progress = progress
-	return asModel(content.Train(ctx, ts, c))
+	return model.Of(content.Train(ctx, ts, c))
 }
 
 // fading is a component that forgets as fast as the decay says; 0 leaves it as it is.
@@ -134,11 +123,11 @@ func fading(m model.Model, decay float64) (model.Model, error) {
 	switch m := m.(type) {
 	case *linear.Model:
 		if decay > 0 {
-			return asModel(m.Fading(decay))
+			return model.Of(m.Fading(decay))
 		}
 	case *content.Model:
 		if decay > 0 {
-			return asModel(m.Fading(decay))
+			return model.Of(m.Fading(decay))
 		}
 	}
 	return m, nil
