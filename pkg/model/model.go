@@ -1,5 +1,5 @@
 // Package model says what a trained recommendation model is: an immutable thing that knows a catalogue of items and scores
-// all of them for a user's history or for an item. The algorithms live in the folders below (popularity, sims, ials), are
+// all of them for a user's history or for an item. The algorithms live in the folders below (popularity, sims, stack, …), are
 // listed in pkg/recipe, trained by the retrainer and read by the recommender and the session-updater.
 //
 // Three conventions hold for every model:
@@ -89,9 +89,9 @@ type Extender interface {
 
 // Explainer is a model of several parts that can tell which of them carried an item.
 type Explainer interface {
-	// Explain gives the terms that an item's score is the sum of, but for what all items of the catalogue have in common.
-	// The item must be in range.
-	Explain(q Query, item int) ([]Contribution, error)
+	// Explain gives, for each of the items, the terms that its score is the sum of, but for what all items of the catalogue
+	// have in common. The items must be in range.
+	Explain(q Query, items []int32) ([][]Contribution, error)
 }
 
 // Contribution is one term of a score.

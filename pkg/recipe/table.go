@@ -229,9 +229,9 @@ const (
 	smallestPositive = 1e-6
 )
 
-// networkParameters are those of Personalize's recurrent networks, with the default of hidden_dimension: the number of
-// latent factors of a factorisation, the length of item vectors of a network. Small catalogues take fewer by themselves.
-// bptt and recency_mask steer the training of a network, also of one that is part of a stack.
+// networkParameters are those of Personalize's recurrent networks, with the default of hidden_dimension: the length of item
+// vectors in a network, and of the factors in a stack, which takes no more of them than it has use for. Small catalogues take
+// fewer by themselves. bptt and recency_mask steer the training of a network, also of one that is part of a stack.
 func networkParameters(hidden string) []Parameter {
 	return []Parameter{
 		{Name: "hidden_dimension", Default: hidden, Kind: Integer, Min: 32, Max: 256, Tunable: true},

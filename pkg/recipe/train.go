@@ -98,7 +98,7 @@ var together = training{
 		c := stack.DefaultConfig()
 		c.Dim = p.intOr("hidden_dimension", c.Dim)
 		c.Unroll = p.intOr("bptt", 0)
-		c.Recency = p.boolOr("recency_mask", p.boolOr("apply_recency_bias", c.Recency))
+		c.Recency = recency(p)
 		c.Users = percentiles(p, "user_history_length_percentile")
 		c.Seed = o.Seed
 		c.Threads = o.Threads
@@ -108,11 +108,15 @@ var together = training{
 	load: load(stack.Load),
 }
 
+// recency says whether newer interactions are to count more, by the name that either generation of recipes has for it; use
+// cases have none.
+func recency(p Params) bool { return p.boolOr("recency_mask", p.boolOr("apply_recency_bias", true)) }
+
 func networkConfig(p Params, o Options) hrnn.Config {
 	c := hrnn.DefaultConfig()
 	c.Dim = p.intOr("hidden_dimension", c.Dim)
 	c.Unroll = p.intOr("bptt", 0)
-	c.Recency = p.Bool("recency_mask") || p.Bool("apply_recency_bias")
+	c.Recency = recency(p)
 	c.Users = percentiles(p, "user_history_length_percentile")
 	c.Seed = o.Seed
 	c.Threads = o.Threads

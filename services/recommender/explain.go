@@ -116,22 +116,22 @@ func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, er
 	if !ok {
 		return nil, nil
 	}
-	q := model.Query{History: told.visitor.history, Vector: told.visitor.vector}
-	var all []ItemContributions
+	var items []int32
 	for _, answer := range list {
-		item, known := m.Items().Index(*answer.ItemId)
-		if !known {
-			continue
+		if item, known := m.Items().Index(*answer.ItemId); known {
+			items = append(items, int32(item))
 		}
-		terms, err := explainer.Explain(q, item)
-		if err != nil {
-			return nil, fmt.Errorf("explaining item %s: %w", *answer.ItemId, err)
+	}
+	terms, err := explainer.Explain(model.Query{History: told.visitor.history, Vector: told.visitor.vector}, items)
+	if err != nil {
+		return nil, fmt.Errorf("explaining the items: %w", err)
+	}
+	all := make([]ItemContributions, len(items))
+	for k, item := range items {
+		all[k].ItemID = m.Items().ID(int(item))
+		for _, t := range terms[k] {
+			all[k].Terms = append(all[k].Terms, Contribution(t))
 		}
-		explained := ItemContributions{ItemID: *answer.ItemId}
-		for _, t := range terms {
-			explained.Terms = append(explained.Terms, Contribution(t))
-		}
-		all = append(all, explained)
 	}
 	return all, nil
 }

@@ -1,5 +1,5 @@
-// Package ials is implicit matrix factorisation by alternating least squares, the model of aws-user-personalization and
-// aws-personalized-ranking: Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets" (ICDM 2008),
+// Package ials is implicit matrix factorisation by alternating least squares, a part of the stacks of personalisation and
+// ranking and what user segments and next best actions are made of: Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets" (ICDM 2008),
 // sections 4 and 4.1, with the objective and the frequency-scaled regularisation of Rendle, Krichene, Zhang, Koren,
 // "Revisiting the performance of iALS on item recommendation benchmarks" (RecSys 2022), section 3.
 //

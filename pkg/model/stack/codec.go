@@ -98,7 +98,7 @@ func Load(parts map[string][]byte) (model.Model, error) {
 			return nil, fmt.Errorf("decoding component %s: %w", components[k].name, err)
 		}
 	}
-	return assemble(items, counts, seen, components, x), nil
+	return assemble(items, counts, seen, components, x).folded(), nil
 }
 
 // partsOf are a component's parts, by their own names.

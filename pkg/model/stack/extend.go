@@ -31,5 +31,5 @@ func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 			components[k].model, _ = fading(again, c.decay)
 		}
 	}
-	return assemble(items, counts, seen, components, m.extras)
+	return assemble(items, counts, seen, components, m.extras).folded()
 }

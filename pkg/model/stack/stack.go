@@ -55,8 +55,8 @@ type extras struct{ popularity, depth, repetition, recency float64 }
 type Model struct {
 	items  *model.Items
 	counts []int64
-	// warm is how many items have interactions: they come first. seen marks those that components have learned from; an
-	// item can be warm and not seen if all its interactions were held back or came after the training.
+	// seen marks the items that components have learned from: not those all of whose interactions were held back, or came
+	// after the training.
 	seen       []bool
 	components []component
 	extras     extras
@@ -93,7 +93,7 @@ type ownItem struct {
 const tailShare = 0.2
 
 // assemble derives what scoring needs. seen says which items the components were trained on.
-func assemble(items *model.Items, counts []int64, seen []bool, components []component, x extras) model.Model {
+func assemble(items *model.Items, counts []int64, seen []bool, components []component, x extras) *Model {
 	m := &Model{items: items, counts: counts, seen: seen, components: components, extras: x}
 	n := items.Len()
 	total, logs := 0.0, make([]float64, n)
@@ -143,8 +143,15 @@ func assemble(items *model.Items, counts []int64, seen []bool, components []comp
 	for k := range components {
 		components[k].folds = k == folder
 	}
-	if folder >= 0 {
-		return folding{m, components[folder].model.(model.Folder)}
+	return m
+}
+
+// folded is the model as one that folds, if a component does.
+func (m *Model) folded() model.Model {
+	for _, c := range m.components {
+		if c.folds {
+			return folding{m, c.model.(model.Folder)}
+		}
 	}
 	return m
 }
@@ -355,39 +362,63 @@ func momentsOf(values []float32, of []int32) (mean, deviation float64) {
 	return moments(sum, square, len(of))
 }
 
-// Explain tells what each component adds to an item's score, for a user of whom nothing is known nothing. What all items
+// Explain tells what each component adds to the items' scores, for a user of whom nothing is known nothing. What all items
 // have in common is left out.
-func (m *Model) Explain(q model.Query, item int) ([]model.Contribution, error) {
+func (m *Model) Explain(q model.Query, items []int32) ([][]model.Contribution, error) {
 	mem := m.scratch.Get().(*memory)
 	defer m.scratch.Put(mem)
+	told := make([][]model.Contribution, len(items))
+	tell := func(k int, name string, score float64) {
+		told[k] = append(told[k], model.Contribution{Name: name, Score: score})
+	}
 	if !m.begin(mem, q.History) {
-		return []model.Contribution{{Name: Popularity, Score: float64(m.unknown[item])}}, nil
+		for k, item := range items {
+			tell(k, Popularity, float64(m.unknown[item]))
+		}
+		return told, nil
 	}
 	defer m.end(mem)
-	if !m.seen[item] {
-		scores := make([]float32, m.items.Len())
-		if err := m.Score(q, scores); err != nil {
-			return nil, err
-		}
-		return []model.Contribution{{Name: Metadata, Score: float64(scores[item])}}, nil
-	}
-	var all []model.Contribution
-	for k := range m.components {
-		c := &m.components[k]
+	for n := range m.components {
+		c := &m.components[n]
 		if err := m.standardise(mem, c, q); err != nil {
 			return nil, err
 		}
-		z := mem.raw[item]
-		all = append(all, model.Contribution{Name: c.name, Score: c.weight*float64(z) + c.bend*float64(bent(z))})
-	}
-	popular := (m.extras.popularity + m.extras.depth*depth(len(q.History))) * float64(m.popular[item])
-	all = append(all, model.Contribution{Name: Popularity, Score: popular})
-	for _, o := range mem.own {
-		if int(o.item) == item {
-			all = append(all, model.Contribution{Name: Repetition, Score: m.extras.repetition + m.extras.recency*recency(o.age)})
+		for k, item := range items {
+			if m.seen[item] {
+				z := mem.raw[item]
+				tell(k, c.name, c.weight*float64(z)+c.bend*float64(bent(z)))
+			}
 		}
 	}
-	return all, nil
+	for k, item := range items {
+		if !m.seen[item] {
+			continue
+		}
+		tell(k, Popularity, (m.extras.popularity+m.extras.depth*depth(len(q.History)))*float64(m.popular[item]))
+		for _, o := range mem.own {
+			if o.item == item {
+				tell(k, Repetition, m.extras.repetition+m.extras.recency*recency(o.age))
+			}
+		}
+	}
+	return told, m.explainUnseen(q, items, tell)
+}
+
+// explainUnseen tells the scores of the items without interactions, which follow from those of all items.
+func (m *Model) explainUnseen(q model.Query, items []int32, tell func(k int, name string, score float64)) error {
+	if !slices.ContainsFunc(items, func(item int32) bool { return !m.seen[item] }) {
+		return nil
+	}
+	scores := make([]float32, m.items.Len())
+	if err := m.Score(q, scores); err != nil {
+		return err
+	}
+	for k, item := range items {
+		if !m.seen[item] {
+			tell(k, Metadata, float64(scores[item]))
+		}
+	}
+	return nil
 }
 
 // Weights are what was learned: by component, the weight of its scores in standard deviations.

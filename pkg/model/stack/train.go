@@ -62,21 +62,15 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (model.Model,
 	if err != nil {
 		return nil, err
 	}
-	f := &fitter{held: held, threads: c.Threads, model: unwrapped(assemble(items, counts, seen, components, extras{}))}
+	m := assemble(items, counts, seen, components, extras{})
+	f := &fitter{held: held, threads: c.Threads, model: m}
 	if err := f.run(ctx); err != nil {
 		return nil, fmt.Errorf("fitting weights: %w", err)
 	}
 	if c.Progress != nil {
 		c.Progress(1)
 	}
-	return assemble(items, counts, seen, f.model.components, f.model.extras), ctx.Err()
-}
-
-func unwrapped(m model.Model) *Model {
-	if f, ok := m.(folding); ok {
-		return f.Model
-	}
-	return m.(*Model)
+	return m.folded(), ctx.Err()
 }
 
 // holdBack takes the last events of some users away, who are chosen by a hash of their ids.
