@@ -166,7 +166,7 @@ func (s *Service) mustNotDeleteUsers(ctx context.Context, groupARN string) error
 	return nil
 }
 
-func location(config *personalize.S3DataConfig) string { return text(config.Path) }
+func location(config *personalize.S3DataConfig) string { return awsapi.Text(config.Path) }
 
 // given is a number that a request may leave out.
 func given(n int64) *int64 {

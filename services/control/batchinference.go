@@ -37,7 +37,7 @@ func (s *Service) createBatchInferenceJob(ctx context.Context, req *personalize.
 	}
 	job := &catalog.BatchInferenceJob{
 		Meta: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
-		FilterARN: text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,
+		FilterARN: awsapi.Text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,
 		RoleARN: *req.RoleArn, Config: req.BatchInferenceJobConfig, Mode: modeInference,
 		ResultSet: resultSet, ResultsTTL: ttl,
 	}
@@ -82,7 +82,7 @@ func readResultTags(tags map[string]string) (name string, ttl time.Duration, err
 // checkInference refuses what no batch of the recipe can do.
 func checkInference(req *personalize.CreateBatchInferenceJobRequest, r *recipe.Recipe) error {
 	switch {
-	case text(req.BatchInferenceJobMode) == modeThemes:
+	case awsapi.Text(req.BatchInferenceJobMode) == modeThemes:
 		return awsapi.InvalidInput("batchInferenceJobMode %s is not supported: it is %s", modeThemes, modeInference)
 	case req.ThemeGenerationConfig != nil:
 		return awsapi.InvalidInput("themeGenerationConfig is for batchInferenceJobMode %s, which is not supported", modeThemes)
@@ -106,22 +106,22 @@ func (s *Service) describeBatchInferenceJob(ctx context.Context, req *personaliz
 		return nil, err
 	}
 	return &personalize.DescribeBatchInferenceJobResponse{BatchInferenceJob: &personalize.BatchInferenceJob{
-		JobName: &j.Name, BatchInferenceJobArn: &j.ARN, FilterArn: present(j.FilterARN), SolutionVersionArn: &j.SolutionVersionARN,
+		JobName: &j.Name, BatchInferenceJobArn: &j.ARN, FilterArn: awsapi.Present(j.FilterARN), SolutionVersionArn: &j.SolutionVersionARN,
 		NumResults: given(j.NumResults), JobInput: j.JobInput, JobOutput: j.JobOutput, BatchInferenceJobConfig: j.Config,
 		RoleArn: &j.RoleARN, BatchInferenceJobMode: &j.Mode, ThemeGenerationConfig: j.ThemeGenerationConfig,
-		Status: &j.Status, FailureReason: present(j.FailureReason),
+		Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}}, nil
 }
 
 func (s *Service) listBatchInferenceJobs(_ context.Context, req *personalize.ListBatchInferenceJobsRequest) (*personalize.ListBatchInferenceJobsResponse, error) {
-	version := text(req.SolutionVersionArn)
+	version := awsapi.Text(req.SolutionVersionArn)
 	jobs, next, err := list(s, page{"ListBatchInferenceJobs " + version, req.NextToken, req.MaxResults},
 		func(j *catalog.BatchInferenceJob) bool { return version == "" || j.SolutionVersionARN == version },
 		func(j *catalog.BatchInferenceJob) personalize.BatchInferenceJobSummary {
 			return personalize.BatchInferenceJobSummary{
 				BatchInferenceJobArn: &j.ARN, JobName: &j.Name, SolutionVersionArn: &j.SolutionVersionARN, BatchInferenceJobMode: &j.Mode,
-				Status: &j.Status, FailureReason: present(j.FailureReason),
+				Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
 		})

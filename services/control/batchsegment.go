@@ -29,7 +29,7 @@ func (s *Service) createBatchSegmentJob(ctx context.Context, req *personalize.Cr
 	}
 	job := &catalog.BatchSegmentJob{
 		Meta: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
-		FilterARN: text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,
+		FilterARN: awsapi.Text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,
 		RoleARN: *req.RoleArn,
 	}
 	if err := createUnder(ctx, s, job, placed.parents...); err != nil {
@@ -45,21 +45,21 @@ func (s *Service) describeBatchSegmentJob(ctx context.Context, req *personalize.
 		return nil, err
 	}
 	return &personalize.DescribeBatchSegmentJobResponse{BatchSegmentJob: &personalize.BatchSegmentJob{
-		JobName: &j.Name, BatchSegmentJobArn: &j.ARN, FilterArn: present(j.FilterARN), SolutionVersionArn: &j.SolutionVersionARN,
+		JobName: &j.Name, BatchSegmentJobArn: &j.ARN, FilterArn: awsapi.Present(j.FilterARN), SolutionVersionArn: &j.SolutionVersionARN,
 		NumResults: given(j.NumResults), JobInput: j.JobInput, JobOutput: j.JobOutput, RoleArn: &j.RoleARN,
-		Status: &j.Status, FailureReason: present(j.FailureReason),
+		Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}}, nil
 }
 
 func (s *Service) listBatchSegmentJobs(_ context.Context, req *personalize.ListBatchSegmentJobsRequest) (*personalize.ListBatchSegmentJobsResponse, error) {
-	version := text(req.SolutionVersionArn)
+	version := awsapi.Text(req.SolutionVersionArn)
 	jobs, next, err := list(s, page{"ListBatchSegmentJobs " + version, req.NextToken, req.MaxResults},
 		func(j *catalog.BatchSegmentJob) bool { return version == "" || j.SolutionVersionARN == version },
 		func(j *catalog.BatchSegmentJob) personalize.BatchSegmentJobSummary {
 			return personalize.BatchSegmentJobSummary{
 				BatchSegmentJobArn: &j.ARN, JobName: &j.Name, SolutionVersionArn: &j.SolutionVersionARN,
-				Status: &j.Status, FailureReason: present(j.FailureReason),
+				Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
 		})

@@ -148,13 +148,13 @@ func (s *Service) describeCampaign(ctx context.Context, req *personalize.Describ
 	}
 	described := &personalize.Campaign{
 		Name: &c.Name, CampaignArn: &c.ARN, SolutionVersionArn: &c.SolutionVersionARN, MinProvisionedTPS: &c.MinProvisionedTPS, CampaignConfig: c.Config,
-		Status: &c.Status, FailureReason: present(c.FailureReason),
+		Status: &c.Status, FailureReason: awsapi.Present(c.FailureReason),
 		CreationDateTime: awsapi.At(c.CreatedAt), LastUpdatedDateTime: awsapi.At(c.UpdatedAt),
 	}
 	if u := c.LatestUpdate; u != nil {
 		described.LatestCampaignUpdate = &personalize.CampaignUpdateSummary{
 			SolutionVersionArn: &u.SolutionVersionARN, MinProvisionedTPS: &u.MinProvisionedTPS, CampaignConfig: u.Config,
-			Status: &u.Status, FailureReason: present(u.FailureReason),
+			Status: &u.Status, FailureReason: awsapi.Present(u.FailureReason),
 			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
 		}
 	}
@@ -162,14 +162,14 @@ func (s *Service) describeCampaign(ctx context.Context, req *personalize.Describ
 }
 
 func (s *Service) listCampaigns(_ context.Context, req *personalize.ListCampaignsRequest) (*personalize.ListCampaignsResponse, error) {
-	solution := text(req.SolutionArn)
+	solution := awsapi.Text(req.SolutionArn)
 	campaigns, next, err := list(s, page{"ListCampaigns " + solution, req.NextToken, req.MaxResults},
 		func(c *catalog.Campaign) bool {
 			return solution == "" || catalog.SolutionARN(c.SolutionVersionARN) == solution
 		},
 		func(c *catalog.Campaign) personalize.CampaignSummary {
 			return personalize.CampaignSummary{
-				Name: &c.Name, CampaignArn: &c.ARN, Status: &c.Status, FailureReason: present(c.FailureReason),
+				Name: &c.Name, CampaignArn: &c.ARN, Status: &c.Status, FailureReason: awsapi.Present(c.FailureReason),
 				CreationDateTime: awsapi.At(c.CreatedAt), LastUpdatedDateTime: awsapi.At(c.UpdatedAt),
 			}
 		})

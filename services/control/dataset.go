@@ -94,12 +94,12 @@ func (s *Service) describeDataset(ctx context.Context, req *personalize.Describe
 	}
 	described := &personalize.Dataset{
 		Name: &d.Name, DatasetArn: &d.ARN, DatasetGroupArn: &d.DatasetGroupARN, DatasetType: &d.DatasetType, SchemaArn: &d.SchemaARN,
-		TrackingId: present(d.TrackingID),
+		TrackingId: awsapi.Present(d.TrackingID),
 		Status:     &d.Status, CreationDateTime: awsapi.At(d.CreatedAt), LastUpdatedDateTime: awsapi.At(d.UpdatedAt),
 	}
 	if u := d.LatestUpdate; u != nil {
 		described.LatestDatasetUpdate = &personalize.DatasetUpdateSummary{
-			SchemaArn: &u.SchemaARN, Status: &u.Status, FailureReason: present(u.FailureReason),
+			SchemaArn: &u.SchemaARN, Status: &u.Status, FailureReason: awsapi.Present(u.FailureReason),
 			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
 		}
 	}
@@ -107,7 +107,7 @@ func (s *Service) describeDataset(ctx context.Context, req *personalize.Describe
 }
 
 func (s *Service) listDatasets(_ context.Context, req *personalize.ListDatasetsRequest) (*personalize.ListDatasetsResponse, error) {
-	group := text(req.DatasetGroupArn)
+	group := awsapi.Text(req.DatasetGroupArn)
 	datasets, next, err := list(s, page{"ListDatasets " + group, req.NextToken, req.MaxResults},
 		func(d *catalog.Dataset) bool { return group == "" || d.DatasetGroupARN == group },
 		func(d *catalog.Dataset) personalize.DatasetSummary {

@@ -29,7 +29,7 @@ func (s *Service) createDatasetGroup(ctx context.Context, req *personalize.Creat
 	group := &catalog.DatasetGroup{
 		Meta:    pending(arn, *req.Name, tags),
 		ShortID: shortID(),
-		Domain:  text(req.Domain), RoleARN: text(req.RoleArn), KMSKeyARN: text(req.KmsKeyArn),
+		Domain:  awsapi.Text(req.Domain), RoleARN: awsapi.Text(req.RoleArn), KMSKeyARN: awsapi.Text(req.KmsKeyArn),
 	}
 	if err := createUnder(ctx, s, group); err != nil {
 		return nil, err
@@ -43,8 +43,8 @@ func (s *Service) describeDatasetGroup(ctx context.Context, req *personalize.Des
 		return nil, err
 	}
 	return &personalize.DescribeDatasetGroupResponse{DatasetGroup: &personalize.DatasetGroup{
-		Name: &g.Name, DatasetGroupArn: &g.ARN, Status: &g.Status, FailureReason: present(g.FailureReason),
-		RoleArn: present(g.RoleARN), KmsKeyArn: present(g.KMSKeyARN), Domain: present(g.Domain),
+		Name: &g.Name, DatasetGroupArn: &g.ARN, Status: &g.Status, FailureReason: awsapi.Present(g.FailureReason),
+		RoleArn: awsapi.Present(g.RoleARN), KmsKeyArn: awsapi.Present(g.KMSKeyARN), Domain: awsapi.Present(g.Domain),
 		CreationDateTime: awsapi.At(g.CreatedAt), LastUpdatedDateTime: awsapi.At(g.UpdatedAt),
 	}}, nil
 }
@@ -53,7 +53,7 @@ func (s *Service) listDatasetGroups(_ context.Context, req *personalize.ListData
 	groups, next, err := list(s, page{"ListDatasetGroups", req.NextToken, req.MaxResults}, nil,
 		func(g *catalog.DatasetGroup) personalize.DatasetGroupSummary {
 			return personalize.DatasetGroupSummary{
-				Name: &g.Name, DatasetGroupArn: &g.ARN, Status: &g.Status, FailureReason: present(g.FailureReason), Domain: present(g.Domain),
+				Name: &g.Name, DatasetGroupArn: &g.ARN, Status: &g.Status, FailureReason: awsapi.Present(g.FailureReason), Domain: awsapi.Present(g.Domain),
 				CreationDateTime: awsapi.At(g.CreatedAt), LastUpdatedDateTime: awsapi.At(g.UpdatedAt),
 			}
 		})

@@ -42,7 +42,7 @@ func (s *Service) createDataDeletionJob(ctx context.Context, req *personalize.Cr
 	if err := s.mustHaveNoJobs(ctx, group.ARN); err != nil {
 		return nil, err
 	}
-	if _, _, err := dataset.ParseLocation(text(req.DataSource.DataLocation)); err != nil {
+	if _, _, err := dataset.ParseLocation(awsapi.Text(req.DataSource.DataLocation)); err != nil {
 		return nil, awsapi.InvalidInput("Invalid Data location. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
 	}
 	job := &catalog.DataDeletionJob{
@@ -102,7 +102,7 @@ func (s *Service) describeDataDeletionJob(ctx context.Context, req *personalize.
 	described := &personalize.DataDeletionJob{
 		JobName: &j.Name, DataDeletionJobArn: &j.ARN, DatasetGroupArn: &j.DatasetGroupARN,
 		DataSource: &personalize.DataSource{DataLocation: &j.DataLocation}, RoleArn: &j.RoleARN,
-		Status: &j.Status, FailureReason: present(j.FailureReason),
+		Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}
 	if j.Status == catalog.StatusCompleted {
@@ -112,13 +112,13 @@ func (s *Service) describeDataDeletionJob(ctx context.Context, req *personalize.
 }
 
 func (s *Service) listDataDeletionJobs(_ context.Context, req *personalize.ListDataDeletionJobsRequest) (*personalize.ListDataDeletionJobsResponse, error) {
-	group := text(req.DatasetGroupArn)
+	group := awsapi.Text(req.DatasetGroupArn)
 	jobs, next, err := list(s, page{"ListDataDeletionJobs " + group, req.NextToken, req.MaxResults},
 		func(j *catalog.DataDeletionJob) bool { return group == "" || j.DatasetGroupARN == group },
 		func(j *catalog.DataDeletionJob) personalize.DataDeletionJobSummary {
 			return personalize.DataDeletionJobSummary{
 				DataDeletionJobArn: &j.ARN, DatasetGroupArn: &j.DatasetGroupARN, JobName: &j.Name,
-				Status: &j.Status, FailureReason: present(j.FailureReason),
+				Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
 		})

@@ -70,7 +70,7 @@ func (s *Service) describeEventTracker(ctx context.Context, req *personalize.Des
 }
 
 func (s *Service) listEventTrackers(_ context.Context, req *personalize.ListEventTrackersRequest) (*personalize.ListEventTrackersResponse, error) {
-	group := text(req.DatasetGroupArn)
+	group := awsapi.Text(req.DatasetGroupArn)
 	trackers, next, err := list(s, page{"ListEventTrackers " + group, req.NextToken, req.MaxResults},
 		func(t *catalog.EventTracker) bool { return group == "" || t.DatasetGroupARN == group },
 		func(t *catalog.EventTracker) personalize.EventTrackerSummary {

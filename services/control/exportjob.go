@@ -60,18 +60,18 @@ func (s *Service) describeDatasetExportJob(ctx context.Context, req *personalize
 	}
 	return &personalize.DescribeDatasetExportJobResponse{DatasetExportJob: &personalize.DatasetExportJob{
 		JobName: &j.Name, DatasetExportJobArn: &j.ARN, DatasetArn: &j.DatasetARN, IngestionMode: &j.IngestionMode, RoleArn: &j.RoleARN,
-		JobOutput: j.JobOutput, Status: &j.Status, FailureReason: present(j.FailureReason),
+		JobOutput: j.JobOutput, Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}}, nil
 }
 
 func (s *Service) listDatasetExportJobs(_ context.Context, req *personalize.ListDatasetExportJobsRequest) (*personalize.ListDatasetExportJobsResponse, error) {
-	dataset := text(req.DatasetArn)
+	dataset := awsapi.Text(req.DatasetArn)
 	jobs, next, err := list(s, page{"ListDatasetExportJobs " + dataset, req.NextToken, req.MaxResults},
 		func(j *catalog.DatasetExportJob) bool { return dataset == "" || j.DatasetARN == dataset },
 		func(j *catalog.DatasetExportJob) personalize.DatasetExportJobSummary {
 			return personalize.DatasetExportJobSummary{
-				JobName: &j.Name, DatasetExportJobArn: &j.ARN, Status: &j.Status, FailureReason: present(j.FailureReason),
+				JobName: &j.Name, DatasetExportJobArn: &j.ARN, Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
 		})

@@ -95,18 +95,18 @@ func (s *Service) describeFilter(ctx context.Context, req *personalize.DescribeF
 	}
 	return &personalize.DescribeFilterResponse{Filter: &personalize.Filter{
 		Name: &f.Name, FilterArn: &f.ARN, DatasetGroupArn: &f.DatasetGroupARN, FilterExpression: &f.Expression,
-		Status: &f.Status, FailureReason: present(f.FailureReason),
+		Status: &f.Status, FailureReason: awsapi.Present(f.FailureReason),
 		CreationDateTime: awsapi.At(f.CreatedAt), LastUpdatedDateTime: awsapi.At(f.UpdatedAt),
 	}}, nil
 }
 
 func (s *Service) listFilters(_ context.Context, req *personalize.ListFiltersRequest) (*personalize.ListFiltersResponse, error) {
-	group := text(req.DatasetGroupArn)
+	group := awsapi.Text(req.DatasetGroupArn)
 	filters, next, err := list(s, page{"ListFilters " + group, req.NextToken, req.MaxResults},
 		func(f *catalog.Filter) bool { return group == "" || f.DatasetGroupARN == group },
 		func(f *catalog.Filter) personalize.FilterSummary {
 			return personalize.FilterSummary{
-				Name: &f.Name, FilterArn: &f.ARN, DatasetGroupArn: &f.DatasetGroupARN, Status: &f.Status, FailureReason: present(f.FailureReason),
+				Name: &f.Name, FilterArn: &f.ARN, DatasetGroupArn: &f.DatasetGroupARN, Status: &f.Status, FailureReason: awsapi.Present(f.FailureReason),
 				CreationDateTime: awsapi.At(f.CreatedAt), LastUpdatedDateTime: awsapi.At(f.UpdatedAt),
 			}
 		})

@@ -41,13 +41,13 @@ func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.C
 	if req.ImportMode != nil {
 		mode = *req.ImportMode
 	}
-	if err := checkImport(text(req.DataSource.DataLocation), mode, dataset); err != nil {
+	if err := checkImport(awsapi.Text(req.DataSource.DataLocation), mode, dataset); err != nil {
 		return nil, err
 	}
 	job := &catalog.DatasetImportJob{
 		Meta:       pending(arn, *req.JobName, tags),
 		DatasetARN: dataset.ARN, DatasetGroupARN: dataset.DatasetGroupARN,
-		DataLocation: *req.DataSource.DataLocation, RoleARN: text(req.RoleArn), ImportMode: mode,
+		DataLocation: *req.DataSource.DataLocation, RoleARN: awsapi.Text(req.RoleArn), ImportMode: mode,
 		PublishAttributionMetricsToS3: req.PublishAttributionMetricsToS3,
 	}
 	if err := createUnder(ctx, s, job, underAccount, underDataset); err != nil {
@@ -97,20 +97,20 @@ func (s *Service) describeDatasetImportJob(ctx context.Context, req *personalize
 	}
 	return &personalize.DescribeDatasetImportJobResponse{DatasetImportJob: &personalize.DatasetImportJob{
 		JobName: &j.Name, DatasetImportJobArn: &j.ARN, DatasetArn: &j.DatasetARN,
-		DataSource: &personalize.DataSource{DataLocation: &j.DataLocation}, RoleArn: present(j.RoleARN), ImportMode: &j.ImportMode,
+		DataSource: &personalize.DataSource{DataLocation: &j.DataLocation}, RoleArn: awsapi.Present(j.RoleARN), ImportMode: &j.ImportMode,
 		PublishAttributionMetricsToS3: j.PublishAttributionMetricsToS3,
-		Status:                        &j.Status, FailureReason: present(j.FailureReason),
+		Status:                        &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}}, nil
 }
 
 func (s *Service) listDatasetImportJobs(_ context.Context, req *personalize.ListDatasetImportJobsRequest) (*personalize.ListDatasetImportJobsResponse, error) {
-	dataset := text(req.DatasetArn)
+	dataset := awsapi.Text(req.DatasetArn)
 	jobs, next, err := list(s, page{"ListDatasetImportJobs " + dataset, req.NextToken, req.MaxResults},
 		func(j *catalog.DatasetImportJob) bool { return dataset == "" || j.DatasetARN == dataset },
 		func(j *catalog.DatasetImportJob) personalize.DatasetImportJobSummary {
 			return personalize.DatasetImportJobSummary{
-				JobName: &j.Name, DatasetImportJobArn: &j.ARN, Status: &j.Status, FailureReason: present(j.FailureReason), ImportMode: &j.ImportMode,
+				JobName: &j.Name, DatasetImportJobArn: &j.ARN, Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason), ImportMode: &j.ImportMode,
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
 		})

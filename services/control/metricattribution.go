@@ -96,18 +96,18 @@ func (s *Service) describeMetricAttribution(ctx context.Context, req *personaliz
 	}
 	return &personalize.DescribeMetricAttributionResponse{MetricAttribution: &personalize.MetricAttribution{
 		Name: &m.Name, MetricAttributionArn: &m.ARN, DatasetGroupArn: &m.DatasetGroupARN, MetricsOutputConfig: m.OutputConfig,
-		Status: &m.Status, FailureReason: present(m.FailureReason),
+		Status: &m.Status, FailureReason: awsapi.Present(m.FailureReason),
 		CreationDateTime: awsapi.At(m.CreatedAt), LastUpdatedDateTime: awsapi.At(m.UpdatedAt),
 	}}, nil
 }
 
 func (s *Service) listMetricAttributions(_ context.Context, req *personalize.ListMetricAttributionsRequest) (*personalize.ListMetricAttributionsResponse, error) {
-	group := text(req.DatasetGroupArn)
+	group := awsapi.Text(req.DatasetGroupArn)
 	attributions, next, err := list(s, page{"ListMetricAttributions " + group, req.NextToken, req.MaxResults},
 		func(m *catalog.MetricAttribution) bool { return group == "" || m.DatasetGroupARN == group },
 		func(m *catalog.MetricAttribution) personalize.MetricAttributionSummary {
 			return personalize.MetricAttributionSummary{
-				Name: &m.Name, MetricAttributionArn: &m.ARN, Status: &m.Status, FailureReason: present(m.FailureReason),
+				Name: &m.Name, MetricAttributionArn: &m.ARN, Status: &m.Status, FailureReason: awsapi.Present(m.FailureReason),
 				CreationDateTime: awsapi.At(m.CreatedAt), LastUpdatedDateTime: awsapi.At(m.UpdatedAt),
 			}
 		})
@@ -116,7 +116,7 @@ func (s *Service) listMetricAttributions(_ context.Context, req *personalize.Lis
 
 // listMetricAttributionMetrics lists by name, so that metrics that come and go between two pages do not move the others.
 func (s *Service) listMetricAttributionMetrics(_ context.Context, req *personalize.ListMetricAttributionMetricsRequest) (*personalize.ListMetricAttributionMetricsResponse, error) {
-	wanted := text(req.MetricAttributionArn)
+	wanted := awsapi.Text(req.MetricAttributionArn)
 	metrics := map[string]personalize.MetricAttribute{}
 	for _, m := range catalog.All[*catalog.MetricAttribution](s.view) {
 		if wanted != "" && m.ARN != wanted {

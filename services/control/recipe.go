@@ -26,7 +26,7 @@ func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesReq
 	for i, r := range recipes {
 		order[r.Name] = int64(i)
 	}
-	found, next, err := cut(page{"ListRecipes " + text(req.Domain), req.NextToken, req.MaxResults}, recipes,
+	found, next, err := cut(page{"ListRecipes " + awsapi.Text(req.Domain), req.NextToken, req.MaxResults}, recipes,
 		func(r *recipe.Recipe) position { return position{order[r.Name], r.ARN()} })
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesReq
 	summaries := make([]personalize.RecipeSummary, len(found))
 	for i, r := range found {
 		summaries[i] = personalize.RecipeSummary{
-			Name: &r.Name, RecipeArn: present(r.ARN()), Domain: present(r.Domain),
+			Name: &r.Name, RecipeArn: awsapi.Present(r.ARN()), Domain: awsapi.Present(r.Domain),
 			Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
 		}
 	}
@@ -47,14 +47,14 @@ func (s *Service) describeRecipe(_ context.Context, req *personalize.DescribeRec
 		return nil, err
 	}
 	described := &personalize.Recipe{
-		Name: &r.Name, RecipeArn: present(r.ARN()), RecipeType: &r.Type,
-		Description: present(r.Description), Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
+		Name: &r.Name, RecipeArn: awsapi.Present(r.ARN()), RecipeType: &r.Type,
+		Description: awsapi.Present(r.Description), Status: &active, CreationDateTime: recipesSince, LastUpdatedDateTime: recipesSince,
 	}
 	if r.Algorithm != "" {
-		described.AlgorithmArn = present(r.AlgorithmARN())
+		described.AlgorithmArn = awsapi.Present(r.AlgorithmARN())
 	}
 	if r.FeatureTransformation != "" {
-		described.FeatureTransformationArn = present(r.FeatureTransformationARN())
+		described.FeatureTransformationArn = awsapi.Present(r.FeatureTransformationARN())
 	}
 	return &personalize.DescribeRecipeResponse{Recipe: described}, nil
 }

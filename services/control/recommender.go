@@ -93,12 +93,12 @@ func (s *Service) describeRecommender(ctx context.Context, req *personalize.Desc
 	described := &personalize.Recommender{
 		Name: &r.Name, RecommenderArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: &r.RecipeARN, RecommenderConfig: r.Config,
 		ModelMetrics: r.Metrics,
-		Status:       &r.Status, FailureReason: present(r.FailureReason),
+		Status:       &r.Status, FailureReason: awsapi.Present(r.FailureReason),
 		CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
 	}
 	if u := r.LatestUpdate; u != nil {
 		described.LatestRecommenderUpdate = &personalize.RecommenderUpdateSummary{
-			RecommenderConfig: u.Config, Status: &u.Status, FailureReason: present(u.FailureReason),
+			RecommenderConfig: u.Config, Status: &u.Status, FailureReason: awsapi.Present(u.FailureReason),
 			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
 		}
 	}
@@ -106,7 +106,7 @@ func (s *Service) describeRecommender(ctx context.Context, req *personalize.Desc
 }
 
 func (s *Service) listRecommenders(_ context.Context, req *personalize.ListRecommendersRequest) (*personalize.ListRecommendersResponse, error) {
-	group := text(req.DatasetGroupArn)
+	group := awsapi.Text(req.DatasetGroupArn)
 	recommenders, next, err := list(s, page{"ListRecommenders " + group, req.NextToken, req.MaxResults},
 		func(r *catalog.Recommender) bool { return group == "" || r.DatasetGroupARN == group },
 		func(r *catalog.Recommender) personalize.RecommenderSummary {

@@ -219,20 +219,4 @@ func shortID() string {
 	return hex.EncodeToString(id[:])
 }
 
-// text is what a member holds, "" without it.
-func text(member *string) string {
-	if member == nil {
-		return ""
-	}
-	return *member
-}
-
 func flag(member *bool) bool { return member != nil && *member }
-
-// present is a member, left out where it is empty.
-func present(value string) *string {
-	if value == "" {
-		return nil
-	}
-	return &value
-}

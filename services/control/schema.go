@@ -17,12 +17,12 @@ func (s *Service) createSchema(ctx context.Context, req *personalize.CreateSchem
 	if err := within(len(catalog.All[*catalog.Schema](s.view)), s.quotas.Schemas, inAnyState); err != nil {
 		return nil, err
 	}
-	if _, err := schema.Parse(*req.Schema, text(req.Domain)); err != nil {
+	if _, err := schema.Parse(*req.Schema, awsapi.Text(req.Domain)); err != nil {
 		return nil, awsapi.InvalidInput("Invalid schema: %v", err)
 	}
 	created := &catalog.Schema{
 		Meta:     catalog.Meta{ARN: arn, Name: *req.Name, Status: catalog.StatusActive},
-		Document: *req.Schema, Domain: text(req.Domain),
+		Document: *req.Schema, Domain: awsapi.Text(req.Domain),
 	}
 	if err := createUnder(ctx, s, created); err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (s *Service) describeSchema(ctx context.Context, req *personalize.DescribeS
 		return nil, err
 	}
 	return &personalize.DescribeSchemaResponse{Schema: &personalize.DatasetSchema{
-		Name: &r.Name, SchemaArn: &r.ARN, Schema: &r.Document, Domain: present(r.Domain),
+		Name: &r.Name, SchemaArn: &r.ARN, Schema: &r.Document, Domain: awsapi.Present(r.Domain),
 		CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.CreatedAt),
 	}}, nil
 }
@@ -46,7 +46,7 @@ func (s *Service) listSchemas(_ context.Context, req *personalize.ListSchemasReq
 		func(r *catalog.Schema) bool { return !r.Deleting() },
 		func(r *catalog.Schema) personalize.DatasetSchemaSummary {
 			return personalize.DatasetSchemaSummary{
-				Name: &r.Name, SchemaArn: &r.ARN, Domain: present(r.Domain),
+				Name: &r.Name, SchemaArn: &r.ARN, Domain: awsapi.Present(r.Domain),
 				CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.CreatedAt),
 			}
 		})

@@ -44,10 +44,10 @@ func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSol
 	}
 	solution := &catalog.Solution{
 		Meta:            pending(arn, *req.Name, tags),
-		DatasetGroupARN: group.ARN, RecipeARN: text(req.RecipeArn),
+		DatasetGroupARN: group.ARN, RecipeARN: awsapi.Text(req.RecipeArn),
 		PerformHPO: flag(req.PerformHPO), PerformAutoML: flag(req.PerformAutoML), PerformIncrementalUpdate: flag(req.PerformIncrementalUpdate),
 		PerformAutoTraining: req.PerformAutoTraining == nil || *req.PerformAutoTraining,
-		EventType:           text(req.EventType), Config: req.SolutionConfig,
+		EventType:           awsapi.Text(req.EventType), Config: req.SolutionConfig,
 	}
 	if err := createUnder(ctx, s, solution, underGroup); err != nil {
 		return nil, err
@@ -75,16 +75,16 @@ func (s *Service) describeSolution(ctx context.Context, req *personalize.Describ
 		return nil, err
 	}
 	described := &personalize.Solution{
-		Name: &r.Name, SolutionArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: present(r.RecipeARN),
+		Name: &r.Name, SolutionArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: awsapi.Present(r.RecipeARN),
 		PerformHPO: &r.PerformHPO, PerformAutoML: &r.PerformAutoML,
 		PerformAutoTraining: &r.PerformAutoTraining, PerformIncrementalUpdate: &r.PerformIncrementalUpdate,
-		EventType: present(r.EventType), SolutionConfig: r.Config,
+		EventType: awsapi.Present(r.EventType), SolutionConfig: r.Config,
 		Status: &r.Status, CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
 	}
 	if u := r.LatestUpdate; u != nil {
 		described.LatestSolutionUpdate = &personalize.SolutionUpdateSummary{
 			PerformAutoTraining: u.PerformAutoTraining, PerformIncrementalUpdate: u.PerformIncrementalUpdate, SolutionUpdateConfig: u.Config,
-			Status: &u.Status, FailureReason: present(u.FailureReason),
+			Status: &u.Status, FailureReason: awsapi.Present(u.FailureReason),
 			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
 		}
 	}
@@ -124,12 +124,12 @@ func visible(children catalog.Children) catalog.Children {
 }
 
 func (s *Service) listSolutions(_ context.Context, req *personalize.ListSolutionsRequest) (*personalize.ListSolutionsResponse, error) {
-	group := text(req.DatasetGroupArn)
+	group := awsapi.Text(req.DatasetGroupArn)
 	solutions, next, err := list(s, page{"ListSolutions " + group, req.NextToken, req.MaxResults},
 		func(r *catalog.Solution) bool { return r.OwnedBy == "" && (group == "" || r.DatasetGroupARN == group) },
 		func(r *catalog.Solution) personalize.SolutionSummary {
 			return personalize.SolutionSummary{
-				Name: &r.Name, SolutionArn: &r.ARN, RecipeArn: present(r.RecipeARN), Status: &r.Status,
+				Name: &r.Name, SolutionArn: &r.ARN, RecipeArn: awsapi.Present(r.RecipeARN), Status: &r.Status,
 				CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
 			}
 		})

@@ -69,7 +69,7 @@ func checkOfRecipe(req *personalize.CreateSolutionRequest, config *personalize.S
 	if flag(req.PerformHPO) && !slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable }) {
 		return awsapi.InvalidInput("performHPO: recipe %s has no hyperparameter that can be tuned", r.Name)
 	}
-	if objective := config.OptimizationObjective; objective != nil && text(objective.ObjectiveSensitivity) != sensitivityOff &&
+	if objective := config.OptimizationObjective; objective != nil && awsapi.Text(objective.ObjectiveSensitivity) != sensitivityOff &&
 		r.Type != recipe.UserPersonalization && r.Type != recipe.PersonalizedRanking {
 		return awsapi.InvalidInput("optimizationObjective is not possible with recipe %s", r.Name)
 	}
@@ -98,7 +98,7 @@ func checkAutoML(req *personalize.CreateSolutionRequest, config *personalize.Sol
 		return awsapi.InvalidInput("featureTransformationParameters need a recipe, which performAutoML chooses")
 	case hpo != nil && hpo.AlgorithmHyperParameterRanges != nil:
 		return awsapi.InvalidInput("algorithmHyperParameterRanges need a recipe, which performAutoML chooses")
-	case config.OptimizationObjective != nil && text(config.OptimizationObjective.ObjectiveSensitivity) != sensitivityOff:
+	case config.OptimizationObjective != nil && awsapi.Text(config.OptimizationObjective.ObjectiveSensitivity) != sensitivityOff:
 		return awsapi.InvalidInput("optimizationObjective is not possible with performAutoML")
 	case config.AutoMLConfig == nil:
 		return nil
@@ -210,17 +210,17 @@ func checkCount(member string, value *string, most int) error {
 func checkRanges(ranges *personalize.HyperParameterRanges, r *recipe.Recipe) error {
 	for _, given := range ranges.IntegerHyperParameterRanges {
 		low, high := number(given.MinValue), number(given.MaxValue)
-		if err := checkRange(r, text(given.Name), recipe.Integer, low, high); err != nil {
+		if err := checkRange(r, awsapi.Text(given.Name), recipe.Integer, low, high); err != nil {
 			return err
 		}
 	}
 	for _, given := range ranges.ContinuousHyperParameterRanges {
-		if err := checkRange(r, text(given.Name), recipe.Continuous, given.MinValue, given.MaxValue); err != nil {
+		if err := checkRange(r, awsapi.Text(given.Name), recipe.Continuous, given.MinValue, given.MaxValue); err != nil {
 			return err
 		}
 	}
 	for _, given := range ranges.CategoricalHyperParameterRanges {
-		p, err := tunable(r, text(given.Name), recipe.Categorical)
+		p, err := tunable(r, awsapi.Text(given.Name), recipe.Categorical)
 		if err != nil {
 			return err
 		}
@@ -328,7 +328,7 @@ const sensitivityOff = "OFF"
 
 // checkObjective refuses an objective that the group's items do not have.
 func (s *Service) checkObjective(ctx context.Context, objective *personalize.OptimizationObjective, groupARN string) error {
-	if objective == nil || text(objective.ObjectiveSensitivity) == sensitivityOff {
+	if objective == nil || awsapi.Text(objective.ObjectiveSensitivity) == sensitivityOff {
 		return nil
 	}
 	if objective.ItemAttribute == nil {

@@ -33,13 +33,13 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 	if err := s.mustNotDeleteUsers(ctx, solution.DatasetGroupARN); err != nil {
 		return nil, err
 	}
-	mode, err := s.trainingMode(text(req.TrainingMode), solution)
+	mode, err := s.trainingMode(awsapi.Text(req.TrainingMode), solution)
 	if err != nil {
 		return nil, err
 	}
 	for range idAttempts {
 		version := newVersion(solution, versionARN(solution))
-		version.Name, version.Tags, version.TrainingMode = text(req.Name), tags, mode
+		version.Name, version.Tags, version.TrainingMode = awsapi.Text(req.Name), tags, mode
 		err = catalog.CreateUnder(ctx, s.store, version, underAccount, underSolution)
 		if err == nil {
 			s.wakeWorkers(ctx, version.ARN)
@@ -106,10 +106,10 @@ func (s *Service) describeSolutionVersion(ctx context.Context, req *personalize.
 		return nil, err
 	}
 	described := &personalize.SolutionVersion{
-		Name: present(v.Name), SolutionVersionArn: &v.ARN, SolutionArn: &v.SolutionARN, RecipeArn: present(v.RecipeARN), DatasetGroupArn: &v.DatasetGroupARN,
+		Name: awsapi.Present(v.Name), SolutionVersionArn: &v.ARN, SolutionArn: &v.SolutionARN, RecipeArn: awsapi.Present(v.RecipeARN), DatasetGroupArn: &v.DatasetGroupARN,
 		PerformHPO: &v.PerformHPO, PerformAutoML: &v.PerformAutoML, PerformIncrementalUpdate: &v.PerformIncrementalUpdate,
-		EventType: present(v.EventType), SolutionConfig: v.Config, TrainingMode: &v.TrainingMode, TrainingType: &v.TrainingType,
-		Status: &v.Status, FailureReason: present(v.FailureReason),
+		EventType: awsapi.Present(v.EventType), SolutionConfig: v.Config, TrainingMode: &v.TrainingMode, TrainingType: &v.TrainingType,
+		Status: &v.Status, FailureReason: awsapi.Present(v.FailureReason),
 		CreationDateTime: awsapi.At(v.CreatedAt), LastUpdatedDateTime: awsapi.At(v.UpdatedAt),
 	}
 	if v.Status == catalog.StatusActive {
@@ -132,13 +132,13 @@ func findVersion(ctx context.Context, s *Service, arn string) (*catalog.Solution
 func summaryOf(v *catalog.SolutionVersion) personalize.SolutionVersionSummary {
 	return personalize.SolutionVersionSummary{
 		SolutionVersionArn: &v.ARN, TrainingMode: &v.TrainingMode, TrainingType: &v.TrainingType,
-		Status: &v.Status, FailureReason: present(v.FailureReason),
+		Status: &v.Status, FailureReason: awsapi.Present(v.FailureReason),
 		CreationDateTime: awsapi.At(v.CreatedAt), LastUpdatedDateTime: awsapi.At(v.UpdatedAt),
 	}
 }
 
 func (s *Service) listSolutionVersions(ctx context.Context, req *personalize.ListSolutionVersionsRequest) (*personalize.ListSolutionVersionsResponse, error) {
-	solution := text(req.SolutionArn)
+	solution := awsapi.Text(req.SolutionArn)
 	if solution != "" {
 		if _, err := find[*catalog.Solution](ctx, s, "solutionArn", solution, catalog.TypeSolution); err != nil {
 			return nil, err

@@ -15,14 +15,14 @@ import (
 func parseTags(list []personalize.Tag) (map[string]string, error) {
 	tags := make(map[string]string, len(list))
 	for _, tag := range list {
-		key := text(tag.TagKey)
+		key := awsapi.Text(tag.TagKey)
 		if strings.HasPrefix(strings.ToLower(key), "aws:") {
 			return nil, awsapi.InvalidInput("Tag keys must not begin with aws:")
 		}
 		if _, twice := tags[key]; twice {
 			return nil, awsapi.InvalidInput("Tag keys must be unique in a request")
 		}
-		tags[key] = text(tag.TagValue)
+		tags[key] = awsapi.Text(tag.TagValue)
 	}
 	return tags, nil
 }
@@ -54,7 +54,7 @@ func (s *Service) tagResource(ctx context.Context, req *personalize.TagResourceR
 	if err != nil {
 		return nil, err
 	}
-	return &personalize.TagResourceResponse{}, s.retag(ctx, text(req.ResourceArn), func(old map[string]string) error {
+	return &personalize.TagResourceResponse{}, s.retag(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
 		maps.Copy(old, tags)
 		return s.mustBeFewTags(old)
 	})
@@ -64,7 +64,7 @@ func (s *Service) untagResource(ctx context.Context, req *personalize.UntagResou
 	if len(req.TagKeys) > s.quotas.TagsPerResource {
 		return nil, &awsapi.Error{Code: awsapi.CodeTooManyTagKeys, Message: "A request can name as many tag keys as a resource can have tags"}
 	}
-	return &personalize.UntagResourceResponse{}, s.retag(ctx, text(req.ResourceArn), func(old map[string]string) error {
+	return &personalize.UntagResourceResponse{}, s.retag(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
 		for _, key := range req.TagKeys {
 			delete(old, key)
 		}
@@ -94,7 +94,7 @@ func (s *Service) retag(ctx context.Context, arn string, change func(map[string]
 }
 
 func (s *Service) listTagsForResource(ctx context.Context, req *personalize.ListTagsForResourceRequest) (*personalize.ListTagsForResourceResponse, error) {
-	r, err := s.findTaggable(ctx, text(req.ResourceArn))
+	r, err := s.findTaggable(ctx, awsapi.Text(req.ResourceArn))
 	if err != nil {
 		return nil, err
 	}

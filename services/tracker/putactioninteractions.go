@@ -64,13 +64,13 @@ func actionInteractionOf(given *personalizeevents.ActionInteraction, stream *Str
 		return reco.Interaction{}, err
 	}
 	interaction := reco.Interaction{
-		EventID:          text(given.EventId),
-		UserID:           text(given.UserId),
-		SessionID:        text(given.SessionId),
-		ItemID:           text(given.ActionId),
+		EventID:          awsapi.Text(given.EventId),
+		UserID:           awsapi.Text(given.UserId),
+		SessionID:        awsapi.Text(given.SessionId),
+		ItemID:           awsapi.Text(given.ActionId),
 		EventType:        eventType,
 		TimestampMS:      timestamp,
-		RecommendationID: text(given.RecommendationId),
+		RecommendationID: awsapi.Text(given.RecommendationId),
 		Impression:       given.Impression,
 		Properties:       columns,
 	}

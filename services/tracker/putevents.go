@@ -91,19 +91,19 @@ func interactionOf(req *personalizeevents.PutEventsRequest, event *personalizeev
 		return reco.Interaction{}, err
 	}
 	interaction := reco.Interaction{
-		EventID:          text(event.EventId),
-		UserID:           text(req.UserId),
-		SessionID:        text(req.SessionId),
-		ItemID:           text(event.ItemId),
-		EventType:        text(event.EventType),
+		EventID:          awsapi.Text(event.EventId),
+		UserID:           awsapi.Text(req.UserId),
+		SessionID:        awsapi.Text(req.SessionId),
+		ItemID:           awsapi.Text(event.ItemId),
+		EventType:        awsapi.Text(event.EventType),
 		EventValue:       event.EventValue,
 		TimestampMS:      sentAt,
-		RecommendationID: text(event.RecommendationId),
+		RecommendationID: awsapi.Text(event.RecommendationId),
 		Impression:       event.Impression,
 		Properties:       properties.columns,
 	}
 	if event.MetricAttribution != nil {
-		interaction.EventAttributionSource = text(event.MetricAttribution.EventAttributionSource)
+		interaction.EventAttributionSource = awsapi.Text(event.MetricAttribution.EventAttributionSource)
 	}
 	// Clients older than the members itemId and eventValue put both into the properties.
 	if interaction.ItemID == "" {
@@ -146,11 +146,4 @@ func milliseconds(member string, at awsapi.Timestamp) (int64, error) {
 		return 0, invalid("%s is not a time between 1970 and 9999, in seconds", member)
 	}
 	return int64(math.Round(ms)), nil
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
 }

@@ -25,7 +25,7 @@ func (s *Service) startExecution(ctx context.Context, req *sfn.StartExecutionInp
 	if err != nil {
 		return nil, err
 	}
-	name := text(req.Name)
+	name := awsapi.Text(req.Name)
 	if name == "" {
 		name = uuid.NewString()
 	}
@@ -129,7 +129,7 @@ func (s *Service) stopExecution(ctx context.Context, req *sfn.StopExecutionInput
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.apply(ctx, e, asl.Stopped{Error: text(req.Error), Cause: text(req.Cause)})
+	r, err := s.apply(ctx, e, asl.Stopped{Error: awsapi.Text(req.Error), Cause: awsapi.Text(req.Cause)})
 	if err != nil && !errors.Is(err, asl.ErrEnded) {
 		return nil, err
 	}
@@ -142,18 +142,18 @@ func (s *Service) describeExecution(ctx context.Context, req *sfn.DescribeExecut
 		return nil, err
 	}
 	x := r.Execution
-	details := &sfn.CloudWatchEventsExecutionDataDetails{Included: pointer(true)}
+	details := &sfn.CloudWatchEventsExecutionDataDetails{Included: new(true)}
 	out := &sfn.DescribeExecutionOutput{
-		ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: pointer(string(x.Status)),
-		StartDate: awsapi.At(x.Started), Input: &r.Input, InputDetails: details, RedriveCount: pointer(int64(0)),
-		RedriveStatus: pointer("NOT_REDRIVABLE"), RedriveStatusReason: pointer("Executions cannot be redriven"),
-		Error: present(x.Error), Cause: present(x.Cause),
+		ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: new(string(x.Status)),
+		StartDate: awsapi.At(x.Started), Input: &r.Input, InputDetails: details, RedriveCount: new(int64(0)),
+		RedriveStatus: new("NOT_REDRIVABLE"), RedriveStatusReason: new("Executions cannot be redriven"),
+		Error: awsapi.Present(x.Error), Cause: awsapi.Present(x.Cause),
 	}
 	if x.Status != asl.Running {
 		out.StopDate = awsapi.At(x.Ended)
 	}
 	if x.Status == asl.Succeeded {
-		out.Output, out.OutputDetails = pointer(string(x.Output)), details
+		out.Output, out.OutputDetails = new(string(x.Output)), details
 	}
 	return out, nil
 }
@@ -186,7 +186,7 @@ func (s *Service) listExecutions(ctx context.Context, req *sfn.ListExecutionsInp
 	for i, r := range found {
 		x := r.Execution
 		items[i] = sfn.ExecutionListItem{
-			ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: pointer(string(x.Status)), StartDate: awsapi.At(x.Started),
+			ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: new(string(x.Status)), StartDate: awsapi.At(x.Started),
 		}
 		if x.Status != asl.Running {
 			items[i].StopDate = awsapi.At(x.Ended)
@@ -227,13 +227,13 @@ func (s *Service) getExecutionHistory(ctx context.Context, req *sfn.GetExecution
 		out.Events, err = s.history(ctx, r, until, from)
 		slices.Reverse(out.Events)
 		if until > 1 {
-			out.NextToken = pointer(strconv.FormatInt(until-1, 10))
+			out.NextToken = new(strconv.FormatInt(until-1, 10))
 		}
 	} else {
 		until := min(from+size-1, last)
 		out.Events, err = s.history(ctx, r, from, until)
 		if until < last {
-			out.NextToken = pointer(strconv.FormatInt(until+1, 10))
+			out.NextToken = new(strconv.FormatInt(until+1, 10))
 		}
 	}
 	if out.Events == nil {
@@ -274,7 +274,7 @@ func (s *Service) sendTaskSuccess(ctx context.Context, req *sfn.SendTaskSuccessI
 
 func (s *Service) sendTaskFailure(ctx context.Context, req *sfn.SendTaskFailureInput) (*sfn.SendTaskFailureOutput, error) {
 	return &sfn.SendTaskFailureOutput{}, s.report(ctx, *req.TaskToken, func(task int64) asl.Event {
-		return asl.TaskFailed{Task: task, Error: text(req.Error), Cause: text(req.Cause)}
+		return asl.TaskFailed{Task: task, Error: awsapi.Text(req.Error), Cause: awsapi.Text(req.Cause)}
 	})
 }
 

@@ -184,10 +184,10 @@ func (s *Service) describeStateMachine(ctx context.Context, req *sfn.DescribeSta
 		return nil, err
 	}
 	return &sfn.DescribeStateMachineOutput{
-		StateMachineArn: &m.ARN, Name: &m.Name, Status: pointer("ACTIVE"), Definition: &m.Definition, RoleArn: &m.RoleARN, Type: pointer(standard),
-		CreationDate: awsapi.At(m.CreatedAt), RevisionId: present(m.Revision),
-		LoggingConfiguration: &sfn.LoggingConfiguration{Level: pointer("OFF"), IncludeExecutionData: pointer(false)},
-		TracingConfiguration: &sfn.TracingConfiguration{Enabled: pointer(false)},
+		StateMachineArn: &m.ARN, Name: &m.Name, Status: new("ACTIVE"), Definition: &m.Definition, RoleArn: &m.RoleARN, Type: new(standard),
+		CreationDate: awsapi.At(m.CreatedAt), RevisionId: awsapi.Present(m.Revision),
+		LoggingConfiguration: &sfn.LoggingConfiguration{Level: new("OFF"), IncludeExecutionData: new(false)},
+		TracingConfiguration: &sfn.TracingConfiguration{Enabled: new(false)},
 	}, nil
 }
 
@@ -203,7 +203,7 @@ func (s *Service) listStateMachines(ctx context.Context, req *sfn.ListStateMachi
 	}
 	items := make([]sfn.StateMachineListItem, len(found))
 	for i, m := range found {
-		items[i] = sfn.StateMachineListItem{StateMachineArn: &m.ARN, Name: &m.Name, Type: pointer(standard), CreationDate: awsapi.At(m.CreatedAt)}
+		items[i] = sfn.StateMachineListItem{StateMachineArn: &m.ARN, Name: &m.Name, Type: new(standard), CreationDate: awsapi.At(m.CreatedAt)}
 	}
 	return &sfn.ListStateMachinesOutput{StateMachines: items, NextToken: next}, nil
 }
@@ -228,7 +228,7 @@ func page[T any](items []T, at func(T) string, token *string, size *int64) ([]T,
 	if len(items) <= most {
 		return items, nil, nil
 	}
-	return items[:most], pointer(base64.RawURLEncoding.EncodeToString([]byte(at(items[most-1])))), nil
+	return items[:most], new(base64.RawURLEncoding.EncodeToString([]byte(at(items[most-1])))), nil
 }
 
 func (s *Service) validateStateMachineDefinition(_ context.Context, req *sfn.ValidateStateMachineDefinitionInput) (*sfn.ValidateStateMachineDefinitionOutput, error) {
@@ -243,14 +243,14 @@ func (s *Service) validateStateMachineDefinition(_ context.Context, req *sfn.Val
 	}
 	diagnostics, truncated := []sfn.ValidateStateMachineDefinitionDiagnostic{}, false
 	for _, d := range found {
-		if text(req.Severity) == asl.SeverityError && d.Severity != asl.SeverityError {
+		if awsapi.Text(req.Severity) == asl.SeverityError && d.Severity != asl.SeverityError {
 			continue
 		}
 		if truncated = len(diagnostics) == most; truncated {
 			break
 		}
 		diagnostics = append(diagnostics, sfn.ValidateStateMachineDefinitionDiagnostic{
-			Severity: &d.Severity, Code: &d.Code, Message: &d.Message, Location: present(d.Location),
+			Severity: &d.Severity, Code: &d.Code, Message: &d.Message, Location: awsapi.Present(d.Location),
 		})
 	}
 	return &sfn.ValidateStateMachineDefinitionOutput{Result: &result, Diagnostics: diagnostics, Truncated: &truncated}, nil
@@ -262,7 +262,7 @@ func withTags(old map[string]string, tags []sfn.Tag) (map[string]string, error) 
 		all = map[string]string{}
 	}
 	for _, tag := range tags {
-		all[text(tag.Key)] = text(tag.Value)
+		all[awsapi.Text(tag.Key)] = awsapi.Text(tag.Value)
 	}
 	if len(all) > maxTags {
 		return nil, refuse(tooManyTags, "A state machine can have at most %d tags", maxTags)
@@ -311,7 +311,7 @@ func (s *Service) listTagsForResource(ctx context.Context, req *sfn.ListTagsForR
 	}
 	tags := []sfn.Tag{}
 	for _, key := range slices.Sorted(maps.Keys(m.Tags)) {
-		tags = append(tags, sfn.Tag{Key: pointer(key), Value: pointer(m.Tags[key])})
+		tags = append(tags, sfn.Tag{Key: new(key), Value: new(m.Tags[key])})
 	}
 	return &sfn.ListTagsForResourceOutput{Tags: tags}, nil
 }

@@ -123,19 +123,3 @@ func handle[Req, Resp any](r *awsapi.Router, operation string, h func(context.Co
 func refuse(code, format string, args ...any) *awsapi.Error {
 	return &awsapi.Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
-
-func text(member *string) string {
-	if member == nil {
-		return ""
-	}
-	return *member
-}
-
-func present(value string) *string {
-	if value == "" {
-		return nil
-	}
-	return &value
-}
-
-func pointer[T any](v T) *T { return &v }
