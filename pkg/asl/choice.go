@@ -108,14 +108,7 @@ func takesPath(operator string) bool {
 
 func (p *parser) choiceState(s *state, o *object) {
 	s.otherwise, _ = o.text("Default")
-	if !o.has("Choices") {
-		o.schema(o.place("Choices"), "The field 'Choices' is required but was missing")
-	}
-	objects := o.objects("Choices")
-	if list, ok := o.list("Choices"); ok && len(list) == 0 {
-		o.schema(o.place("Choices"), "There must be at least one choice")
-	}
-	for _, one := range objects {
+	for _, one := range o.atLeastOne("Choices", "choice") {
 		_, _ = one.text("Comment")
 		var c choice
 		c.next, _ = one.required("Next")

@@ -264,6 +264,17 @@ func (o *object) objects(name string) []*object {
 	return objects
 }
 
+// atLeastOne is objects for a field that is required, and must hold some.
+func (o *object) atLeastOne(field, what string) []*object {
+	if !o.has(field) {
+		o.schema(o.place(field), "The field '%s' is required but was missing", field)
+	}
+	if list, ok := o.list(field); ok && len(list) == 0 {
+		o.schema(o.place(field), "There must be at least one %s", what)
+	}
+	return o.objects(field)
+}
+
 // amountWithin reads a whole number, or the path in pathName ("": there is none).
 func (o *object) amountWithin(name, pathName string, least, most float64) amount {
 	a := o.numberWithin(name, pathName, least, most)
@@ -626,14 +637,7 @@ func (o *object) expressionOr(name, pathName string) text {
 
 func (p *parser) parallel(s *state, o *object) {
 	s.parameters = o.template("Parameters")
-	if !o.has("Branches") {
-		o.schema(o.place("Branches"), "The field 'Branches' is required but was missing")
-	}
-	branches := o.objects("Branches")
-	if list, ok := o.list("Branches"); ok && len(list) == 0 {
-		o.schema(o.place("Branches"), "There must be at least one branch")
-	}
-	for _, branch := range branches {
+	for _, branch := range o.atLeastOne("Branches", "branch") {
 		_, _ = branch.text("Comment")
 		if f := p.flow(branch); f != nil {
 			s.branches = append(s.branches, f)
