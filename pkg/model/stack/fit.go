@@ -67,19 +67,24 @@ func (f *fitter) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := f.fit(ctx, examples, nil)
+	w, err := f.decide(ctx, examples)
 	if err != nil {
 		return err
 	}
-	if best, err := f.better(ctx, examples); err != nil {
-		return err
-	} else if best >= 0 {
-		if w, err = f.fit(ctx, examples, f.only(best)); err != nil {
-			return err
-		}
-	}
 	f.assign(w)
 	return nil
+}
+
+// decide finds the weights: of all components, or of one where that is clearly better.
+func (f *fitter) decide(ctx context.Context, examples []example) ([]float64, error) {
+	best, err := f.better(ctx, examples)
+	if err != nil {
+		return nil, err
+	}
+	if best >= 0 {
+		return f.fit(ctx, examples, f.only(best))
+	}
+	return f.fit(ctx, examples, nil)
 }
 
 // again says whether the event's item is one that the user had before.

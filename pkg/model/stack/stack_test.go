@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -135,10 +136,44 @@ func TestOneAloneDecidesWhereItIsBetter(t *testing.T) {
 	if best, err := f.better(t.Context(), examples); err != nil || best != 0 {
 		t.Errorf("component %d is better alone, want 0; error %v", best, err)
 	}
+	if w, err := f.decide(t.Context(), examples); err != nil || w[0] <= 0 || w[1] != 0 {
+		t.Errorf("the weights are %v, want the first alone; error %v", w, err)
+	}
 	for k := range examples {
 		examples[k].gains[0] = 0
 	}
 	if best, err := f.better(t.Context(), examples); err != nil || best != -1 {
 		t.Errorf("component %d is better alone, want none; error %v", best, err)
+	}
+	if w, err := f.decide(t.Context(), examples); err != nil || w[1] == 0 {
+		t.Errorf("the weights are %v, want both; error %v", w, err)
+	}
+}
+
+func TestHeldBackEventsAreUnknownToTheComponents(t *testing.T) {
+	ts := shop(t, 50)
+	items, _ := model.Popular(ts)
+	c := DefaultConfig()
+	c.HoldBack = 20
+	rest, held := holdBack(ts, items, c)
+	if len(held) != 20 || rest.Events() != ts.Events()-20 {
+		t.Fatalf("%d events are held back, %d of %d are left", len(held), rest.Events(), ts.Events())
+	}
+	shorter := 0
+	for u := range ts.Users {
+		whole, left := ts.History(u), rest.History(u)
+		if len(left) == len(whole) {
+			continue
+		}
+		shorter++
+		last := whole[len(whole)-1]
+		if !slices.ContainsFunc(held, func(h heldBack) bool {
+			return items.ID(h.item) == last.ItemID && slices.Equal(h.history, whole[:len(whole)-1]) && slices.Equal(h.history, left)
+		}) {
+			t.Errorf("of %s the last event, and what came before it, are not held back", ts.Users[u])
+		}
+	}
+	if shorter != 20 {
+		t.Errorf("%d users have lost an event", shorter)
 	}
 }
