@@ -96,7 +96,7 @@ func BenchmarkMovieLens(b *testing.B) {
 			penchanttest.WaitActive[*catalog.Solution](b, store, *solution.SolutionArn)
 			var version personalize.CreateSolutionVersionResponse
 			call("CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn}, &version)
-			versionARN = penchanttest.WaitActive[*catalog.SolutionVersion](b, store, *version.SolutionVersionArn).ARN
+			versionARN = penchanttest.WaitActiveFor[*catalog.SolutionVersion](b, 15*time.Minute, store, *version.SolutionVersionArn).ARN
 		}
 		b.ReportMetric(all.PeakMemory()/(1<<20), "peak-MiB")
 	})

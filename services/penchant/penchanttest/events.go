@@ -56,8 +56,14 @@ func TrackedGroup(t testing.TB, api *awsapi.Client, bucket *blob.Bucket, name st
 // WaitActive waits until a resource is ACTIVE, and fails the test if it fails.
 func WaitActive[R catalog.Resource](t testing.TB, store *catalog.Store, arn string) R {
 	t.Helper()
+	return WaitActiveFor[R](t, 2*time.Minute, store, arn)
+}
+
+// WaitActiveFor does the same for what takes longer.
+func WaitActiveFor[R catalog.Resource](t testing.TB, limit time.Duration, store *catalog.Store, arn string) R {
+	t.Helper()
 	var resource R
-	Eventually(t, 2*time.Minute, arn+" is ACTIVE", func() (err error) {
+	Eventually(t, limit, arn+" is ACTIVE", func() (err error) {
 		if resource, err = catalog.Get[R](t.Context(), store, arn); err != nil {
 			return err
 		}
