@@ -32,10 +32,11 @@ type Registry struct {
 	metrics registryMetrics
 	now     func() time.Time
 
-	serving atomic.Pointer[snapshot]
-	loads   singleflight.Group // by model id
-	wake    chan struct{}
-	synced  atomic.Bool // everything the catalog deploys has been tried once
+	serving  atomic.Pointer[snapshot]
+	loads    singleflight.Group // by model id
+	wake     chan struct{}
+	restored atomic.Bool // what was served last has been tried
+	synced   atomic.Bool // everything the catalog deploys has been tried once
 
 	mu       sync.Mutex // guards the replacement of serving, and what follows
 	failures map[string]*failure
@@ -85,6 +86,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	unsubscribe := r.view.Subscribe(func(string) { r.nudge() })
 	defer unsubscribe()
 	r.restore(ctx)
+	r.restored.Store(true)
 	tick := time.NewTicker(resyncInterval)
 	defer tick.Stop()
 	for {
@@ -157,7 +159,7 @@ func (r *Registry) All() []*Serving {
 func (r *Registry) Ready() error {
 	served := r.serving.Load().deployed
 	if !r.view.Ready() {
-		if len(served) > 0 {
+		if len(served) > 0 && r.restored.Load() {
 			return nil // the catalog is away; what was served last is served on
 		}
 		return errors.New("the catalog has not been read yet")
