@@ -158,7 +158,7 @@ func genres(t *attributes.Table) string {
 func (s *shop) becomes(live *attributes.Live, want string) {
 	s.Helper()
 	got := ""
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		table, err := live.Table(s.Context(), s.group.GroupKey(), schema.Items)
 		if err != nil {
 			s.Fatal(err)
@@ -208,7 +208,7 @@ func TestProseIsKeptOnDemand(t *testing.T) {
 		t.Errorf("the story %q is kept though nobody asked for it", got)
 	}
 	s.text.Store(true)
-	for deadline := time.Now().Add(10 * time.Second); story() != "once upon a time"; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); story() != "once upon a time"; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the story stays %q", story())
 		}

@@ -33,7 +33,7 @@ func startRedis(t *testing.T, args ...string) string {
 	})
 	url := "redis://127.0.0.1:" + port
 	s := openURL(t, url)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := s.Ping(t.Context())
 		if err == nil {

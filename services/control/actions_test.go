@@ -60,7 +60,7 @@ func TestGroupsOfEarlierReleasesGetTheTopicsOfActions(t *testing.T) {
 	key := must(catalog.Get[*catalog.DatasetGroup](t.Context(), i.store, group))(t).GroupKey()
 	missing := []string{bus.ActionsTopic(key), bus.ActionInteractionsTopic(key)}
 	must(0, i.bus.DeleteTopics(t.Context(), missing...))(t)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		i.service.repairTopics(t.Context())
 		if found := must(i.bus.Topics(t.Context(), missing...))(t); len(found) == 2 {

@@ -132,7 +132,7 @@ func refusedRaw(t testing.TB, err error, code, message string) {
 // reaches polls as clients do, until describe gives the status.
 func reaches(t testing.TB, status string, describe func() (string, error)) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		got, err := describe()
 		if err != nil {
@@ -151,7 +151,7 @@ func reaches(t testing.TB, status string, describe func() (string, error)) {
 // deadline repeats a call until it succeeds.
 func deadline(t testing.TB, call func() error) {
 	t.Helper()
-	limit := time.Now().Add(20 * time.Second)
+	limit := time.Now().Add(time.Minute)
 	for {
 		err := call()
 		if err == nil {
@@ -167,7 +167,7 @@ func deadline(t testing.TB, call func() error) {
 // disappears polls until describe says that there is no such resource.
 func disappears(t testing.TB, describe func() error) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := describe()
 		var refusal awserr.Error

@@ -137,14 +137,14 @@ func (i *installation) wantArchived(g *catalog.DatasetGroup, first, last int) {
 
 func (i *installation) eventually(check func() error) {
 	i.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := check()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			i.Fatalf("still after 20 s: %v", err)
+			i.Fatalf("still after a minute: %v", err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

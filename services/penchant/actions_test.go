@@ -90,7 +90,7 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 	}
 
 	users := penchanttest.OpenUsers(t, all.Endpoints["redis"])
-	penchanttest.Eventually(t, 30*time.Second, "the state holds what was imported and what was put", func() error {
+	penchanttest.Eventually(t, time.Minute, "the state holds what was imported and what was put", func() error {
 		view, err := users.View(t.Context(), key, "ada")
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 		}
 		return nil
 	})
-	penchanttest.Eventually(t, 30*time.Second, "the archive holds each once", func() error {
+	penchanttest.Eventually(t, time.Minute, "the archive holds each once", func() error {
 		found := map[string]int{}
 		for i, err := range archive.ReadActionInteractions(t.Context(), all.Bucket("penchant"), key, archive.ReadOptions{}) {
 			if err != nil {

@@ -457,7 +457,7 @@ func TestStoryInCompose(t *testing.T) {
 	if gateway != "" {
 		checkGateway(t, gateway)
 		processes["recommender"].Terminate()
-		penchanttest.Eventually(t, 30*time.Second, "the gateway notices that there is no recommender", func() error {
+		penchanttest.Eventually(t, time.Minute, "the gateway notices that there is no recommender", func() error {
 			return statusIs(http.MethodGet, gateway+"/healthz/ready", http.StatusServiceUnavailable)
 		})
 		_, err := personalizeruntime.New(s.runtime).GetRecommendations(&personalizeruntime.GetRecommendationsInput{
@@ -576,7 +576,7 @@ func startGateway(t *testing.T, addresses map[string]string) string {
 			t.Logf("output of HAProxy:\n%s", &output)
 		}
 	})
-	penchanttest.Eventually(t, 30*time.Second, "the gateway is ready", func() error {
+	penchanttest.Eventually(t, time.Minute, "the gateway is ready", func() error {
 		return statusIs(http.MethodGet, "http://"+taken[0]+"/healthz/ready", http.StatusOK)
 	})
 	if err := statusIs(http.MethodGet, "http://"+taken[1]+"/metrics", http.StatusOK); err != nil {

@@ -122,7 +122,7 @@ func readAll(t *testing.T, client *bus.Client, group string, topic bus.TopicPart
 	}
 	consumer.SetTopics(topic.Topic)
 	inBackground(t, consumer.Run)
-	penchanttest.Eventually(t, 30*time.Second, group+" has read everything", func() error {
+	penchanttest.Eventually(t, time.Minute, group+" has read everything", func() error {
 		committed, err := client.Committed(t.Context(), group)
 		if err != nil {
 			return err

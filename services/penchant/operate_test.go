@@ -291,7 +291,7 @@ func followTopics(t *testing.T, process *installation, trackingID string) {
 		}
 	}()
 	next := 20
-	penchanttest.Eventually(t, 30*time.Second, "an event put later is printed", func() error {
+	penchanttest.Eventually(t, time.Minute, "an event put later is printed", func() error {
 		process.putEvents(trackingID, next, 1) // one at least comes after the tail has begun
 		next++
 		select {
@@ -628,7 +628,7 @@ func startRedis(t *testing.T, policy string) (url string) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	})
-	penchanttest.Eventually(t, 20*time.Second, "redis-server listens", func() error {
+	penchanttest.Eventually(t, time.Minute, "redis-server listens", func() error {
 		connection, err := net.Dial("tcp", address)
 		if err != nil {
 			return err

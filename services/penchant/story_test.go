@@ -246,7 +246,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		t.Errorf("an absent campaign: %v", err)
 	}
 
-	penchanttest.Eventually(t, 30*time.Second, "the archive holds the events once", func() error {
+	penchanttest.Eventually(t, time.Minute, "the archive holds the events once", func() error {
 		found := map[string]int{}
 		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, archive.ReadOptions{}) {
 			if err != nil {

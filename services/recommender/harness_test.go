@@ -247,7 +247,7 @@ func ids(items []personalizeruntime.PredictedItem) []string {
 
 func (s *shop) eventually(what string, holds func() bool) {
 	s.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.Fatalf("waited in vain until %s", what)
 		}

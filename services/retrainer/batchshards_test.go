@@ -120,7 +120,7 @@ func (i *installation) sameOutput(job string, want map[string]string) {
 func (i *installation) noLeftovers() {
 	i.Helper()
 	var left string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		left = ""
 		for _, prefix := range []string{batchRoot, "catalog/" + catalog.TypeBatchShard} {
 			for info, err := range i.bucket.List(i.Context(), prefix) {
@@ -315,7 +315,7 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); len(catalog.All[*catalog.BatchShard](i.view)) < 2; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(catalog.All[*catalog.BatchShard](i.view)) < 2; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the view does not know the shards")
 		}

@@ -73,7 +73,7 @@ func TestReady(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- f.service.Run(ctx) }()
-	for deadline := time.Now().Add(5 * time.Second); f.service.Ready(ctx) != nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); f.service.Ready(ctx) != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(f.service.Ready(ctx))
 		}
