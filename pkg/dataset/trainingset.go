@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -69,6 +70,28 @@ type ActionEvent struct {
 
 // Events is the number of interactions.
 func (t *TrainingSet) Events() int { return len(t.Item) }
+
+// Appearances tell when each item appeared, in milliseconds, and how many interactions it has. An item appeared at its
+// CREATION_TIMESTAMP, or else with its first interaction, or else with the newest interaction of all: it is new.
+func (t *TrainingSet) Appearances() (timeMS []int64, interactions []int) {
+	timeMS, interactions = make([]int64, len(t.Items)), make([]int, len(t.Items))
+	newest := int64(math.MinInt64)
+	for e, i := range t.Item {
+		if interactions[i] == 0 || t.TimeMS[e] < timeMS[i] {
+			timeMS[i] = t.TimeMS[e]
+		}
+		interactions[i]++
+		newest = max(newest, t.TimeMS[e])
+	}
+	for i := range timeMS {
+		if created, ok := t.ItemRows[int32(i)].Properties["CREATION_TIMESTAMP"].(int64); ok {
+			timeMS[i] = created * 1000
+		} else if interactions[i] == 0 {
+			timeMS[i] = newest
+		}
+	}
+	return timeMS, interactions
+}
 
 // Subset is a set of the events for which keep says so, in the same order and with the same items. Users of whom no event is
 // kept are not in it.

@@ -3,7 +3,7 @@
 // that explore.
 //
 // A cold item's distance to the best item shrinks by a share that is drawn for each visitor and item: of the exponential
-// distribution, with a mean of the weight, divided by 1 + n/100 where n is how often the item was shown or chosen. So with
+// distribution, with a mean of the weight, divided by 1 + n/100 where n is how often the item was chosen before the training, and shown or chosen since. So with
 // the weight 0.3 one in thirty new items reaches the top of a list, with 1 one in three, and an item that nobody chooses
 // makes room for others.
 package exploration
@@ -58,15 +58,20 @@ type ColdItem struct {
 	Item    int32 // of the model
 	ID      string
 	Created int64 // seconds
+	// Interactions of the training.
+	Interactions int64
 }
 
-// Newest lists the newest items of a catalogue, the newest first. Items whose creation is not known, 0, are never explored:
-// nothing says that they are new.
-func Newest(items *model.Items, created func(item int) int64) []ColdItem {
+// Newest lists the newest items of a catalogue, the newest first. created is what the Items dataset says now, 0 where it says
+// nothing: then the model's novelty, which may be nil, tells. Items whose creation nothing tells are never explored.
+func Newest(items *model.Items, novelty *Novelty, created func(item int) int64) []ColdItem {
+	if novelty == nil {
+		novelty = newNovelty(items.Len())
+	}
 	var all []ColdItem
 	for item := range items.Len() {
-		if at := created(item); at > 0 {
-			all = append(all, ColdItem{Item: int32(item), Created: at})
+		if at := cmp.Or(created(item), novelty.Created[item]); at > 0 {
+			all = append(all, ColdItem{Item: int32(item), Created: at, Interactions: novelty.Interactions[item]})
 		}
 	}
 	slices.SortFunc(all, func(x, y ColdItem) int {
@@ -90,7 +95,7 @@ func (s Settings) Cold(newest []ColdItem, now time.Time) []ColdItem {
 }
 
 // Lift lifts the scores of cold items, by draws that the seed decides, and calls was with what each score was before. shown
-// says how often an item was shown or chosen; nil: never.
+// says how often an item was shown or chosen since the training; nil: never.
 func (s Settings) Lift(scores []float32, cold []ColdItem, seed uint64, shown func(id string) uint32, was func(item int32, score float32)) {
 	top := model.Never
 	for _, score := range scores {
@@ -103,9 +108,9 @@ func (s Settings) Lift(scores []float32, cold []ColdItem, seed uint64, shown fun
 		if score == model.Never {
 			continue
 		}
-		n := 0.0
+		n := float64(c.Interactions)
 		if shown != nil {
-			n = float64(shown(c.ID))
+			n += float64(shown(c.ID))
 		}
 		drawn := -math.Log(1 - uniform(seed, uint64(c.Item)))
 		share := min(s.Weight*drawn/(1+n/enoughShown), 1)

@@ -1,17 +1,22 @@
 package exploration
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/reco"
 )
 
 func TestColdItemsAreTheNewestOfKnownAge(t *testing.T) {
 	items := model.NewItems([]string{"a", "b", "c", "d"})
-	newest := Newest(items, func(item int) int64 { return []int64{100, 0, 300, 100}[item] })
+	newest := Newest(items, nil, func(item int) int64 { return []int64{100, 0, 300, 100}[item] })
 	var ids []string
 	for _, c := range newest {
 		ids = append(ids, c.ID)
@@ -24,6 +29,36 @@ func TestColdItemsAreTheNewestOfKnownAge(t *testing.T) {
 		if got := len(settings.Cold(newest, time.Unix(now, 0))); got != want {
 			t.Errorf("at %d there are %d cold items, want %d", now, got, want)
 		}
+	}
+}
+
+// What the Items dataset does not tell is told by the interactions of the training.
+func TestNovelty(t *testing.T) {
+	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b.AddItem(reco.Entity{ID: "dated", Properties: map[string]any{"CREATION_TIMESTAMP": int64(70)}})
+	b.AddItem(reco.Entity{ID: "unseen"})
+	for n, seconds := range []int64{40, 30, 90} {
+		b.Add(&reco.Interaction{EventID: strconv.Itoa(n), UserID: "u", ItemID: []string{"seen", "seen", "dated"}[n], TimestampMS: 1000 * seconds})
+	}
+	ts, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	items := model.NewItems([]string{"seen", "dated", "unseen", "gone"})
+	got, err := DecodeNovelty(NoveltyOf(ts, items).Part().Data, items.Len())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (&Novelty{Created: []int64{30, 70, 90, 0}, Interactions: []int64{2, 1, 0, 0}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if _, err := DecodeNovelty(got.Part().Data, 3); !errors.Is(err, model.ErrCorrupt) {
+		t.Errorf("read for another number of items: %v", err)
+	}
+	newest := Newest(items, got, func(item int) int64 { return []int64{0, 35, 0, 0}[item] })
+	want := []ColdItem{{Item: 2, ID: "unseen", Created: 90}, {Item: 1, ID: "dated", Created: 35, Interactions: 1}, {Item: 0, ID: "seen", Created: 30, Interactions: 2}}
+	if !slices.Equal(newest, want) {
+		t.Errorf("the newest are %v", newest)
 	}
 }
 
@@ -60,7 +95,8 @@ func TestTheWeightSaysHowManyColdItemsReachTheTop(t *testing.T) {
 			t.Errorf("with weight %v a share of %v reaches the top, want %v", c.weight, got, c.want)
 		}
 	}
-	if got := top(1, func(string) uint32 { return 200 }); got < 0.045 || got > 0.055 { // e^-3
+	cold[0].Interactions = 50
+	if got := top(1, func(string) uint32 { return 150 }); got < 0.045 || got > 0.055 { // e^-3
 		t.Errorf("of an item that was shown often %v reach the top", got)
 	}
 }

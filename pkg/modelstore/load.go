@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -21,6 +22,8 @@ type Loaded struct {
 	Recipe   *recipe.Recipe
 	Model    model.Model
 	Manifest Manifest
+	// Novelty is how new the items are; nil where the model was published without.
+	Novelty *exploration.Novelty
 
 	// hashes of the manifest and the parts: the files in the local cache that this model needs.
 	hashes []string
@@ -84,11 +87,17 @@ func (l *loader) load(ctx context.Context, manifestKey string) (*Loaded, error) 
 	if m.Items().Len() != manifest.Items {
 		return nil, fmt.Errorf("%w: it holds %d items, its manifest says %d", ErrCorrupt, m.Items().Len(), manifest.Items)
 	}
+	var novelty *exploration.Novelty
+	if data, ok := parts[exploration.NoveltyPart]; ok {
+		if novelty, err = exploration.DecodeNovelty(data, manifest.Items); err != nil {
+			return nil, fmt.Errorf("decoding the items' novelty: %w", err)
+		}
+	}
 	if err := warmUp(m); err != nil {
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
 	return &Loaded{
-		ModelID: manifest.ModelID, Recipe: known, Model: m, Manifest: manifest, hashes: l.hashes, cacheErr: l.cacheErr,
+		ModelID: manifest.ModelID, Recipe: known, Model: m, Manifest: manifest, Novelty: novelty, hashes: l.hashes, cacheErr: l.cacheErr,
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/model"
 )
 
@@ -20,6 +21,8 @@ type Meta struct {
 	DataCut DataCut
 	// Trained is when training ended.
 	Trained time.Time
+	// Novelty is stored with models of recipes that explore; else nil.
+	Novelty *exploration.Novelty
 }
 
 // Publish writes a model into the bucket: its parts, then the manifest that makes them a model. It then reads everything
@@ -42,6 +45,9 @@ func publish(ctx context.Context, b *blob.Bucket, solutionVersionARN, recipe str
 	encoded, err := m.Parts()
 	if err != nil {
 		return "", "", fmt.Errorf("encoding: %w", err)
+	}
+	if meta.Novelty != nil {
+		encoded = append(encoded, meta.Novelty.Part())
 	}
 	manifest := Manifest{
 		Format: manifestFormat, SolutionVersion: solutionVersionARN, Recipe: recipe, Params: meta.Params, Items: m.Items().Len(),

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -28,37 +29,20 @@ func needsColdItems(ts *dataset.TrainingSet, p Params) error {
 
 // coldItems are the items with at most cold_start_max_interactions interactions that appeared at most
 // cold_start_max_duration days before the newest item (latestItem) or the newest interaction (currentTime: a training
-// depends on its data, not on the clock). An item appeared at its CREATION_TIMESTAMP, or else with its first interaction,
-// or else with the newest interaction of all: it is new.
+// depends on its data, not on the clock).
 func coldItems(ts *dataset.TrainingSet, p Params) map[string]bool {
-	count, first := make([]int, len(ts.Items)), make([]int64, len(ts.Items))
-	newest := int64(math.MinInt64)
-	for e, i := range ts.Item {
-		if count[i] == 0 || ts.TimeMS[e] < first[i] {
-			first[i] = ts.TimeMS[e]
-		}
-		count[i]++
-		newest = max(newest, ts.TimeMS[e])
-	}
-	latest := int64(math.MinInt64)
-	for i := range first {
-		created, ok := ts.ItemRows[int32(i)].Properties["CREATION_TIMESTAMP"].(int64)
-		switch {
-		case ok:
-			first[i] = created * 1000
-		case count[i] == 0:
-			first[i] = newest
-		}
-		latest = max(latest, first[i])
-	}
-	since := latest
+	appeared, interactions := ts.Appearances()
+	times := appeared
 	if p.String("cold_start_relative_from") == currentTime {
-		since = newest
+		times = ts.TimeMS
 	}
-	since -= int64(p.Float("cold_start_max_duration") * float64((24 * time.Hour).Milliseconds()))
+	since := int64(math.MinInt64)
+	if len(times) > 0 {
+		since = slices.Max(times) - int64(p.Float("cold_start_max_duration")*float64((24*time.Hour).Milliseconds()))
+	}
 	cold := map[string]bool{}
 	for i, id := range ts.Items {
-		if count[i] <= p.Int("cold_start_max_interactions") && first[i] >= since {
+		if interactions[i] <= p.Int("cold_start_max_interactions") && appeared[i] >= since {
 			cold[id] = true
 		}
 	}

@@ -37,14 +37,14 @@ func explorationOf(serving *modelstore.Serving) exploration.Settings {
 	return exploration.Read(serving.Exploration())
 }
 
-// explore lifts the scores of cold items. Without attributes of the items it does not know any, and lifts none.
+// explore lifts the scores of cold items, none while the attributes of items are not loaded yet.
 func (s *Service) explore(serving *modelstore.Serving, asked question, scores []float32) *explored {
 	settings := explorationOf(serving)
 	if !s.config.Explore || settings.Weight <= 0 {
 		return nil
 	}
 	table := s.attributes.Loaded(serving.Group, schema.Items)
-	if table == nil || table.Schema == nil {
+	if table == nil {
 		return nil
 	}
 	now := s.config.Now()
@@ -64,7 +64,7 @@ func (s *Service) explore(serving *modelstore.Serving, asked question, scores []
 	return e
 }
 
-// newestList is the newest items of a model by CREATION_TIMESTAMP.
+// newestList is the newest items of a model.
 type newestList struct {
 	items []exploration.ColdItem
 	made  time.Time
@@ -80,7 +80,9 @@ func (a *aligned) newestItems(now time.Time) (items []exploration.ColdItem, fres
 		a.newestMaking.Lock()
 	}
 	defer a.newestMaking.Unlock()
-	next := &newestList{made: now, items: exploration.Newest(a.model.Model.Items(), func(item int) int64 { return a.table.Created(a.rows[item]) })}
+	next := &newestList{made: now, items: exploration.Newest(a.model.Model.Items(), a.model.Novelty, func(item int) int64 {
+		return a.table.Created(a.rows[item])
+	})}
 	a.newest.Store(next)
 	return next.items, true
 }

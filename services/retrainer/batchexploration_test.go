@@ -2,13 +2,13 @@ package retrainer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/reco"
 )
 
 // A new item is lifted to the top for as many users as at runtime, and for the same whenever the job is done.
@@ -21,15 +21,14 @@ func TestBatchInferenceExplores(t *testing.T) {
 	var items strings.Builder
 	items.WriteString("ITEM_ID,CREATION_TIMESTAMP,COLOUR\n")
 	for n := range 20 {
-		created := time.Unix(1000, 0)
-		if n == 19 {
-			created = time.Now().Add(-48 * time.Hour)
-		}
-		fmt.Fprintf(&items, "i%02d,%d,red\n", n, created.Unix())
+		fmt.Fprintf(&items, "i%02d,1000,red\n", n)
 	}
+	fmt.Fprintf(&items, "fresh,%d,red\n", time.Now().Add(-48*time.Hour).Unix())
 	i.finished(s, i.importJob(i.datasetOf(i.group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
 	const users = 300 // who like even items
 	i.events(2*users, "click")
+	// Not in the Items dataset: as old as its first interaction.
+	i.interact(&reco.Interaction{EventID: "undated", UserID: "u001", EventType: "click", ItemID: "undated", TimestampMS: 5000})
 	v := i.ends(i.version(i.solution("personal", "aws-user-personalization", nil), "00000001"))
 	related := i.ends(i.version(i.solution("related", "aws-sims", nil), "00000001"))
 	stop()
@@ -39,6 +38,7 @@ func TestBatchInferenceExplores(t *testing.T) {
 		fmt.Fprintf(&lines, "{\"userId\":\"u%03d\",\"itemId\":\"i00\"}\n", 2*n)
 	}
 	i.put("users.json", lines.String())
+	onTop := map[string]int{} // in the last run
 	run := func(name string, v *catalog.SolutionVersion, weight, cutOff string) (*catalog.BatchInferenceJob, string, int) {
 		t.Helper()
 		job := i.batch(name, v, "users.json", func(job *catalog.BatchInferenceJob) {
@@ -51,13 +51,14 @@ func TestBatchInferenceExplores(t *testing.T) {
 		if _, err := s.inferBatch(t.Context(), job, func(float64) {}); err != nil {
 			t.Fatal(err)
 		}
-		output, top := "out/"+name+"/users.json.out", 0
+		output := "out/" + name + "/users.json.out"
+		clear(onTop)
 		for _, a := range i.answers(output) {
-			if slices.Contains(a.Output.RecommendedItems[:2], "i19") { // lifted to the score of the best, which wins the tie
-				top++
+			for _, id := range a.Output.RecommendedItems[:2] { // lifted to the score of the best, which wins the tie
+				onTop[id]++
 			}
 		}
-		return job, i.get(output), top
+		return job, i.get(output), onTop["fresh"]
 	}
 	_, exploiting, top := run("exploiting", v, "0", "30")
 	if top != 0 {
@@ -78,6 +79,12 @@ func TestBatchInferenceExplores(t *testing.T) {
 	}
 	if _, byDefault, top := run("default", v, "", "30"); byDefault == exploiting || top > users/10 {
 		t.Errorf("with the default weight the new item is on top for %d of %d users", top, users)
+	}
+	if onTop["undated"] > 0 {
+		t.Error("an item older than the cut-off is explored")
+	}
+	if run("undated", v, "1", "40000"); onTop["undated"] < users/20 { // a third, were not all items that old
+		t.Errorf("an item without CREATION_TIMESTAMP is on top for %d of %d users", onTop["undated"], users)
 	}
 	if _, old, _ := run("old", v, "1", "1"); old != exploiting {
 		t.Error("an item older than the cut-off is explored")

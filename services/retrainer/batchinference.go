@@ -142,11 +142,8 @@ func (b *inference) openExploration(ctx context.Context, group *catalog.DatasetG
 			return err
 		}
 	}
-	if table.Schema == nil {
-		return nil
-	}
 	items := b.loaded.Model.Items()
-	newest := exploration.Newest(items, func(item int) int64 {
+	newest := exploration.Newest(items, b.loaded.Novelty, func(item int) int64 {
 		row, known := table.Row(items.ID(item))
 		if !known {
 			return 0

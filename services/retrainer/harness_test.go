@@ -146,19 +146,29 @@ func (i *installation) version(s *catalog.Solution, id string) *catalog.Solution
 // events puts interactions of so many users, six each, into the log: users of even number like even items.
 func (i *installation) events(users int, eventType string) {
 	i.Helper()
-	var records []bus.Record
+	var interactions []*reco.Interaction
 	for u := range users {
 		for e := range 6 {
 			id := fmt.Sprintf("u%03d", u)
-			value, err := reco.MarshalInteraction(&reco.Interaction{
+			interactions = append(interactions, &reco.Interaction{
 				EventID: fmt.Sprintf("%s-%s-%d", eventType, id, e), UserID: id, SessionID: "s" + id, EventType: eventType,
 				ItemID: fmt.Sprintf("i%02d", (u%2)+2*((u/2+e)%10)), TimestampMS: int64(1000 * e),
 			})
-			if err != nil {
-				i.Fatal(err)
-			}
-			records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.group.GroupKey()), Key: []byte(id), Value: value})
 		}
+	}
+	i.interact(interactions...)
+}
+
+// interact publishes interactions as the tracker does.
+func (i *installation) interact(interactions ...*reco.Interaction) {
+	i.Helper()
+	var records []bus.Record
+	for _, interaction := range interactions {
+		value, err := reco.MarshalInteraction(interaction)
+		if err != nil {
+			i.Fatal(err)
+		}
+		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.group.GroupKey()), Key: []byte(interaction.UserID), Value: value})
 	}
 	if err := i.bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)

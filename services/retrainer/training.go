@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eval"
+	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
@@ -69,26 +70,26 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	clock.enter(publishing)
 
 	meta := modelstore.Meta{Params: chosen.params.Map(), Metrics: measured.Metrics, Trained: ended, DataCut: cutOf(set, started)}
-	key, id, err := modelstore.Publish(ctx, s.config.Bucket, version.ARN, chosen.recipe.Name, m, meta)
+	next, err := s.publish(ctx, version.ARN, chosen.recipe, m, set, meta)
 	if err != nil {
 		return nil, err
 	}
 	reported, err := s.publishReport(ctx, QualityReport{
-		SolutionVersion: version.ARN, Recipe: chosen.recipe.Name, ModelID: id, HyperParameters: meta.Params,
+		SolutionVersion: version.ARN, Recipe: chosen.recipe.Name, ModelID: next.id, HyperParameters: meta.Params,
 		Interactions: meta.DataCut.Interactions, Users: meta.DataCut.Users, Items: meta.DataCut.Items, Report: measured,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.metrics.trained.WithLabelValues(chosen.recipe.Name).SetToCurrentTime()
-	s.config.Log.Info("model published", zap.String("solution_version", version.ARN), zap.String("recipe", chosen.recipe.Name), zap.String("model", id),
+	s.config.Log.Info("model published", zap.String("solution_version", version.ARN), zap.String("recipe", chosen.recipe.Name), zap.String("model", next.id),
 		zap.Int("interactions", set.Events()), zap.Int("users", len(set.Users)), zap.Int("items", m.Items().Len()),
 		zap.Any("metrics", measured.Metrics), zap.Any("popularity", measured.Popularity), zap.Int("test_users", measured.TestUsers),
 		zap.Any("weights", weightsOf(m)),
 		zap.Duration("took", time.Since(started)))
 	return func(v *catalog.SolutionVersion) {
 		v.DamagedFiles, v.DataMark = set.Damaged[:min(len(set.Damaged), damagedNamed)], set.mark
-		v.ManifestKey, v.ModelID, v.Metrics, v.TrainingHours = key, id, measured.Metrics, ended.Sub(started).Hours()
+		v.ManifestKey, v.ModelID, v.Metrics, v.TrainingHours = next.key, next.id, measured.Metrics, ended.Sub(started).Hours()
 		v.ReportFolder = reported
 		if v.PerformAutoML {
 			v.RecipeARN = chosen.recipe.ARN()
@@ -132,6 +133,24 @@ func weightsOf(m model.Model) map[string]float64 {
 		return weighted.Weights()
 	}
 	return nil
+}
+
+// published is a model in the bucket.
+type published struct {
+	key, id string
+	items   int
+}
+
+// publish publishes a model that was trained on a set, or extended with it, as the model of a version.
+func (s *Service) publish(ctx context.Context, as string, r *recipe.Recipe, m model.Model, set *loaded, meta modelstore.Meta) (*published, error) {
+	if r.Explores {
+		meta.Novelty = exploration.NoveltyOf(set.TrainingSet, m.Items())
+	}
+	key, id, err := modelstore.Publish(ctx, s.config.Bucket, as, r.Name, m, meta)
+	if err != nil {
+		return nil, err
+	}
+	return &published{key, id, m.Items().Len()}, nil
 }
 
 func cutOf(set *loaded, at time.Time) modelstore.DataCut {

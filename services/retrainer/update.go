@@ -15,7 +15,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
-	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -68,15 +67,9 @@ func fullyTrained(v *catalog.SolutionVersion) bool {
 	return v.Status == catalog.StatusActive && v.TrainingMode != catalog.TrainingUpdate && v.ManifestKey != ""
 }
 
-// extended is a published model.
-type extended struct {
-	key, id string
-	items   int
-}
-
 // publishExtended publishes a version's model, with the items of the set, as the model of a version; nil if the model cannot
 // be extended.
-func (s *Service) publishExtended(ctx context.Context, base *catalog.SolutionVersion, as string, r *recipe.Recipe, set *loaded, at time.Time) (*extended, error) {
+func (s *Service) publishExtended(ctx context.Context, base *catalog.SolutionVersion, as string, r *recipe.Recipe, set *loaded, at time.Time) (*published, error) {
 	last, err := modelstore.Load(ctx, s.config.Bucket, base.ManifestKey, "")
 	if err != nil {
 		return nil, fmt.Errorf("reading the model to extend: %w", err)
@@ -85,28 +78,20 @@ func (s *Service) publishExtended(ctx context.Context, base *catalog.SolutionVer
 	if !ok {
 		return nil, nil
 	}
-	return s.publishAs(ctx, as, r, m, modelstore.Meta{
+	return s.publish(ctx, as, r, m, set, modelstore.Meta{
 		Params: last.Manifest.Params, Metrics: last.Manifest.Metrics, Trained: last.Manifest.Trained, DataCut: cutOf(set, at),
 	})
 }
 
 // publishTrainedAgain publishes a model that is trained anew, like the version's, for recipes whose models grow old quickly.
-func (s *Service) publishTrainedAgain(ctx context.Context, v *catalog.SolutionVersion, c candidate, set *loaded, at time.Time) (*extended, error) {
+func (s *Service) publishTrainedAgain(ctx context.Context, v *catalog.SolutionVersion, c candidate, set *loaded, at time.Time) (*published, error) {
 	m, err := c.recipe.Fit(ctx, set.TrainingSet, c.params, recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads})
 	if err != nil {
 		return nil, fmt.Errorf("training again: %w", err)
 	}
-	return s.publishAs(ctx, v.ARN, c.recipe, m, modelstore.Meta{
+	return s.publish(ctx, v.ARN, c.recipe, m, set, modelstore.Meta{
 		Params: c.params.Map(), Metrics: v.Metrics, Trained: time.Now(), DataCut: cutOf(set, at),
 	})
-}
-
-func (s *Service) publishAs(ctx context.Context, as string, r *recipe.Recipe, m model.Model, meta modelstore.Meta) (*extended, error) {
-	key, id, err := modelstore.Publish(ctx, s.config.Bucket, as, r.Name, m, meta)
-	if err != nil {
-		return nil, err
-	}
-	return &extended{key, id, m.Items().Len()}, nil
 }
 
 // updates keeps the models that are being served up to date with new items.
@@ -259,7 +244,7 @@ func (u *updates) update(ctx context.Context, v *catalog.SolutionVersion, report
 	if err != nil {
 		return nil, err
 	}
-	var next *extended
+	var next *published
 	if c.recipe.Interval(c.params) > 0 {
 		next, err = s.publishTrainedAgain(ctx, v, c, set, started)
 	} else {
