@@ -162,7 +162,7 @@ def wait_for(what, look, seconds=120.0, every=0.02):
     raise TimeoutError(f"{what} did not happen within {seconds} s")
 
 
-def wait_active(describe, member, seconds=300.0, **arguments):
+def wait_active(describe, member, seconds=900.0, **arguments):
     """Polls a describe call until its resource is ACTIVE."""
 
     def look():

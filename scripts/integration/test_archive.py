@@ -55,7 +55,7 @@ def wait_for_rows(penchant, home, heading, event_type, rows):
         return found if done.returncode == 0 and found and found[0][-len(rows):] == [str(n) for n in rows] else None
 
     try:
-        return wait_for("the archive is whole", counted, seconds=30, every=0.5)
+        return wait_for("the archive is whole", counted, every=0.5)
     except TimeoutError:
         pytest.fail(f"{rows} of {event_type} expected: {done.stdout}\n{done.stderr}")
 

@@ -88,7 +88,7 @@ def test_a_consumer_reads_every_event_once(penchant, tmp_path, language):
         try:
             for step in steps:
                 step()
-                wait_for("all events are read", lambda: set(sent) <= set(read + own(consumer)), seconds=60)
+                wait_for("all events are read", lambda: set(sent) <= set(read + own(consumer)))
         finally:
             consumer.stop()
         read.extend(own(consumer))

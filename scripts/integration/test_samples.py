@@ -407,4 +407,4 @@ def test_a_poc_with_many_filters(custom):
     custom.events.put_events(trackingId=tracking, userId="u8", sessionId="s8", eventList=[
         {"sentAt": int(time.time()), "eventType": "View", "properties": json.dumps({"itemId": sorted(unseen)[0]})}])
     wait_for("the filter sees the event", lambda: sorted(unseen)[0] in custom.recommend(
-        campaignArn=personal, userId="u8", filterArn=watched, numResults=500), seconds=10)
+        campaignArn=personal, userId="u8", filterArn=watched, numResults=500))
