@@ -18,9 +18,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/services/control"
@@ -157,6 +159,14 @@ func startOperated(t *testing.T) (process *installation, group, trackingID strin
 
 func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	process, group, trackingID := startOperated(t)
+	filter := personalize.CreateFilterRequest{
+		Name: new("unseen"), DatasetGroupArn: new(accountARN + "dataset-group/shop"), FilterExpression: new(`EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")`),
+	}
+	var filterAnswer personalize.CreateFilterResponse
+	if err := process.API().Call(t.Context(), "CreateFilter", &filter, &filterAnswer); err != nil {
+		t.Fatal(err)
+	}
+	penchanttest.WaitActive[*catalog.Filter](t, catalog.NewStore(process.Bucket("penchant"), nil), *filterAnswer.FilterArn)
 
 	// status
 	var status operator.Status
@@ -169,10 +179,10 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	})
 	shop := status.DatasetGroups[0]
 	active := func(n int) map[string]int { return map[string]int{"ACTIVE": n} }
-	if diff := cmp.Diff(map[string]map[string]int{"dataset": active(1), "event-tracker": active(1)}, shop.Resources); diff != "" {
+	if diff := cmp.Diff(map[string]map[string]int{"dataset": active(1), "event-tracker": active(1), "filter": active(1)}, shop.Resources); diff != "" {
 		t.Errorf("resources (-want +got)\n%s", diff)
 	}
-	if shop.Name != "shop" || shop.Key != group || shop.Status != "ACTIVE" || len(shop.Jobs)+len(shop.Campaigns) != 0 {
+	if shop.Name != "shop" || shop.Key != group || shop.Status != "ACTIVE" || len(shop.Jobs)+len(shop.Campaigns)+len(shop.Recommenders) != 0 {
 		t.Errorf("%+v", shop)
 	}
 	if shop.Events.Accepted != 20 || shop.Events.InLog != 20 || shop.Events.Newest == nil || time.Since(*shop.Events.Newest) > time.Hour {

@@ -38,12 +38,14 @@ type GroupStatus struct {
 	// Resources counts the group's resources, by type and status.
 	Resources map[string]map[string]int `json:"resources"`
 	Jobs      []JobStatus               `json:"jobs"`
-	Campaigns []CampaignStatus          `json:"campaigns"`
-	Events    *EventStatus              `json:"events"`  // null: Kafka does not answer, or has no such topic
-	Archive   *ArchiveStatus            `json:"archive"` // null: the end of a chain is damaged
+	// Campaigns and Recommenders are what answers.
+	Campaigns    []DeploymentStatus `json:"campaigns"`
+	Recommenders []DeploymentStatus `json:"recommenders"`
+	Events       *EventStatus       `json:"events"`  // null: Kafka does not answer, or has no such topic
+	Archive      *ArchiveStatus     `json:"archive"` // null: the end of a chain is damaged
 }
 
-// JobStatus is an import or a training that waits or runs.
+// JobStatus is an import, a training or another job that waits or runs.
 type JobStatus struct {
 	ARN      string    `json:"arn"`
 	Status   string    `json:"status"`
@@ -54,11 +56,11 @@ type JobStatus struct {
 	ExpectedEnd *time.Time `json:"expectedEnd"`
 }
 
-// CampaignStatus is a campaign and the age of its model.
-type CampaignStatus struct {
+// DeploymentStatus is a campaign or a recommender and the age of its model.
+type DeploymentStatus struct {
 	Name            string    `json:"name"`
 	Status          string    `json:"status"`
-	SolutionVersion string    `json:"solutionVersion"`
+	SolutionVersion string    `json:"solutionVersion"` // "": a recommender's first is not trained yet
 	Trained         time.Time `json:"trained"`
 }
 
@@ -121,21 +123,17 @@ func (i *Installation) Status(ctx context.Context) (*Status, error) {
 	return s, nil
 }
 
-// groupOf is the dataset group that a resource belongs to, "" for none.
-func groupOf(r catalog.Resource) string {
-	switch r := r.(type) {
-	case *catalog.Dataset:
-		return r.DatasetGroupARN
-	case *catalog.DatasetImportJob:
-		return r.DatasetGroupARN
-	case *catalog.EventTracker:
-		return r.DatasetGroupARN
-	case *catalog.Solution:
-		return r.DatasetGroupARN
-	case *catalog.SolutionVersion:
-		return r.DatasetGroupARN
-	case *catalog.Campaign:
-		return r.DatasetGroupARN
+// groupOf is the dataset group that a resource belongs to, however far up, "" for none.
+func groupOf(r catalog.Resource, all map[string]catalog.Resource) string {
+	for _, arn := range r.Head().Parents {
+		if catalog.TypeOf(arn) == catalog.TypeDatasetGroup {
+			return arn
+		}
+		if parent, ok := all[arn]; ok {
+			if group := groupOf(parent, all); group != "" {
+				return group
+			}
+		}
 	}
 	return ""
 }
@@ -152,10 +150,10 @@ func (i *Installation) catalogStatus(ctx context.Context, s *Status) error {
 	for _, group := range groups {
 		status := GroupStatus{
 			Name: group.Name, ARN: group.ARN, Key: group.GroupKey(), Status: group.Status,
-			Resources: map[string]map[string]int{}, Jobs: []JobStatus{}, Campaigns: []CampaignStatus{},
+			Resources: map[string]map[string]int{}, Jobs: []JobStatus{}, Campaigns: []DeploymentStatus{}, Recommenders: []DeploymentStatus{},
 		}
 		for _, r := range resources {
-			if groupOf(r) == group.ARN {
+			if groupOf(r, resources) == group.ARN {
 				status.add(r, resources)
 			}
 		}
@@ -191,8 +189,11 @@ func (i *Installation) archiveStatus(ctx context.Context, key string) (*ArchiveS
 func (i *Installation) resources(ctx context.Context) (map[string]catalog.Resource, error) {
 	all := map[string]catalog.Resource{}
 	return all, cmp.Or(
-		gather[*catalog.Dataset](ctx, i, all), gather[*catalog.DatasetImportJob](ctx, i, all), gather[*catalog.EventTracker](ctx, i, all),
+		gather[*catalog.Dataset](ctx, i, all), gather[*catalog.DatasetImportJob](ctx, i, all), gather[*catalog.DatasetExportJob](ctx, i, all),
+		gather[*catalog.DataDeletionJob](ctx, i, all), gather[*catalog.EventTracker](ctx, i, all), gather[*catalog.Filter](ctx, i, all),
 		gather[*catalog.Solution](ctx, i, all), gather[*catalog.SolutionVersion](ctx, i, all), gather[*catalog.Campaign](ctx, i, all),
+		gather[*catalog.Recommender](ctx, i, all), gather[*catalog.BatchInferenceJob](ctx, i, all), gather[*catalog.BatchSegmentJob](ctx, i, all),
+		gather[*catalog.MetricAttribution](ctx, i, all),
 	)
 }
 
@@ -226,13 +227,21 @@ func (g *GroupStatus) add(r catalog.Resource, all map[string]catalog.Resource) {
 		g.Jobs = append(g.Jobs, job)
 		slices.SortFunc(g.Jobs, func(a, b JobStatus) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ARN, b.ARN)) })
 	case *catalog.Campaign:
-		campaign := CampaignStatus{Name: r.Name, Status: r.Status, SolutionVersion: r.SolutionVersionARN}
-		if version, ok := all[r.SolutionVersionARN]; ok {
-			campaign.Trained = version.Head().UpdatedAt // it changes no more once it is trained
-		}
-		g.Campaigns = append(g.Campaigns, campaign)
-		slices.SortFunc(g.Campaigns, func(a, b CampaignStatus) int { return cmp.Compare(a.Name, b.Name) })
+		g.Campaigns = deployed(g.Campaigns, m, r.SolutionVersionARN, all)
+	case *catalog.Recommender:
+		g.Recommenders = deployed(g.Recommenders, m, r.SolutionVersionARN, all)
 	}
+}
+
+// deployed adds what answers with a solution version to a list ordered by name.
+func deployed(list []DeploymentStatus, m *catalog.Meta, versionARN string, all map[string]catalog.Resource) []DeploymentStatus {
+	d := DeploymentStatus{Name: m.Name, Status: m.Status, SolutionVersion: versionARN}
+	if version, ok := all[versionARN]; ok {
+		d.Trained = version.Head().UpdatedAt // it changes no more once it is trained
+	}
+	list = append(list, d)
+	slices.SortFunc(list, func(a, b DeploymentStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return list
 }
 
 func (i *Installation) topicStatus(ctx context.Context, s *Status) error {
@@ -336,6 +345,9 @@ func (g *GroupStatus) print(w *strings.Builder, now time.Time) {
 	}
 	for _, c := range g.Campaigns {
 		fmt.Fprintf(w, "  campaign %s: %s, model trained %s\n", c.Name, c.Status, ago(now, c.Trained))
+	}
+	for _, r := range g.Recommenders {
+		fmt.Fprintf(w, "  recommender %s: %s, model trained %s\n", r.Name, r.Status, ago(now, r.Trained))
 	}
 	if e := g.Events; e != nil {
 		fmt.Fprintf(w, "  events: %d accepted, %d in the log, %d not archived, %d not folded; newest %s\n", e.Accepted, e.InLog, e.ArchiveLag, e.FoldLag, agoOf(now, e.Newest))
