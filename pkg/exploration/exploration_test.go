@@ -95,8 +95,8 @@ func TestTheWeightSaysHowManyColdItemsReachTheTop(t *testing.T) {
 			t.Errorf("with weight %v a share of %v reaches the top, want %v", c.weight, got, c.want)
 		}
 	}
-	cold[0].Interactions = 50
-	if got := top(1, func(string) uint32 { return 150 }); got < 0.045 || got > 0.055 { // e^-3
+	cold[0].Interactions = 5
+	if got := top(1, func(string) uint32 { return 100 }); got < 0.045 || got > 0.055 { // e^-3
 		t.Errorf("of an item that was shown often %v reach the top", got)
 	}
 }

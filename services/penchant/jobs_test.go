@@ -57,9 +57,10 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 	put("batch/users.json", `{"userId":"ada"}`+"\n"+`{"userId":"nobody-knows-me"}`+"\n")
 	batch := must(control.CreateBatchInferenceJob(&personalize.CreateBatchInferenceJobInput{
 		JobName: aws.String("story"), SolutionVersionArn: campaign.SolutionVersionArn, RoleArn: role, NumResults: aws.Int64(10),
-		JobInput:  &personalize.BatchInferenceJobInput{S3DataSource: at("batch/users.json")},
-		JobOutput: &personalize.BatchInferenceJobOutput{S3DataDestination: at("recommended/")},
-		Tags:      []*personalize.Tag{{TagKey: aws.String("penchant:result-set"), TagValue: aws.String("homepage")}},
+		JobInput:                &personalize.BatchInferenceJobInput{S3DataSource: at("batch/users.json")},
+		JobOutput:               &personalize.BatchInferenceJobOutput{S3DataDestination: at("recommended/")},
+		BatchInferenceJobConfig: &personalize.BatchInferenceJobConfig{ItemExplorationConfig: map[string]*string{"explorationWeight": aws.String("0")}},
+		Tags:                    []*personalize.Tag{{TagKey: aws.String("penchant:result-set"), TagValue: aws.String("homepage")}},
 	}))(t).BatchInferenceJobArn
 	ends("ACTIVE", func() (status, reason *string) {
 		j := must(control.DescribeBatchInferenceJob(&personalize.DescribeBatchInferenceJobInput{BatchInferenceJobArn: batch}))(t).BatchInferenceJob

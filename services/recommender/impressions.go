@@ -15,8 +15,8 @@ import (
 )
 
 // impressions counts how often cold items were shown, to anybody by any replica, or chosen: what answers held (and so the
-// implicit impressions of events), the explicit impressions of events that name no answer, and the events themselves. It
-// counts from the start of the process on, and only the items that are explored.
+// implicit impressions of events), the explicit impressions of events that name no answer, and, as InteractionWorth, the events
+// themselves. It counts from the start of the process on, and only the items that are explored.
 type impressions struct {
 	bus *bus.Client
 	log *zap.Logger
@@ -54,13 +54,13 @@ func (i *impressions) track(group string, items []exploration.ColdItem) {
 	i.counts[group] = counts
 }
 
-func (i *impressions) count(group string, ids ...string) {
+func (i *impressions) count(group string, n uint32, ids ...string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	counts := i.counts[group]
 	for _, id := range ids {
-		if n, tracked := counts[id]; tracked {
-			counts[id] = n + 1
+		if before, tracked := counts[id]; tracked {
+			counts[id] = before + n
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (i *impressions) follow(ctx context.Context, group string) {
 func (i *impressions) countShown(group string, value []byte) {
 	var shown penchantv1.RecommendationShown
 	if proto.Unmarshal(value, &shown) == nil {
-		i.count(group, shown.ItemIds...)
+		i.count(group, 1, shown.ItemIds...)
 	}
 }
 
@@ -127,8 +127,8 @@ func (i *impressions) countEvent(group string, value []byte) {
 	if err != nil {
 		return
 	}
-	i.count(group, event.ItemID)
+	i.count(group, exploration.InteractionWorth, event.ItemID)
 	if event.RecommendationID == "" {
-		i.count(group, event.Impression...)
+		i.count(group, 1, event.Impression...)
 	}
 }

@@ -33,8 +33,9 @@ func (s *shop) startBatch(name, version string) (arn string) {
 	var job personalize.CreateBatchInferenceJobResponse
 	s.call("CreateBatchInferenceJob", &personalize.CreateBatchInferenceJobRequest{
 		JobName: &name, SolutionVersionArn: &version, RoleArn: new(roleARN),
-		JobInput:  &personalize.BatchInferenceJobInput{S3DataSource: at("in/users.json")},
-		JobOutput: &personalize.BatchInferenceJobOutput{S3DataDestination: at(name + "/")},
+		JobInput:                &personalize.BatchInferenceJobInput{S3DataSource: at("in/users.json")},
+		JobOutput:               &personalize.BatchInferenceJobOutput{S3DataDestination: at(name + "/")},
+		BatchInferenceJobConfig: &personalize.BatchInferenceJobConfig{ItemExplorationConfig: map[string]string{"explorationWeight": "0"}},
 	}, &job)
 	return *job.BatchInferenceJobArn
 }

@@ -117,7 +117,10 @@ func (s *shop) awaitVersion(arn string) *catalog.SolutionVersion {
 func (s *shop) campaign(name, version string) (arn string) {
 	s.Helper()
 	var campaign personalize.CreateCampaignResponse
-	s.call("CreateCampaign", &personalize.CreateCampaignRequest{Name: &name, SolutionVersionArn: &version}, &campaign)
+	s.call("CreateCampaign", &personalize.CreateCampaignRequest{
+		Name: &name, SolutionVersionArn: &version,
+		CampaignConfig: &personalize.CampaignConfig{ItemExplorationConfig: map[string]string{"explorationWeight": "0"}},
+	}, &campaign)
 	penchanttest.WaitActive[*catalog.Campaign](s, s.store, *campaign.CampaignArn)
 	return *campaign.CampaignArn
 }
