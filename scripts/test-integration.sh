@@ -14,57 +14,59 @@ done
 for install in "${installs[@]}"; do
   wait "$install"
 done
-nice -n 19 scripts/servers/versitygw.sh install & # needed late, and the tracks before it mostly wait
+nice -n 19 scripts/servers/versitygw.sh install & # needed late, and the tests before it mostly wait
 export PENCHANT_TEST_BINARY=$PWD/bin/penchant
+go vet ./services/penchant/... # builds what the lanes share before they start
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-failed=()
 
-declare -A tracks=()
-
-# track NAME COMMAND...: runs the command on servers of its own, beside other tracks, most of which wait most of the time.
-track() {
+# on_servers NAME [SERVERS' OPTIONS] COMMAND...: runs the command on servers of its own, and says what came of it.
+on_servers() {
   local name=$1
   shift
-  (scripts/servers/with-servers.sh "$@" >"$logs/$name" 2>&1 && echo "== $name passed after $SECONDS s" >>"$logs/$name") &
-  tracks[$name]=$!
+  if scripts/servers/with-servers.sh "$@" >"$logs/$name" 2>&1; then
+    grep -E '^(ok|---|[0-9]+ passed)' "$logs/$name" || true
+    echo "== $name passed after $SECONDS s"
+  else
+    cat "$logs/$name"
+    echo "== $name failed after $SECONDS s"
+    touch "$logs/failed.$name"
+  fi
 }
 
-# finish NAME...: waits for tracks, and prints what they said.
-finish() {
-  local name
-  for name in "$@"; do
-    if wait "${tracks[$name]}"; then
-      grep -E '^(ok|---|==|[0-9]+ passed)' "$logs/$name" || true
-    else
-      failed+=("$name")
-      cat "$logs/$name"
-    fi
-  done
-}
-
-go vet ./services/penchant/... # builds what the tracks share before they start
 faults=(go test -count=1 -timeout 40m -v ./services/penchant/faults)
-track faults-a "${faults[@]}" -run '^Test[A-M]'
-track faults-b "${faults[@]}" -run '^Test[N-Z]'
-
 # The packages whose tests use Kafka, Redis or S3, one after the other, since they share the servers.
 suite=(go test -count=1 -p 1)
-track services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
-  ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
-finish services
 operations=(scripts/integration/test_operations.py scripts/integration/test_samples.py)
-track clients .venv/bin/python -m pytest -q scripts/integration "${operations[@]/#/--ignore=}"
-track cluster --redis-cluster "${suite[@]}" ./pkg/userstate
-finish clients cluster
-track operations .venv/bin/python -m pytest -q "${operations[@]}"
-track versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
-track stories go test -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
-finish operations versitygw stories faults-a faults-b
 
-if [ ${#failed[@]} -gt 0 ]; then
-  echo "failed: ${failed[*]}" >&2
+# Lanes run beside each other: their tests mostly wait.
+{
+  on_servers faults-a "${faults[@]}" -run '^Test[A-M]'
+  on_servers cluster --redis-cluster "${suite[@]}" ./pkg/userstate
+} &
+lanes=($!)
+{
+  on_servers faults-b "${faults[@]}" -run '^Test[N-Z]'
+  on_servers stories go test -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
+} &
+lanes+=($!)
+{
+  on_servers services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
+    ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
+  on_servers versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
+} &
+lanes+=($!)
+{
+  on_servers clients .venv/bin/python -m pytest -q scripts/integration "${operations[@]/#/--ignore=}"
+  on_servers operations .venv/bin/python -m pytest -q "${operations[@]}"
+} &
+lanes+=($!)
+for lane in "${lanes[@]}"; do
+  wait "$lane" || touch "$logs/failed.lane"
+done
+
+if compgen -G "$logs/failed.*" >/dev/null; then
   exit 1
 fi
 echo "the integration tier passed in $SECONDS s"
