@@ -58,6 +58,15 @@ func multiplyTileGo(c []float32, stride int, a, b []float32, depth int) {
 	}
 }
 
+func adamGo(values, gradient, mean, square []float32, m Moments) {
+	for k, g := range gradient {
+		g *= m.Scale
+		mean[k] += m.FreshMean * (g - mean[k])
+		square[k] += m.FreshSquare * (g*g - square[k])
+		values[k] -= m.Way * (mean[k] / (float32(math.Sqrt(float64(square[k]*m.Root))) + 1e-8))
+	}
+}
+
 func expSumGo(x []float32, shift float32) float32 {
 	sum := float32(0)
 	for k, v := range x {

@@ -24,3 +24,6 @@ func multiplyTileAVX2(c *float32, stride int, a *float32, b *float32, depth int)
 
 // expSumAVX2 replaces each of dim (a multiple of 8) elements by exp(element - shift) and returns their sum.
 func expSumAVX2(x *float32, shift float32, dim int) float32
+
+// adamAVX2 takes dim (a multiple of 8) gradients into their moments and moves the values by these; see Adam.
+func adamAVX2(values *float32, gradient *float32, mean *float32, square *float32, dim int, scale float32, freshMean float32, freshSquare float32, way float32, root float32)

@@ -644,3 +644,59 @@ expSumEnd:
 	VZEROUPPER
 	MOVSS        X1, ret+24(FP)
 	RET
+
+// func adamAVX2(values *float32, gradient *float32, mean *float32, square *float32, dim int, scale float32, freshMean float32, freshSquare float32, way float32, root float32)
+// Requires: AVX, FMA3
+TEXT ·adamAVX2(SB), NOSPLIT, $0-60
+	MOVQ         values+0(FP), AX
+	MOVQ         gradient+8(FP), CX
+	MOVQ         mean+16(FP), DX
+	MOVQ         square+24(FP), BX
+	MOVQ         dim+32(FP), SI
+	VBROADCASTSS scale+40(FP), Y0
+	VBROADCASTSS freshMean+44(FP), Y1
+	VBROADCASTSS freshSquare+48(FP), Y2
+	VBROADCASTSS way+52(FP), Y3
+	VBROADCASTSS root+56(FP), Y4
+	VMOVUPS      leastRoot<>+0(SB), Y5
+
+adam8:
+	CMPQ         SI, $0x08
+	JL           adamEnd
+	VMULPS       (CX), Y0, Y6
+	VMOVUPS      (DX), Y7
+	VSUBPS       Y7, Y6, Y9
+	VFMADD231PS  Y9, Y1, Y7
+	VMOVUPS      Y7, (DX)
+	VMOVUPS      (BX), Y8
+	VMOVAPS      Y8, Y9
+	VFMSUB231PS  Y6, Y6, Y9
+	VFMADD231PS  Y9, Y2, Y8
+	VMOVUPS      Y8, (BX)
+	VMULPS       Y4, Y8, Y8
+	VSQRTPS      Y8, Y8
+	VADDPS       Y5, Y8, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMOVUPS      (AX), Y6
+	VFNMADD231PS Y7, Y3, Y6
+	VMOVUPS      Y6, (AX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	SUBQ         $0x08, SI
+	JMP          adam8
+
+adamEnd:
+	VZEROUPPER
+	RET
+
+DATA leastRoot<>+0(SB)/4, $0x322bcc77
+DATA leastRoot<>+4(SB)/4, $0x322bcc77
+DATA leastRoot<>+8(SB)/4, $0x322bcc77
+DATA leastRoot<>+12(SB)/4, $0x322bcc77
+DATA leastRoot<>+16(SB)/4, $0x322bcc77
+DATA leastRoot<>+20(SB)/4, $0x322bcc77
+DATA leastRoot<>+24(SB)/4, $0x322bcc77
+DATA leastRoot<>+28(SB)/4, $0x322bcc77
+GLOBL leastRoot<>(SB), RODATA|NOPTR, $32

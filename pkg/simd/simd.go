@@ -51,6 +51,25 @@ func MatVec(out, m, x []float32) {
 // writes zero below exp(-87) and for what is not a number.
 func ExpSum(x []float32, shift float32) float32 { return expSum(x, shift) }
 
+// Moments says how Adam (Kingma, Ba, "Adam: a method for stochastic optimization", ICLR 2015) takes a step.
+type Moments struct {
+	// Scale is what gradients are multiplied with first.
+	Scale float32
+	// FreshMean and FreshSquare are the shares of a gradient, and of its square, in the new moments.
+	FreshMean, FreshSquare float32
+	// Way multiplies the quotient of the mean and the root of Root times the square.
+	Way, Root float32
+}
+
+// Adam takes gradients into their moments, mean and square, and moves the values against them: by Way times the mean, divided
+// by 1e-8 more than the square root of Root times the square.
+func Adam(values, gradient, mean, square []float32, m Moments) {
+	if len(values) != len(gradient) || len(mean) != len(gradient) || len(square) != len(gradient) {
+		panic("simd: Adam of vectors of different lengths")
+	}
+	adam(values, gradient, mean, square, m)
+}
+
 // AddResiduals adds to y, for each k, the row index[k] of m times weights[k] * (target - row·x). Rows have the length of x
 // and y.
 //

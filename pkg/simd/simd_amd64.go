@@ -83,3 +83,14 @@ func expSum(x []float32, shift float32) float32 {
 	}
 	return expSumAVX2(&x[0], shift, n) + expSumGo(x[n:], shift)
 }
+
+func adam(values, gradient, mean, square []float32, m Moments) {
+	n := body(len(values))
+	if !accelerated {
+		n = 0
+	}
+	if n > 0 {
+		adamAVX2(&values[0], &gradient[0], &mean[0], &square[0], n, m.Scale, m.FreshMean, m.FreshSquare, m.Way, m.Root)
+	}
+	adamGo(values[n:], gradient[n:], mean[n:], square[n:], m)
+}

@@ -14,3 +14,6 @@ func addResiduals(y, m []float32, index []int32, weights []float32, target float
 func multiplyTile(c []float32, stride int, a, b []float32, depth int) {
 	multiplyTileGo(c, stride, a, b, depth)
 }
+func adam(values, gradient, mean, square []float32, m Moments) {
+	adamGo(values, gradient, mean, square, m)
+}

@@ -95,6 +95,34 @@ func TestKernelsByHand(t *testing.T) {
 	}
 }
 
+func TestAdam(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	step := Moments{Scale: 0.5, FreshMean: 0.1, FreshSquare: 0.02, Way: 0.25, Root: 4}
+	for _, n := range lengths() {
+		var got [4][]float32
+		for k := range got {
+			got[k] = vector(r, n, r.IntN(8))
+		}
+		for i, q := range got[3] {
+			got[3][i] = q * q
+		}
+		want := got
+		for k := range want {
+			want[k] = slices.Clone(got[k])
+		}
+		Adam(got[0], got[1], got[2], got[3], step)
+		adamGo(want[0], want[1], want[2], want[3], step)
+		for k, what := range []string{"values", "gradients", "means", "squares"} {
+			requireClose(t, fmt.Sprintf("%d %s", n, what), got[k], want[k], 1)
+		}
+	}
+	// The gradient is 2: the mean becomes 0 + 0.1 (2 - 0), the square 1 + 0.02 (4 - 1), and the value moves by a quarter
+	// of 0.2 over the root of 4.24.
+	value, mean, square := []float32{1}, []float32{0}, []float32{1}
+	Adam(value, []float32{4}, mean, square, step)
+	requireClose(t, "by hand", []float32{value[0], mean[0], square[0]}, []float32{float32(1 - 0.05/math.Sqrt(4.24)), 0.2, 1.06}, 1)
+}
+
 func TestTileEqualsTheGoFallback(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, depth := range []int{0, 1, 2, 3, 4, 5, 7, 8, 63, 256} {
@@ -165,6 +193,9 @@ func TestMismatchedLengthsPanic(t *testing.T) {
 		"MatVec":              func() { MatVec(make([]float32, 2), make([]float32, 5), make([]float32, 3)) },
 		"MultiplyTile, depth": func() { MultiplyTile(make([]float32, 96), 16, make([]float32, 12), make([]float32, 16)) },
 		"MultiplyTile, tile":  func() { MultiplyTile(make([]float32, 95), 16, make([]float32, 6), make([]float32, 16)) },
+		"Adam": func() {
+			Adam(make([]float32, 2), make([]float32, 2), make([]float32, 2), make([]float32, 3), Moments{})
+		},
 		"AddResiduals, row": func() {
 			AddResiduals(make([]float32, 8), make([]float32, 8), []int32{1}, []float32{1}, 1, make([]float32, 8))
 		},

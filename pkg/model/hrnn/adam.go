@@ -17,24 +17,29 @@ func newOptimised(values []float32) optimised {
 
 // update moves the weights; scale is what their gradient is to be multiplied with, and step counts from 0.
 func (o *optimised) update(rate float32, step int, scale float32) {
-	adam(o.values, o.gradient, o.mean, o.square, rate, step, scale)
+	simd.Adam(o.values, o.gradient, o.mean, o.square, stepOf(rate, step, scale))
 }
 
-const smallest = 1e-8 // of a divisor
+// What is left of the moments after so many steps without a gradient; never less than a ten-thousandth, which moves nothing.
+var (
+	momentumPower = powersOf(momentum)
+	squarePower   = powersOf(squareDecay)
+)
 
-// corrections undo that the moments begin at zero.
-func corrections(step int) (mean, square float32) {
-	return float32(1 / (1 - math.Pow(momentum, float64(step+1)))), float32(1 / (1 - math.Pow(squareDecay, float64(step+1))))
+func powersOf(base float64) (all [1024]float64) {
+	for n := range all {
+		all[n] = max(math.Pow(base, float64(n)), 1e-4)
+	}
+	return all
 }
 
-func adam(values, gradient, mean, square []float32, rate float32, step int, scale float32) {
-	m, s := corrections(step)
-	mean, square, values = mean[:len(gradient)], square[:len(gradient)], values[:len(gradient)]
-	for k, g := range gradient {
-		g *= scale
-		mean[k] += (1 - momentum) * (g - mean[k])
-		square[k] += (1 - squareDecay) * (g*g - square[k])
-		values[k] -= rate * m * mean[k] / (float32(math.Sqrt(float64(square[k]*s))) + smallest)
+func after(power *[1024]float64, steps int) float64 { return power[min(steps, len(power)-1)] }
+
+// stepOf is Adam's step with this number, from 0. Its divisions undo that the moments begin at zero.
+func stepOf(rate float32, step int, scale float32) simd.Moments {
+	return simd.Moments{
+		Scale: scale, FreshMean: 1 - momentum, FreshSquare: 1 - squareDecay,
+		Way: rate / float32(1-math.Pow(momentum, float64(step+1))), Root: float32(1 / (1 - math.Pow(squareDecay, float64(step+1)))),
 	}
 }
 
@@ -70,15 +75,12 @@ func (t *table) wake(r int32, rate float32, step int) {
 	}
 	shrinks := momentum / math.Sqrt(squareDecay)
 	sum := shrinks * (1 - math.Pow(shrinks, float64(asleep))) / (1 - shrinks)
-	m, s := corrections(first)
-	way := rate * m / float32(math.Sqrt(float64(s))) * float32(sum)
-	slower, less := float32(math.Pow(momentum, float64(asleep))), float32(math.Pow(squareDecay, float64(asleep)))
-	values, mean, square := t.row(r), at(t.mean, int(r), t.width), at(t.square, int(r), t.width)
-	for k := range values {
-		values[k] -= way * mean[k] / (float32(math.Sqrt(float64(square[k]))) + smallest)
-		mean[k] *= slower
-		square[k] *= less
-	}
+	s := stepOf(rate, first-1, 0)
+	// A step without a gradient takes fixed shares off the moments, which its quotient is to be rid of.
+	s.FreshMean, s.FreshSquare = float32(1-after(&momentumPower, asleep)), float32(1-after(&squarePower, asleep))
+	s.Way *= float32(sum) / (1 - s.FreshMean)
+	s.Root /= 1 - s.FreshSquare
+	simd.Adam(t.row(r), at(t.gradient, int(r), t.width), at(t.mean, int(r), t.width), at(t.square, int(r), t.width), s)
 }
 
 // add adds to the gradient of a row.
@@ -92,9 +94,10 @@ func (t *table) add(r int32, scale float32, gradient []float32) {
 
 // update moves the touched rows, all of which are awake.
 func (t *table) update(rate float32, step int, scale float32) {
+	s := stepOf(rate, step, scale)
 	for _, r := range t.touched {
 		gradient := at(t.gradient, int(r), t.width)
-		adam(t.row(r), gradient, at(t.mean, int(r), t.width), at(t.square, int(r), t.width), rate, step, scale)
+		simd.Adam(t.row(r), gradient, at(t.mean, int(r), t.width), at(t.square, int(r), t.width), s)
 		clear(gradient)
 		t.isOn[r] = false
 		t.since[r] = int32(step + 1)

@@ -29,6 +29,7 @@ func main() {
 	addResiduals()
 	multiplyTile()
 	expSum()
+	adam()
 	Generate()
 }
 
@@ -355,6 +356,58 @@ func expSum() {
 	VZEROUPPER()
 	Store(total, ReturnIndex(0))
 	RET()
+}
+
+// adam: a square root and a division for each register take most of its time, whatever stands around them.
+func adam() {
+	TEXT("adamAVX2", NOSPLIT, "func(values, gradient, mean, square *float32, dim int, scale, freshMean, freshSquare, way, root float32)")
+	Doc("adamAVX2 takes dim (a multiple of 8) gradients into their moments and moves the values by these; see Adam.")
+	values, gradient, mean, square, n := arg("values"), arg("gradient"), arg("mean"), arg("square"), arg("dim")
+	scale, freshMean, freshSquare, way, root := lane("scale"), lane("freshMean"), lane("freshSquare"), lane("way"), lane("root")
+	least := YMM()
+	VMOVUPS(eight("leastRoot", 1e-8), least)
+
+	Label("adam8")
+	CMPQ(n, U8(lanes))
+	JL(LabelRef("adamEnd"))
+	g, m, q, d, v := YMM(), YMM(), YMM(), YMM(), YMM()
+	VMULPS(Mem{Base: gradient}, scale, g)
+	VMOVUPS(Mem{Base: mean}, m)
+	VSUBPS(m, g, d) // g - m
+	VFMADD231PS(d, freshMean, m)
+	VMOVUPS(m, Mem{Base: mean})
+	VMOVUPS(Mem{Base: square}, q)
+	VMOVAPS(q, d)
+	VFMSUB231PS(g, g, d) // g² - q
+	VFMADD231PS(d, freshSquare, q)
+	VMOVUPS(q, Mem{Base: square})
+	VMULPS(root, q, q)
+	VSQRTPS(q, q)
+	VADDPS(least, q, q)
+	VDIVPS(q, m, m)
+	VMOVUPS(Mem{Base: values}, v)
+	VFNMADD231PS(m, way, v)
+	VMOVUPS(v, Mem{Base: values})
+	for _, p := range []reg.Register{values, gradient, mean, square} {
+		ADDQ(U8(step), p)
+	}
+	SUBQ(U8(lanes), n)
+	JMP(LabelRef("adam8"))
+
+	Label("adamEnd")
+	VZEROUPPER()
+	RET()
+}
+
+// lane is a float argument in all lanes.
+func lane(name string) reg.VecVirtual {
+	addr, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	v := YMM()
+	VBROADCASTSS(addr.Addr, v)
+	return v
 }
 
 // eight is a constant in all lanes.
