@@ -44,8 +44,12 @@ const (
 	stretch = 96
 	// maxStretches make a step; small data has smaller steps, down to one, so that there are enough of them.
 	maxStretches = 16
-	minSteps     = 1200
-	maxPasses    = 12
+	minSteps     = 800
+	// maxPasses are the most there are for that; below small interactions, a network is one voice among several that are as
+	// good, and what more than fewPasses would gain is not worth waiting for.
+	maxPasses = 12
+	fewPasses = 8
+	small     = 50_000
 	// negatives are drawn for each step, in proportion to a power of popularity.
 	negatives     = 384
 	negativePower = 0.5
@@ -241,7 +245,11 @@ func (t *trainer) run(ctx context.Context) error {
 	}
 	width := min(max(events/stretch/40, 1), maxStretches)
 	perPass := (events + stretch*width - 1) / (stretch * width)
-	passes := min(max(t.config.Passes, (minSteps+perPass-1)/perPass), max(maxPasses, t.config.Passes))
+	most := maxPasses
+	if events < small {
+		most = fewPasses
+	}
+	passes := max(t.config.Passes, min((minSteps+perPass-1)/perPass, most))
 	t.steps = passes * (perPass + 1) // at most: a pass may begin with a part of a stretch
 	t.batch = newBatch(&t.net, width)
 	progress := model.NewProgress(passes*perPass, t.config.Progress)

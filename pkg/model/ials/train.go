@@ -35,6 +35,8 @@ type Config struct {
 	// Dim is the number of factors. It is lowered to an eighth of the items that have interactions, though not below 8:
 	// with more factors than that, small catalogues are learned by heart. It is then rounded up to whole vector registers.
 	Dim int
+	// Uncalibrated leaves the temperature at 1: where scores are only compared with one another, its search is for nothing.
+	Uncalibrated bool
 	// Users leaves very short and very long histories out of the training; their users still get recommendations.
 	Users   model.Percentiles
 	Seed    int64
@@ -59,7 +61,11 @@ const calibration = 4
 // Train factorises the training set.
 func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
 	t := newTrainer(ts, c)
-	progress := model.NewProgress(2*c.Epochs+calibration, c.Progress)
+	calibrations := calibration
+	if c.Uncalibrated {
+		calibrations = 0
+	}
+	progress := model.NewProgress(2*c.Epochs+calibrations, c.Progress)
 	for range c.Epochs {
 		for _, turn := range [][2]*side{{&t.rows, &t.items}, {&t.items, &t.rows}} {
 			if err := t.update(ctx, turn[0], turn[1]); err != nil {
@@ -74,10 +80,13 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, erro
 	}
 	fold := foldConfig{history: c.FoldHistory, decay: c.FoldDecay, steps: c.FoldSteps}
 	m := newModel(t.matrix.Items, t.matrix.Counts, t.items.vectors, shared, fold)
+	if c.Uncalibrated {
+		return m, nil
+	}
 	if err := m.calibrate(ctx, ts, c.Threads); err != nil {
 		return nil, fmt.Errorf("calibrating scores: %w", err)
 	}
-	progress(calibration)
+	progress(calibrations)
 	return m, nil
 }
 

@@ -31,6 +31,9 @@ type Config struct {
 	Ridge float64
 	// Dense is the largest number of features, items times scales, for which all weights are solved for at once.
 	Dense int
+	// EventsPerFeature is how many events there are for a feature, at least, where that is done: it takes the same time
+	// however few they are, and a few say no more than solving per target makes of them.
+	EventsPerFeature int
 	// Kept is how many weights of a target are kept then.
 	Kept int
 	// Features is how many features a target is regressed on at most where there are more.
@@ -44,7 +47,7 @@ type Config struct {
 
 // DefaultConfig is the autoregressive form with one scale, which is what sparse data can tell.
 func DefaultConfig() Config {
-	return Config{Scales: []float64{0.8}, Dense: 7000, Kept: 2500, Features: 100, Events: 40}
+	return Config{Scales: []float64{0.8}, Dense: 7000, EventsPerFeature: 10, Kept: 2500, Features: 100, Events: 40}
 }
 
 // ConfigFor is the autoregressive form for a catalogue of so many items: with two scales where these fit in the dense solve,
@@ -59,7 +62,9 @@ func ConfigFor(items int) Config {
 
 // EASEConfig is EASE. Its model lets all of a history count alike; on every set that was tried it ranks better where older
 // items fade, by 0.9 with every event: see linear.Model.Fading.
-func EASEConfig() Config { return Config{Dense: 7000, Kept: 2500, Features: 100, Events: 500} }
+func EASEConfig() Config {
+	return Config{Dense: 7000, EventsPerFeature: 10, Kept: 2500, Features: 100, Events: 500}
+}
 
 // Kind and EASEKind name the part of the model's two forms.
 const (
@@ -95,7 +100,7 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*linear.Mode
 		c.Ridge = Strength(counts)
 	}
 	solve := solveSparse
-	if p.features() <= c.Dense {
+	if p.features() <= c.Dense && ts.Events() >= c.EventsPerFeature*p.features() {
 		solve = solveDense
 	}
 	rows, err := solve(ctx, p, c, model.NewProgress(p.features()+items.Len(), c.Progress))

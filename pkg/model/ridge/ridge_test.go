@@ -71,7 +71,7 @@ func TestWeightsSolveTheRegression(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			scales := solve.scales
 			c := ridge.DefaultConfig()
-			c.Scales, c.Dense, c.Ridge = scales, solve.dense, strength
+			c.Scales, c.Dense, c.EventsPerFeature, c.Ridge = scales, solve.dense, 0, strength
 			m, err := ridge.Train(t.Context(), ts, c)
 			if err != nil {
 				t.Fatal(err)

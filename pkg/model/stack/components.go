@@ -80,6 +80,7 @@ var kinds = []kind{
 		name: "factors", folds: true, share: 0.13, load: model.Loading(ials.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			f := ials.DefaultConfig()
+			f.Uncalibrated = true // scores are standardised
 			f.Dim, f.Users, f.Seed, f.Threads, f.Progress = min(c.Dim, factorsDim), c.Users, c.Seed, c.Threads, progress
 			return model.Of(ials.Train(ctx, ts, f))
 		},

@@ -186,7 +186,7 @@ func (f *fitter) alone(ctx context.Context, c *component) (float64, error) {
 			if !m.begin(mem, h.history) {
 				continue
 			}
-			if failed[k] = m.standardise(mem, c, model.Query{History: h.history}); failed[k] == nil {
+			if failed[k] = c.score(mem, model.Query{History: h.history}, mem.raw); failed[k] == nil {
 				gains[k] = h.weight * gain(m.rank(mem, mem.raw, h.item, true))
 			}
 			m.end(mem)

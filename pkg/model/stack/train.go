@@ -15,7 +15,7 @@ import (
 
 // Config holds what steers a training.
 type Config struct {
-	// HoldBack is how many users' last events weights are fitted to.
+	// HoldBack is how many users' last events weights are fitted to; of small data, no more than a tenth of all events.
 	HoldBack int
 	// Dim is the largest number of factors of the factorisation; Unroll and Recency steer the network, see hrnn.Config.
 	Dim, Unroll int
@@ -89,7 +89,7 @@ func holdBack(ts *dataset.TrainingSet, items *model.Items, c Config) (*dataset.T
 		}
 	}
 	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.user, b.user)) })
-	candidates = candidates[:min(len(candidates), c.HoldBack)]
+	candidates = candidates[:min(len(candidates), c.HoldBack, ts.Events()/10)]
 	without := make([]bool, len(ts.Item))
 	held := make([]heldBack, len(candidates))
 	for k, chosen := range candidates {
