@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
@@ -163,6 +164,9 @@ type DatasetImportJob struct {
 	// ImportMode is FULL or INCREMENTAL.
 	ImportMode                    string `json:"importMode"`
 	PublishAttributionMetricsToS3 *bool  `json:"publishAttributionMetricsToS3,omitempty"`
+	// DataReport is what the data doctor says of the dataset group's data after the import, as datadoctor.Report encodes it; nothing
+	// before the import has finished, and where the data could not be looked at.
+	DataReport json.RawMessage `json:"dataReport,omitempty"`
 }
 
 // EventTracker lets events into a dataset group. NewTrackingID makes its ids.

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -19,12 +20,17 @@ import (
 // The order of a user's interactions is TIMESTAMP, ties broken by position in the file: the event ids, as those of an
 // import, sort by position. Errors are *RowError, *InputError or the file system's, and end the sequence.
 func ReadInteractionsCSV(path string) iter.Seq2[reco.Interaction, error] {
+	return CheckInteractionsCSV(path, nil)
+}
+
+// CheckInteractionsCSV reads in the same way, but a row with a wrong value or too few cells is told to a function, and left out.
+func CheckInteractionsCSV(path string, wrong func(*RowError)) iter.Seq2[reco.Interaction, error] {
 	return func(yield func(reco.Interaction, error) bool) {
 		row := int64(0)
-		err := readFile(path, schema.Interactions, func(t *table, cells []string) (bool, error) {
+		err := readFile(path, schema.Interactions, wrong, func(t *table, cells []string) (bool, error) {
 			var i reco.Interaction
 			if err := t.interaction(cells, &i, new(float64)); err != nil {
-				return false, t.wrongValue(err)
+				return true, t.wrongValue(err)
 			}
 			i.EventID = importedEventID(0, row)
 			row++
@@ -39,21 +45,22 @@ func ReadInteractionsCSV(path string) iter.Seq2[reco.Interaction, error] {
 // ReadItemsCSV reads the items of a local file in the same way: ITEM_ID, perhaps CREATION_TIMESTAMP, and properties of
 // type string.
 func ReadItemsCSV(path string) iter.Seq2[reco.Entity, error] {
-	return readEntitiesCSV(path, schema.Items)
+	return CheckEntitiesCSV(path, schema.Items, nil)
 }
 
 // ReadUsersCSV reads the users of a local file in the same way.
 func ReadUsersCSV(path string) iter.Seq2[reco.Entity, error] {
-	return readEntitiesCSV(path, schema.Users)
+	return CheckEntitiesCSV(path, schema.Users, nil)
 }
 
-func readEntitiesCSV(path string, kind schema.Type) iter.Seq2[reco.Entity, error] {
+// CheckEntitiesCSV reads the rows of a file of items or users, as CheckInteractionsCSV does.
+func CheckEntitiesCSV(path string, kind schema.Type, wrong func(*RowError)) iter.Seq2[reco.Entity, error] {
 	return func(yield func(reco.Entity, error) bool) {
 		id := (&schema.Schema{Type: kind}).IDField()
-		err := readFile(path, kind, func(t *table, cells []string) (bool, error) {
+		err := readFile(path, kind, wrong, func(t *table, cells []string) (bool, error) {
 			var e reco.Entity
 			if err := t.entity(cells, id, &e); err != nil {
-				return false, t.wrongValue(err)
+				return true, t.wrongValue(err)
 			}
 			return yield(e, nil), nil
 		})
@@ -63,8 +70,8 @@ func readEntitiesCSV(path string, kind schema.Type) iter.Seq2[reco.Entity, error
 	}
 }
 
-// readFile hands every row to a function until it wants no more.
-func readFile(path string, kind schema.Type, row func(*table, []string) (bool, error)) error {
+// readFile hands every row to a function until it wants no more. Rows that are wrong end it, unless somebody wants to know of them.
+func readFile(path string, kind schema.Type, wrong func(*RowError), row func(*table, []string) (bool, error)) error {
 	header, err := fileHeader(path)
 	if err != nil {
 		return err
@@ -80,10 +87,14 @@ func readFile(path string, kind schema.Type, row func(*table, []string) (bool, e
 	}
 	for more := true; more; {
 		cells, err := t.next()
-		if cells == nil || err != nil {
-			return err
+		if cells != nil && err == nil {
+			more, err = row(t, cells)
 		}
-		if more, err = row(t, cells); err != nil {
+		var bad *RowError
+		switch {
+		case cells != nil && wrong != nil && errors.As(err, &bad):
+			wrong(bad)
+		case cells == nil || err != nil:
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func writeFile(t *testing.T, name, content string) string {
@@ -47,6 +49,22 @@ func TestReadEntitiesCSV(t *testing.T) {
 	got = all(t, ReadUsersCSV(writeFile(t, "u.csv", "USER_ID,AGE\nu,30\n")))
 	if diff := cmp.Diff([]reco.Entity{{ID: "u", Properties: map[string]any{"AGE": "30"}}}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestCheckCSVGoesOnBehindWrongRows(t *testing.T) {
+	var wrong []string
+	note := func(row *RowError) { wrong = append(wrong, fmt.Sprint(row.Line, row.Column)) }
+	path := writeFile(t, "a.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,a,1\nu,b,soon\nu,c\nu,d,1700000000000\nu,e,2\n")
+	if got := all(t, CheckInteractionsCSV(path, note)); len(got) != 2 || got[1].ItemID != "e" {
+		t.Errorf("got %+v", got)
+	}
+	if diff := cmp.Diff([]string{"3TIMESTAMP", "4", "5TIMESTAMP"}, wrong); diff != "" {
+		t.Error(diff)
+	}
+	wrong = nil
+	if got := all(t, CheckEntitiesCSV(writeFile(t, "i.csv", "ITEM_ID,X\n,1\nb,2\n"), schema.Items, note)); len(got) != 1 || got[0].ID != "b" || len(wrong) != 1 {
+		t.Errorf("got %+v, wrong are %v", got, wrong)
 	}
 }
 

@@ -157,7 +157,7 @@ func rewrite[T any](ctx context.Context, b *blob.Bucket, p Part, key string, dec
 	if err != nil {
 		return Part{}, fail(err)
 	}
-	kept := Part{Key: key, Version: p.Version, Imported: p.Imported}
+	kept := Part{Key: key, Version: p.Version, Imported: p.Imported, Repeats: p.Repeats}
 	for row, err := range decode(bytes.NewReader(data), int64(len(data))) {
 		if err != nil {
 			return Part{}, fail(err)

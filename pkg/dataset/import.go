@@ -175,10 +175,14 @@ func importFiles[T any](ctx context.Context, req *ImportRequest, files []sourceF
 	if err := im.flush(ctx); err != nil {
 		return nil, err
 	}
-	if parts, err = w.close(); err == nil && req.Progress != nil {
+	if parts, err = w.close(); err != nil {
+		return nil, err
+	}
+	parts[len(parts)-1].Repeats = im.rows - rowsOf(parts)
+	if req.Progress != nil {
 		req.Progress(1)
 	}
-	return parts, err
+	return parts, nil
 }
 
 func (req *ImportRequest) maxBytes() int64 {

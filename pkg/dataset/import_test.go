@@ -209,8 +209,8 @@ func TestImportDropsRepeatedRows(t *testing.T) {
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP,X\nu,i,1,a\nu,i,2,a\nu,i,1,b\n")
 	v := s.mustImport(s.request(smallInteractions, "in.csv"))
-	if diff := cmp.Diff("u/i@1 u/i@2", s.interactions()); diff != "" || v.Rows != 2 {
-		t.Errorf("%d rows: %s", v.Rows, diff)
+	if diff := cmp.Diff("u/i@1 u/i@2", s.interactions()); diff != "" || v.Rows != 2 || v.Parts[0].Repeats != 1 {
+		t.Errorf("%d rows, %d repeats: %s", v.Rows, v.Parts[0].Repeats, diff)
 	}
 }
 

@@ -49,6 +49,8 @@ type Part struct {
 	Key   string `json:"key"`
 	Bytes int64  `json:"bytes"`
 	Rows  int64  `json:"rows"`
+	// Repeats is how many rows the import left out because they repeat others; of the parts of an import the last one says it.
+	Repeats int64 `json:"repeats,omitempty"`
 	// Version is the number of the import that wrote the part, or of the removal since; Imported is when that import finished.
 	Version  int64     `json:"version"`
 	Imported time.Time `json:"imported"`

@@ -168,11 +168,12 @@ func (t *table) record() ([]string, error) {
 	return nil, err
 }
 
-// next reads the next row's cells, nil at the end of the file.
+// next reads the next row's cells, nil at the end of the file. Of a row whose cells are too few or too many there are both, cells and
+// an error: the row behind it can be read.
 func (t *table) next() ([]string, error) {
 	cells, err := t.record()
 	if err == nil && cells != nil && len(cells) != t.width {
-		return nil, t.wrong("", fmt.Sprintf("the row has %d cells, the header %d", len(cells), t.width))
+		return cells, t.wrong("", fmt.Sprintf("the row has %d cells, the header %d", len(cells), t.width))
 	}
 	return cells, err
 }

@@ -161,19 +161,23 @@ func (e *TooSmallError) Error() string { return e.reason }
 // CheckMinimum holds the set to Personalize's minima: the number of interactions, and the number of users that have at
 // least two. The error is a *TooSmallError.
 func (t *TrainingSet) CheckMinimum(minInteractions, minUsers int) error {
-	if t.Events() < minInteractions {
-		if t.EventType != "" {
-			return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions after filtering by event type: %s", minInteractions, t.EventType)}
-		}
-		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions", minInteractions)}
-	}
 	active := 0
 	for u := range t.Users {
 		if start, end := t.UserEvents(u); end-start >= 2 {
 			active++
 		}
 	}
-	if active < minUsers {
+	return CheckMinimum(int64(t.Events()), int64(active), minInteractions, minUsers, t.EventType)
+}
+
+// CheckMinimum is TrainingSet.CheckMinimum for counts: of interactions (of a type, "" for all), and of users who have two.
+func CheckMinimum(interactions, active int64, minInteractions, minUsers int, eventType string) error {
+	switch {
+	case interactions < int64(minInteractions) && eventType != "":
+		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions after filtering by event type: %s", minInteractions, eventType)}
+	case interactions < int64(minInteractions):
+		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions", minInteractions)}
+	case active < int64(minUsers):
 		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d users with at least 2 interactions each", minUsers)}
 	}
 	return nil

@@ -21,7 +21,12 @@ const (
 )
 
 func needsColdItems(ts *dataset.TrainingSet, p Params) error {
-	if n := len(coldItems(ts, p)); n < minColdItems || n > maxColdItems {
+	return CheckColdItems(int64(len(coldItems(ts, p))))
+}
+
+// CheckColdItems says whether aws-hrnn-coldstart can do with so many cold items. The error is an *UnsuitableError.
+func CheckColdItems(n int64) error {
+	if n < minColdItems || n > maxColdItems {
 		return unsuitable("Dataset has %d cold items, the recipe needs from %d to %d", n, minColdItems, maxColdItems)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/datadoctor"
 )
 
 // A user's way from a dataset group to a campaign and back to nothing.
@@ -112,6 +114,23 @@ func TestJobsAreAnnounced(t *testing.T) {
 	}
 	if records != 1 {
 		t.Errorf("%d records on %s", records, bus.JobsTopic)
+	}
+
+	// What the data doctor says is a member that the SDK does not know, and passes over.
+	must(catalog.Update(t.Context(), i.store, *job, func(j *catalog.DatasetImportJob) error {
+		j.DataReport = json.RawMessage(`{"asOf":1,"interactions":7,"errors":1,"findings":[{"code":"TOO_FEW_USERS","level":"error"}]}`)
+		return nil
+	}))(t)
+	must(i.DescribeDatasetImportJob(&personalize.DescribeDatasetImportJobInput{DatasetImportJobArn: job}))(t)
+	var answer struct {
+		DatasetImportJob struct {
+			Status     string
+			DataReport datadoctor.Report
+		}
+	}
+	must(0, i.client.Call(t.Context(), "DescribeDatasetImportJob", map[string]any{"datasetImportJobArn": *job}, &answer))(t)
+	if r := answer.DatasetImportJob.DataReport; answer.DatasetImportJob.Status != "CREATE PENDING" || r.Interactions != 7 || r.Finding("TOO_FEW_USERS", "") == nil {
+		t.Errorf("got %+v", answer)
 	}
 
 	_, err := i.DeleteDataset(&personalize.DeleteDatasetInput{DatasetArn: &dataset})

@@ -2,11 +2,14 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
 )
 
@@ -90,18 +93,35 @@ func (s *Service) readAccount(ctx context.Context) (*catalog.Account, error) {
 	return account, err
 }
 
-func (s *Service) describeDatasetImportJob(ctx context.Context, req *personalize.DescribeDatasetImportJobRequest) (*personalize.DescribeDatasetImportJobResponse, error) {
+// describedImportJob is Personalize's answer and, beside its members, what the data doctor says. SDKs pass over a member that they do
+// not know.
+type describedImportJob struct {
+	DatasetImportJob *examinedImportJob `json:"datasetImportJob"`
+}
+
+type examinedImportJob struct {
+	personalize.DatasetImportJob
+	DataReport *datadoctor.Report `json:"dataReport,omitempty"`
+}
+
+func (s *Service) describeDatasetImportJob(ctx context.Context, req *personalize.DescribeDatasetImportJobRequest) (*describedImportJob, error) {
 	j, err := find[*catalog.DatasetImportJob](ctx, s, "datasetImportJobArn", *req.DatasetImportJobArn, catalog.TypeDatasetImportJob)
 	if err != nil {
 		return nil, err
 	}
-	return &personalize.DescribeDatasetImportJobResponse{DatasetImportJob: &personalize.DatasetImportJob{
+	var report *datadoctor.Report
+	if len(j.DataReport) > 0 {
+		if err := json.Unmarshal(j.DataReport, &report); err != nil {
+			return nil, fmt.Errorf("decoding the data report of %s: %w", j.ARN, err)
+		}
+	}
+	return &describedImportJob{&examinedImportJob{DataReport: report, DatasetImportJob: personalize.DatasetImportJob{
 		JobName: &j.Name, DatasetImportJobArn: &j.ARN, DatasetArn: &j.DatasetARN,
 		DataSource: &personalize.DataSource{DataLocation: &j.DataLocation}, RoleArn: awsapi.Present(j.RoleARN), ImportMode: &j.ImportMode,
 		PublishAttributionMetricsToS3: j.PublishAttributionMetricsToS3,
 		Status:                        &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
-	}}, nil
+	}}}, nil
 }
 
 func (s *Service) listDatasetImportJobs(_ context.Context, req *personalize.ListDatasetImportJobsRequest) (*personalize.ListDatasetImportJobsResponse, error) {

@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"services/penchant/operator"},
 	{"services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
 	{"services/control/workflow"},
-	{"pkg/attributes", "pkg/eval", "pkg/modelstore"},
+	{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore"},
 	{"pkg/exploration", "pkg/recipe"},
 	{"pkg/model/stack"},
 	{"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/nextaction", "pkg/model/objective", "pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims", "pkg/model/trending"},

@@ -41,7 +41,7 @@ type commands struct {
 	Recommender    TargetCmd   `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
 	Control        TargetCmd   `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
 	Status         StatusCmd   `cmd:"" help:"Show dataset groups, jobs, lags, archive, Redis and topics at a glance."`
-	Doctor         DoctorCmd   `cmd:"" help:"Check settings, servers, topics, consumers and the archive, and say how to fix what is wrong."`
+	Doctor         DoctorCmd   `cmd:"" help:"Check the installation, or data: what is wrong, and how to fix it."`
 	Topics         TopicsCmd   `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
 	Archive        ArchiveCmd  `cmd:"" help:"Verify the archive, or fold archived events into user states again."`
 	Dlq            DlqCmd      `cmd:"" help:"List the records that could not be handled, or put them back."`

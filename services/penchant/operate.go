@@ -14,6 +14,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/penchant/operator"
 )
@@ -29,12 +30,69 @@ func (c *StatusCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Status(ctx)) })
 }
 
-// DoctorCmd checks the installation.
-type DoctorCmd struct{ operated }
+// DoctorCmd holds the checks; without a word more the installation's is meant.
+type DoctorCmd struct {
+	Installation DoctorInstallationCmd `cmd:"" default:"withargs" help:"Check settings, servers, topics, consumers and the archive, and say how to fix what is wrong."`
+	Data         DoctorDataCmd         `cmd:"" help:"Say what data can and cannot train, and why: those of a dataset group, or files before they are imported."`
+}
+
+// DoctorInstallationCmd checks the installation.
+type DoctorInstallationCmd struct{ operated }
 
 // Run prints the diagnosis.
-func (c *DoctorCmd) Run(ctx context.Context) error {
+func (c *DoctorInstallationCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Doctor(ctx)) })
+}
+
+// DoctorDataCmd examines data.
+type DoctorDataCmd struct {
+	DatasetGroup string `env:"-" required:"" xor:"data" placeholder:"NAME" help:"The dataset group whose data are examined: what was imported, and what was archived."`
+	Interactions string `env:"-" required:"" xor:"data" type:"existingfile" placeholder:"FILE" help:"A file of interactions instead: CSV with Personalize's column names, plain or gzip."`
+	Items        string `env:"-" type:"existingfile" placeholder:"FILE" help:"With --interactions: the items."`
+	Users        string `env:"-" type:"existingfile" placeholder:"FILE" help:"With --interactions: the users."`
+	AsOf         moment `env:"-" placeholder:"TIME" help:"What is later lies in the future: 2006-01-02T15:04:05Z, 2006-01-02, or 36h (that long ago). Default: now."`
+	Rows         int64  `env:"-" placeholder:"N" help:"With --dataset-group: look at the first N rows of each dataset. Default: at all."`
+	FailOn       string `env:"-" enum:"error,warning" default:"error" help:"Exit with 1 for findings of this level or worse: error or warning."`
+	operated
+}
+
+// Validate says which flags go together. kong calls it after parsing.
+func (c *DoctorDataCmd) Validate() error {
+	switch {
+	case c.DatasetGroup != "" && (c.Items != "" || c.Users != ""):
+		return errors.New("--items and --users are files that go with --interactions")
+	case c.Interactions != "" && c.Rows != 0:
+		return errors.New("--rows goes with --dataset-group")
+	case c.Rows < 0:
+		return fmt.Errorf("--rows %d: it is above zero", c.Rows)
+	}
+	return c.Settings.Validate()
+}
+
+// Run prints the report.
+func (c *DoctorDataCmd) Run(ctx context.Context) error {
+	options := datadoctor.Options{AsOf: time.Time(c.AsOf), MinInteractions: c.MinInteractions, MinUsers: c.MinUsers, KeepExamples: true}
+	if c.DatasetGroup != "" {
+		return c.operate(ctx, func(i *operator.Installation) (result, error) {
+			return present(c.judge(i.ExamineData(ctx, c.DatasetGroup, c.Rows, options)))
+		})
+	}
+	report, err := c.judge(datadoctor.Files{Interactions: c.Interactions, Items: c.Items, Users: c.Users}.Examine(options))
+	if report == nil {
+		return unfinishedError{err}
+	}
+	return errors.Join(err, c.print(report))
+}
+
+// judge makes findings an error.
+func (c *DoctorDataCmd) judge(r *datadoctor.Report, err error) (*datadoctor.Report, error) {
+	if err != nil {
+		return nil, err
+	}
+	if r.Errors > 0 || c.FailOn == "warning" && r.Warnings > 0 {
+		return r, fmt.Errorf("%w: %d errors, %d warnings", operator.ErrProblems, r.Errors, r.Warnings)
+	}
+	return r, nil
 }
 
 // TopicsCmd holds the commands about topics.

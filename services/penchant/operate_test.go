@@ -23,6 +23,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/services/control"
@@ -264,12 +265,23 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 		}
 	}
 
+	// doctor data, of a group that has some twenty events of one user
+	data := asked[datadoctor.Report](process, 1, "doctor", "data", "--dataset-group", "shop")
+	if data.Interactions < 20 || data.Users != 1 || data.Finding("TOO_FEW_INTERACTIONS", "") == nil || data.Finding("TOO_FEW_USERS", "") == nil {
+		t.Errorf("the data: %+v", data)
+	}
+	if table := process.penchant(1, "doctor", "data", "--dataset-group", "shop").stdout; !strings.Contains(table, "no       aws-sims") {
+		t.Errorf("the report for people:\n%s", table)
+	}
+	process.penchant(2, "doctor", "data", "--dataset-group", "absent")
+
 	process.Terminate()
 	for _, c := range []struct {
 		args []string
 		code int
 		want string
 	}{
+		{[]string{"doctor", "data", "--dataset-group", "shop"}, 2, "is it running?"},
 		{[]string{"status"}, 1, "is it running?"},
 		{[]string{"doctor"}, 1, "start the server"},
 		{[]string{"archive", "verify"}, 2, "is it running?"},

@@ -2,6 +2,7 @@ package retrainer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
 )
 
@@ -20,6 +22,8 @@ const (
 	importPause    = time.Second
 	// reasonLength bounds failure reasons, in characters.
 	reasonLength = 500
+	// examinedRows of each dataset are examined after an import: some seconds' worth.
+	examinedRows = 5_000_000
 )
 
 // importData runs a dataset import job: it brings the files into the dataset, then tells the catalog the version. Both
@@ -49,7 +53,28 @@ func (s *Service) importData(ctx context.Context, job *catalog.DatasetImportJob,
 		// The data is imported, and importing it again would not bring the report.
 		s.config.Log.Error("an import's report of metrics could not be written", zap.String("import_job", job.ARN), zap.Error(err))
 	}
-	return nil, nil
+	diagnosis, err := s.examine(ctx, job)
+	if err != nil {
+		s.config.Log.Warn("imported data could not be examined", zap.String("import_job", job.ARN), zap.Error(err))
+	}
+	return func(j *catalog.DatasetImportJob) { j.DataReport = diagnosis }, nil
+}
+
+// examine has the data doctor look at the data of the job's dataset group as they are now.
+func (s *Service) examine(ctx context.Context, job *catalog.DatasetImportJob) (json.RawMessage, error) {
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, job.DatasetGroupARN)
+	if err != nil {
+		return nil, err
+	}
+	report, err := datadoctor.Group{Catalog: s.config.Store, Bucket: s.config.Bucket, Group: group, Rows: examinedRows}.Examine(ctx, datadoctor.Options{
+		AsOf: s.config.Now(), MinInteractions: s.config.MinInteractions, MinUsers: s.config.MinUsers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.config.Log.Info("imported data examined", zap.String("import_job", job.ARN),
+		zap.Int("errors", report.Errors), zap.Int("warnings", report.Warnings), zap.Int("notes", report.Notes))
+	return json.Marshal(report)
 }
 
 // importRequest gathers what the catalog knows about a job.

@@ -2,6 +2,7 @@ package retrainer
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
 )
 
@@ -98,6 +100,45 @@ func TestImportJobs(t *testing.T) {
 	}
 	if v, err = dataset.Current(t.Context(), i.bucket, i.group.GroupKey(), "INTERACTIONS"); err != nil || v.Rows != 350 {
 		t.Errorf("version %+v, %v", v, err)
+	}
+}
+
+// TestImportJobsAreAnsweredWithWhatTheDataCanTrain imports what is enough for no recipe, and then enough.
+func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
+	i := install(t)
+	d := i.interactionsDataset()
+	s := i.retrainer(func(c *Config) { c.MinUsers = 15 })
+	i.background(s.Run)
+
+	report := func(job *catalog.DatasetImportJob) (r datadoctor.Report) {
+		t.Helper()
+		if job.Status != catalog.StatusActive {
+			t.Fatalf("%s %q", job.Status, job.FailureReason)
+		}
+		if err := json.Unmarshal(job.DataReport, &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	content := interactionsCSV(200)
+	r := report(i.finished(s, i.importJob(d, "full", catalog.ImportFull, content+"u1,i1,1\nu2,i2,32503680000\n")))
+	if r.Interactions != 201 || r.Users != 10 || r.Finding("TOO_FEW_USERS", "") == nil {
+		t.Errorf("too few users:\n%s", r.Page())
+	}
+	if f := r.Finding("DUPLICATE_ROWS", ""); f == nil || f.Count != 1 || f.Of != 202 {
+		t.Errorf("a repeated row: %+v", f)
+	}
+	if f := r.Finding("TIMESTAMP_IN_FUTURE", "TIMESTAMP"); f == nil || f.Count != 1 {
+		t.Errorf("an event of the year 3000: %+v", f)
+	}
+	for _, v := range r.Recipes {
+		if v.Trainable {
+			t.Errorf("%+v", v)
+		}
+	}
+	r = report(i.finished(s, i.importJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(content, "u", "v"))))
+	if r.Interactions != 401 || r.Users != 20 || r.Finding("TOO_FEW_USERS", "") != nil || r.Errors > 0 {
+		t.Errorf("enough users:\n%s", r.Page())
 	}
 }
 

@@ -265,6 +265,10 @@ func fromWire(v reflect.Value) any {
 			if (f.Kind() == reflect.Pointer || f.Kind() == reflect.Slice || f.Kind() == reflect.Map) && f.IsNil() {
 				continue
 			}
+			if v.Type().Field(i).Anonymous { // its members are the object's, as encoding/json has it
+				maps.Copy(object, fromWire(f).(map[string]any))
+				continue
+			}
 			object[upperFirst(nameOf(v.Type().Field(i)))] = fromWire(f)
 		}
 		return object
