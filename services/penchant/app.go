@@ -47,6 +47,8 @@ type target struct {
 	onlyReads bool
 	// embeds is whether servers that are not set are started in this process.
 	embeds bool
+	// isClient is whether the services know Penchant by its API alone: they have neither its bucket nor its catalog.
+	isClient bool
 }
 
 var (
@@ -63,6 +65,8 @@ var (
 			withoutRedis: "visitors are answered as unknown ones"},
 		{name: "control", services: []string{"control"}},
 	}
+
+	bridgeTarget = target{name: "bridge", services: []string{"bridge"}, isClient: true}
 )
 
 // TargetCmd runs one target.
@@ -87,6 +91,7 @@ func (c *TargetCmd) Run(ctx context.Context, command *kong.Context) error {
 // app is one process: the servers it embeds, the clients of the outside world, and its target's services.
 type app struct {
 	settings    *Settings
+	bridge      *bridgeParts // nil but for bridgeTarget
 	target      target
 	log         *zap.Logger
 	metrics     *prometheus.Registry
@@ -119,7 +124,7 @@ func newApp(ctx context.Context, settings *Settings, t target, log *zap.Logger) 
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		process.ReadinessCollector(a.readiness))
 	if !t.embeds {
-		if err := settings.missingServers(true, t.usesRedis, true); err != nil {
+		if err := settings.missingServers(true, t.usesRedis, !t.isClient); err != nil {
 			return nil, fmt.Errorf("target %s: %w", t.name, err)
 		}
 	}
@@ -138,7 +143,7 @@ func newApp(ctx context.Context, settings *Settings, t target, log *zap.Logger) 
 	a.s3 = blob.Config{
 		Endpoint: settings.S3Endpoint, AccessKey: settings.S3AccessKey, SecretKey: settings.S3SecretKey, Region: settings.Region,
 	}
-	if settings.S3Endpoint == "" {
+	if settings.S3Endpoint == "" && a.servers != nil {
 		a.s3.Endpoint, a.s3.AccessKey, a.s3.SecretKey = a.servers.S3Endpoint(), credentials[0].AccessKeyID, credentials[0].SecretKey
 	}
 	if err := a.writeEndpoints(); err != nil {
@@ -223,7 +228,10 @@ func (a *app) embedded() (servers []string) {
 // writeEndpoints notes the addresses that were taken, for scripts that started the process on port 0, and for the
 // operator's commands.
 func (a *app) writeEndpoints() error {
-	endpoints := map[string]string{"http": a.Endpoint(), "s3": a.s3.Endpoint, "kafka": a.kafkaBrokers()[0]}
+	endpoints := map[string]string{"http": a.Endpoint(), "kafka": a.kafkaBrokers()[0]}
+	if a.s3.Endpoint != "" {
+		endpoints["s3"] = a.s3.Endpoint
+	}
 	if a.target.usesRedis && a.settings.RedisURL == "" {
 		endpoints["redis"] = a.redisURL()
 	}
@@ -315,12 +323,15 @@ func (a *app) connect(ctx context.Context) error {
 			return err
 		}),
 		a.retry(ctx, "creating Penchant's own topics", func(ctx context.Context) error {
-			if a.target.onlyReads {
-				return nil // it answers without Kafka, too
+			if a.target.onlyReads || a.target.isClient {
+				return nil // it answers without Kafka, too; or the topics are others' affair
 			}
 			return a.bus.EnsureTopics(ctx, control.OwnTopics()...)
 		}),
 		a.retry(ctx, "opening the bucket", func(ctx context.Context) (err error) {
+			if a.target.isClient {
+				return nil
+			}
 			if a.objects, err = blob.Open(a.s3); err != nil {
 				return err
 			}
@@ -370,6 +381,9 @@ func (a *app) disconnect() {
 	if a.bus != nil {
 		a.bus.Close()
 	}
+	if a.bridge != nil {
+		a.bridge.tracker.Close()
+	}
 	if a.users != nil {
 		if err := a.users.Close(); err != nil {
 			a.log.Warn("closing Redis", zap.Error(err))
@@ -407,9 +421,12 @@ func (a *app) retry(ctx context.Context, doing string, try func(context.Context)
 
 // build makes the target's services, in the order of the picture above main.
 func (a *app) build() ([]process.Service, error) {
-	a.store = catalog.NewStore(a.bucket, catalog.BusNotifier(a.bus), catalog.WithLog(a.log.Named("catalog")), catalog.WithRegisterer(a.metrics))
-	a.view = catalog.NewView(a.store, a.bus, a.log.Named("catalog"))
-	services := []process.Service{background{"catalog", a.view.Run, a.viewReady}}
+	var services []process.Service
+	if !a.target.isClient {
+		a.store = catalog.NewStore(a.bucket, catalog.BusNotifier(a.bus), catalog.WithLog(a.log.Named("catalog")), catalog.WithRegisterer(a.metrics))
+		a.view = catalog.NewView(a.store, a.bus, a.log.Named("catalog"))
+		services = append(services, background{"catalog", a.view.Run, a.viewReady})
+	}
 	if a.target.usesModels {
 		a.models = modelstore.NewRegistry(a.view, a.bucket, filepath.Join(a.settings.DataDir, "models"), a.log.Named("models"), a.metrics)
 		services = append(services, background{"models", a.models.Run, ready})
@@ -463,6 +480,8 @@ func (a *app) newService(name string) (process.Service, error) {
 			Bus: a.bus, Bucket: a.bucket, Users: a.users, View: a.view, Models: a.models, Log: log, Registerer: a.metrics,
 			AttributesLimit: int64(a.settings.AttributesBytes), Explore: a.settings.Exploration,
 		})
+	case "bridge":
+		return a.newBridge(log)
 	case "control":
 		quotas, err := control.ParseQuotas(a.settings.Quotas)
 		if err != nil {

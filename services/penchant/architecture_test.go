@@ -20,7 +20,7 @@ const module = "github.com/penchant-io/penchant/"
 var layers = [][]string{
 	{"services/penchant"},
 	{"services/penchant/operator"},
-	{"services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
+	{"services/bridge", "services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
 	{"services/control/workflow"},
 	{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore"},
 	{"pkg/exploration", "pkg/recipe"},
@@ -53,6 +53,7 @@ var doors = map[string][]string{
 	"github.com/aws/aws-sdk-go":      {"pkg/awsapi", "pkg/embedded"}, // signing; the embedded S3's types
 	module + "pkg/embedded":          {"services/penchant"},
 	"github.com/schollz/progressbar": {"services/penchant"},
+	"github.com/theory/jsonpath":     {"services/bridge"},
 }
 
 type listedPackage struct {

@@ -132,11 +132,12 @@ func TestEnvExample(t *testing.T) {
 
 // TestComposeRules: what holds for each container, ours and others'.
 func TestComposeRules(t *testing.T) {
-	project := compose(t, composeKeys, "core", "minio", "obs")
+	project := compose(t, composeKeys, "core", "minio", "obs", "bridge")
 	profiles := map[string][]string{
-		"core":  {"control", "firehose", "gateway", "kafka", "recommender", "redis", "retrainer", "session-updater", "tracker"},
-		"minio": {"minio"},
-		"obs":   {"grafana", "prometheus"},
+		"bridge": {"bridge"},
+		"core":   {"control", "firehose", "gateway", "kafka", "recommender", "redis", "retrainer", "session-updater", "tracker"},
+		"minio":  {"minio"},
+		"obs":    {"grafana", "prometheus"},
 	}
 	for profile, want := range profiles {
 		if got := compose(t, composeKeys, profile).ServiceNames(); !slices.Equal(got, want) {
@@ -296,6 +297,50 @@ func TestComposeRunsTheBinary(t *testing.T) {
 				t.Errorf("with the default key pair: %v", err)
 			}
 		})
+	}
+}
+
+// TestComposeRunsTheBridge: the profile's container runs, once it is told what to read, and calls the gateway as its own clients do.
+func TestComposeRunsTheBridge(t *testing.T) {
+	load := func(environment map[string]string) (*types.Project, *BridgeRunCmd, error) {
+		project := compose(t, environment, "core", "minio", "bridge")
+		service := project.Services["bridge"]
+		for name, value := range service.Environment {
+			t.Setenv(name, *value)
+		}
+		var c commands
+		command, err := parseCommand(t.Context(), &c, service.Command)
+		if err == nil && command.Command() != "bridge run" {
+			t.Errorf("the command is %s", command.Command())
+		}
+		return project, &c.Bridge.Run, err
+	}
+	if _, _, err := load(composeKeys); err == nil || !strings.Contains(err.Error(), "bridge-t") {
+		t.Errorf("without topics: %v", err)
+	}
+	told := maps.Clone(composeKeys)
+	told["PENCHANT_BRIDGE_TOPICS"], told["PENCHANT_BRIDGE_TRACKING_ID"] = "clicks,orders", "tracker"
+	project, run, err := load(told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, settings := project.Services["bridge"], run.Settings
+	if err := settings.missingServers(true, bridgeTarget.usesRedis, false); err != nil {
+		t.Error(err)
+	}
+	if len(run.Bridge.Topics) != 2 || settings.AccessKeys != composeKeys["PENCHANT_ACCESS_KEYS"] || settings.TopicReplicationFactor != 1 || !hasDisk(service, settings.DataDir) {
+		t.Errorf("%+v", run)
+	}
+	host, port, err := net.SplitHostPort(hostOf(t, run.Bridge.Endpoint))
+	if _, waits := service.DependsOn[host]; err != nil || !waits || !slices.ContainsFunc(project.Services[host].Ports, func(p types.ServicePortConfig) bool { return fmt.Sprint(p.Target) == port }) {
+		t.Errorf("it calls %s, for which it does not wait, or which does not listen there: %v", run.Bridge.Endpoint, err)
+	}
+	mounted := service.Volumes[0]
+	if filepath.Dir(run.Bridge.Mapping) != mounted.Target {
+		t.Errorf("the mapping is at %s, and %s is mounted", run.Bridge.Mapping, mounted.Target)
+	}
+	if _, err := readMapping(filepath.Join(mounted.Source, filepath.Base(run.Bridge.Mapping))); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,6 +29,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/penchant-io/penchant/services/bridge"
 )
 
 // commands is the command line: a field is a command, its struct the flags.
@@ -40,6 +42,7 @@ type commands struct {
 	Retrainer      TargetCmd   `cmd:"" help:"Run the retrainer: imports, trainings."`
 	Recommender    TargetCmd   `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
 	Control        TargetCmd   `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
+	Bridge         BridgeCmd   `cmd:"" help:"Run the bridge: makes events of the records of a web server's own Kafka topic. Or check a mapping."`
 	Status         StatusCmd   `cmd:"" help:"Show dataset groups, jobs, lags, archive, Redis and topics at a glance."`
 	Doctor         DoctorCmd   `cmd:"" help:"Check the installation, or data: what is wrong, and how to fix it."`
 	Topics         TopicsCmd   `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
@@ -82,7 +85,7 @@ func parseCommand(ctx context.Context, c *commands, args []string) (*kong.Contex
 		kong.DefaultEnvars("PENCHANT"),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"data_dir": defaultDataDir()},
+		kong.Vars{"data_dir": defaultDataDir(), "bridge_group": bridge.ConsumerGroup},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {

@@ -348,7 +348,7 @@ func TestEachAlertIsExplained(t *testing.T) {
 // TestMonitoringFindsTheContainers: Prometheus scrapes every Penchant service of the compose file at the port where it
 // listens, and Grafana finds Prometheus and the dashboard.
 func TestMonitoringFindsTheContainers(t *testing.T) {
-	project := compose(t, composeKeys, "core", "minio", "obs")
+	project := compose(t, composeKeys, "core", "minio", "obs", "bridge")
 	var config struct {
 		RuleFiles     []string `yaml:"rule_files"`
 		ScrapeConfigs []struct {

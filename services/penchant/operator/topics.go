@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+	"github.com/penchant-io/penchant/services/bridge"
 	"github.com/penchant-io/penchant/services/control"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/sessionupdater"
@@ -60,18 +62,22 @@ type PartitionLag struct {
 type LagFilter struct{ ConsumerGroup, DatasetGroup, Topic string }
 
 // Lag compares what consumer groups have committed with what Penchant's topics hold: Penchant's own groups, and everybody
-// else's who has committed anything to these topics.
+// else's who has committed anything to these topics; and the bridges', with the topics that they read.
 func (i *Installation) Lag(ctx context.Context, filter LagFilter) (*Lags, error) {
 	if err := i.need(ctx, kafka); err != nil {
 		return nil, err
 	}
-	topics, err := i.topics(ctx, filter.DatasetGroup, filter.Topic)
-	if err != nil {
-		return nil, err
-	}
-	held, err := i.bus.Offsets(ctx, topics...)
-	if err != nil {
-		return nil, err
+	held := map[bus.TopicPartition]bus.OffsetRange{}
+	if filter.Topic == "" || strings.HasPrefix(filter.Topic, topicPrefix) {
+		topics, err := i.topics(ctx, filter.DatasetGroup, filter.Topic)
+		if err != nil {
+			return nil, err
+		}
+		ours, err := i.bus.Offsets(ctx, topics...)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(held, ours)
 	}
 	groups, err := i.bus.Groups(ctx)
 	if err != nil {
@@ -80,6 +86,11 @@ func (i *Installation) Lag(ctx context.Context, filter LagFilter) (*Lags, error)
 	// Ours are listed also before they ever ran.
 	groups[firehose.ConsumerGroup] += ""
 	groups[sessionupdater.ConsumerGroup] += ""
+	if filter.DatasetGroup == "" {
+		if err := i.addBridged(ctx, groups, filter.Topic, held); err != nil {
+			return nil, err
+		}
+	}
 	lags := &Lags{Partitions: []PartitionLag{}}
 	for group := range groups {
 		if filter.ConsumerGroup != "" && filter.ConsumerGroup != group {
@@ -101,6 +112,31 @@ func (i *Installation) Lag(ctx context.Context, filter LagFilter) (*Lags, error)
 		return cmp.Or(cmp.Compare(a.ConsumerGroup, b.ConsumerGroup), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return lags, nil
+}
+
+// addBridged adds what the topics hold that bridges read, which are others' topics.
+func (i *Installation) addBridged(ctx context.Context, groups map[string]string, topic string, held map[bus.TopicPartition]bus.OffsetRange) error {
+	read := map[string]bool{}
+	for group := range groups {
+		if !strings.HasPrefix(group, bridge.ConsumerGroup) {
+			continue
+		}
+		committed, err := i.bus.Committed(ctx, group)
+		if err != nil {
+			return err
+		}
+		for place := range committed {
+			if topic == "" || topic == place.Topic {
+				read[place.Topic] = true
+			}
+		}
+	}
+	more, err := i.bus.Offsets(ctx, slices.Collect(maps.Keys(read))...)
+	if err != nil {
+		return err
+	}
+	maps.Copy(held, more)
+	return nil
 }
 
 func lagOf(group string, place bus.TopicPartition, held bus.OffsetRange, committed int64, ok bool) PartitionLag {
