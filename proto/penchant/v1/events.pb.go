@@ -569,7 +569,13 @@ type RecommendationShown struct {
 	// Why the answer was not made from the user's own state, as in the header x-penchant-fallback; empty if it was.
 	Fallback string `protobuf:"bytes,9,opt,name=fallback,proto3" json:"fallback,omitempty"`
 	// What GetActionRecommendations answered, best first; item_ids is empty then.
-	ActionIds     []string `protobuf:"bytes,10,rep,name=action_ids,json=actionIds,proto3" json:"action_ids,omitempty"`
+	ActionIds []string `protobuf:"bytes,10,rep,name=action_ids,json=actionIds,proto3" json:"action_ids,omitempty"`
+	// The experiment that was asked and the arm that answered; absent where a campaign or recommender was asked, or where
+	// the answer does not count in the experiment.
+	Experiment *ExperimentArm `protobuf:"bytes,11,opt,name=experiment,proto3" json:"experiment,omitempty"`
+	// Set in what a shadow campaign would have answered: the recommendation_id of what was answered instead. Nobody has
+	// seen such a list, and no client knows its recommendation_id.
+	ShadowOf      string `protobuf:"bytes,12,opt,name=shadow_of,json=shadowOf,proto3" json:"shadow_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -674,6 +680,91 @@ func (x *RecommendationShown) GetActionIds() []string {
 	return nil
 }
 
+func (x *RecommendationShown) GetExperiment() *ExperimentArm {
+	if x != nil {
+		return x.Experiment
+	}
+	return nil
+}
+
+func (x *RecommendationShown) GetShadowOf() string {
+	if x != nil {
+		return x.ShadowOf
+	}
+	return ""
+}
+
+// ExperimentArm says for which arm of which experiment something was shown.
+type ExperimentArm struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Arn   string                 `protobuf:"bytes,1,opt,name=arn,proto3" json:"arn,omitempty"`
+	// Tells two experiments apart that had the same ARN one after the other.
+	Id  string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Arm string `protobuf:"bytes,3,opt,name=arm,proto3" json:"arm,omitempty"`
+	// Counts the changes of the experiment's shares, from 0: by which of them the user was assigned.
+	Phase         int32 `protobuf:"varint,4,opt,name=phase,proto3" json:"phase,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExperimentArm) Reset() {
+	*x = ExperimentArm{}
+	mi := &file_penchant_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExperimentArm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExperimentArm) ProtoMessage() {}
+
+func (x *ExperimentArm) ProtoReflect() protoreflect.Message {
+	mi := &file_penchant_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExperimentArm.ProtoReflect.Descriptor instead.
+func (*ExperimentArm) Descriptor() ([]byte, []int) {
+	return file_penchant_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExperimentArm) GetArn() string {
+	if x != nil {
+		return x.Arn
+	}
+	return ""
+}
+
+func (x *ExperimentArm) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExperimentArm) GetArm() string {
+	if x != nil {
+		return x.Arm
+	}
+	return ""
+}
+
+func (x *ExperimentArm) GetPhase() int32 {
+	if x != nil {
+		return x.Phase
+	}
+	return 0
+}
+
 var File_penchant_v1_events_proto protoreflect.FileDescriptor
 
 const file_penchant_v1_events_proto_rawDesc = "" +
@@ -742,7 +833,7 @@ const file_penchant_v1_events_proto_rawDesc = "" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x18\n" +
 	"\adeleted\x18\x03 \x01(\bR\adeleted\"\x1c\n" +
 	"\bJobReady\x12\x10\n" +
-	"\x03arn\x18\x01 \x01(\tR\x03arn\"\xdd\x02\n" +
+	"\x03arn\x18\x01 \x01(\tR\x03arn\"\xb6\x03\n" +
 	"\x13RecommendationShown\x12+\n" +
 	"\x11recommendation_id\x18\x01 \x01(\tR\x10recommendationId\x12!\n" +
 	"\ftimestamp_ms\x18\x02 \x01(\x03R\vtimestampMs\x12!\n" +
@@ -755,7 +846,16 @@ const file_penchant_v1_events_proto_rawDesc = "" +
 	"\bfallback\x18\t \x01(\tR\bfallback\x12\x1d\n" +
 	"\n" +
 	"action_ids\x18\n" +
-	" \x03(\tR\tactionIdsB>Z<github.com/penchant-io/penchant/proto/penchant/v1;penchantv1b\x06proto3"
+	" \x03(\tR\tactionIds\x12:\n" +
+	"\n" +
+	"experiment\x18\v \x01(\v2\x1a.penchant.v1.ExperimentArmR\n" +
+	"experiment\x12\x1b\n" +
+	"\tshadow_of\x18\f \x01(\tR\bshadowOf\"Y\n" +
+	"\rExperimentArm\x12\x10\n" +
+	"\x03arn\x18\x01 \x01(\tR\x03arn\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x10\n" +
+	"\x03arm\x18\x03 \x01(\tR\x03arm\x12\x14\n" +
+	"\x05phase\x18\x04 \x01(\x05R\x05phaseB>Z<github.com/penchant-io/penchant/proto/penchant/v1;penchantv1b\x06proto3"
 
 var (
 	file_penchant_v1_events_proto_rawDescOnce sync.Once
@@ -769,7 +869,7 @@ func file_penchant_v1_events_proto_rawDescGZIP() []byte {
 	return file_penchant_v1_events_proto_rawDescData
 }
 
-var file_penchant_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_penchant_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_penchant_v1_events_proto_goTypes = []any{
 	(*Interaction)(nil),         // 0: penchant.v1.Interaction
 	(*Value)(nil),               // 1: penchant.v1.Value
@@ -778,22 +878,24 @@ var file_penchant_v1_events_proto_goTypes = []any{
 	(*ResourceChanged)(nil),     // 4: penchant.v1.ResourceChanged
 	(*JobReady)(nil),            // 5: penchant.v1.JobReady
 	(*RecommendationShown)(nil), // 6: penchant.v1.RecommendationShown
-	nil,                         // 7: penchant.v1.Interaction.PropertiesEntry
-	nil,                         // 8: penchant.v1.ActionInteraction.PropertiesEntry
-	nil,                         // 9: penchant.v1.EntityRecord.PropertiesEntry
+	(*ExperimentArm)(nil),       // 7: penchant.v1.ExperimentArm
+	nil,                         // 8: penchant.v1.Interaction.PropertiesEntry
+	nil,                         // 9: penchant.v1.ActionInteraction.PropertiesEntry
+	nil,                         // 10: penchant.v1.EntityRecord.PropertiesEntry
 }
 var file_penchant_v1_events_proto_depIdxs = []int32{
-	7, // 0: penchant.v1.Interaction.properties:type_name -> penchant.v1.Interaction.PropertiesEntry
-	8, // 1: penchant.v1.ActionInteraction.properties:type_name -> penchant.v1.ActionInteraction.PropertiesEntry
-	9, // 2: penchant.v1.EntityRecord.properties:type_name -> penchant.v1.EntityRecord.PropertiesEntry
-	1, // 3: penchant.v1.Interaction.PropertiesEntry.value:type_name -> penchant.v1.Value
-	1, // 4: penchant.v1.ActionInteraction.PropertiesEntry.value:type_name -> penchant.v1.Value
-	1, // 5: penchant.v1.EntityRecord.PropertiesEntry.value:type_name -> penchant.v1.Value
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	8,  // 0: penchant.v1.Interaction.properties:type_name -> penchant.v1.Interaction.PropertiesEntry
+	9,  // 1: penchant.v1.ActionInteraction.properties:type_name -> penchant.v1.ActionInteraction.PropertiesEntry
+	10, // 2: penchant.v1.EntityRecord.properties:type_name -> penchant.v1.EntityRecord.PropertiesEntry
+	7,  // 3: penchant.v1.RecommendationShown.experiment:type_name -> penchant.v1.ExperimentArm
+	1,  // 4: penchant.v1.Interaction.PropertiesEntry.value:type_name -> penchant.v1.Value
+	1,  // 5: penchant.v1.ActionInteraction.PropertiesEntry.value:type_name -> penchant.v1.Value
+	1,  // 6: penchant.v1.EntityRecord.PropertiesEntry.value:type_name -> penchant.v1.Value
+	7,  // [7:7] is the sub-list for method output_type
+	7,  // [7:7] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_penchant_v1_events_proto_init() }
@@ -814,7 +916,7 @@ func file_penchant_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_penchant_v1_events_proto_rawDesc), len(file_penchant_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
