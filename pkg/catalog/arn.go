@@ -28,6 +28,7 @@ const (
 	TypeBatchSegmentJob   = "batch-segment-job"
 	TypeBatchShard        = "batch-shard"
 	TypeMetricAttribution = "metric-attribution"
+	TypeExperiment        = "experiment"
 	TypeRecipe            = "recipe"
 	TypeAlgorithm         = "algorithm"
 	TypeFeatureTransform  = "feature-transformation"

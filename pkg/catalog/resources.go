@@ -87,6 +87,7 @@ var prototypes = map[string]func() Resource{
 	TypeBatchSegmentJob:   func() Resource { return new(BatchSegmentJob) },
 	TypeBatchShard:        func() Resource { return new(BatchShard) },
 	TypeMetricAttribution: func() Resource { return new(MetricAttribution) },
+	TypeExperiment:        func() Resource { return new(Experiment) },
 }
 
 // Account carries the reservations of what is limited for the whole installation: jobs that wait or run. No client sees it.

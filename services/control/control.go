@@ -181,6 +181,12 @@ func (s *Service) Register(r *awsapi.Router) {
 	handle(r, "UpdateMetricAttribution", s.updateMetricAttribution)
 	handle(r, "DeleteMetricAttribution", s.deleteMetricAttribution)
 
+	handle(r, "CreateExperiment", s.createExperiment)
+	handle(r, "DescribeExperiment", s.describeExperiment)
+	handle(r, "ListExperiments", s.listExperiments)
+	handle(r, "UpdateExperiment", s.updateExperiment)
+	handle(r, "DeleteExperiment", s.deleteExperiment)
+
 	handle(r, "CreateBatchInferenceJob", s.createBatchInferenceJob)
 	handle(r, "DescribeBatchInferenceJob", s.describeBatchInferenceJob)
 	handle(r, "ListBatchInferenceJobs", s.listBatchInferenceJobs)

@@ -30,6 +30,8 @@ func (s *Service) delete(ctx context.Context, r catalog.Resource) error {
 			return s.deleteModel(ctx, r)
 		case *catalog.Recommender:
 			return s.deleteTraining(ctx, r)
+		case *catalog.Experiment:
+			return s.deletePrefix(ctx, r.TallyPrefix())
 		}
 		return nil
 	})

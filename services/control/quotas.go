@@ -16,6 +16,7 @@ type Quotas struct {
 	SolutionsPerGroup, CampaignsPerGroup int
 	RecommendersPerGroup                 int
 	MetricAttributionsPerGroup           int
+	ExperimentsPerGroup                  int
 	FiltersPerGroup                      int
 	FilterFieldsPerGroup                 int // different fields over all filters of a group
 	TagsPerResource                      int
@@ -39,6 +40,7 @@ func (q *Quotas) all() []named {
 		{"campaigns-per-group", &q.CampaignsPerGroup, 5},
 		{"recommenders-per-group", &q.RecommendersPerGroup, 5},
 		{"metric-attributions-per-group", &q.MetricAttributionsPerGroup, 1},
+		{"experiments-per-group", &q.ExperimentsPerGroup, 20},
 		{"filters-per-group", &q.FiltersPerGroup, 10},
 		{"filter-fields-per-group", &q.FilterFieldsPerGroup, 10},
 		{"running-imports", &q.RunningImports, 5},

@@ -165,7 +165,7 @@ func (s *Service) unsettled(r catalog.Resource) bool {
 		return !m.Leased(time.Now()) // else somebody is at it
 	}
 	switch r := r.(type) {
-	case *catalog.DatasetGroup, *catalog.EventTracker, *catalog.Filter:
+	case *catalog.DatasetGroup, *catalog.EventTracker, *catalog.Filter, *catalog.Experiment:
 		return m.Status == catalog.StatusCreatePending
 	case *catalog.MetricAttribution:
 		return m.Status == catalog.StatusCreatePending || m.Status == catalog.StatusActive && lacksBeginning(r)
@@ -207,7 +207,7 @@ func (s *Service) reconcile(ctx context.Context, arn string) error {
 	switch r := r.(type) {
 	case *catalog.DatasetGroup:
 		return s.createTopics(ctx, r)
-	case *catalog.EventTracker, *catalog.Filter:
+	case *catalog.EventTracker, *catalog.Filter, *catalog.Experiment:
 		return s.activate(ctx, m)
 	case *catalog.MetricAttribution:
 		return s.beginReports(ctx, r)

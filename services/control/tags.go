@@ -38,7 +38,7 @@ func (s *Service) mustBeFewTags(tags map[string]string) error {
 var taggable = []string{
 	catalog.TypeDatasetGroup, catalog.TypeDataset, catalog.TypeDatasetImportJob, catalog.TypeEventTracker,
 	catalog.TypeDatasetExportJob, catalog.TypeDataDeletionJob, catalog.TypeBatchInferenceJob, catalog.TypeBatchSegmentJob,
-	catalog.TypeSolution, catalog.TypeSolutionVersion, catalog.TypeCampaign, catalog.TypeRecommender, catalog.TypeFilter,
+	catalog.TypeSolution, catalog.TypeSolutionVersion, catalog.TypeCampaign, catalog.TypeRecommender, catalog.TypeFilter, catalog.TypeExperiment,
 }
 
 func (s *Service) findTaggable(ctx context.Context, arn string) (catalog.Resource, error) {

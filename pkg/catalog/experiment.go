@@ -1,0 +1,91 @@
+package catalog
+
+import (
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/experiment"
+)
+
+// Experiment divides the users among campaigns. Its ARN is called as a campaign's is.
+type Experiment struct {
+	Meta
+	DatasetGroupARN string `json:"datasetGroupArn"`
+	// Arms are never taken away, so that what they have shown stays theirs; the first is the control.
+	Arms       []ExperimentArm       `json:"arms"`
+	Allocation experiment.Allocation `json:"allocation"`
+	// Phases are the shares that held one after the other, each list in the order of the arms of its time.
+	Phases [][]experiment.Share `json:"phases"`
+	Metric experiment.Metric    `json:"metric"`
+	Guard  *experiment.Guard    `json:"guardMetric,omitempty"`
+	// ShadowCampaignARNs are asked, too, and nobody sees what they answer.
+	ShadowCampaignARNs []string `json:"shadowCampaignArns,omitempty"`
+	// Window is how long after an answer an event may come and count for it.
+	Window     time.Duration `json:"window"`
+	Effect     float64       `json:"effect"`
+	Confidence float64       `json:"confidence"`
+	// StoppedAt is zero while the experiment runs. From then on ServingArm answers everybody, and nothing is counted.
+	StoppedAt  time.Time `json:"stoppedAt,omitzero"`
+	ServingArm string    `json:"servingArm,omitempty"`
+	StopReason string    `json:"stopReason,omitempty"`
+}
+
+// ExperimentArm is a campaign under the name that it has in an experiment.
+type ExperimentArm struct {
+	Name        string `json:"name"`
+	CampaignARN string `json:"campaignArn"`
+}
+
+func (*Experiment) kind() string { return TypeExperiment }
+
+// Stopped says whether the experiment has come to its end.
+func (e *Experiment) Stopped() bool { return !e.StoppedAt.IsZero() }
+
+// Stop ends the experiment: an arm answers everybody from now on.
+func (e *Experiment) Stop(arm, reason string, at time.Time) {
+	e.StoppedAt, e.ServingArm, e.StopReason, e.ShadowCampaignARNs = at.UTC(), arm, reason, nil
+}
+
+// Control is the arm that the others are compared with.
+func (e *Experiment) Control() ExperimentArm { return e.Arms[0] }
+
+// Arm finds an arm by its name.
+func (e *Experiment) Arm(name string) (ExperimentArm, bool) {
+	for _, arm := range e.Arms {
+		if arm.Name == name {
+			return arm, true
+		}
+	}
+	return ExperimentArm{}, false
+}
+
+// Answers is the arm that answers a user, or an anonymous session.
+func (e *Experiment) Answers(user string) ExperimentArm {
+	name := e.ServingArm
+	if !e.Stopped() {
+		name = e.Allocation.Arm(experiment.HashOf(e.ID, user))
+	}
+	if arm, ok := e.Arm(name); ok {
+		return arm
+	}
+	return e.Control()
+}
+
+// Phase is the number of changes of the shares.
+func (e *Experiment) Phase() int { return len(e.Phases) - 1 }
+
+// Plan is how the experiment is counted and judged.
+func (e *Experiment) Plan() experiment.Plan {
+	plan := experiment.Plan{
+		Seed: e.ID, Metric: e.Metric, Guard: e.Guard, Window: e.Window, Effect: e.Effect, Alpha: 1 - e.Confidence, Phases: e.Phases,
+	}
+	for _, arm := range e.Arms {
+		plan.Arms = append(plan.Arms, arm.Name)
+	}
+	return plan
+}
+
+// TallyKey is where in the bucket stands what has been counted of the experiment.
+func (e *Experiment) TallyKey() string { return e.TallyPrefix() + "tally" }
+
+// TallyPrefix is the folder of everything that belongs to the experiment.
+func (e *Experiment) TallyPrefix() string { return "experiments/" + e.Name + "/" + e.ID + "/" }

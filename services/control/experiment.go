@@ -1,0 +1,316 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/experiment"
+	"github.com/penchant-io/penchant/pkg/recipe"
+)
+
+// An experiment is the recommenders' to answer and the retrainers' to count and, where the guard metric asks for it, to stop. Here it is
+// only written down. It holds its campaigns: none can be deleted under it, also not after it was stopped, since it is still
+// called.
+
+func (s *Service) createExperiment(ctx context.Context, req *CreateExperimentRequest) (*CreateExperimentResponse, error) {
+	tags, err := parseTags(req.Tags)
+	if err != nil {
+		return nil, err
+	}
+	campaigns, err := s.campaignsOf(ctx, req.Arms, req.ShadowCampaignArns)
+	if err != nil {
+		return nil, err
+	}
+	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, campaigns[0].DatasetGroupARN)
+	if err != nil {
+		return nil, err
+	}
+	arn := beside(group.ARN, catalog.TypeExperiment, *req.Name)
+	if err := mustBeFree(ctx, s, arn); err != nil {
+		return nil, err
+	}
+	if err := s.mustBeFewTags(tags); err != nil {
+		return nil, err
+	}
+	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
+		return within(g.Children.Count(catalog.TypeExperiment, arn), s.quotas.ExperimentsPerGroup, inAnyState)
+	}, mustBeActiveGroup)
+	if err != nil {
+		return nil, err
+	}
+	places := []catalog.Place{underGroup}
+	for _, campaign := range campaigns {
+		underCampaign, err := place(ctx, s, campaign, mustBeActiveCampaign)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, underCampaign)
+	}
+	created := &catalog.Experiment{
+		Meta: pending(arn, *req.Name, tags), DatasetGroupARN: group.ARN,
+		Metric: newMetric(req.Metric), Guard: newGuard(req.GuardMetric), ShadowCampaignARNs: req.ShadowCampaignArns,
+		Window:     time.Duration(orElse(req.AttributionWindowSeconds, int64(usualWindow/time.Second))) * time.Second,
+		Effect:     orElse(req.ExpectedEffect, usualEffect),
+		Confidence: orElse(req.Confidence, usualConfidence),
+	}
+	if err := s.mustAnswerAlike(ctx, campaigns, group.ARN); err != nil {
+		return nil, err
+	}
+	if err := divide(created, req.Arms); err != nil {
+		return nil, err
+	}
+	if err := createUnder(ctx, s, created, places...); err != nil {
+		return nil, err
+	}
+	return &CreateExperimentResponse{ExperimentArn: &arn}, nil
+}
+
+func mustBeActiveCampaign(c *catalog.Campaign) error { return mustBeActive(c) }
+
+// campaignsOf finds the campaigns of arms and shadows, each once.
+func (s *Service) campaignsOf(ctx context.Context, arms []ExperimentArm, shadows []string) ([]*catalog.Campaign, error) {
+	var campaigns []*catalog.Campaign
+	found := map[string]bool{}
+	add := func(member, arn string) error {
+		if found[arn] {
+			return nil
+		}
+		found[arn] = true
+		campaign, err := find[*catalog.Campaign](ctx, s, member, arn, catalog.TypeCampaign)
+		campaigns = append(campaigns, campaign)
+		return err
+	}
+	for i, arm := range arms {
+		if err := add(fmt.Sprintf("arms.%d.member.campaignArn", i+1), *arm.CampaignArn); err != nil {
+			return nil, err
+		}
+	}
+	for i, arn := range shadows {
+		if err := add(fmt.Sprintf("shadowCampaignArns.%d.member", i+1), arn); err != nil {
+			return nil, err
+		}
+	}
+	return campaigns, nil
+}
+
+// mustAnswerAlike refuses campaigns that no request could go to all of.
+func (s *Service) mustAnswerAlike(ctx context.Context, campaigns []*catalog.Campaign, groupARN string) error {
+	var first string
+	for i, c := range campaigns {
+		if c.DatasetGroupARN != groupARN {
+			return awsapi.InvalidInput("%s and %s belong to different dataset groups", campaigns[0].ARN, c.ARN)
+		}
+		version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, c.SolutionVersionARN)
+		if err != nil {
+			return err
+		}
+		known, ok := recipe.ByARN(version.RecipeARN)
+		switch {
+		case !ok:
+			return fmt.Errorf("solution version %s has recipe %s, which there is none of", version.ARN, version.RecipeARN)
+		case i == 0:
+			first = known.Type
+		case known.Type != first:
+			return awsapi.InvalidInput("%s and %s cannot answer the same requests: one is of type %s, the other of %s", campaigns[0].ARN, c.ARN, first, known.Type)
+		}
+	}
+	return nil
+}
+
+// divide gives an experiment the arms and shares of a request, and so a further phase.
+func divide(e *catalog.Experiment, arms []ExperimentArm) error {
+	seen := map[string]bool{}
+	shares := make([]experiment.Share, len(arms))
+	for i, arm := range arms {
+		if seen[*arm.Name] {
+			return awsapi.InvalidInput("Arm %s is named twice", *arm.Name)
+		}
+		seen[*arm.Name] = true
+		shares[i] = experiment.Share{Arm: *arm.Name, Share: *arm.Share}
+		known, ok := e.Arm(*arm.Name)
+		switch {
+		case ok && known.CampaignARN != *arm.CampaignArn:
+			return awsapi.InvalidInput("Arm %s has campaign %s, which cannot be changed: its results are that campaign's", known.Name, known.CampaignARN)
+		case !ok:
+			e.Arms = append(e.Arms, catalog.ExperimentArm{Name: *arm.Name, CampaignARN: *arm.CampaignArn})
+		}
+	}
+	for _, arm := range e.Arms {
+		if !seen[arm.Name] {
+			return awsapi.InvalidInput("Arm %s is missing: an arm that is to answer nobody has share 0", arm.Name)
+		}
+	}
+	if len(e.Arms) > maxArms {
+		return awsapi.InvalidInput("An experiment has at most %d arms", maxArms)
+	}
+	allocation, err := e.Allocation.Reallocate(shares)
+	if err != nil {
+		return awsapi.InvalidInput("arms: %v", err)
+	}
+	e.Allocation, e.Phases = allocation, append(e.Phases, shares)
+	if len(e.Phases) > maxPhases {
+		return awsapi.LimitExceeded("The shares of an experiment can be changed %d times", maxPhases-1)
+	}
+	return nil
+}
+
+// maxPhases bounds the shares that an experiment remembers.
+const maxPhases = 100
+
+// updateExperiment changes the shares, adds arms or shadows, or ends the experiment. It takes effect when the recommenders see it, a
+// moment later; nothing runs that would have to be waited for, so the experiment stays ACTIVE.
+func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentRequest) (*CreateExperimentResponse, error) {
+	current, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, catalog.TypeExperiment)
+	if err != nil {
+		return nil, err
+	}
+	campaigns, err := s.campaignsOf(ctx, req.Arms, req.ShadowCampaignArns)
+	if err != nil {
+		return nil, err
+	}
+	if err := applyExperimentUpdate(current, req); err != nil {
+		return nil, err
+	}
+	control, err := catalog.Get[*catalog.Campaign](ctx, s.store, current.Control().CampaignARN)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mustAnswerAlike(ctx, append([]*catalog.Campaign{control}, campaigns...), current.DatasetGroupARN); err != nil {
+		return nil, err
+	}
+	for _, campaign := range campaigns {
+		if slices.Contains(current.Parents, campaign.ARN) {
+			continue
+		}
+		if err := catalog.Attach(ctx, s.store, &current.Meta, catalog.Under(campaign.ARN, mustBeActiveCampaign)); err != nil {
+			return nil, err
+		}
+	}
+	var left []string
+	updated, err := catalog.Update(ctx, s.store, current.ARN, func(e *catalog.Experiment) error {
+		if err := applyExperimentUpdate(e, req); err != nil {
+			return err
+		}
+		left = holdCampaigns(e)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, campaign := range left {
+		if err := catalog.Detach(ctx, s.store, &updated.Meta, campaign); err != nil {
+			s.log.Warn("a campaign is held by an experiment that it left until it is swept", zap.String("campaign", campaign), zap.Error(err))
+		}
+	}
+	return &CreateExperimentResponse{ExperimentArn: &current.ARN}, nil
+}
+
+// holdCampaigns makes the campaigns that an experiment has its parents, and returns those that it has no longer.
+func holdCampaigns(e *catalog.Experiment) (left []string) {
+	parents := []string{e.DatasetGroupARN}
+	add := func(arn string) {
+		if !slices.Contains(parents, arn) {
+			parents = append(parents, arn)
+		}
+	}
+	for _, arm := range e.Arms {
+		add(arm.CampaignARN)
+	}
+	for _, arn := range e.ShadowCampaignARNs {
+		add(arn)
+	}
+	for _, arn := range e.Parents {
+		if !slices.Contains(parents, arn) {
+			left = append(left, arn)
+		}
+	}
+	e.Parents = parents
+	return left
+}
+
+func applyExperimentUpdate(e *catalog.Experiment, req *UpdateExperimentRequest) error {
+	if err := mustBeActive(e); err != nil {
+		return err
+	}
+	if e.Stopped() {
+		return awsapi.ResourceInUse("Experiment %s was stopped and cannot be changed any more", e.ARN)
+	}
+	if req.StopAndServe != nil {
+		arm, ok := e.Arm(*req.StopAndServe)
+		if !ok {
+			return awsapi.InvalidInput("stopAndServe: the experiment has no arm %s", *req.StopAndServe)
+		}
+		e.Stop(arm.Name, manualStop(arm.Name), time.Now())
+		return nil
+	}
+	if req.ShadowCampaignArns != nil {
+		e.ShadowCampaignARNs = req.ShadowCampaignArns
+	}
+	if req.Arms == nil {
+		return nil
+	}
+	return divide(e, req.Arms)
+}
+
+func (s *Service) describeExperiment(ctx context.Context, req *ExperimentRequest) (*DescribeExperimentResponse, error) {
+	e, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, catalog.TypeExperiment)
+	if err != nil {
+		return nil, err
+	}
+	results, err := s.experimentResults(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	described := ExperimentDescription{
+		ExperimentSummary: shapeExperiment(e), FailureReason: e.FailureReason, Metric: e.Metric, GuardMetric: e.Guard,
+		ShadowCampaignArns: e.ShadowCampaignARNs, AttributionWindowSeconds: int64(e.Window / time.Second),
+		ExpectedEffect: e.Effect, Confidence: e.Confidence, StopReason: e.StopReason, ServingArm: e.ServingArm, Results: results,
+	}
+	if e.Stopped() {
+		described.StopDateTime = awsapi.At(e.StoppedAt)
+	}
+	shares := map[string]float64{}
+	for _, share := range e.Phases[e.Phase()] {
+		shares[share.Arm] = share.Share
+	}
+	for _, arm := range e.Arms {
+		share := shares[arm.Name]
+		described.Arms = append(described.Arms, ExperimentArm{Name: &arm.Name, CampaignArn: &arm.CampaignARN, Share: &share})
+	}
+	return &DescribeExperimentResponse{Experiment: described}, nil
+}
+
+// experimentResults reads what the retrainers have counted so far.
+func (s *Service) experimentResults(ctx context.Context, e *catalog.Experiment) (experiment.Results, error) {
+	data, _, err := s.bucket.Get(ctx, e.TallyKey())
+	if errors.Is(err, blob.ErrNotFound) {
+		return experiment.NewTally(e.Plan()).Results(), nil
+	}
+	if err != nil {
+		return experiment.Results{}, fmt.Errorf("reading the results of an experiment: %w", err)
+	}
+	tally, err := experiment.Decode(data, e.Plan())
+	if err != nil {
+		return experiment.Results{}, fmt.Errorf("reading the results of %s: %w", e.ARN, err)
+	}
+	return tally.Results(), nil
+}
+
+func (s *Service) listExperiments(_ context.Context, req *ListExperimentsRequest) (*ListExperimentsResponse, error) {
+	group := awsapi.Text(req.DatasetGroupArn)
+	experiments, next, err := list(s, page{"ListExperiments " + group, req.NextToken, req.MaxResults},
+		func(e *catalog.Experiment) bool { return group == "" || e.DatasetGroupARN == group }, shapeExperiment)
+	return &ListExperimentsResponse{Experiments: experiments, NextToken: next}, err
+}
+
+func (s *Service) deleteExperiment(ctx context.Context, req *ExperimentRequest) (*awsapi.Empty, error) {
+	return nil, markDeleting[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, catalog.TypeExperiment)
+}

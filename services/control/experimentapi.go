@@ -1,0 +1,349 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/constraint"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/experiment"
+)
+
+// Experiments are an extension: Amazon Personalize has no such operations. Their shapes follow those of its API.
+
+// The constraints of the members.
+var (
+	experimentName = constraint.String{Min: 1, Max: 63, Pattern: constraint.MustPattern(`^[a-zA-Z0-9][a-zA-Z0-9\-_]*`)}
+	experimentARN  = constraint.String{Min: 1, Max: 256}
+	eventTypeName  = constraint.String{Min: 1, Max: 256}
+	metricUnit     = constraint.String{Enum: []string{string(experiment.PerImpression), string(experiment.PerUser)}}
+	guardDirection = constraint.String{Enum: []string{string(experiment.Lower), string(experiment.Higher)}}
+	shareRange     = constraint.Number{Min: constraint.Bound(0), Max: constraint.Bound(1)}
+	windowSeconds  = constraint.Number{Min: constraint.Bound(60), Max: constraint.Bound(86400)}
+	effectRange    = constraint.Number{Min: constraint.Bound(0.001), Max: constraint.Bound(1)}
+	confidences    = constraint.Number{Min: constraint.Bound(0.5), Max: constraint.Bound(0.999)}
+	armCount       = constraint.Count{Min: 2, Max: maxArms}
+	shadowCount    = constraint.Count{Max: maxShadows}
+	pageSize       = constraint.Number{Min: constraint.Bound(1), Max: constraint.Bound(100)}
+)
+
+const (
+	maxArms    = 10
+	maxShadows = 5
+
+	usualWindow     = time.Hour
+	usualEffect     = 0.1
+	usualConfidence = 0.95
+)
+
+// ExperimentArm is a campaign that gets a share of the users.
+type ExperimentArm struct {
+	Name        *string  `json:"name,omitempty"`        // required
+	CampaignArn *string  `json:"campaignArn,omitempty"` // required
+	Share       *float64 `json:"share,omitempty"`       // required
+}
+
+func (a *ExperimentArm) validate() *constraint.Violation {
+	switch {
+	case a.Name == nil:
+		return constraint.Missing("name")
+	case a.CampaignArn == nil:
+		return constraint.Missing("campaignArn")
+	case a.Share == nil:
+		return constraint.Missing("share")
+	}
+	return firstOf(
+		inMember("name", experimentName.Check(*a.Name)), inMember("campaignArn", experimentARN.Check(*a.CampaignArn)), inMember("share", shareRange.Check(*a.Share)))
+}
+
+// ExperimentMetric is a rate of events.
+type ExperimentMetric struct {
+	EventType *string `json:"eventType,omitempty"` // required
+	Per       *string `json:"per,omitempty"`
+	// Worse is the guard metric's only.
+	Worse *string `json:"worse,omitempty"`
+}
+
+func (m *ExperimentMetric) validate(guard bool) *constraint.Violation {
+	if m.EventType == nil {
+		return constraint.Missing("eventType")
+	}
+	if v := inMember("eventType", eventTypeName.Check(*m.EventType)); v != nil {
+		return v
+	}
+	if m.Per != nil {
+		if v := inMember("per", metricUnit.Check(*m.Per)); v != nil {
+			return v
+		}
+	}
+	if m.Worse != nil && guard {
+		return inMember("worse", guardDirection.Check(*m.Worse))
+	}
+	return nil
+}
+
+// CreateExperimentRequest is the request of CreateExperiment.
+type CreateExperimentRequest struct {
+	Name        *string           `json:"name,omitempty"`   // required
+	Arms        []ExperimentArm   `json:"arms,omitzero"`    // required; the first is the control
+	Metric      *ExperimentMetric `json:"metric,omitempty"` // required
+	GuardMetric *ExperimentMetric `json:"guardMetric,omitempty"`
+	// ShadowCampaignArns are asked and not shown.
+	ShadowCampaignArns       []string          `json:"shadowCampaignArns,omitzero"`
+	AttributionWindowSeconds *int64            `json:"attributionWindowSeconds,omitempty"`
+	ExpectedEffect           *float64          `json:"expectedEffect,omitempty"`
+	Confidence               *float64          `json:"confidence,omitempty"`
+	Tags                     []personalize.Tag `json:"tags,omitzero"`
+}
+
+// Validate returns the first violation, in the order of the members, as an InvalidInputException.
+func (r *CreateExperimentRequest) Validate() error { return refusalOf(r.validate()) }
+
+func (r *CreateExperimentRequest) validate() *constraint.Violation {
+	if r.Name == nil {
+		return constraint.Missing("name")
+	}
+	if v := inMember("name", experimentName.Check(*r.Name)); v != nil {
+		return v
+	}
+	if v := validateArms(r.Arms); v != nil {
+		return v
+	}
+	if r.Metric == nil {
+		return constraint.Missing("metric")
+	}
+	if v := inMember("metric", r.Metric.validate(false)); v != nil {
+		return v
+	}
+	if r.GuardMetric != nil {
+		if v := inMember("guardMetric", r.GuardMetric.validate(true)); v != nil {
+			return v
+		}
+	}
+	if v := validateShadows(r.ShadowCampaignArns); v != nil {
+		return v
+	}
+	if r.AttributionWindowSeconds != nil {
+		if v := inMember("attributionWindowSeconds", windowSeconds.Check(float64(*r.AttributionWindowSeconds))); v != nil {
+			return v
+		}
+	}
+	if r.ExpectedEffect != nil {
+		if v := inMember("expectedEffect", effectRange.Check(*r.ExpectedEffect)); v != nil {
+			return v
+		}
+	}
+	if r.Confidence != nil {
+		return inMember("confidence", confidences.Check(*r.Confidence))
+	}
+	return nil
+}
+
+func validateArms(arms []ExperimentArm) *constraint.Violation {
+	if arms == nil {
+		return constraint.Missing("arms")
+	}
+	if v := inMember("arms", armCount.Check(len(arms))); v != nil {
+		return v
+	}
+	for i := range arms {
+		if v := arms[i].validate(); v != nil {
+			return v.At(i).In("arms")
+		}
+	}
+	return nil
+}
+
+func validateShadows(arns []string) *constraint.Violation {
+	if v := inMember("shadowCampaignArns", shadowCount.Check(len(arns))); v != nil {
+		return v
+	}
+	for i, arn := range arns {
+		if v := experimentARN.Check(arn); v != nil {
+			return v.At(i).In("shadowCampaignArns")
+		}
+	}
+	return nil
+}
+
+func inMember(member string, v *constraint.Violation) *constraint.Violation {
+	if v == nil {
+		return nil
+	}
+	return v.In(member)
+}
+
+func firstOf(violations ...*constraint.Violation) *constraint.Violation {
+	i := slices.IndexFunc(violations, func(v *constraint.Violation) bool { return v != nil })
+	if i < 0 {
+		return nil
+	}
+	return violations[i]
+}
+
+func refusalOf(v *constraint.Violation) error {
+	if v == nil {
+		return nil
+	}
+	return awsapi.InvalidInput("%s", v.Error())
+}
+
+// CreateExperimentResponse is the response of CreateExperiment.
+type CreateExperimentResponse struct {
+	ExperimentArn *string `json:"experimentArn,omitempty"`
+}
+
+// ExperimentRequest is the request of DescribeExperiment and DeleteExperiment.
+type ExperimentRequest struct {
+	ExperimentArn *string `json:"experimentArn,omitempty"` // required
+}
+
+// Validate returns the first violation as an InvalidInputException.
+func (r *ExperimentRequest) Validate() error { return refusalOf(validateARN(r.ExperimentArn)) }
+
+func validateARN(arn *string) *constraint.Violation {
+	if arn == nil {
+		return constraint.Missing("experimentArn")
+	}
+	return inMember("experimentArn", experimentARN.Check(*arn))
+}
+
+// UpdateExperimentRequest is the request of UpdateExperiment. What it does not name stays.
+type UpdateExperimentRequest struct {
+	ExperimentArn *string `json:"experimentArn,omitempty"` // required
+	// Arms are all that there are, with the shares that they get, and further ones.
+	Arms               []ExperimentArm `json:"arms,omitzero"`
+	ShadowCampaignArns []string        `json:"shadowCampaignArns,omitzero"`
+	// StopAndServe ends the experiment: the arm of this name answers everybody.
+	StopAndServe *string `json:"stopAndServe,omitempty"`
+}
+
+// Validate returns the first violation, in the order of the members, as an InvalidInputException.
+func (r *UpdateExperimentRequest) Validate() error {
+	v := validateARN(r.ExperimentArn)
+	if v == nil && r.Arms != nil {
+		v = validateArms(r.Arms)
+	}
+	if v == nil {
+		v = validateShadows(r.ShadowCampaignArns)
+	}
+	if v == nil && r.StopAndServe != nil {
+		v = inMember("stopAndServe", experimentName.Check(*r.StopAndServe))
+	}
+	if v != nil {
+		return refusalOf(v)
+	}
+	if r.StopAndServe != nil && (r.Arms != nil || r.ShadowCampaignArns != nil) {
+		return awsapi.InvalidInput("stopAndServe ends the experiment and goes with no other change")
+	}
+	return nil
+}
+
+// ListExperimentsRequest is the request of ListExperiments.
+type ListExperimentsRequest struct {
+	DatasetGroupArn *string `json:"datasetGroupArn,omitempty"`
+	NextToken       *string `json:"nextToken,omitempty"`
+	MaxResults      *int64  `json:"maxResults,omitempty"`
+}
+
+// Validate returns the first violation as an InvalidInputException.
+func (r *ListExperimentsRequest) Validate() error {
+	if r.MaxResults == nil {
+		return nil
+	}
+	return refusalOf(inMember("maxResults", pageSize.Check(float64(*r.MaxResults))))
+}
+
+// ListExperimentsResponse is the response of ListExperiments.
+type ListExperimentsResponse struct {
+	Experiments []ExperimentSummary `json:"experiments"`
+	NextToken   *string             `json:"nextToken,omitempty"`
+}
+
+// ExperimentSummary is an experiment in a list.
+type ExperimentSummary struct {
+	Name                string            `json:"name"`
+	ExperimentArn       string            `json:"experimentArn"`
+	DatasetGroupArn     string            `json:"datasetGroupArn"`
+	Status              string            `json:"status"`
+	State               string            `json:"state"`
+	CreationDateTime    *awsapi.Timestamp `json:"creationDateTime"`
+	LastUpdatedDateTime *awsapi.Timestamp `json:"lastUpdatedDateTime"`
+}
+
+// The states of an experiment.
+const (
+	stateRunning = "RUNNING"
+	stateStopped = "STOPPED"
+)
+
+func stateOf(e *catalog.Experiment) string {
+	if e.Stopped() {
+		return stateStopped
+	}
+	return stateRunning
+}
+
+// DescribeExperimentResponse is the response of DescribeExperiment.
+type DescribeExperimentResponse struct {
+	Experiment ExperimentDescription `json:"experiment"`
+}
+
+// ExperimentDescription is an experiment with its results.
+type ExperimentDescription struct {
+	ExperimentSummary
+	FailureReason            string             `json:"failureReason,omitempty"`
+	Arms                     []ExperimentArm    `json:"arms"`
+	Metric                   experiment.Metric  `json:"metric"`
+	GuardMetric              *experiment.Guard  `json:"guardMetric,omitempty"`
+	ShadowCampaignArns       []string           `json:"shadowCampaignArns,omitempty"`
+	AttributionWindowSeconds int64              `json:"attributionWindowSeconds"`
+	ExpectedEffect           float64            `json:"expectedEffect"`
+	Confidence               float64            `json:"confidence"`
+	StopDateTime             *awsapi.Timestamp  `json:"stopDateTime,omitempty"`
+	StopReason               string             `json:"stopReason,omitempty"`
+	ServingArm               string             `json:"servingArm,omitempty"`
+	Results                  experiment.Results `json:"results"`
+}
+
+func shapeExperiment(e *catalog.Experiment) ExperimentSummary {
+	return ExperimentSummary{
+		Name: e.Name, ExperimentArn: e.ARN, DatasetGroupArn: e.DatasetGroupARN, Status: e.Status, State: stateOf(e),
+		CreationDateTime: awsapi.At(e.CreatedAt), LastUpdatedDateTime: awsapi.At(e.UpdatedAt),
+	}
+}
+
+// newMetric is the metric of a request, per impression where it does not say.
+func newMetric(m *ExperimentMetric) experiment.Metric {
+	metric := experiment.Metric{EventType: *m.EventType, Per: experiment.PerImpression}
+	if m.Per != nil {
+		metric.Per = experiment.Unit(*m.Per)
+	}
+	return metric
+}
+
+func newGuard(m *ExperimentMetric) *experiment.Guard {
+	if m == nil {
+		return nil
+	}
+	guard := &experiment.Guard{Metric: newMetric(m), Worse: experiment.Lower}
+	if m.Worse != nil {
+		guard.Worse = experiment.Direction(*m.Worse)
+	}
+	return guard
+}
+
+func orElse[T any](member *T, usual T) T {
+	if member == nil {
+		return usual
+	}
+	return *member
+}
+
+// manualStop is the reason of a stop that a client has asked for.
+func manualStop(arm string) string {
+	return fmt.Sprintf("stopped by UpdateExperiment to serve %s", arm)
+}
