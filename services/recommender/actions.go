@@ -28,20 +28,21 @@ func (s *Service) GetActionRecommendations(ctx context.Context, req *personalize
 	if err != nil {
 		return nil, err
 	}
-	serving, err := s.serving(ctx, asked)
+	asked, serving, err := s.assign(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	if r := serving.Loaded.Recipe; r.Type != recipe.PersonalizedActions {
 		return nil, awsapi.InvalidInput("A campaign on recipe %s does not recommend actions", r.Name)
 	}
-	answer, err := s.recommendActions(ctx, serving, asked)
+	given, err := s.recommendActions(ctx, serving, asked)
 	if err != nil {
 		return nil, err
 	}
-	s.shown.offer(answer)
-	resp := &personalizeruntime.GetActionRecommendationsResponse{RecommendationId: &answer.id}
-	for _, action := range answer.items {
+	s.shown.offer(given)
+	s.shadows.offer(given, s.recommendActions)
+	resp := &personalizeruntime.GetActionRecommendationsResponse{RecommendationId: &given.id}
+	for _, action := range given.items {
 		resp.ActionList = append(resp.ActionList, personalizeruntime.PredictedAction{ActionId: action.ItemId, Score: action.Score})
 	}
 	return resp, nil
@@ -55,7 +56,7 @@ func readActions(req *personalizeruntime.GetActionRecommendationsRequest) (quest
 	case q.userID == "":
 		return q, awsapi.InvalidInput("userId is required")
 	}
-	if err := resourceType("campaignArn", q.arn, "campaign"); err != nil {
+	if err := campaignOrExperiment(q.arn); err != nil {
 		return q, err
 	}
 	switch n := value(req.NumResults); {

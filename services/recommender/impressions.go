@@ -117,7 +117,7 @@ func (i *impressions) follow(ctx context.Context, group string) {
 
 func (i *impressions) countShown(group string, value []byte) {
 	var shown penchantv1.RecommendationShown
-	if proto.Unmarshal(value, &shown) == nil {
+	if proto.Unmarshal(value, &shown) == nil && shown.ShadowOf == "" {
 		i.count(group, 1, shown.ItemIds...)
 	}
 }

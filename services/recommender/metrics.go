@@ -13,6 +13,9 @@ type metrics struct {
 	unavailable prometheus.Counter
 	unfiltered  prometheus.Counter
 	overloaded  prometheus.Counter
+	assigned    *prometheus.CounterVec
+	shadows     *prometheus.CounterVec
+	overlap     *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -43,13 +46,29 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Requests refused because too many others were waiting to be computed.",
 		}),
 	}
-	for _, reason := range []string{fallbackTimeout, fallbackUnavailable, fallbackRebuilding} {
+	m.assigned = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "penchant_recommender_experiment_answers_total",
+		Help: "Answers that count in an experiment, by its name and the arm.",
+	}, []string{"experiment", "arm"})
+	m.shadows = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "penchant_recommender_shadow_answers_total",
+		Help: "What shadow campaigns were to answer, by outcome: answered, dropped (the recommender had no time for it) or failed.",
+	}, []string{"outcome"})
+	m.overlap = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "penchant_recommender_shadow_overlap_ratio",
+		Help:    "Share of the items of an answer that its shadow has, too, by the shadow campaign's name.",
+		Buckets: prometheus.LinearBuckets(0, 0.1, 11),
+	}, []string{"campaign"})
+	for _, outcome := range []string{shadowAnswered, shadowDropped, shadowFailed} {
+		m.shadows.WithLabelValues(outcome)
+	}
+	for _, reason := range []string{fallbackTimeout, fallbackUnavailable, fallbackRebuilding, fallbackArm} {
 		m.fallbacks.WithLabelValues(reason)
 	}
 	for _, outcome := range []string{"published", "dropped", "failed"} {
 		m.shown.WithLabelValues(outcome)
 	}
-	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable, m.unfiltered, m.overloaded} {
+	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable, m.unfiltered, m.overloaded, m.assigned, m.shadows, m.overlap} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}

@@ -23,12 +23,16 @@ import (
 
 // GetRecommendations answers which items suit a visitor, or go with an item, best first.
 func (s *Service) GetRecommendations(ctx context.Context, req *personalizeruntime.GetRecommendationsRequest) (*personalizeruntime.GetRecommendationsResponse, error) {
-	answer, _, err := s.recommend(ctx, req)
+	given, _, err := s.recommend(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	s.shown.offer(answer)
-	return &personalizeruntime.GetRecommendationsResponse{RecommendationId: &answer.id, ItemList: answer.items}, nil
+	s.shown.offer(given)
+	s.shadows.offer(given, func(ctx context.Context, serving *modelstore.Serving, asked question) (*answer, error) {
+		shadow, _, err := s.recommendFrom(ctx, serving, asked)
+		return shadow, err
+	})
+	return &personalizeruntime.GetRecommendationsResponse{RecommendationId: &given.id, ItemList: given.items}, nil
 }
 
 // recommend is the way from a request to an answer, and the story of it.
@@ -37,10 +41,15 @@ func (s *Service) recommend(ctx context.Context, req *personalizeruntime.GetReco
 	if err != nil {
 		return nil, nil, err
 	}
-	serving, err := s.serving(ctx, asked)
+	asked, serving, err := s.assign(ctx, asked)
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.recommendFrom(ctx, serving, asked)
+}
+
+// recommendFrom is the part of that way that comes after the model is chosen.
+func (s *Service) recommendFrom(ctx context.Context, serving *modelstore.Serving, asked question) (*answer, *story, error) {
 	if err := suitsRecommendations(serving.Loaded.Recipe, asked); err != nil {
 		return nil, nil, err
 	}
@@ -137,10 +146,23 @@ func (s *Service) GetPersonalizedRanking(ctx context.Context, req *personalizeru
 	if err != nil {
 		return nil, err
 	}
-	serving, err := s.serving(ctx, asked)
+	asked, serving, err := s.assign(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
+	given, err := s.rankFrom(ctx, serving, asked, req.InputList)
+	if err != nil {
+		return nil, err
+	}
+	s.shown.offer(given)
+	s.shadows.offer(given, func(ctx context.Context, serving *modelstore.Serving, asked question) (*answer, error) {
+		return s.rankFrom(ctx, serving, asked, req.InputList)
+	})
+	return &personalizeruntime.GetPersonalizedRankingResponse{RecommendationId: &given.id, PersonalizedRanking: given.items}, nil
+}
+
+// rankFrom puts a list into the order of a model that is chosen.
+func (s *Service) rankFrom(ctx context.Context, serving *modelstore.Serving, asked question, list []string) (*answer, error) {
 	if err := suitsRanking(serving.Loaded.Recipe); err != nil {
 		return nil, err
 	}
@@ -150,7 +172,6 @@ func (s *Service) GetPersonalizedRanking(ctx context.Context, req *personalizeru
 	}
 
 	visitor := s.visitor(ctx, serving, asked, plan)
-	list := req.InputList
 	if plan.filter != nil {
 		subject, err := s.subject(ctx, serving, asked, visitor, plan.filter)
 		if err != nil {
@@ -171,8 +192,7 @@ func (s *Service) GetPersonalizedRanking(ctx context.Context, req *personalizeru
 	answer.addScored(items, ranked, shares)
 	answer.addUnscored(unknown)
 	answer.addMetadata(plan)
-	s.shown.offer(answer)
-	return &personalizeruntime.GetPersonalizedRankingResponse{RecommendationId: &answer.id, PersonalizedRanking: answer.items}, nil
+	return answer, nil
 }
 
 // serving finds the model that answers for the campaign or recommender.
@@ -272,10 +292,16 @@ func (s *Service) score(ctx context.Context, serving *modelstore.Serving, query 
 		s.buffers.put(buffer)
 		<-s.turns
 	}
+	scored := false
+	defer func() {
+		if !scored { // also if the model panics, or its turn would be nobody's for ever
+			done()
+		}
+	}()
 	if err := serving.Loaded.Model.Score(query, *buffer); err != nil {
-		done()
 		return nil, nil, fmt.Errorf("scoring with model %s: %w", serving.Loaded.ModelID, err)
 	}
+	scored = true
 	return *buffer, done, nil
 }
 

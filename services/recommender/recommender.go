@@ -11,6 +11,9 @@
 // A filter is applied before the best are taken, so that lists are full as long as enough items pass. Items that pass and
 // that the model does not know fill the rest up, the newest first and without a score.
 //
+// An experiment is asked as a campaign is: experiments.go finds the arm that answers the user, shadows.go what others would have
+// answered.
+//
 // context is checked and changes nothing, as no recipe here reads it.
 package recommender
 
@@ -65,6 +68,7 @@ type Service struct {
 	attributes  *attributes.Live
 	alignments  *alignments
 	impressions *impressions
+	shadows     *shadows
 	turns       chan struct{} // holds those who score
 }
 
@@ -97,6 +101,7 @@ func New(config Config) (*Service, error) {
 		alignments:  &alignments{known: map[alignment]*aligned{}},
 		shown:       &shown{bus: config.Bus, log: config.Log, metrics: m, now: config.Now, queue: make(chan *answer, shownQueue)},
 	}
+	s.shadows = &shadows{service: s, queue: make(chan shadow, shadowQueue)}
 	s.attributes, err = attributes.NewLive(attributes.Config{
 		Source: source, Needs: s.needs, Limit: config.AttributesLimit, Log: config.Log, Registerer: config.Registerer,
 	})
@@ -123,6 +128,7 @@ func (s *Service) Run(ctx context.Context) error {
 	running.Go(func() { s.partitions.run(ctx) })
 	running.Go(func() { s.shown.run(ctx) })
 	running.Go(func() { s.impressions.run(ctx, s.exploring) })
+	running.Go(func() { s.shadows.run(ctx) })
 	err := s.attributes.Run(ctx)
 	running.Wait()
 	return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
@@ -25,8 +26,9 @@ const (
 //
 // The request's context is checked by the API model and not kept: no recipe here reads it.
 type question struct {
-	arn         string // of the campaign or recommender
+	arn         string // of the campaign, experiment or recommender; once it is assigned, of the arm's campaign
 	recommender bool
+	assigned    *assignment // nil where no experiment is asked
 	userID      string
 	itemID      string
 	numResults  int
@@ -47,7 +49,7 @@ func readRecommendations(req *personalizeruntime.GetRecommendationsRequest) (que
 		err = resourceType("recommenderArn", q.arn, "recommender")
 	} else {
 		q.arn = *req.CampaignArn
-		err = resourceType("campaignArn", q.arn, "campaign")
+		err = campaignOrExperiment(q.arn)
 	}
 	if err != nil {
 		return q, err
@@ -69,7 +71,7 @@ func readRecommendations(req *personalizeruntime.GetRecommendationsRequest) (que
 
 func readRanking(req *personalizeruntime.GetPersonalizedRankingRequest) (q question, err error) {
 	q = question{arn: *req.CampaignArn, userID: *req.UserId, metadata: req.MetadataColumns}
-	if err := resourceType("campaignArn", q.arn, "campaign"); err != nil {
+	if err := campaignOrExperiment(q.arn); err != nil {
 		return q, err
 	}
 	if n, limit := len(req.InputList), q.limit(maxRanked); n < 1 || n > limit {
@@ -136,6 +138,14 @@ func resourceType(member, arn, want string) error {
 		return nil
 	}
 	return awsapi.InvalidInput("%s: %s is not the ARN of a %s", member, arn, want)
+}
+
+// campaignOrExperiment checks what stands in campaignArn: an experiment is called as a campaign is.
+func campaignOrExperiment(arn string) error {
+	if catalog.TypeOf(arn) == catalog.TypeExperiment {
+		return nil
+	}
+	return resourceType("campaignArn", arn, "campaign")
 }
 
 func value[T any](p *T) T {

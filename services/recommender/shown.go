@@ -22,6 +22,7 @@ type answer struct {
 	fallback string
 	trace    string // W3C traceparent of the request
 	at       time.Time
+	shadowOf string // the answer that was given where this one was not
 	items    []personalizeruntime.PredictedItem
 }
 
@@ -46,6 +47,9 @@ const (
 // offer never waits.
 func (s *shown) offer(a *answer) {
 	a.at = s.now()
+	if assigned := a.asked.assigned; assigned != nil && assigned.counts {
+		s.metrics.assigned.WithLabelValues(assigned.experiment.Name, assigned.arm.Name).Inc()
+	}
 	select {
 	case s.queue <- a:
 	default:
@@ -112,7 +116,12 @@ func (a *answer) record() bus.Record {
 	message := &penchantv1.RecommendationShown{
 		RecommendationId: a.id, TimestampMs: a.at.UnixMilli(), CampaignArn: a.serving.ARN(),
 		SolutionVersionArn: a.serving.Version.ARN, ModelId: a.serving.Loaded.ModelID, UserId: a.asked.userID,
-		ItemId: a.asked.itemID, Fallback: a.fallback, ItemIds: make([]string, len(a.items)),
+		ItemId: a.asked.itemID, Fallback: a.fallback, ShadowOf: a.shadowOf, ItemIds: make([]string, len(a.items)),
+	}
+	if assigned := a.asked.assigned; assigned != nil && assigned.counts {
+		message.Experiment = &penchantv1.ExperimentArm{
+			Arn: assigned.experiment.ARN, Id: assigned.experiment.ID, Arm: assigned.arm.Name, Phase: int32(assigned.experiment.Phase()),
+		}
 	}
 	for i, item := range a.items {
 		message.ItemIds[i] = *item.ItemId

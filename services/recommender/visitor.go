@@ -17,6 +17,8 @@ const (
 	fallbackTimeout     = "user-state-timeout"
 	fallbackUnavailable = "user-state-unavailable"
 	fallbackRebuilding  = "user-state-rebuilding"
+	// An arm's campaign cannot answer and the control's does.
+	fallbackArm = "experiment-arm-unavailable"
 )
 
 // visitor is what is known of who asks. Where his state cannot be read, fallback says why he is taken for a stranger.
