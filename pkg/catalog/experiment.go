@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/experiment"
@@ -43,7 +44,38 @@ func (e *Experiment) Stopped() bool { return !e.StoppedAt.IsZero() }
 // Stop ends the experiment: an arm answers everybody from now on.
 func (e *Experiment) Stop(arm, reason string, at time.Time) {
 	e.StoppedAt, e.ServingArm, e.StopReason, e.ShadowCampaignARNs = at.UTC(), arm, reason, nil
+	e.Hold()
 }
+
+// Hold makes the campaigns that the experiment has its parents, and returns the parents that it has no longer. Reservations in those
+// are the caller's to give back, or are swept when somebody wants to delete one.
+func (e *Experiment) Hold() (left []string) {
+	parents := []string{e.DatasetGroupARN}
+	add := func(arn string) {
+		if !slices.Contains(parents, arn) {
+			parents = append(parents, arn)
+		}
+	}
+	for _, arm := range e.Arms {
+		add(arm.CampaignARN)
+	}
+	for _, arn := range e.ShadowCampaignARNs {
+		add(arn)
+	}
+	for _, arn := range e.Parents {
+		if !slices.Contains(parents, arn) {
+			left = append(left, arn)
+		}
+	}
+	e.Parents = parents
+	return left
+}
+
+// CountedUntil is when the counting of a stopped experiment ends: the window of its last answers is over.
+func (e *Experiment) CountedUntil() time.Time { return e.StoppedAt.Add(e.Window + lateAnswers) }
+
+// lateAnswers is how long recommenders may answer from an experiment after it was stopped: they have not seen it yet.
+const lateAnswers = time.Minute
 
 // Control is the arm that the others are compared with.
 func (e *Experiment) Control() ExperimentArm { return e.Arms[0] }

@@ -100,7 +100,7 @@ func Decode(data []byte, plan Plan) (*Tally, error) {
 	for _, a := range m.Arms {
 		decodeArm(&t.arms[t.place(a.Name)], a)
 	}
-	t.setPlan(plan)
+	t.SetPlan(plan)
 	t.moved, t.beyond, t.forgotten, t.lost, t.ratioLogEvidence = m.Moved, m.Beyond, m.Forgotten, m.Lost, m.RatioLogEvidence
 	if m.UntilMs > 0 {
 		t.Until = time.UnixMilli(m.UntilMs).UTC()

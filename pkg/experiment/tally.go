@@ -62,12 +62,12 @@ type openAnswer struct {
 // NewTally has counted nothing.
 func NewTally(plan Plan) *Tally {
 	t := &Tally{places: map[string]int{}, users: map[Hash]uint8{}, open: map[uint64]*openAnswer{}, phases: map[int][]int64{}, Progress: map[string]Progress{}}
-	t.setPlan(plan)
+	t.SetPlan(plan)
 	return t
 }
 
-// setPlan adds the arms that the plan has beyond those that are known; arms are never taken away.
-func (t *Tally) setPlan(plan Plan) {
+// SetPlan has the tally counted by a plan that may have got further arms and phases; arms are never taken away.
+func (t *Tally) SetPlan(plan Plan) {
 	t.plan = plan
 	for _, name := range plan.Arms {
 		t.place(name)

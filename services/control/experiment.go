@@ -118,11 +118,20 @@ func (s *Service) mustAnswerAlike(ctx context.Context, campaigns []*catalog.Camp
 			return fmt.Errorf("solution version %s has recipe %s, which there is none of", version.ARN, version.RecipeARN)
 		case i == 0:
 			first = known.Type
-		case known.Type != first:
+		case asks(known.Type) != asks(first):
 			return awsapi.InvalidInput("%s and %s cannot answer the same requests: one is of type %s, the other of %s", campaigns[0].ARN, c.ARN, first, known.Type)
 		}
 	}
 	return nil
+}
+
+// asks names the requests that recipes of a type answer: those of the last group are all asked for a user.
+func asks(recipeType string) string {
+	switch recipeType {
+	case recipe.RelatedItems, recipe.PersonalizedRanking, recipe.PersonalizedActions, recipe.UserSegmentation:
+		return recipeType
+	}
+	return recipe.UserPersonalization
 }
 
 // divide gives an experiment the arms and shares of a request, and so a further phase.
@@ -199,7 +208,7 @@ func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentReq
 		if err := applyExperimentUpdate(e, req); err != nil {
 			return err
 		}
-		left = holdCampaigns(e)
+		left = e.Hold()
 		return nil
 	})
 	if err != nil {
@@ -211,29 +220,6 @@ func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentReq
 		}
 	}
 	return &CreateExperimentResponse{ExperimentArn: &current.ARN}, nil
-}
-
-// holdCampaigns makes the campaigns that an experiment has its parents, and returns those that it has no longer.
-func holdCampaigns(e *catalog.Experiment) (left []string) {
-	parents := []string{e.DatasetGroupARN}
-	add := func(arn string) {
-		if !slices.Contains(parents, arn) {
-			parents = append(parents, arn)
-		}
-	}
-	for _, arm := range e.Arms {
-		add(arm.CampaignARN)
-	}
-	for _, arn := range e.ShadowCampaignARNs {
-		add(arn)
-	}
-	for _, arn := range e.Parents {
-		if !slices.Contains(parents, arn) {
-			left = append(left, arn)
-		}
-	}
-	e.Parents = parents
-	return left
 }
 
 func applyExperimentUpdate(e *catalog.Experiment, req *UpdateExperimentRequest) error {

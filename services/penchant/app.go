@@ -474,6 +474,7 @@ func (a *app) newService(name string) (process.Service, error) {
 			UserHistory: a.settings.UserHistory, MinInteractions: a.settings.MinInteractions, MinUsers: a.settings.MinUsers, Seed: a.settings.Seed,
 			Threads: a.settings.TrainingThreads, AutoTrainInitialDelay: a.settings.AutoTrainInitialDelay, LeaseTTL: a.settings.JobLease,
 			AutoUpdateInterval: a.settings.AutoUpdateInterval, SearchTime: a.settings.SearchTime, Explore: a.settings.Exploration,
+			ExperimentInterval: a.settings.ExperimentInterval,
 		})
 	case "recommender":
 		return recommender.New(recommender.Config{

@@ -89,7 +89,8 @@ func (k *logKeeper) keep(ctx context.Context) error {
 }
 
 // trim deletes what nobody needs any more: interactions, with items and with actions, that are archived and folded, and the recommendations topic's
-// records, which are for consumers who follow along.
+// records, which are for consumers who follow along. Where an experiment runs, the newest of those are left for it to be counted,
+// as long as there is room.
 func (k *logKeeper) trim(ctx context.Context) error {
 	archived, err := k.bus.Committed(ctx, firehose.ConsumerGroup)
 	if err != nil {
@@ -119,6 +120,11 @@ func (k *logKeeper) trim(ctx context.Context) error {
 	for partition, offsets := range ends {
 		upTo[partition] = offsets.End
 	}
+	if k.size.Load() < k.bound/4*3 {
+		if err := k.spareUncounted(ctx, upTo); err != nil {
+			return err
+		}
+	}
 	for partition, offset := range upTo {
 		if offset <= k.trimmed[partition] {
 			delete(upTo, partition)
@@ -132,6 +138,33 @@ func (k *logKeeper) trim(ctx context.Context) error {
 	}
 	for partition, offset := range upTo {
 		k.trimmed[partition] = offset
+	}
+	return nil
+}
+
+// uncountedFor is how long what is shown is spared for experiments, which are counted every few seconds.
+const uncountedFor = 2 * time.Minute
+
+// spareUncounted keeps the newest records of the recommendations topics of groups with a running experiment.
+func (k *logKeeper) spareUncounted(ctx context.Context, upTo map[bus.TopicPartition]int64) error {
+	spared := map[string]bool{}
+	for _, e := range catalog.All[*catalog.Experiment](k.view) {
+		group, ok := catalog.Lookup[*catalog.DatasetGroup](k.view, e.DatasetGroupARN)
+		if !ok || e.Stopped() || spared[group.ARN] {
+			continue
+		}
+		spared[group.ARN] = true
+		topic := bus.RecommendationsTopic(group.GroupKey())
+		newest, err := k.bus.OffsetsFrom(ctx, topic, time.Now().Add(-uncountedFor))
+		if err != nil {
+			return err
+		}
+		for partition, offsets := range newest {
+			place := bus.TopicPartition{Topic: topic, Partition: partition}
+			if end, trimmed := upTo[place]; trimmed {
+				upTo[place] = min(end, offsets.Start)
+			}
+		}
 	}
 	return nil
 }

@@ -109,6 +109,33 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 	if err := keeper.Admit(); err != nil || start() == 0 {
 		t.Errorf("after archiving and folding: %v, the log starts at %d", err, start())
 	}
+
+	// What was shown a moment ago is spared while an experiment counts it.
+	shown := bus.TopicPartition{Topic: bus.RecommendationsTopic(group.GroupKey())}
+	if err := client.Publish(t.Context(), bus.Record{Topic: shown.Topic, Key: []byte("RID-1"), Value: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	spared := func() int64 {
+		t.Helper()
+		upTo := map[bus.TopicPartition]int64{shown: 1}
+		if err := keeper.spareUncounted(t.Context(), upTo); err != nil {
+			t.Fatal(err)
+		}
+		return upTo[shown]
+	}
+	if got := spared(); got != 1 {
+		t.Errorf("without an experiment, all up to %d goes", got)
+	}
+	experiment := &catalog.Experiment{
+		Meta:            catalog.Meta{ARN: "arn:aws:personalize:us-east-1:000000000000:experiment/layout", Name: "layout", Status: catalog.StatusActive},
+		DatasetGroupARN: group.ARN,
+	}
+	if err := catalog.Create(t.Context(), resources, experiment); err != nil {
+		t.Fatal(err)
+	}
+	if got := spared(); got != 0 {
+		t.Errorf("with an experiment, all up to %d goes", got)
+	}
 }
 
 // readAll runs a consumer of the group until it has committed the whole topic.

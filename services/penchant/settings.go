@@ -68,6 +68,7 @@ type Settings struct {
 	MinUsers              int           `help:"Fewest users with two interactions that can be trained on." default:"25"`
 	AutoTrainInitialDelay time.Duration `help:"Age of a solution when its first automatic training starts, unless it was trained by hand." default:"30m"`
 	AutoUpdateInterval    time.Duration `help:"How often a model that recommends for users takes in new items without a training. Negative: never." default:"2h"`
+	ExperimentInterval    time.Duration `help:"How often the results of experiments are counted, and how long after its arrival an event is." default:"15s"`
 	SearchTime            time.Duration `help:"How long a search for the best recipe or hyperparameters begins to train further candidates." default:"2h"`
 	TrainingThreads       int           `help:"Threads that a training uses. 0: one for each processor." default:"0"`
 	JobLease              time.Duration `help:"A job whose worker gave no sign of life for so long is taken over by another." default:"30s"`

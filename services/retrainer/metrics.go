@@ -7,10 +7,11 @@ import (
 )
 
 type metrics struct {
-	jobs    *prometheus.CounterVec
-	seconds *prometheus.HistogramVec
-	trained *prometheus.GaugeVec
-	damaged prometheus.Counter
+	jobs        *prometheus.CounterVec
+	seconds     *prometheus.HistogramVec
+	trained     *prometheus.GaugeVec
+	damaged     prometheus.Counter
+	experiments *experimentMetrics
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -38,5 +39,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	return m, nil
+	var err error
+	m.experiments, err = newExperimentMetrics(reg)
+	return m, err
 }

@@ -1,11 +1,12 @@
 // Package retrainer runs the jobs: dataset imports and exports, data deletions, trainings, batch inference and batch
-// segments, creates the solution versions of automatic training, and writes the reports of metric attributions.
+// segments, creates the solution versions of automatic training, writes the reports of metric attributions, and
+// counts the results of experiments.
 //
 // The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has expired;
 // who acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
 // one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
 // cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go, exportjob.go,
-// deletionjob.go, batchinference.go, batchshards.go, segmentjob.go, schedule.go and report.go say what is done, update.go how models take in
+// deletionjob.go, batchinference.go, batchshards.go, segmentjob.go, schedule.go, report.go and experiments.go say what is done, update.go how models take in
 // new items.
 package retrainer
 
@@ -66,6 +67,8 @@ type Config struct {
 	AutoUpdateInterval time.Duration
 	// SearchTime is for how long a search for recipe or hyper-parameters begins to train further candidates; 0: 2 hours.
 	SearchTime time.Duration
+	// ExperimentInterval is how often experiments are counted, and how long after its arrival an event is; 0: 15 s.
+	ExperimentInterval time.Duration
 	// LeaseTTL is after how long without a sign of life a job is taken over; 0: 30 s.
 	LeaseTTL time.Duration
 	// Now is the clock of the schedule; nil: time.Now.
@@ -97,6 +100,7 @@ func (c *Config) setDefaults() {
 		c.AutoUpdateInterval = 2 * time.Hour
 	}
 	set(&c.SearchTime, 2*time.Hour)
+	set(&c.ExperimentInterval, 15*time.Second)
 	set(&c.LeaseTTL, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -114,18 +118,19 @@ type Service struct {
 	config  Config
 	metrics *metrics
 	// owner names this process in leases; no other process ever has the name.
-	owner    string
-	jobs     *bus.Consumer
-	imports  *queue[*catalog.DatasetImportJob]
-	training *queue[*catalog.SolutionVersion]
-	batches  *queue[*catalog.BatchInferenceJob]
-	shards   *queue[*catalog.BatchShard]
-	segments *queue[*catalog.BatchSegmentJob]
-	exports  *queue[*catalog.DatasetExportJob]
-	deletion *queue[*catalog.DataDeletionJob]
-	schedule *schedule
-	reports  *reports
-	updates  *updates
+	owner       string
+	jobs        *bus.Consumer
+	imports     *queue[*catalog.DatasetImportJob]
+	training    *queue[*catalog.SolutionVersion]
+	batches     *queue[*catalog.BatchInferenceJob]
+	shards      *queue[*catalog.BatchShard]
+	segments    *queue[*catalog.BatchSegmentJob]
+	exports     *queue[*catalog.DatasetExportJob]
+	deletion    *queue[*catalog.DataDeletionJob]
+	schedule    *schedule
+	reports     *reports
+	updates     *updates
+	experiments *experiments
 	// answering is what the shards of the newest job are answered with; the one worker of shards uses it.
 	answering *inference
 }
@@ -153,6 +158,7 @@ func New(config Config) (*Service, error) {
 	s.schedule = newSchedule(s)
 	s.reports = newReports(s)
 	s.updates = newUpdates(s)
+	s.experiments = newExperiments(s)
 	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
 	}, func(a bus.Assignment) bus.PartitionConsumer { return wakeUps{wake: s.wake, from: a.End} })
@@ -183,6 +189,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.schedule.run(ctx) })
 	group.Go(func() error { return s.reports.run(ctx) })
 	group.Go(func() error { return s.updates.run(ctx) })
+	group.Go(func() error { return s.experiments.run(ctx) })
 	return group.Wait()
 }
 
