@@ -89,8 +89,8 @@ func (k *logKeeper) keep(ctx context.Context) error {
 }
 
 // trim deletes what nobody needs any more: interactions, with items and with actions, that are archived and folded, and the recommendations topic's
-// records, which are for consumers who follow along. Where an experiment runs, the newest of those are left for it to be counted,
-// as long as there is room.
+// records, which are for consumers who follow along. The newest of those are left for experiments and metric attributions to be
+// counted from, as long as there is room.
 func (k *logKeeper) trim(ctx context.Context) error {
 	archived, err := k.bus.Committed(ctx, firehose.ConsumerGroup)
 	if err != nil {
@@ -142,20 +142,34 @@ func (k *logKeeper) trim(ctx context.Context) error {
 	return nil
 }
 
-// uncountedFor is how long what is shown is spared for experiments, which are counted every few seconds.
-const uncountedFor = 2 * time.Minute
+const (
+	// uncountedFor is how long what is shown is spared for experiments, which are counted every few seconds.
+	uncountedFor = 2 * time.Minute
+	// unreportedFor is how long it is for metric attributions: an event's source is a recommendation of the hour before its window
+	// of 15 minutes, which is reported a minute after its end.
+	unreportedFor = 80 * time.Minute
+)
 
-// spareUncounted keeps the newest records of the recommendations topics of groups with a running experiment.
+// spareUncounted keeps the newest records of the recommendations topics for those in this process who count them.
 func (k *logKeeper) spareUncounted(ctx context.Context, upTo map[bus.TopicPartition]int64) error {
-	spared := map[string]bool{}
+	spared := map[string]time.Duration{} // by dataset group
 	for _, e := range catalog.All[*catalog.Experiment](k.view) {
-		group, ok := catalog.Lookup[*catalog.DatasetGroup](k.view, e.DatasetGroupARN)
-		if !ok || e.Stopped() || spared[group.ARN] {
+		if !e.Stopped() {
+			spared[e.DatasetGroupARN] = uncountedFor
+		}
+	}
+	for _, m := range catalog.All[*catalog.MetricAttribution](k.view) {
+		if m.WritesReports() {
+			spared[m.DatasetGroupARN] = unreportedFor
+		}
+	}
+	for arn, span := range spared {
+		group, ok := catalog.Lookup[*catalog.DatasetGroup](k.view, arn)
+		if !ok {
 			continue
 		}
-		spared[group.ARN] = true
 		topic := bus.RecommendationsTopic(group.GroupKey())
-		newest, err := k.bus.OffsetsFrom(ctx, topic, time.Now().Add(-uncountedFor))
+		newest, err := k.bus.OffsetsFrom(ctx, topic, time.Now().Add(-span))
 		if err != nil {
 			return err
 		}

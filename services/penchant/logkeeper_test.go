@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
@@ -110,7 +111,7 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 		t.Errorf("after archiving and folding: %v, the log starts at %d", err, start())
 	}
 
-	// What was shown a moment ago is spared while an experiment counts it.
+	// What was shown a moment ago is spared where an experiment or a metric attribution counts it.
 	shown := bus.TopicPartition{Topic: bus.RecommendationsTopic(group.GroupKey())}
 	if err := client.Publish(t.Context(), bus.Record{Topic: shown.Topic, Key: []byte("RID-1"), Value: []byte("x")}); err != nil {
 		t.Fatal(err)
@@ -124,17 +125,26 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 		return upTo[shown]
 	}
 	if got := spared(); got != 1 {
-		t.Errorf("without an experiment, all up to %d goes", got)
+		t.Errorf("where nobody counts, all up to %d goes", got)
 	}
 	experiment := &catalog.Experiment{
 		Meta:            catalog.Meta{ARN: "arn:aws:personalize:us-east-1:000000000000:experiment/layout", Name: "layout", Status: catalog.StatusActive},
 		DatasetGroupARN: group.ARN,
 	}
-	if err := catalog.Create(t.Context(), resources, experiment); err != nil {
-		t.Fatal(err)
+	attribution := &catalog.MetricAttribution{
+		Meta:            catalog.Meta{ARN: "arn:aws:personalize:us-east-1:000000000000:metric-attribution/revenue", Name: "revenue", Status: catalog.StatusActive},
+		DatasetGroupARN: group.ARN, OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: new("s3://reports/")}},
 	}
-	if got := spared(); got != 0 {
-		t.Errorf("with an experiment, all up to %d goes", got)
+	for what, counts := range map[string]catalog.Resource{"an experiment": experiment, "a metric attribution": attribution} {
+		if err := catalog.Create(t.Context(), resources, counts); err != nil {
+			t.Fatal(err)
+		}
+		if got := spared(); got != 0 {
+			t.Errorf("with %s, all up to %d goes", what, got)
+		}
+		if err := catalog.Delete(t.Context(), resources, counts); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
