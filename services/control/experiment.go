@@ -256,7 +256,8 @@ func (s *Service) describeExperiment(ctx context.Context, req *ExperimentRequest
 		return nil, err
 	}
 	described := ExperimentDescription{
-		ExperimentSummary: shapeExperiment(e), FailureReason: e.FailureReason, Metric: e.Metric, GuardMetric: e.Guard,
+		Name: e.Name, ExperimentArn: e.ARN, DatasetGroupArn: e.DatasetGroupARN, Status: e.Status, FailureReason: e.FailureReason, State: stateOf(e),
+		CreationDateTime: awsapi.At(e.CreatedAt), LastUpdatedDateTime: awsapi.At(e.UpdatedAt), Metric: shapeMetric(e.Metric), GuardMetric: shapeGuard(e.Guard),
 		ShadowCampaignArns: e.ShadowCampaignARNs, AttributionWindowSeconds: int64(e.Window / time.Second),
 		ExpectedEffect: e.Effect, Confidence: e.Confidence, StopReason: e.StopReason, ServingArm: e.ServingArm, Results: results,
 	}

@@ -1,12 +1,14 @@
 package control
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/personalize"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -60,13 +62,29 @@ func TestAnExperiment(t *testing.T) {
 	reaches(t, "ACTIVE", func() (string, error) { return i.describeExperiment(arn).Status, nil })
 	d := i.describeExperiment(arn)
 	if d.State != "RUNNING" || len(d.Arms) != 2 || *d.Arms[1].Name != "b" || *d.Arms[1].Share != 0.1 || *d.Arms[0].CampaignArn != campaigns[0] ||
-		d.Metric != (experiment.Metric{EventType: "click", Per: experiment.PerImpression}) ||
-		*d.GuardMetric != (experiment.Guard{Metric: experiment.Metric{EventType: "purchase", Per: experiment.PerUser}, Worse: experiment.Lower}) ||
+		*d.Metric.EventType != "click" || *d.Metric.Per != "IMPRESSION" || d.Metric.Worse != nil ||
+		*d.GuardMetric.EventType != "purchase" || *d.GuardMetric.Per != "USER" || *d.GuardMetric.Worse != "LOWER" ||
 		d.AttributionWindowSeconds != 3600 || d.ExpectedEffect != 0.1 || d.Confidence != 0.95 || d.DatasetGroupArn != group || len(d.Results.Arms) != 2 {
 		t.Errorf("described as %+v", d)
 	}
 	if tags := must(i.ListTagsForResource(&personalize.ListTagsForResourceInput{ResourceArn: &arn}))(t).Tags; len(tags) != 1 {
 		t.Errorf("tags %v", tags)
+	}
+
+	// A workflow sees it as it sees the operations of Personalize.
+	s := i.states()
+	execution := s.ended(s.start(s.create("look", `{"StartAt":"Look","States":{"Look":{"Type":"Task",
+		"Resource":"arn:aws:states:::aws-sdk:personalize:describeExperiment","Parameters":{"ExperimentArn.$":"$.arn"},"OutputPath":"$.Experiment","End":true}}}`), fmt.Sprintf(`{"arn":%q}`, arn)))
+	var seen struct {
+		State       string
+		GuardMetric struct{ Worse string }
+		Results     struct {
+			Arms []struct{ Metric struct{ Rate *float64 } }
+		}
+	}
+	if err := json.Unmarshal([]byte(aws.StringValue(execution.Output)), &seen); err != nil || seen.State != "RUNNING" || seen.GuardMetric.Worse != "LOWER" ||
+		len(seen.Results.Arms) != 2 || seen.Results.Arms[0].Metric.Rate == nil {
+		t.Errorf("a workflow sees %v", execution)
 	}
 
 	// What it holds cannot go.

@@ -294,11 +294,15 @@ type DescribeExperimentResponse struct {
 
 // ExperimentDescription is an experiment with its results.
 type ExperimentDescription struct {
-	ExperimentSummary
+	Name                     string             `json:"name"`
+	ExperimentArn            string             `json:"experimentArn"`
+	DatasetGroupArn          string             `json:"datasetGroupArn"`
+	Status                   string             `json:"status"`
 	FailureReason            string             `json:"failureReason,omitempty"`
+	State                    string             `json:"state"`
 	Arms                     []ExperimentArm    `json:"arms"`
-	Metric                   experiment.Metric  `json:"metric"`
-	GuardMetric              *experiment.Guard  `json:"guardMetric,omitempty"`
+	Metric                   *ExperimentMetric  `json:"metric"`
+	GuardMetric              *ExperimentMetric  `json:"guardMetric,omitempty"`
 	ShadowCampaignArns       []string           `json:"shadowCampaignArns,omitempty"`
 	AttributionWindowSeconds int64              `json:"attributionWindowSeconds"`
 	ExpectedEffect           float64            `json:"expectedEffect"`
@@ -306,7 +310,23 @@ type ExperimentDescription struct {
 	StopDateTime             *awsapi.Timestamp  `json:"stopDateTime,omitempty"`
 	StopReason               string             `json:"stopReason,omitempty"`
 	ServingArm               string             `json:"servingArm,omitempty"`
+	CreationDateTime         *awsapi.Timestamp  `json:"creationDateTime"`
+	LastUpdatedDateTime      *awsapi.Timestamp  `json:"lastUpdatedDateTime"`
 	Results                  experiment.Results `json:"results"`
+}
+
+func shapeMetric(m experiment.Metric) *ExperimentMetric {
+	per := string(m.Per)
+	return &ExperimentMetric{EventType: &m.EventType, Per: &per}
+}
+
+func shapeGuard(g *experiment.Guard) *ExperimentMetric {
+	if g == nil {
+		return nil
+	}
+	shaped, worse := shapeMetric(g.Metric), string(g.Worse)
+	shaped.Worse = &worse
+	return shaped
 }
 
 func shapeExperiment(e *catalog.Experiment) ExperimentSummary {
