@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
@@ -33,26 +31,8 @@ type trial struct {
 
 func openTrial(t *testing.T) *trial {
 	t.Helper()
-	settings := demoSettings(t.TempDir())
-	settings.MinInteractions, settings.MinUsers, settings.ExperimentInterval = 100, 10, time.Second
-	all, err := newApp(t.Context(), settings, allTargets, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- all.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	if err := all.WaitReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	x := &trial{T: t, api: awsapi.NewClient(all.Endpoint(), penchanttest.Credential, penchanttest.Region)}
-	t.Cleanup(x.api.Close)
+	all := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_MIN_INTERACTIONS=100", "PENCHANT_MIN_USERS=10", "PENCHANT_EXPERIMENT_INTERVAL=1s")
+	x := &trial{T: t, api: all.API()}
 	x.fill()
 	return x
 }
@@ -199,7 +179,7 @@ func (x *trial) visit(experiment string, user int, random *rand.Rand) (asked, cl
 			continue
 		}
 		clicked++
-		for range 2 { // a client that sends its events again
+		for range 1 + user%2 { // some clients send their events again
 			if err := x.put(id, "click", *answer.RecommendationId, liked); err != nil {
 				return asked, clicked, err
 			}
@@ -215,7 +195,7 @@ func TestExperimentsOnSimulatedVisitors(t *testing.T) {
 	better := x.experiment("better", x.popular, x.personal, map[string]any{"shadowCampaignArns": []*string{x.personal}, "expectedEffect": 0.3})
 	equal := x.experiment("equal", x.popular, x.popular, map[string]any{"expectedEffect": 0.3, "confidence": 0.999})
 
-	const visitors = 300
+	const visitors = 200
 	var clicked, asked [2]atomic.Int64
 	var visiting sync.WaitGroup
 	for worker := range 4 {

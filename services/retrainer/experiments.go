@@ -53,7 +53,8 @@ const (
 	// experimentMargin is how much the broker's clock may be behind the one that dated the experiment's creation.
 	experimentMargin = 5 * time.Minute
 	// experimentRest is how many times as long as it took to count an experiment it is left alone, if that is longer than the interval.
-	experimentRest = 20
+	// It is no longer than the retry's pause, for a guard metric must not wait.
+	experimentRest = 4
 )
 
 func newExperiments(s *Service) *experiments {
@@ -86,7 +87,7 @@ func (x *experiments) look(ctx context.Context) {
 		}
 		started := time.Now()
 		err := x.count(ctx, e)
-		rest := max(s.config.ExperimentInterval, experimentRest*time.Since(started))
+		rest := max(s.config.ExperimentInterval, min(experimentRest*time.Since(started), experimentRetry))
 		if err != nil && ctx.Err() == nil {
 			s.config.Log.Warn("counting an experiment failed, it is tried again", zap.String("experiment", e.ARN), zap.Error(err))
 			rest = max(rest, experimentRetry)
