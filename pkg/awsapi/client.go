@@ -39,6 +39,11 @@ func (c *Client) Call(ctx context.Context, operation string, in, out any) error 
 	return c.send(ctx, controlJSON, "/", operation, in, out)
 }
 
+// CallStates makes a call of Step Functions, otherwise as Call.
+func (c *Client) CallStates(ctx context.Context, operation string, in, out any) error {
+	return c.send(ctx, statesJSON, "/", operation, in, out)
+}
+
 // Post makes a call of the events or runtime service, otherwise as Call.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	return c.send(ctx, restJSON, path, "", in, out)
@@ -55,9 +60,9 @@ func (c *Client) send(ctx context.Context, p protocol, path, operation string, i
 	}
 	req.Header.Set("Content-Type", p.contentType())
 	if operation != "" {
-		req.Header.Set("X-Amz-Target", targetPrefix+operation)
+		req.Header.Set("X-Amz-Target", p.targetPrefix()+operation)
 	}
-	Sign(req, body, c.credential, c.region)
+	signFor(p.service(), req, body, c.credential, c.region, time.Now())
 
 	resp, err := c.http.Do(req)
 	if err != nil {

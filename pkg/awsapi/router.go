@@ -21,8 +21,8 @@ import (
 const MaxHeaderBytes = 32 << 10
 
 const (
-	targetPrefix = "AmazonPersonalize."
-	statesPrefix = "AWSStepFunctions."
+	personalizePrefix = "AmazonPersonalize."
+	statesPrefix      = "AWSStepFunctions."
 	// defaultCalls is RouterConfig.MaxCalls' default.
 	defaultCalls = 2048
 )
@@ -55,6 +55,14 @@ func (p protocol) service() string {
 		return statesService
 	}
 	return personalizeService
+}
+
+// targetPrefix stands before an operation's name in X-Amz-Target.
+func (p protocol) targetPrefix() string {
+	if p == statesJSON {
+		return statesPrefix
+	}
+	return personalizePrefix
 }
 
 // RouterConfig is what a Router needs.
@@ -127,7 +135,7 @@ func MaxBody(bytes int) Option { return func(o *options) { o.maxBody = bytes } }
 // that is, or wraps, an *Error goes to the client; any other is logged and answered with InternalServerError. A nil
 // response has an empty body.
 func HandleTarget[Req, Resp any](r *Router, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
-	r.targets[targetPrefix+name] = newOperation(r, controlJSON, name, h, opts)
+	r.targets[personalizePrefix+name] = newOperation(r, controlJSON, name, h, opts)
 }
 
 // HandleStates registers an operation of Step Functions; otherwise as HandleTarget. Metrics have it as states:name, since some names are
@@ -145,7 +153,7 @@ type Local struct {
 
 // Local finds a control plane operation that is registered here.
 func (r *Router) Local(name string) (Local, bool) {
-	op, ok := r.targets[targetPrefix+name]
+	op, ok := r.targets[personalizePrefix+name]
 	if !ok {
 		return Local{}, false
 	}
@@ -370,6 +378,11 @@ func callOf(ctx context.Context) *call {
 
 // RequestRegion is the region under which the request was signed, "" outside of a request.
 func RequestRegion(ctx context.Context) string { return callOf(ctx).region }
+
+// InRegion has what is called with the context behave as a request that was signed for a region.
+func InRegion(ctx context.Context, region string) context.Context {
+	return context.WithValue(ctx, callKey{}, &call{region: region})
+}
 
 // RequestID is the id that the response carries as x-amzn-RequestId, "" outside of a request.
 func RequestID(ctx context.Context) string { return callOf(ctx).id }

@@ -421,8 +421,12 @@ func Sign(r *http.Request, body []byte, credential Credential, region string) {
 	signRequest(r, body, credential, region, time.Now())
 }
 
-// signRequest signs a request that is to be sent: the host, the content type and all x-amz-* headers.
 func signRequest(r *http.Request, body []byte, credential Credential, region string, now time.Time) {
+	signFor(personalizeService, r, body, credential, region, now)
+}
+
+// signFor signs a request that is to be sent to a service: the host, the content type and all x-amz-* headers.
+func signFor(service string, r *http.Request, body []byte, credential Credential, region string, now time.Time) {
 	amzDate := now.UTC().Format(sigV4TimeFormat)
 	r.Header.Set("X-Amz-Date", amzDate)
 	if r.Host == "" {
@@ -435,7 +439,7 @@ func signRequest(r *http.Request, body []byte, credential Credential, region str
 		}
 	}
 	slices.Sort(signedHeaders)
-	s := scope{accessKeyID: credential.AccessKeyID, date: amzDate[:8], region: region, service: personalizeService}
+	s := scope{accessKeyID: credential.AccessKeyID, date: amzDate[:8], region: region, service: service}
 	signature := sign(deriveKey(credential.SecretKey, s), amzDate, s, canonicalRequest(r, signedHeaders, hashHex(body)))
 	r.Header.Set("Authorization", sigV4Algorithm+
 		" Credential="+s.accessKeyID+"/"+s.date+"/"+s.region+"/"+s.service+"/"+sigV4Terminator+

@@ -50,6 +50,7 @@ type commands struct {
 	Dlq            DlqCmd      `cmd:"" help:"List the records that could not be handled, or put them back."`
 	Filter         FilterCmd   `cmd:"" help:"Check filter expressions."`
 	Explain        ExplainCmd  `cmd:"" help:"Tell how the answer to a user comes about: model, history, what each part of a filter removed."`
+	Workflow       WorkflowCmd `cmd:"" help:"List, print or install the workflows that come with Penchant."`
 	Report         ReportCmd   `cmd:"" help:"Show how good a solution version is, beside popularity, and save its plots."`
 	Demo           DemoCmd     `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
 	Evaluate       EvaluateCmd `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/asl"
+	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
@@ -159,7 +160,8 @@ func (d *driver) acquire(ctx context.Context) (err error) {
 
 // run drives the execution to its end, or gives it up: when the context ends, or the lease is lost.
 func (d *driver) run(ctx context.Context) {
-	tasks, cancel := context.WithCancel(ctx)
+	// Tasks create resources in the machine's region, as they would in AWS.
+	tasks, cancel := context.WithCancel(awsapi.InRegion(ctx, d.record.Execution.Info.Region))
 	defer func() {
 		cancel()
 		d.attempts.Wait()

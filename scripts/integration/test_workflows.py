@@ -1,0 +1,121 @@
+"""The pipeline that comes with Penchant, installed by its command and run through boto3's Step Functions client on MovieLens 1M."""
+
+import gzip
+import http.server
+import json
+import os
+import queue
+import subprocess
+import threading
+
+import pytest
+
+import pages
+from conftest import ROOT, wait_for
+
+BUCKET = "films"
+LONG = bool(os.environ.get("PENCHANT_TEST_LONG"))
+
+
+class Question(http.server.BaseHTTPRequestHandler):
+    """A colleague's mailbox: what the workflow asks goes into the server's queue."""
+
+    def do_POST(self):
+        self.server.questions.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def mailbox():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Question)
+    server.questions = queue.Queue()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def films(penchant, shared):
+    """The files in a bucket: MovieLens 1M, or, short, what 80 of its users have rated."""
+    penchant.fresh_bucket(BUCKET)
+    s3 = penchant.client("s3")
+    for name in ("interactions", "users", "items"):
+        header, *rows = gzip.decompress((shared / "ml-1m" / f"{name}.csv.gz").read_bytes()).decode().splitlines()
+        if not LONG and name != "items":
+            rows = [row for row in rows if int(row.split(",", 1)[0]) % 75 == 0]
+        s3.put_object(Bucket=BUCKET, Key=f"{name}.csv", Body="\n".join([header, *rows]).encode())
+    s3.put_object(Bucket=BUCKET, Key="users.json", Body=b'{"userId": "75"}\n{"userId": "150"}\n')
+    s3.put_object(Bucket=BUCKET, Key="items.json", Body=b'{"itemId": "1"}\n{"itemId": "2571"}\n')
+    yield s3
+    penchant.drop_bucket(BUCKET)
+
+
+def command(penchant, *arguments):
+    """Runs `penchant workflow` about the running process, and returns what it prints."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PENCHANT_")}
+    environment |= {"PENCHANT_DATA_DIR": str(penchant.data_dir), "PENCHANT_ACCESS_KEYS": f"{penchant.access_key}:{penchant.secret_key}"}
+    return subprocess.run([ROOT / "bin" / "penchant", "workflow", *arguments], env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def the_input(mailbox):
+    """The input that docs/workflows.md shows, for two dataset groups: one trains what users get, the other what is similar."""
+    [shown] = pages.blocks("workflows.md", "json", "The pipeline that comes with Penchant")
+    asked = json.loads(shown)
+    asked["settings"] |= {"pollSeconds": 1, "popularityMargin": 0 if LONG else -1, "servingMargin": -1}
+    [personal] = asked["datasetGroups"]
+    personal["approval"] = {"url": f"http://127.0.0.1:{mailbox.server_port}/ask"}
+    similar = json.loads(json.dumps(personal)) | {"name": "similar", "solution": {"RecipeArn": "arn:aws:personalize:::recipe/aws-sims"}}
+    similar["batch"] |= {"JobInput": {"S3DataSource": {"Path": "s3://films/items.json"}},
+                         "JobOutput": {"S3DataDestination": {"Path": "s3://films/similar/"}}}
+    del similar["approval"]
+    if not LONG:
+        personal["solution"]["RecipeArn"] = "arn:aws:personalize:::recipe/aws-popularity-count"
+    return asked | {"datasetGroups": [personal, similar]}
+
+
+def ended(states, arn):
+    described = wait_for("the execution's end", lambda: (lambda d: d if d["status"] != "RUNNING" else None)(
+        states.describe_execution(executionArn=arn)), seconds=1800 if LONG else 180, every=0.2)
+    assert described["status"] == "SUCCEEDED", (described.get("error"), described.get("cause"))
+    return {group["name"]: group for group in json.loads(described["output"])}
+
+
+def test_the_pipeline_imports_trains_asks_deploys_and_makes_lists(penchant, films, mailbox):
+    assert "pipeline" in command(penchant, "list")
+    machine = json.loads(command(penchant, "install", "pipeline", "--as", "films-pipeline", "-o", "json"))["stateMachineArn"]
+    states, personalize, runtime = (penchant.client(name) for name in ("stepfunctions", "personalize", "personalize-runtime"))
+    assert states.describe_state_machine(stateMachineArn=machine)["definition"] == command(penchant, "show", "pipeline")
+    asked = the_input(mailbox)
+    first = states.start_execution(stateMachineArn=machine, name="first", input=json.dumps(asked))["executionArn"]
+    question = mailbox.questions.get(timeout=1800 if LONG else 180)
+    assert question["execution"] == first and question["datasetGroup"] == "films"
+    assert personalize.list_campaigns(solutionArn=question["new"]["arn"].rsplit("/", 1)[0])["campaigns"] == [], "nothing is deployed before the answer"
+    states.send_task_success(taskToken=question["taskToken"], output=json.dumps({"by": "Ada"}))
+    groups = ended(states, first)
+    print("\n", json.dumps(groups, indent=1))
+    assert [group["outcome"] for group in groups.values()] == ["DEPLOYED", "DEPLOYED"]
+    assert len(runtime.get_recommendations(campaignArn=groups["films"]["campaignArn"], userId="75", numResults=10)["itemList"]) == 10
+    assert len(runtime.get_recommendations(campaignArn=groups["similar"]["campaignArn"], itemId="1", numResults=10)["itemList"]) == 10
+    for key, lines in (("lists/users.json.out", 2), ("similar/items.json.out", 2)):
+        body = films.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode().splitlines()
+        assert len(body) == lines and all(len(json.loads(line)["output"]["recommendedItems"]) == 25 for line in body)
+
+    # The next run finds what has a name, is told no for one group, and refuses the other by itself.
+    asked["datasetGroups"][1]["popularityMargin"] = 1
+    second = states.start_execution(stateMachineArn=machine, name="second", input=json.dumps(asked))["executionArn"]
+    states.send_task_failure(taskToken=mailbox.questions.get(timeout=1800 if LONG else 180)["taskToken"], error="NotNow", cause="it is Friday")
+    again = ended(states, second)
+    assert {name: (group["outcome"], group["reason"]["Error"]) for name, group in again.items()} == {
+        "films": ("REFUSED", "NotNow"), "similar": ("REFUSED", "BelowPopularity")}
+    for name, group in groups.items():
+        serving = personalize.describe_campaign(campaignArn=group["campaignArn"])["campaign"]["solutionVersionArn"]
+        assert serving == group["new"]["arn"] == again[name]["serving"]["arn"]
+    history = [event["type"] for page in states.get_paginator("get_execution_history").paginate(executionArn=second) for event in page["events"]]
+    assert history[0] == "ExecutionStarted" and history[-1] == "ExecutionSucceeded" and history.count("MapIterationSucceeded") == 2
