@@ -29,6 +29,7 @@ const (
 	CodeResourceInUse         = "ResourceInUseException"
 	CodeResourceAlreadyExists = "ResourceAlreadyExistsException"
 	CodeLimitExceeded         = "LimitExceededException"
+	CodeConflict              = "ConflictException"
 	CodeInvalidNextToken      = "InvalidNextTokenException"
 	CodeTooManyTags           = "TooManyTagsException"
 	CodeTooManyTagKeys        = "TooManyTagKeysException"
@@ -112,11 +113,11 @@ func (e *Error) status(p protocol) int {
 	case CodeMissingAuthentication, CodeUnrecognizedClient, CodeInvalidSignature:
 		return http.StatusForbidden
 	}
-	if p == restJSON {
+	if p == restJSON || p == schedulerJSON {
 		switch e.Code {
 		case CodeResourceNotFound, CodeUnknownOperation:
 			return http.StatusNotFound
-		case CodeResourceInUse:
+		case CodeResourceInUse, CodeConflict:
 			return http.StatusConflict
 		}
 	}

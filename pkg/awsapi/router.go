@@ -37,6 +37,8 @@ const (
 	restJSON
 	// statesJSON is AWS JSON 1.0, of Step Functions; otherwise as controlJSON.
 	statesJSON
+	// schedulerJSON is REST-JSON of EventBridge Scheduler, with methods, and members in the path and in the query.
+	schedulerJSON
 )
 
 func (p protocol) contentType() string {
@@ -51,8 +53,11 @@ func (p protocol) contentType() string {
 
 // service is the one for which requests are signed.
 func (p protocol) service() string {
-	if p == statesJSON {
+	switch p {
+	case statesJSON:
 		return statesService
+	case schedulerJSON:
+		return schedulerService
 	}
 	return personalizeService
 }
@@ -76,7 +81,7 @@ type RouterConfig struct {
 	Now func() time.Time
 }
 
-// Router answers the calls of the three Personalize services, and of Step Functions. Operations are registered before it serves.
+// Router answers the calls of the three Personalize services, of Step Functions and of EventBridge Scheduler. Operations are registered before it serves.
 type Router struct {
 	verifier *verifier
 	log      *zap.Logger
@@ -84,6 +89,7 @@ type Router struct {
 	bodies   bodies
 	targets  map[string]*operation // by X-Amz-Target
 	paths    map[string]*operation
+	routes   map[string]route // by method and path, without what is variable in it
 
 	maxCalls int64
 	calls    atomic.Int64
@@ -112,6 +118,7 @@ func NewRouter(cfg RouterConfig) *Router {
 		metrics:  newMetrics(cfg.Registerer),
 		targets:  map[string]*operation{},
 		paths:    map[string]*operation{},
+		routes:   map[string]route{},
 		maxCalls: int64(cfg.MaxCalls),
 	}
 }
@@ -181,7 +188,7 @@ func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(cont
 		Local: Local{Request: reflect.TypeFor[Req](), Response: reflect.TypeFor[Resp](), serve: func(ctx context.Context, body []byte) (any, error) {
 			req := new(Req)
 			if err := decode(body, req); err != nil {
-				if p == statesJSON && err.Code == CodeInvalidInput {
+				if (p == statesJSON || p == schedulerJSON) && err.Code == CodeInvalidInput {
 					err.Code = CodeValidation
 				}
 				o.refused(err)
@@ -239,6 +246,9 @@ func (r *Router) route(req *http.Request) (*operation, protocol) {
 		}
 		return r.targets[target], p
 	}
+	if isScheduler(req.URL.Path) {
+		return r.routes[routeKey(req.Method, req.URL.Path)].operation, schedulerJSON
+	}
 	if req.Method != http.MethodPost {
 		return nil, restJSON
 	}
@@ -286,6 +296,11 @@ func (r *Router) answer(req *http.Request, c *call, op *operation, p protocol) (
 		return nil, newError(CodeUnknownOperation, "The requested operation is not known.", nil)
 	}
 	c.region = claimed.region
+	if p == schedulerJSON {
+		if body, refusal = r.routes[routeKey(req.Method, req.URL.Path)].members(req, body, op.Request); refusal != nil {
+			return nil, refusal
+		}
+	}
 	answer, err := op.serve(context.WithValue(req.Context(), callKey{}, c), body)
 	if err != nil {
 		return nil, r.refusal(req, c, err)

@@ -21,6 +21,7 @@ const (
 	// The services for which requests are signed.
 	personalizeService = "personalize"
 	statesService      = "states"
+	schedulerService   = "scheduler"
 	// maxSkew is how far a request's clock may be from ours.
 	maxSkew = 15 * time.Minute
 	// maxSigningKeys bounds the cache of derived keys. Only requests with a right signature add to it, one for each key

@@ -1,5 +1,5 @@
-// Command genapi generates pkg/awsapi/personalize, personalizeevents, personalizeruntime and stepfunctions from the public API models
-// of Amazon Personalize and AWS Step Functions, in the form in which botocore carries them:
+// Command genapi generates pkg/awsapi/personalize, personalizeevents, personalizeruntime, stepfunctions and scheduler from the public API
+// models of Amazon Personalize, AWS Step Functions and EventBridge Scheduler, in the form in which botocore carries them:
 //
 //	go run ./scripts/genapi -models "$(python3 -c 'import botocore,os;print(os.path.dirname(botocore.__file__))')/data" -out pkg/awsapi
 //
@@ -23,10 +23,11 @@ var services = []struct{ model, pkg, title string }{
 	{"personalize-events/2018-03-22", "personalizeevents", "the events service, which takes interactions, items and users"},
 	{"personalize-runtime/2018-05-22", "personalizeruntime", "the runtime service, which answers with recommendations"},
 	{"stepfunctions/2016-11-23", "stepfunctions", "AWS Step Functions, which runs workflows"},
+	{"scheduler/2021-06-30", "scheduler", "EventBridge Scheduler, which starts workflows at certain times"},
 }
 
 func main() {
-	models := flag.String("models", "", "folder with personalize/, personalize-events/, personalize-runtime/ and stepfunctions/ (botocore's data folder)")
+	models := flag.String("models", "", "folder with personalize/, personalize-events/, personalize-runtime/, stepfunctions/ and scheduler/ (botocore's data folder)")
 	out := flag.String("out", "pkg/awsapi", "folder in which the packages are written")
 	flag.Parse()
 	if err := run(*models, *out); err != nil {

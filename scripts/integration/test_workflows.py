@@ -1,5 +1,6 @@
 """The pipeline that comes with Penchant, installed by its command and run through boto3's Step Functions client on MovieLens 1M."""
 
+import datetime
 import gzip
 import http.server
 import json
@@ -11,7 +12,7 @@ import threading
 import pytest
 
 import pages
-from conftest import ROOT, wait_for
+from conftest import ROLE_ARN, ROOT, wait_for
 
 BUCKET = "films"
 LONG = bool(os.environ.get("PENCHANT_TEST_LONG"))
@@ -119,3 +120,31 @@ def test_the_pipeline_imports_trains_asks_deploys_and_makes_lists(penchant, film
         assert serving == group["new"]["arn"] == again[name]["serving"]["arn"]
     history = [event["type"] for page in states.get_paginator("get_execution_history").paginate(executionArn=second) for event in page["events"]]
     assert history[0] == "ExecutionStarted" and history[-1] == "ExecutionSucceeded" and history.count("MapIterationSucceeded") == 2
+
+
+def test_a_schedule_starts_a_state_machine(penchant):
+    states, scheduler = penchant.client("stepfunctions"), penchant.client("scheduler")
+    machine = states.create_state_machine(name="echo", roleArn=ROLE_ARN, definition=json.dumps(
+        {"StartAt": "Echo", "States": {"Echo": {"Type": "Pass", "End": True}}}))["stateMachineArn"]
+    target = {"Arn": machine, "RoleArn": ROLE_ARN, "Input": json.dumps({"at": "<aws.scheduler.scheduled-time>"})}
+    window = {"Mode": "OFF"}
+    arn = scheduler.create_schedule(
+        Name="daily", ScheduleExpression="rate(1 day)", Target=target, FlexibleTimeWindow=window)["ScheduleArn"]
+    created = scheduler.get_schedule(Name="daily")
+    assert created["Arn"] == arn and created["State"] == "ENABLED" and created["ScheduleExpressionTimezone"] == "UTC"
+    [execution] = wait_for("the first execution", lambda: [
+        e for e in states.list_executions(stateMachineArn=machine)["executions"] if e["status"] == "SUCCEEDED"])
+    output = json.loads(states.describe_execution(executionArn=execution["executionArn"])["output"])
+    assert output["at"] == created["CreationDate"].astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with pytest.raises(scheduler.exceptions.ConflictException):
+        scheduler.create_schedule(Name="daily", ScheduleExpression="rate(2 days)", Target=target, FlexibleTimeWindow=window)
+    with pytest.raises(scheduler.exceptions.ValidationException, match="has 5 fields"):
+        scheduler.create_schedule(Name="wrong", ScheduleExpression="cron(0 2 * * *)", Target=target, FlexibleTimeWindow=window)
+    scheduler.update_schedule(Name="daily", ScheduleExpression="cron(30 2 * * ? *)", ScheduleExpressionTimezone="Europe/Berlin",
+                              State="DISABLED", Target=target, FlexibleTimeWindow=window)
+    [listed] = scheduler.list_schedules(NamePrefix="da", State="DISABLED", GroupName="default")["Schedules"]
+    assert listed["Name"] == "daily" and listed["Target"]["Arn"] == machine
+    scheduler.delete_schedule(Name="daily")
+    with pytest.raises(scheduler.exceptions.ResourceNotFoundException):
+        scheduler.get_schedule(Name="daily")
+    assert len(states.list_executions(stateMachineArn=machine)["executions"]) == 1

@@ -32,9 +32,9 @@ var layers = [][]string{
 	{"pkg/dataset", "pkg/userstate"},
 	{"pkg/archive"},
 	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution"},
-	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/stepfunctions"},
+	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/stepfunctions", "pkg/awsapi/scheduler"},
 	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/experiment", "pkg/linalg", "pkg/process", "pkg/schema", "pkg/asl"},
-	{"pkg/awsapi/constraint", "pkg/reco", "pkg/simd"},
+	{"pkg/awsapi/constraint", "pkg/reco", "pkg/schedule", "pkg/simd"},
 	{"proto/penchant/v1"},
 }
 
@@ -54,6 +54,7 @@ var doors = map[string][]string{
 	module + "pkg/embedded":          {"services/penchant"},
 	"github.com/schollz/progressbar": {"services/penchant"},
 	"github.com/theory/jsonpath":     {"services/bridge"},
+	"github.com/adhocore/gronx":      {"pkg/schedule"},
 }
 
 type listedPackage struct {

@@ -61,7 +61,10 @@ func TestTheGatewayKnowsEveryPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := map[string][]string{"runtime": {recommender.ExplainPath, recommender.BatchResultPath}}
+	paths := map[string][]string{"runtime": {recommender.ExplainPath, recommender.BatchResultPath}, "control": {"/", "/schedules"}}
+	if !strings.Contains(string(config), "acl control path_beg /schedules/\n") {
+		t.Error("the gateway does not pass on what is about one schedule")
+	}
 	for acl, operations := range map[string][]awsapi.Operation{"events": personalizeevents.Operations, "runtime": personalizeruntime.Operations} {
 		for _, operation := range operations {
 			paths[acl] = append(paths[acl], operation.Path)

@@ -99,20 +99,13 @@ func (k *transitionKiller) meets(body []byte) (kill, written bool) {
 	return true, written
 }
 
-// TestPipelineSurvivesKillNine runs the shipped pipeline, two dataset groups with three datasets each, on a `penchant all` that is killed
-// as it writes transitions of the execution: at some, or, long, at every one. Imports, trainings and batch lists die with it. The outcome
-// is that of a run without a kill, and everything has been made once.
+// TestPipelineSurvivesKillNine runs the shipped pipeline, two dataset groups with three datasets each, and kills the process that drives
+// the execution as it writes its transitions. That is `penchant all`, killed at some of them: imports, trainings and batch lists die with
+// it. Long, it is the control plane, killed at every one; jobs that died with their worker each time would be given up.
+// The outcome is that of a run without a kill, and everything has been made once.
 func TestPipelineSurvivesKillNine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
-	}
-	killAt := func(n int) bool { return n == 2 || n == 14 || n == 27 || n == 42 }
-	limit, lease := 5*time.Minute, time.Second
-	if os.Getenv("PENCHANT_TEST_LONG") != "" {
-		killAt, limit = func(int) bool { return true }, 30*time.Minute
-		// Before an execution goes on, the lease of the process that died must end. Until then the next one has time for its jobs:
-		// those that die with their worker too often are given up.
-		lease = 4 * time.Second
 	}
 	// The store is that of another process, which lives on.
 	store := penchanttest.Start(t, "all", t.TempDir())
@@ -123,8 +116,23 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	process := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_S3_ENDPOINT="+proxy.Config.Endpoint, "PENCHANT_S3_ACCESS_KEY="+penchanttest.Credential.AccessKeyID,
-		"PENCHANT_S3_SECRET_KEY="+penchanttest.Credential.SecretKey, "PENCHANT_BUCKET=killed", "PENCHANT_JOB_LEASE="+lease.String())
+	settings := func(s3 string, more ...string) []string {
+		return append(more, "PENCHANT_S3_ENDPOINT="+s3, "PENCHANT_S3_ACCESS_KEY="+penchanttest.Credential.AccessKeyID,
+			"PENCHANT_S3_SECRET_KEY="+penchanttest.Credential.SecretKey, "PENCHANT_BUCKET=killed", "PENCHANT_JOB_LEASE=1s")
+	}
+	killAt, limit := func(n int) bool { return n == 2 || n == 14 || n == 27 || n == 42 }, 5*time.Minute
+	var process, recommender *penchanttest.Process
+	if os.Getenv("PENCHANT_TEST_LONG") == "" {
+		process = penchanttest.Start(t, "all", t.TempDir(), settings(proxy.Config.Endpoint)...)
+		recommender = process
+	} else {
+		killAt, limit = func(int) bool { return true }, 30*time.Minute
+		outside := []string{"PENCHANT_KAFKA_BROKERS=" + store.Endpoints["kafka"], "PENCHANT_REDIS_URL=" + store.Endpoints["redis"],
+			"PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1"}
+		process = penchanttest.Start(t, "control", t.TempDir(), settings(proxy.Config.Endpoint, outside...)...)
+		penchanttest.Start(t, "retrainer", t.TempDir(), settings(store.Endpoints["s3"], outside...)...)
+		recommender = penchanttest.Start(t, "recommender", t.TempDir(), settings(store.Endpoints["s3"], outside...)...)
+	}
 	api := process.API()
 	shipped, _ := workflow.ShippedDefinition("pipeline")
 	machine, err := install(t.Context(), api, "pipeline", shipped.Definition, demoRoleARN)
@@ -190,7 +198,7 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 		}
 		penchanttest.Eventually(t, time.Minute, group.Name+" recommends", func() error {
 			var answer personalizeruntime.GetRecommendationsResponse
-			err := api.Post(t.Context(), "/recommendations", &personalizeruntime.GetRecommendationsRequest{CampaignArn: &group.CampaignARN, ItemId: new("item-1")}, &answer)
+			err := recommender.API().Post(t.Context(), "/recommendations", &personalizeruntime.GetRecommendationsRequest{CampaignArn: &group.CampaignARN, ItemId: new("item-1")}, &answer)
 			if err == nil && len(answer.ItemList) == 0 {
 				err = errors.New("an empty list")
 			}

@@ -6,13 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	expression "github.com/penchant-io/penchant/pkg/schedule"
 )
 
 // schedule makes the solution versions of automatic training. A solution's first is due some time after its creation if
@@ -111,7 +110,8 @@ func (s *schedule) due(solution *catalog.Solution, newest *catalog.SolutionVersi
 	return err == nil && !now.Before(newest.CreatedAt.Add(period))
 }
 
-var rate = regexp.MustCompile(`^rate\(\s*(\d+)\s+days?\s*\)$`)
+// longestPeriod is that of Personalize.
+const longestPeriod = 30 * 24 * time.Hour
 
 // periodOf reads a solution's schedulingExpression, rate(<n> days).
 func periodOf(solution *catalog.Solution) (time.Duration, error) {
@@ -119,15 +119,14 @@ func periodOf(solution *catalog.Solution) (time.Duration, error) {
 	if c == nil || c.AutoTrainingConfig == nil || c.AutoTrainingConfig.SchedulingExpression == nil {
 		return defaultPeriod, nil
 	}
-	match := rate.FindStringSubmatch(*c.AutoTrainingConfig.SchedulingExpression)
-	if match == nil {
-		return 0, fmt.Errorf("schedulingExpression %q is not rate(<n> days)", *c.AutoTrainingConfig.SchedulingExpression)
+	period, err := expression.ParseRate(*c.AutoTrainingConfig.SchedulingExpression)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("schedulingExpression: %w", err)
+	case period%(24*time.Hour) != 0 || period > longestPeriod:
+		return 0, fmt.Errorf("schedulingExpression %q: it is from 1 to 30 days", *c.AutoTrainingConfig.SchedulingExpression)
 	}
-	days, err := strconv.Atoi(match[1])
-	if err != nil || days < 1 || days > 30 {
-		return 0, fmt.Errorf("schedulingExpression %q: n must be from 1 to 30", *c.AutoTrainingConfig.SchedulingExpression)
-	}
-	return time.Duration(days) * 24 * time.Hour, nil
+	return period, nil
 }
 
 var errTooLittleData = errors.New("too little data to train on")

@@ -26,11 +26,12 @@ const (
 
 var errLeaseLost = errors.New("the execution's lease has passed to another replica")
 
-// Run drives executions until the context ends.
+// Run drives executions, and starts those that are scheduled, until the context ends.
 func (s *Service) Run(ctx context.Context) error {
 	defer s.http.CloseIdleConnections()
 	var drivers sync.WaitGroup
 	defer drivers.Wait()
+	drivers.Go(func() { (&clockwork{Service: s}).run(ctx) })
 	unbegun := map[execution]time.Time{}
 	ticker := time.NewTicker(min(scanInterval, s.LeaseTTL))
 	defer ticker.Stop()

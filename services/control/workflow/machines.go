@@ -38,11 +38,15 @@ const (
 
 // arn is the ARN of a machine or of an execution.
 func (s *Service) arn(ctx context.Context, kind, id string) string {
-	region := awsapi.RequestRegion(ctx)
-	if region == "" {
-		region = s.Region
+	return "arn:aws:states:" + s.regionOf(ctx) + ":" + s.AccountID + ":" + kind + ":" + id
+}
+
+// regionOf is the region for which a request is signed, or the installation's.
+func (s *Service) regionOf(ctx context.Context) string {
+	if region := awsapi.RequestRegion(ctx); region != "" {
+		return region
 	}
-	return "arn:aws:states:" + region + ":" + s.AccountID + ":" + kind + ":" + id
+	return s.Region
 }
 
 // parseARN takes the ARN of a machine, or of an execution, apart.

@@ -12,8 +12,10 @@
 //	workflows/executions/<machine>/<name>.json          an execution
 //	workflows/history/<machine>/<name>/…                the older part of a long history
 //	workflows/running/<machine>/<name>                  a mark of each execution that may not have ended
+//	workflows/schedules/<name>.json                     a schedule
 //
-// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps them.
+// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps them. schedules.go
+// answers the API of EventBridge Scheduler and starts executions when they are due. definitions/ holds the workflows that are shipped.
 package workflow
 
 import (
@@ -100,6 +102,8 @@ func (s *Service) Register(r *awsapi.Router) {
 	handle(r, "TagResource", s.tagResource)
 	handle(r, "UntagResource", s.untagResource)
 	handle(r, "ListTagsForResource", s.listTagsForResource)
+
+	s.registerSchedules(r)
 }
 
 // answerTimeout bounds a call while the bucket hangs.
@@ -109,15 +113,20 @@ const answerTimeout = 15 * time.Second
 const maxBody = 4 << 20
 
 func handle[Req, Resp any](r *awsapi.Router, operation string, h func(context.Context, *Req) (*Resp, error)) {
-	awsapi.HandleStates(r, operation, func(ctx context.Context, req *Req) (*Resp, error) {
+	awsapi.HandleStates(r, operation, bounded(h), awsapi.MaxBody(maxBody))
+}
+
+// bounded is a handler that answers in time.
+func bounded[Req, Resp any](h func(context.Context, *Req) (*Resp, error)) func(context.Context, *Req) (*Resp, error) {
+	return func(ctx context.Context, req *Req) (*Resp, error) {
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		resp, err := h(ctx, req)
 		if errors.Is(err, errContended) {
-			err = awsapi.ServiceUnavailable("The execution is being changed by too many at once")
+			err = awsapi.ServiceUnavailable("What the call is about is being changed by too many at once")
 		}
 		return resp, err
-	}, awsapi.MaxBody(maxBody))
+	}
 }
 
 func refuse(code, format string, args ...any) *awsapi.Error {
