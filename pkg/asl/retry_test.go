@@ -21,6 +21,7 @@ func TestRetry(t *testing.T) {
 		{"gives up after three attempts", `{"ErrorEquals":["Boom"]}`, []answer{boom}, `FAILED Boom: why`, []float64{0, 1, 3, 7}},
 		{"waits as long as it is told", `{"ErrorEquals":["Boom"],"IntervalSeconds":10,"BackoffRate":1.5,"MaxAttempts":2}`, []answer{boom}, `FAILED Boom: why`, []float64{0, 10, 25}},
 		{"waits no longer than MaxDelaySeconds", `{"ErrorEquals":["Boom"],"IntervalSeconds":10,"MaxDelaySeconds":15,"BackoffRate":4}`, []answer{boom}, `FAILED Boom: why`, []float64{0, 10, 25, 40}},
+		{"polls a hundred times", `{"ErrorEquals":["Boom"],"IntervalSeconds":60,"BackoffRate":1,"MaxAttempts":100}`, []answer{boom}, `FAILED Boom: why`, everyMinute(101)},
 		{"does not try again with MaxAttempts 0", `{"ErrorEquals":["Boom"],"MaxAttempts":0},{"ErrorEquals":["States.ALL"]}`, []answer{boom}, `FAILED Boom: why`, []float64{0}},
 		{"leaves other errors", `{"ErrorEquals":["Other"]}`, []answer{boom}, `FAILED Boom: why`, []float64{0}},
 		{"takes any error for States.ALL", `{"ErrorEquals":["States.ALL"]}`, []answer{boom, succeeds(`1`)}, `1`, []float64{0, 1}},
@@ -38,6 +39,15 @@ func TestRetry(t *testing.T) {
 			}
 		})
 	}
+}
+
+// everyMinute are n times, a minute apart.
+func everyMinute(n int) []float64 {
+	times := make([]float64, n)
+	for i := range times {
+		times[i] = float64(60 * i)
+	}
+	return times
 }
 
 func TestRetryHistory(t *testing.T) {
