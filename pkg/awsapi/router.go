@@ -151,7 +151,7 @@ func HandleStates[Req, Resp any](r *Router, name string, h func(context.Context,
 	r.targets[statesPrefix+name] = newOperation(r, statesJSON, "states:"+name, h, opts)
 }
 
-// Local is a control plane operation as it is called within the process.
+// Local is an operation as it is called within the process.
 type Local struct {
 	// Request and Response are the types of what goes in and comes out.
 	Request, Response reflect.Type
@@ -161,6 +161,15 @@ type Local struct {
 // Local finds a control plane operation that is registered here.
 func (r *Router) Local(name string) (Local, bool) {
 	op, ok := r.targets[personalizePrefix+name]
+	if !ok {
+		return Local{}, false
+	}
+	return op.Local, true
+}
+
+// LocalPath finds an operation of the events or runtime service that is registered here.
+func (r *Router) LocalPath(path string) (Local, bool) {
+	op, ok := r.paths[path]
 	if !ok {
 		return Local{}, false
 	}

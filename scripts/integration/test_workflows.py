@@ -12,7 +12,7 @@ import threading
 import pytest
 
 import pages
-from conftest import ROLE_ARN, ROOT, wait_for
+from conftest import ROLE_ARN, ROOT, wait_active, wait_for
 
 BUCKET = "films"
 LONG = bool(os.environ.get("PENCHANT_TEST_LONG"))
@@ -120,6 +120,22 @@ def test_the_pipeline_imports_trains_asks_deploys_and_makes_lists(penchant, film
         assert serving == group["new"]["arn"] == again[name]["serving"]["arn"]
     history = [event["type"] for page in states.get_paginator("get_execution_history").paginate(executionArn=second) for event in page["events"]]
     assert history[0] == "ExecutionStarted" and history[-1] == "ExecutionSucceeded" and history.count("MapIterationSucceeded") == 2
+
+    # A task can ask for recommendations, and put events.
+    tracker = personalize.create_event_tracker(name="films", datasetGroupArn=groups["films"]["campaignArn"].replace(":campaign/", ":dataset-group/"))
+    wait_active(personalize.describe_event_tracker, "eventTracker", eventTrackerArn=tracker["eventTrackerArn"])
+    sdk = "arn:aws:states:::aws-sdk:"
+    watcher = states.create_state_machine(name="watcher", roleArn=ROLE_ARN, definition=json.dumps({"StartAt": "Ask", "States": {
+        "Ask": {"Type": "Task", "Resource": sdk + "personalizeruntime:getRecommendations", "ResultPath": "$.list", "Next": "Watch",
+                "Parameters": {"CampaignArn.$": "$.campaign", "UserId": "75", "NumResults": 3}},
+        "Watch": {"Type": "Task", "Resource": sdk + "personalizeevents:putEvents", "ResultPath": None, "End": True,
+                  "Parameters": {"TrackingId.$": "$.tracker", "UserId": "75", "SessionId": "s", "EventList": [
+                      {"EventType": "watch", "ItemId.$": "$.list.ItemList[0].ItemId", "SentAt.$": "$$.Execution.StartTime"}]}}}}))["stateMachineArn"]
+    execution = states.start_execution(stateMachineArn=watcher, input=json.dumps(
+        {"campaign": groups["films"]["campaignArn"], "tracker": tracker["trackingId"]}))["executionArn"]
+    described = wait_for("the watcher's end", lambda: (lambda d: d if d["status"] != "RUNNING" else None)(states.describe_execution(executionArn=execution)))
+    assert described["status"] == "SUCCEEDED", described
+    assert len(json.loads(described["output"])["list"]["ItemList"]) == 3
 
 
 def test_a_schedule_starts_a_state_machine(penchant):

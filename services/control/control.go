@@ -43,6 +43,8 @@ type Config struct {
 	Functions map[string]string
 	// LeaseTTL is after which silence of its replica a workflow's execution is taken over. 0: 30 seconds.
 	LeaseTTL time.Duration
+	// WorkflowRetention is for how long a workflow's executions are kept after their end. 0: 90 days.
+	WorkflowRetention time.Duration
 
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
@@ -80,7 +82,7 @@ func New(cfg Config) (*Service, error) {
 		account: cfg.AccountID, region: cfg.Region, quotas: cfg.Quotas.withDefaults(),
 		workflows: workflow.New(workflow.Config{
 			Bucket: cfg.Bucket, Store: cfg.Store, Bus: cfg.Bus, AccountID: cfg.AccountID, Region: cfg.Region,
-			Functions: cfg.Functions, Log: cfg.Log.Named("workflow"), LeaseTTL: cfg.LeaseTTL,
+			Functions: cfg.Functions, Log: cfg.Log.Named("workflow"), LeaseTTL: cfg.LeaseTTL, Retention: cfg.WorkflowRetention,
 		}),
 		queue: newQueue(),
 		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -124,6 +124,7 @@ func outcomes(t *testing.T, d *sfn.DescribeExecutionOutput) []groupOutcome {
 
 // TestPipelineDeploysWhatIsGoodEnough runs the shipped definition again and again, as a schedule would.
 func TestPipelineDeploysWhatIsGoodEnough(t *testing.T) {
+	t.Parallel()
 	i := install(t, Quotas{RunningImports: 20})
 	var mu sync.Mutex
 	worth := 0.3
@@ -209,6 +210,7 @@ func countKinds(resources []string) map[string]int {
 
 // TestPipelineGoesOnWithoutTheGroupThatFails: its error is told, and the other group is deployed.
 func TestPipelineGoesOnWithoutTheGroupThatFails(t *testing.T) {
+	t.Parallel()
 	i := install(t, Quotas{RunningImports: 20})
 	i.retrain(func(string) float64 { return 0.2 })
 	s := i.states()
@@ -229,6 +231,7 @@ func TestPipelineGoesOnWithoutTheGroupThatFails(t *testing.T) {
 
 // TestPipelineWaitsForApproval: a person gets the token and what is to be known, and says yes or no.
 func TestPipelineWaitsForApproval(t *testing.T) {
+	t.Parallel()
 	i := install(t, Quotas{RunningImports: 20})
 	i.retrain(func(string) float64 { return 0.2 })
 	s := i.states()
@@ -351,6 +354,7 @@ func (l *life) through(next http.Handler) http.Handler {
 // Parallel, training, comparison, campaign, batch lists) its engine dies, before the execution is written or after it, and another one
 // goes on. The result is that of an undisturbed run, and everything has been made once.
 func TestPipelineSurvivesADeathAtEachTransition(t *testing.T) {
+	t.Parallel()
 	i := install(t, Quotas{RunningImports: 20})
 	i.retrain(func(solution string) float64 {
 		if strings.HasSuffix(solution, "-popularity") {

@@ -233,6 +233,7 @@ func quoted(t *testing.T, text string) string { return string(must(json.Marshal(
 
 // TestDefinitionsOfLambdaFunctionsRun: definitions of the shape of AWS's public samples run as they are, against small handlers.
 func TestDefinitionsOfLambdaFunctionsRun(t *testing.T) {
+	t.Parallel()
 	f := serveFunctions(t)
 	i := installWith(t, Config{Functions: f.endpoints("CreateDatasetGroup", "CreateDataset", "ImportData", "CreateSolution", "CreateSolutionVersion",
 		"WaitSolutionVersion", "CreateCampaign", "ListCampaigns", "DeleteCampaign", "WaitDeleteCampaign", "Notify")})
@@ -277,6 +278,7 @@ func TestDefinitionsOfLambdaFunctionsRun(t *testing.T) {
 
 // TestDefinitionsOfTheCDKRun: lambda:invoke as the CDK writes it, with payloads, selectors, choices by presence, and errors as JSON texts.
 func TestDefinitionsOfTheCDKRun(t *testing.T) {
+	t.Parallel()
 	f := serveFunctions(t)
 	i := installWith(t, Config{Functions: f.endpoints("CreateDatasetGroup", "CreateDataset", "Notify")})
 	f.i = i

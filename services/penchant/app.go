@@ -491,7 +491,7 @@ func (a *app) newService(name string) (process.Service, error) {
 		return control.New(control.Config{
 			Bus: a.bus, Bucket: a.bucket, Store: a.store, View: a.view, Log: log, Registerer: a.metrics,
 			AccountID: a.settings.AccountID, Region: a.settings.Region, Quotas: quotas,
-			Functions: a.settings.Functions, LeaseTTL: a.settings.JobLease,
+			Functions: a.settings.Functions, LeaseTTL: a.settings.JobLease, WorkflowRetention: a.settings.WorkflowRetention,
 		})
 	}
 	return nil, fmt.Errorf("there is no service of that name")

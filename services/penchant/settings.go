@@ -45,6 +45,8 @@ type Settings struct {
 
 	Quotas map[string]int `help:"Quotas that differ from Amazon's: filters-per-group=50, separated by commas." mapsep:","`
 
+	WorkflowRetention time.Duration `help:"For how long executions of workflows are kept after their end." default:"2160h"`
+
 	Functions map[string]string `help:"HTTP endpoints that stand for Lambda functions in workflows: name=http://host:port/path, separated by commas." mapsep:","`
 
 	MaxRequests int `help:"Calls that are worked on at once; further ones are answered with 503." default:"2048"`
@@ -117,6 +119,8 @@ func (s *Settings) Validate() error {
 		return fmt.Errorf("--min-interactions %d, --min-users %d: each is at least 1", s.MinInteractions, s.MinUsers)
 	case s.JobLease < time.Second:
 		return fmt.Errorf("--job-lease %s: it is at least 1s", s.JobLease)
+	case s.WorkflowRetention < 24*time.Hour:
+		return fmt.Errorf("--workflow-retention %s: it is at least 24h, in which what is scheduled may be started late", s.WorkflowRetention)
 	case s.MaxRequests < 1:
 		return fmt.Errorf("--max-requests %d: it is at least 1", s.MaxRequests)
 	case s.S3Endpoint == "" && (s.S3AccessKey != "" || s.S3SecretKey != ""):

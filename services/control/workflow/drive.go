@@ -32,6 +32,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var drivers sync.WaitGroup
 	defer drivers.Wait()
 	drivers.Go(func() { (&clockwork{Service: s}).run(ctx) })
+	drivers.Go(func() { s.sweepRegularly(ctx) })
 	unbegun := map[execution]time.Time{}
 	ticker := time.NewTicker(min(scanInterval, s.LeaseTTL))
 	defer ticker.Stop()
@@ -84,6 +85,7 @@ func (s *Service) takeOn(ctx context.Context, drivers *sync.WaitGroup, unbegun m
 		return
 	}
 	delete(unbegun, e)
+	s.enlist(ctx, e, d.record)
 	s.mu.Lock()
 	s.driving[e] = d.nudged
 	s.mu.Unlock()

@@ -2,10 +2,10 @@ package workflow
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/asl"
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -60,6 +61,7 @@ func (s *Service) startExecution(ctx context.Context, req *sfn.StartExecutionInp
 	} else if err != nil {
 		return nil, err
 	}
+	s.enlist(ctx, e, r)
 	s.nudge(e)
 	return &sfn.StartExecutionOutput{ExecutionArn: &r.Execution.Info.ID, StartDate: awsapi.At(r.Execution.Started)}, nil
 }
@@ -158,7 +160,14 @@ func (s *Service) describeExecution(ctx context.Context, req *sfn.DescribeExecut
 	return out, nil
 }
 
-// listExecutions lists the newest first.
+// enlist gives an execution its place in the list. Where that fails, whoever drives the execution does it.
+func (s *Service) enlist(ctx context.Context, e execution, r *record) {
+	if _, err := s.Bucket.Put(ctx, e.listed(r.Execution.Started), nil, blob.PutOptions{}); err != nil && ctx.Err() == nil {
+		s.Log.Warn("an execution has not found its place in the list yet", zap.String("execution", e.path()), zap.Error(err))
+	}
+}
+
+// listExecutions lists the newest first. It reads no more executions than it answers with, unless they are to have a status.
 func (s *Service) listExecutions(ctx context.Context, req *sfn.ListExecutionsInput) (*sfn.ListExecutionsOutput, error) {
 	if req.StateMachineArn == nil {
 		return nil, refuse(awsapi.CodeValidation, "'stateMachineArn' is required: there are no map runs")
@@ -167,32 +176,55 @@ func (s *Service) listExecutions(ctx context.Context, req *sfn.ListExecutionsInp
 	if err != nil {
 		return nil, err
 	}
-	records, err := list[record](ctx, s.Bucket, executionsRoot+url.PathEscape(m.Name)+"/")
-	if err != nil {
+	places := startedRoot + url.PathEscape(m.Name) + "/"
+	var left []string
+	for info, err := range s.Bucket.List(ctx, places) {
+		if err != nil {
+			return nil, fmt.Errorf("listing executions: %w", err)
+		}
+		left = append(left, strings.TrimPrefix(info.Key, places))
+	}
+	if left, _, err = page(left, func(place string) string { return place }, req.NextToken, new(int64(len(left)))); err != nil {
 		return nil, err
 	}
-	records = slices.DeleteFunc(records, func(r *record) bool {
-		return req.StatusFilter != nil && string(r.Execution.Status) != *req.StatusFilter
-	})
-	at := func(r *record) string {
-		return fmt.Sprintf("%016x%s", math.MaxInt64-r.Execution.Started.UnixMilli(), r.Execution.Info.Name)
+	most := defaultPage
+	if req.MaxResults != nil && *req.MaxResults > 0 {
+		most = int(*req.MaxResults)
 	}
-	slices.SortFunc(records, func(a, b *record) int { return strings.Compare(at(a), at(b)) })
-	found, next, err := page(records, at, req.NextToken, req.MaxResults)
-	if err != nil {
-		return nil, err
-	}
-	items := make([]sfn.ExecutionListItem, len(found))
-	for i, r := range found {
-		x := r.Execution
-		items[i] = sfn.ExecutionListItem{
-			ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: new(string(x.Status)), StartDate: awsapi.At(x.Started),
+	items, last := []sfn.ExecutionListItem{}, ""
+	for len(left) > 0 && len(items) < most {
+		batch := left[:min(len(left), most-len(items))]
+		left, last = left[len(batch):], batch[len(batch)-1]
+		keys := make([]string, len(batch))
+		for i, place := range batch {
+			_, name, _ := strings.Cut(place, "-")
+			keys[i] = executionsRoot + url.PathEscape(m.Name) + "/" + name + ".json"
 		}
-		if x.Status != asl.Running {
-			items[i].StopDate = awsapi.At(x.Ended)
+		records, err := readAll[record](ctx, s.Bucket, keys)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			if req.StatusFilter == nil || string(r.Execution.Status) == *req.StatusFilter {
+				items = append(items, listItem(r.Execution))
+			}
 		}
 	}
-	return &sfn.ListExecutionsOutput{Executions: items, NextToken: next}, nil
+	out := &sfn.ListExecutionsOutput{Executions: items}
+	if len(left) > 0 {
+		out.NextToken = new(base64.RawURLEncoding.EncodeToString([]byte(last)))
+	}
+	return out, nil
+}
+
+func listItem(x *asl.Execution) sfn.ExecutionListItem {
+	item := sfn.ExecutionListItem{
+		ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: new(string(x.Status)), StartDate: awsapi.At(x.Started),
+	}
+	if x.Status != asl.Running {
+		item.StopDate = awsapi.At(x.Ended)
+	}
+	return item
 }
 
 // history is the answer of GetExecutionHistory, with events as they are kept.

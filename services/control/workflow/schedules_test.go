@@ -46,6 +46,14 @@ func newReplicas(t *testing.T, n int) *replicas {
 	return r
 }
 
+// drive has the first replica run, until the test ends.
+func (r *replicas) drive() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = r.clocks[0].Run(ctx) })
+	r.Cleanup(func() { cancel(); running.Wait() })
+}
+
 func (r *replicas) schedule(name, expression string, change func(*scheduler.CreateScheduleInput)) {
 	r.Helper()
 	req := &scheduler.CreateScheduleInput{
@@ -209,11 +217,7 @@ func TestAScheduleThatIsSwitchedOn(t *testing.T) {
 func TestSchedulesRun(t *testing.T) {
 	r := newReplicas(t, 1)
 	r.schedule("soon", "rate(1 day)", nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer cancel()
-	running.Go(func() { _ = r.clocks[0].Run(ctx) })
+	r.drive()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		records, err := list[record](t.Context(), r.clocks[0].Bucket, executionsRoot)
 		if err != nil {

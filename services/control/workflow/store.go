@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	mathrand "math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +29,7 @@ const (
 	executionsRoot  = root + "executions/"
 	historyRoot     = root + "history/"
 	runningRoot     = root + "running/"
+	startedRoot     = root + "started/"
 )
 
 // machine is a state machine.
@@ -46,6 +49,19 @@ type execution struct{ machine, name string }
 
 func (e execution) path() string { return url.PathEscape(e.machine) + "/" + url.PathEscape(e.name) }
 func (e execution) key() string  { return executionsRoot + e.path() + ".json" }
+
+// listed is the key of the execution's place in its machine's list, which sorts the newest first.
+func (e execution) listed(started time.Time) string {
+	return fmt.Sprintf("%s%s/%016x-%s", startedRoot, url.PathEscape(e.machine), math.MaxInt64-started.UnixMilli(), url.PathEscape(e.name))
+}
+
+// executionOf is the execution of a key under a root.
+func executionOf(key, root, suffix string) (execution, bool) {
+	machine, name, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(key, root), suffix), "/")
+	m, err1 := url.PathUnescape(machine)
+	n, err2 := url.PathUnescape(name)
+	return execution{m, n}, ok && err1 == nil && err2 == nil
+}
 
 // record is an execution as it is kept.
 type record struct {
@@ -277,6 +293,11 @@ func list[T any](ctx context.Context, b *blob.Bucket, prefix string) ([]*T, erro
 		}
 		keys = append(keys, info.Key)
 	}
+	return readAll[T](ctx, b, keys)
+}
+
+// readAll reads objects, in the order of their keys, without those that are not there.
+func readAll[T any](ctx context.Context, b *blob.Bucket, keys []string) ([]*T, error) {
 	found := make([]*T, len(keys))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readers)
@@ -293,13 +314,7 @@ func list[T any](ctx context.Context, b *blob.Bucket, prefix string) ([]*T, erro
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	present := found[:0]
-	for _, v := range found {
-		if v != nil {
-			present = append(present, v)
-		}
-	}
-	return present, nil
+	return slices.DeleteFunc(found, func(v *T) bool { return v == nil }), nil
 }
 
 // marked are the executions that may not have ended.
@@ -309,13 +324,9 @@ func (s *Service) marked(ctx context.Context) ([]execution, error) {
 		if err != nil {
 			return nil, fmt.Errorf("listing the executions that run: %w", err)
 		}
-		machine, name, _ := strings.Cut(strings.TrimPrefix(info.Key, runningRoot), "/")
-		m, err1 := url.PathUnescape(machine)
-		n, err2 := url.PathUnescape(name)
-		if err1 != nil || err2 != nil {
-			continue
+		if e, ok := executionOf(info.Key, runningRoot, ""); ok {
+			found = append(found, e)
 		}
-		found = append(found, execution{m, n})
 	}
 	return found, nil
 }

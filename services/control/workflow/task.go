@@ -18,6 +18,9 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/asl"
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
@@ -25,10 +28,35 @@ import (
 // The integrations that Task states may use.
 const (
 	personalizeService = "aws-sdk:personalize"
+	runtimeService     = "aws-sdk:personalizeruntime"
+	eventsService      = "aws-sdk:personalizeevents"
 	httpService        = "http"
 	lambdaService      = "lambda"
 	kafkaService       = "kafka" // Penchant's own
 )
+
+// sdkServices are what errors call the services of Personalize.
+var sdkServices = map[string]string{personalizeService: "Personalize", runtimeService: "PersonalizeRuntime", eventsService: "PersonalizeEvents"}
+
+// operation finds an operation of one of Personalize's services in this process.
+func (s *Service) operation(service, name string) (awsapi.Local, error) {
+	operations := map[string][]awsapi.Operation{
+		personalizeService: personalize.Operations, runtimeService: personalizeruntime.Operations, eventsService: personalizeevents.Operations,
+	}[service]
+	i := slices.IndexFunc(operations, func(o awsapi.Operation) bool { return o.Name == upperFirst(name) })
+	if i < 0 {
+		return awsapi.Local{}, fmt.Errorf("there is no operation '%s' of %s", name, sdkServices[service])
+	}
+	op, ok := s.router.Local(operations[i].Name)
+	if service != personalizeService {
+		op, ok = s.router.LocalPath(operations[i].Path)
+	}
+	if !ok {
+		return op, fmt.Errorf("the operation '%s' of %s is served by another process than the one that runs workflows: call it by http:invoke, or run penchant all",
+			name, sdkServices[service])
+	}
+	return op, nil
+}
 
 // maxResponse is more of an HTTP response than a state may hold.
 const maxResponse = 256<<10 + 1
@@ -47,17 +75,15 @@ func (s *Service) checkResource(r asl.Resource) error {
 	switch {
 	case r.Function:
 		return s.knowsFunction(r.ARN)
-	case r.Service == personalizeService && r.WaitsForToken:
-		return errors.New("the operations of Personalize do not report task tokens")
-	case r.Service == personalizeService:
-		if _, ok := s.router.Local(upperFirst(r.Action)); !ok {
-			return fmt.Errorf("there is no operation '%s' of Personalize", r.Action)
-		}
-		return nil
+	case sdkServices[r.Service] != "" && r.WaitsForToken:
+		return fmt.Errorf("the operations of %s do not report task tokens", sdkServices[r.Service])
+	case sdkServices[r.Service] != "":
+		_, err := s.operation(r.Service, r.Action)
+		return err
 	case r.Service == httpService && r.Action == "invoke", r.Service == lambdaService && r.Action == "invoke", r.Service == kafkaService && r.Action == "publish":
 		return nil
 	}
-	return fmt.Errorf("there is no integration '%s:%s'; there are aws-sdk:personalize:<operation>, http:invoke, lambda:invoke and kafka:publish", r.Service, r.Action)
+	return fmt.Errorf("there is no integration '%s:%s'; there are aws-sdk:personalize:<operation>, aws-sdk:personalizeruntime:<operation>, aws-sdk:personalizeevents:<operation>, http:invoke, lambda:invoke and kafka:publish", r.Service, r.Action)
 }
 
 // do runs a task and says how it ended; nil if it was given up.
@@ -83,8 +109,8 @@ func (s *Service) result(ctx context.Context, id string, task asl.Task) (json.Ra
 	switch r := task.Resource; {
 	case r.Function:
 		return s.function(ctx, id, r.ARN, task.Parameters)
-	case r.Service == personalizeService:
-		return s.personalize(ctx, id, upperFirst(r.Action), task.Parameters)
+	case sdkServices[r.Service] != "":
+		return s.personalize(ctx, id, r, task.Parameters)
 	case r.Service == lambdaService:
 		return s.lambdaInvoke(ctx, id, task.Parameters)
 	case r.Service == kafkaService:
@@ -98,17 +124,13 @@ func upperFirst(s string) string {
 	return string(unicode.ToUpper(r)) + s[size:]
 }
 
-func lowerFirst(s string) string {
-	r, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToLower(r)) + s[size:]
-}
-
 // personalize calls an operation as an HTTP request would. A task that may have been begun before (by a process that died) first looks
 // for what it has created.
-func (s *Service) personalize(ctx context.Context, id, operation string, parameters json.RawMessage) (json.RawMessage, error) {
-	op, ok := s.router.Local(operation)
-	if !ok {
-		return nil, failed(asl.ErrorRuntime, "There is no operation '%s' of Personalize", lowerFirst(operation))
+func (s *Service) personalize(ctx context.Context, id string, r asl.Resource, parameters json.RawMessage) (json.RawMessage, error) {
+	operation, service := upperFirst(r.Action), sdkServices[r.Service]
+	op, err := s.operation(r.Service, r.Action)
+	if err != nil {
+		return nil, failed(asl.ErrorRuntime, "%v", err)
 	}
 	var given any
 	if err := decode(parameters, &given); err != nil {
@@ -122,8 +144,7 @@ func (s *Service) personalize(ctx context.Context, id, operation string, paramet
 	if err != nil {
 		return nil, fmt.Errorf("encoding the request: %w", err)
 	}
-	kind := createdKind(operation)
-	if kind != "" {
+	if kind := createdKind(operation); kind != "" {
 		made, err := catalog.CreatedBy(ctx, s.Store, kind, id)
 		if err == nil {
 			return encode(adopted(made, strings.TrimPrefix(operation, "Create")))
@@ -141,9 +162,9 @@ func (s *Service) personalize(ctx context.Context, id, operation string, paramet
 		if !strings.HasSuffix(name, "Exception") {
 			name += "Exception"
 		}
-		return nil, failed("Personalize."+name, "%s (Service: Personalize, Status Code: 400, Request ID: %s)", refusal.Message, id)
+		return nil, failed(service+"."+name, "%s (Service: %s, Status Code: 400, Request ID: %s)", refusal.Message, service, id)
 	case err != nil:
-		return nil, failed("Personalize.InternalServerErrorException", "The request could not be processed because of an internal error. (Service: Personalize, Status Code: 500, Request ID: %s)", id)
+		return nil, failed(service+".InternalServerErrorException", "The request could not be processed because of an internal error. (Service: %s, Status Code: 500, Request ID: %s)", service, id)
 	case answer == nil:
 		return json.RawMessage(`{}`), nil
 	}

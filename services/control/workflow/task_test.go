@@ -1,23 +1,68 @@
 package workflow
 
 import (
-	"reflect"
+	"context"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/asl"
+	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	sfn "github.com/penchant-io/penchant/pkg/awsapi/stepfunctions"
 )
 
-func TestMembersOfAnEmbeddedAnswerAreItsOwn(t *testing.T) {
-	type Base struct {
-		Status *string `json:"status,omitempty"`
+// TestTasksOfTheRuntime: what another service of the process answers can be a task; what none answers is refused.
+func TestTasksOfTheRuntime(t *testing.T) {
+	r := newReplicas(t, 1)
+	s := r.clocks[0].Service
+	router := awsapi.NewRouter(awsapi.RouterConfig{Log: zap.NewNop()})
+	awsapi.HandlePath(router, "/recommendations", "GetRecommendations",
+		func(_ context.Context, req *personalizeruntime.GetRecommendationsRequest) (*personalizeruntime.GetRecommendationsResponse, error) {
+			if *req.UserId == "nobody" {
+				return nil, awsapi.ResourceNotFound("no such campaign")
+			}
+			return &personalizeruntime.GetRecommendationsResponse{ItemList: []personalizeruntime.PredictedItem{{ItemId: new("for-" + *req.UserId)}}}, nil
+		})
+	s.Register(router)
+	definition := func(resource string) *sfn.CreateStateMachineInput {
+		return &sfn.CreateStateMachineInput{Name: new("ask"), RoleArn: new("arn:aws:iam::000000000000:role/any"), Definition: new(
+			`{"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::` + resource + `","End":true,"Parameters":{"CampaignArn":"arn:aws:personalize:us-east-1:000000000000:campaign/c","UserId.$":"$.user"},
+				"Catch":[{"ErrorEquals":["PersonalizeRuntime.ResourceNotFoundException"],"Next":"None"}],"OutputPath":"$.ItemList[0].ItemId"},"None":{"Type":"Pass","OutputPath":"$.Cause","End":true}}}`)}
 	}
-	type answer struct {
-		Base
-		Report []string `json:"dataReport,omitempty"`
+	for resource, want := range map[string]string{
+		"aws-sdk:personalizeevents:putEvents":                            "is served by another process",
+		"aws-sdk:personalizeruntime:getPersonalizedRanking":              "is served by another process",
+		"aws-sdk:personalizeruntime:getEverything":                       "there is no operation 'getEverything' of PersonalizeRuntime",
+		"aws-sdk:personalizeruntime:getRecommendations.waitForTaskToken": "do not report task tokens",
+		"aws-sdk:s3:getObject":                                           "there is no integration",
+	} {
+		if _, err := s.createStateMachine(t.Context(), definition(resource)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", resource, err, want)
+		}
 	}
-	status := "ACTIVE"
-	got := fromWire(reflect.ValueOf(&answer{Base{&status}, []string{"x"}}))
-	if diff := cmp.Diff(map[string]any{"Status": "ACTIVE", "DataReport": []any{"x"}}, got); diff != "" {
-		t.Error(diff)
+	machine, err := s.createStateMachine(t.Context(), definition("aws-sdk:personalizeruntime:getRecommendations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.drive()
+	for user, want := range map[string]string{"ada": `"for-ada"`, "nobody": "(Service: PersonalizeRuntime, Status Code: 400"} {
+		if _, err := s.startExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: machine.StateMachineArn, Name: &user, Input: new(`{"user":"` + user + `"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			found, _, err := read[record](t.Context(), s.Bucket, execution{"ask", user}.key())
+			if err != nil || time.Now().After(deadline) {
+				t.Fatalf("%s: %v, %v", user, found, err)
+			}
+			if found.Execution.Status != asl.Running {
+				if !strings.Contains(string(found.Execution.Output), want) {
+					t.Errorf("%s: %s %s %s, want %s", user, found.Execution.Status, found.Execution.Output, found.Execution.Cause, want)
+				}
+				break
+			}
+		}
 	}
 }

@@ -12,10 +12,11 @@
 //	workflows/executions/<machine>/<name>.json          an execution
 //	workflows/history/<machine>/<name>/…                the older part of a long history
 //	workflows/running/<machine>/<name>                  a mark of each execution that may not have ended
+//	workflows/started/<machine>/<time>-<name>           the place of an execution in its machine's list, the newest first
 //	workflows/schedules/<name>.json                     a schedule
 //
-// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps them. schedules.go
-// answers the API of EventBridge Scheduler and starts executions when they are due. definitions/ holds the workflows that are shipped.
+// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps them,
+// retention.go removes old ones. schedules.go answers the API of EventBridge Scheduler and starts executions when they are due. definitions/ holds the workflows that are shipped.
 package workflow
 
 import (
@@ -47,6 +48,8 @@ type Config struct {
 	Log       *zap.Logger
 	// LeaseTTL is after which silence of its replica an execution is taken over. 0: 30 seconds.
 	LeaseTTL time.Duration
+	// Retention is for how long executions are kept after their end. 0: 90 days.
+	Retention time.Duration
 }
 
 // Service is the workflow engine.
@@ -65,6 +68,9 @@ type Service struct {
 func New(cfg Config) *Service {
 	if cfg.LeaseTTL <= 0 {
 		cfg.LeaseTTL = 30 * time.Second
+	}
+	if cfg.Retention <= 0 {
+		cfg.Retention = usualRetention
 	}
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
