@@ -130,7 +130,7 @@ func (f *functions) call(function string, event map[string]any) (any, error) {
 	case "WaitSolutionVersion":
 		d, err := f.i.DescribeSolutionVersion(&personalize.DescribeSolutionVersionInput{SolutionVersionArn: text("solutionVersionArn")})
 		if err != nil {
-			return nil, raised{err.(awserr.Error).Code(), err.Error()}
+			return nil, raisedBy(err)
 		}
 		return f.settled(*text("solutionVersionArn"), nil, func() (*string, error) { return d.SolutionVersion.Status, nil })
 	case "CreateCampaign":
@@ -152,7 +152,7 @@ func (f *functions) call(function string, event map[string]any) (any, error) {
 		return map[string]any{}, err
 	case "WaitDeleteCampaign":
 		if _, err := f.i.DescribeCampaign(&personalize.DescribeCampaignInput{CampaignArn: text("arn")}); err != nil {
-			return nil, raised{err.(awserr.Error).Code(), err.Error()} // gone: the definition catches it
+			return nil, raisedBy(err) // gone: the definition catches it
 		}
 		return nil, raised{"ResourcePending", "it is being deleted"}
 	}
@@ -160,6 +160,15 @@ func (f *functions) call(function string, event map[string]any) (any, error) {
 }
 
 const personalizeARN = "arn:aws:personalize:us-east-1:000000000000:"
+
+// raisedBy is what a function in Python makes of a refusal that it does not handle.
+func raisedBy(err error) error {
+	var refusal awserr.Error
+	if errors.As(err, &refusal) {
+		return raised{refusal.Code(), refusal.Message()}
+	}
+	return err
+}
 
 func alreadyThere(err error) bool {
 	var refusal awserr.Error

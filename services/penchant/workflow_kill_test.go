@@ -56,11 +56,10 @@ func (k *transitionKiller) fault(store http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		kill, written := k.meets(body)
 		if !kill || written {
-			var answer http.ResponseWriter = w
 			if kill {
-				answer = httptest.NewRecorder()
+				w = httptest.NewRecorder()
 			}
-			store.ServeHTTP(answer, r)
+			store.ServeHTTP(w, r)
 		}
 		if kill {
 			k.process.Kill()
