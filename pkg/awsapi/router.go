@@ -81,7 +81,8 @@ type RouterConfig struct {
 	Now func() time.Time
 }
 
-// Router answers the calls of the three Personalize services, of Step Functions and of EventBridge Scheduler. Operations are registered before it serves.
+// Router answers the calls of the three Personalize services, of Step Functions and of EventBridge Scheduler. Operations are registered
+// before it serves.
 type Router struct {
 	verifier *verifier
 	log      *zap.Logger

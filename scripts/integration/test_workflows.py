@@ -72,7 +72,7 @@ def the_input(mailbox):
     asked["settings"] |= {"pollSeconds": 1, "popularityMargin": 0 if LONG else -1, "servingMargin": -1}
     [personal] = asked["datasetGroups"]
     personal["approval"] = {"url": f"http://127.0.0.1:{mailbox.server_port}/ask"}
-    similar = json.loads(json.dumps(personal)) | {"name": "similar", "solution": {"RecipeArn": "arn:aws:personalize:::recipe/aws-sims"}}
+    similar = json.loads(json.dumps(personal)) | {"name": "similar", "popularityMargin": -1, "solution": {"RecipeArn": "arn:aws:personalize:::recipe/aws-sims"}}
     similar["batch"] |= {"JobInput": {"S3DataSource": {"Path": "s3://films/items.json"}},
                          "JobOutput": {"S3DataDestination": {"Path": "s3://films/similar/"}}}
     del similar["approval"]

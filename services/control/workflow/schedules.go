@@ -347,8 +347,7 @@ func (c *clockwork) fire(ctx context.Context, key string, s *scheduled, due time
 	name := uuid.NewSHA1(uuid.NameSpaceOID, []byte(s.ID+" "+when)).String()
 	input := strings.NewReplacer("<aws.scheduler.schedule-arn>", s.ARN, "<aws.scheduler.scheduled-time>", when,
 		"<aws.scheduler.execution-id>", name, "<aws.scheduler.attempt-number>", "1").Replace(*orElse(s.Settings.Target.Input, "{}"))
-	region := strings.Split(s.ARN, ":")[3]
-	_, err := c.startExecution(awsapi.InRegion(ctx, region), &sfn.StartExecutionInput{StateMachineArn: s.Settings.Target.Arn, Name: &name, Input: &input})
+	_, err := c.startExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: s.Settings.Target.Arn, Name: &name, Input: &input})
 	var refusal *awsapi.Error
 	switch {
 	case err == nil:

@@ -52,8 +52,7 @@ func (s *Service) operation(service, name string) (awsapi.Local, error) {
 		op, ok = s.router.LocalPath(operations[i].Path)
 	}
 	if !ok {
-		return op, fmt.Errorf("the operation '%s' of %s is served by another process than the one that runs workflows: call it by http:invoke, or run penchant all",
-			name, sdkServices[service])
+		return op, fmt.Errorf("the operation '%s' of %s is not served by the process that runs workflows, as it is by penchant all", name, sdkServices[service])
 	}
 	return op, nil
 }
@@ -83,7 +82,8 @@ func (s *Service) checkResource(r asl.Resource) error {
 	case r.Service == httpService && r.Action == "invoke", r.Service == lambdaService && r.Action == "invoke", r.Service == kafkaService && r.Action == "publish":
 		return nil
 	}
-	return fmt.Errorf("there is no integration '%s:%s'; there are aws-sdk:personalize:<operation>, aws-sdk:personalizeruntime:<operation>, aws-sdk:personalizeevents:<operation>, http:invoke, lambda:invoke and kafka:publish", r.Service, r.Action)
+	return fmt.Errorf("there is no integration '%s:%s'; there are those of aws-sdk:personalize, aws-sdk:personalizeruntime and aws-sdk:personalizeevents, http:invoke, lambda:invoke and kafka:publish",
+		r.Service, r.Action)
 }
 
 // do runs a task and says how it ended; nil if it was given up.

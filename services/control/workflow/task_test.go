@@ -33,8 +33,8 @@ func TestTasksOfTheRuntime(t *testing.T) {
 				"Catch":[{"ErrorEquals":["PersonalizeRuntime.ResourceNotFoundException"],"Next":"None"}],"OutputPath":"$.ItemList[0].ItemId"},"None":{"Type":"Pass","OutputPath":"$.Cause","End":true}}}`)}
 	}
 	for resource, want := range map[string]string{
-		"aws-sdk:personalizeevents:putEvents":                            "is served by another process",
-		"aws-sdk:personalizeruntime:getPersonalizedRanking":              "is served by another process",
+		"aws-sdk:personalizeevents:putEvents":                            "is not served by the process",
+		"aws-sdk:personalizeruntime:getPersonalizedRanking":              "is not served by the process",
 		"aws-sdk:personalizeruntime:getEverything":                       "there is no operation 'getEverything' of PersonalizeRuntime",
 		"aws-sdk:personalizeruntime:getRecommendations.waitForTaskToken": "do not report task tokens",
 		"aws-sdk:s3:getObject":                                           "there is no integration",

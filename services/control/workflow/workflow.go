@@ -15,8 +15,9 @@
 //	workflows/started/<machine>/<time>-<name>           the place of an execution in its machine's list, the newest first
 //	workflows/schedules/<name>.json                     a schedule
 //
-// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps them,
-// retention.go removes old ones. schedules.go answers the API of EventBridge Scheduler and starts executions when they are due. definitions/ holds the workflows that are shipped.
+// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps them, and
+// retention.go removes old ones. schedules.go answers the API of EventBridge Scheduler and starts executions when they are due.
+// definitions/ holds the workflows that come with Penchant.
 package workflow
 
 import (
