@@ -98,6 +98,12 @@ func (k *transitionKiller) meets(body []byte) (kill, written bool) {
 	return true, written
 }
 
+func (k *transitionKiller) counts() (kills, transitions int, event int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kills, k.transitions, k.last
+}
+
 // TestPipelineSurvivesKillNine runs the shipped pipeline, two dataset groups with three datasets each, and kills the process that drives
 // the execution as it writes its transitions. That is `penchant all`, killed at some of them: imports, trainings and batch lists die with
 // it. Long, it is the control plane, killed at every one; jobs that died with their worker each time would be given up.
@@ -171,15 +177,17 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 			return err
 		}
 		if *ended.Status == "RUNNING" {
-			return fmt.Errorf("it runs; %d kills so far", killer.kills)
+			kills, _, event := killer.counts()
+			return fmt.Errorf("it runs; %d kills so far, at event %d", kills, event)
 		}
 		return nil
 	})
 	// The last transition may have killed, too.
 	penchanttest.Eventually(t, time.Minute, "the process is ready", func() error { tend(); return process.Ready() })
-	t.Logf("%d kills at %d transitions, %d events, %s", killer.kills, killer.transitions, killer.last, time.Since(started).Round(time.Second))
-	if killer.kills < 4 {
-		t.Errorf("only %d kills", killer.kills)
+	kills, transitions, event := killer.counts()
+	t.Logf("%d kills at %d transitions, %d events, %s", kills, transitions, event, time.Since(started).Round(time.Second))
+	if kills < 4 {
+		t.Errorf("only %d kills", kills)
 	}
 	if *ended.Status != "SUCCEEDED" {
 		t.Fatalf("the execution is %s: %s, %s", *ended.Status, awsapi.Text(ended.Error), awsapi.Text(ended.Cause))
