@@ -384,11 +384,12 @@ func TestRealDataRaiseNoFalseAlarm(t *testing.T) {
 	if _, err := os.Stat(folder); err != nil {
 		t.Skipf("no research data: %v", err)
 	}
+	const lines = 40_000
 	path := func(set, name string) string { return filepath.Join(folder, set, name+".csv.gz") }
 	for set, files := range map[string]Files{
-		"ml-1m":  {beginning(t, path("ml-1m", "interactions"), 200_000), path("ml-1m", "items"), path("ml-1m", "users")},
-		"toys":   {path("toys", "interactions"), path("toys", "items"), ""},
-		"retail": {path("retail", "interactions"), "", ""},
+		"ml-1m":  {beginning(t, path("ml-1m", "interactions"), lines), path("ml-1m", "items"), path("ml-1m", "users")},
+		"toys":   {beginning(t, path("toys", "interactions"), lines), path("toys", "items"), ""},
+		"retail": {beginning(t, path("retail", "interactions"), lines), "", ""},
 	} {
 		t.Run(set, func(t *testing.T) {
 			r, err := files.Examine(Options{})
