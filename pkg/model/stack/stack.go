@@ -89,6 +89,10 @@ type ownItem struct {
 	item, age int32
 }
 
+// farthest bounds the scores of a user's own items, in standard deviations. Where a sparse component knows hardly any other
+// item, theirs would lie billions of them away, and no weight could be found.
+const farthest = 30
+
 // tailShare is the share of the items that are the tail.
 const tailShare = 0.2
 
@@ -308,6 +312,9 @@ func (m *Model) standardise(mem *memory, c *component, q model.Query) error {
 	shift, scale := float32(mean), float32(1/deviation)
 	for i := range mem.raw {
 		mem.raw[i] = (mem.raw[i] - shift) * scale
+	}
+	for _, o := range mem.own {
+		mem.raw[o.item] = max(min(mem.raw[o.item], farthest), -farthest)
 	}
 	return nil
 }

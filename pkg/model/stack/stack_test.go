@@ -9,6 +9,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -175,5 +176,37 @@ func TestHeldBackEventsAreUnknownToTheComponents(t *testing.T) {
 	}
 	if shorter != 20 {
 		t.Errorf("%d users have lost an event", shorter)
+	}
+}
+
+// TestOwnItemsAreNotOutOfProportion has a component that knows the user's own item and next to nothing of any other.
+func TestOwnItemsAreNotOutOfProportion(t *testing.T) {
+	m := trained(t, shop(t, 100)).(folding).Model
+	c := m.components[0]
+	n := m.items.Len()
+	lists := make([][]linear.Entry, n)
+	own, _ := m.items.Index("0-01")
+	other, _ := m.items.Index("0-02")
+	lists[own] = []linear.Entry{{Column: int32(own), Value: 1}}
+	lists[own] = append(lists[own], linear.Entry{Column: int32(other), Value: 1e-3})
+	slices.SortFunc(lists[own], func(a, b linear.Entry) int { return int(a.Column - b.Column) })
+	known, err := linear.New("rules", m.items, linear.Reading{Decays: []float64{1}, Events: 10}, linear.NewRows(lists))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.model, c.at = known, nil
+	mem := m.scratch.Get().(*memory)
+	history := []reco.RecentInteraction{{ItemID: "0-01"}}
+	if !m.begin(mem, history) {
+		t.Fatal("the item is unknown")
+	}
+	if err := m.standardise(mem, &c, model.Query{History: history}); err != nil {
+		t.Fatal(err)
+	}
+	if z := mem.raw[own]; z != farthest {
+		t.Errorf("the user's own item lies %g standard deviations away, want %d", z, farthest)
+	}
+	if z := mem.raw[other]; z <= 0 || z >= farthest {
+		t.Errorf("the other item lies %g standard deviations away", z)
 	}
 }
