@@ -38,8 +38,13 @@ const (
 // sdkServices are what errors call the services of Personalize.
 var sdkServices = map[string]string{personalizeService: "Personalize", runtimeService: "PersonalizeRuntime", eventsService: "PersonalizeEvents"}
 
-// operation finds an operation of one of Personalize's services in this process.
+// operation finds an operation of one of Personalize's services in this process, or one that Penchant adds to them.
 func (s *Service) operation(service, name string) (awsapi.Local, error) {
+	if service == personalizeService {
+		if op, ok := s.router.Local(upperFirst(name)); ok {
+			return op, nil
+		}
+	}
 	operations := map[string][]awsapi.Operation{
 		personalizeService: personalize.Operations, runtimeService: personalizeruntime.Operations, eventsService: personalizeevents.Operations,
 	}[service]
@@ -47,14 +52,10 @@ func (s *Service) operation(service, name string) (awsapi.Local, error) {
 	if i < 0 {
 		return awsapi.Local{}, fmt.Errorf("there is no operation '%s' of %s", name, sdkServices[service])
 	}
-	op, ok := s.router.Local(operations[i].Name)
-	if service != personalizeService {
-		op, ok = s.router.LocalPath(operations[i].Path)
+	if op, ok := s.router.LocalPath(operations[i].Path); ok && service != personalizeService {
+		return op, nil
 	}
-	if !ok {
-		return op, fmt.Errorf("the operation '%s' of %s is not served by the process that runs workflows, as it is by penchant all", name, sdkServices[service])
-	}
-	return op, nil
+	return awsapi.Local{}, fmt.Errorf("the operation '%s' of %s is not served by the process that runs workflows, as it is by penchant all", name, sdkServices[service])
 }
 
 // maxResponse is more of an HTTP response than a state may hold.
