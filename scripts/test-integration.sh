@@ -40,26 +40,36 @@ faults=(go test -count=1 -timeout 40m -v ./services/penchant/faults)
 suite=(go test -count=1 -p 1)
 operations=(scripts/integration/test_operations.py scripts/integration/test_samples.py)
 
-# Lanes run beside each other: their tests mostly wait.
+# Lanes run beside each other: their tests mostly wait. They are cut so that none takes much longer than the clients, whose
+# longest test trains models.
+lanes=()
 {
-  on_servers faults-a "${faults[@]}" -run '^Test[A-M]'
+  on_servers clients .venv/bin/python -m pytest -q scripts/integration "${operations[@]/#/--ignore=}"
+} &
+lanes+=($!)
+{
+  on_servers faults-a "${faults[@]}" -run '^Test[A-C]'
   on_servers cluster --redis-cluster "${suite[@]}" ./pkg/userstate
 } &
-lanes=($!)
+lanes+=($!)
 {
-  on_servers faults-b "${faults[@]}" -run '^Test[N-Z]'
+  on_servers faults-b "${faults[@]}" -run '^Test[D-N]'
   on_servers stories go test -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
 } &
 lanes+=($!)
 {
-  on_servers services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
-    ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
-  on_servers versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
+  on_servers faults-c "${faults[@]}" -run '^Test[O-Z]'
 } &
 lanes+=($!)
 {
-  on_servers clients .venv/bin/python -m pytest -q scripts/integration "${operations[@]/#/--ignore=}"
+  on_servers control "${suite[@]}" ./services/control ./services/sessionupdater ./services/tracker
   on_servers operations .venv/bin/python -m pytest -q "${operations[@]}"
+} &
+lanes+=($!)
+{
+  on_servers services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
+    ./services/firehose ./services/recommender ./services/retrainer
+  on_servers versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
 } &
 lanes+=($!)
 for lane in "${lanes[@]}"; do
