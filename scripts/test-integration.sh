@@ -16,10 +16,10 @@ for install in "${installs[@]}"; do
 done
 nice -n 19 scripts/servers/versitygw.sh install & # needed late, and the tests before it mostly wait
 export PENCHANT_TEST_BINARY=$PWD/bin/penchant
-go vet ./services/penchant/... # builds what the lanes share before they start
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
+go test -c -o "$logs/faults.test" ./services/penchant/faults # which also builds what the lanes share before they start
 
 # on_servers NAME [SERVERS' OPTIONS] COMMAND...: runs the command on servers of its own, and says what came of it.
 on_servers() {
@@ -35,9 +35,10 @@ on_servers() {
   fi
 }
 
-faults=(go test -count=1 -timeout 40m -v ./services/penchant/faults)
-# The packages whose tests use Kafka, Redis or S3, one after the other, since they share the servers.
-suite=(go test -count=1 -p 1)
+faults=(env -C services/penchant/faults "$logs/faults.test" -test.timeout 40m -test.v)
+# The packages whose tests use Kafka, Redis or S3, one after the other, since they share the servers. Vetting them is the
+# linter's.
+suite=(go test -vet=off -count=1 -p 1)
 operations=(scripts/integration/test_operations.py scripts/integration/test_samples.py)
 
 # Lanes run beside each other: their tests mostly wait. They are cut so that none takes much longer than the clients, whose
@@ -48,17 +49,17 @@ lanes=()
 } &
 lanes+=($!)
 {
-  on_servers faults-a "${faults[@]}" -run '^Test[A-C]'
+  on_servers faults-a "${faults[@]}" -test.run '^Test[A-C]'
   on_servers cluster --redis-cluster "${suite[@]}" ./pkg/userstate
 } &
 lanes+=($!)
 {
-  on_servers faults-b "${faults[@]}" -run '^Test[D-N]'
-  on_servers stories go test -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
+  on_servers faults-b "${faults[@]}" -test.run '^Test[D-N]'
+  on_servers stories go test -vet=off -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
 } &
 lanes+=($!)
 {
-  on_servers faults-c "${faults[@]}" -run '^Test[O-Z]'
+  on_servers faults-c "${faults[@]}" -test.run '^Test[O-Z]'
 } &
 lanes+=($!)
 {

@@ -13,7 +13,7 @@ source "$(dirname "$0")/common.sh"
 version=$(sed -n 's:^\s*github.com/versity/versitygw \(v[^ ]*\).*:\1:p' "$root/go.mod")
 binary=$cache/versitygw-$version/versitygw
 
-install() { once "versitygw-$version" env GOFLAGS= CGO_ENABLED=0 GOBIN="$cache/versitygw-$version" go install "github.com/versity/versitygw/cmd/versitygw@$version"; }
+install() { once "versitygw-$version" install_go "github.com/versity/versitygw/cmd/versitygw@$version" "$cache/versitygw-$version"; }
 
 start() {
   local port="" metadata=()
