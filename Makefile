@@ -37,7 +37,8 @@ test-race: ## Run the tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./...
 
 .PHONY: test-integration
-test-integration: build .venv/ready ## Run everything against real Kafka, Redis and S3 servers, and break them
+test-integration: ## Run everything against real Kafka, Redis and S3 servers, and break them
+	$(MAKE) --no-print-directory -j2 build .venv/ready
 	scripts/test-integration.sh
 
 .PHONY: soak

@@ -31,20 +31,28 @@ once() {
 install_go() { GOFLAGS='' CGO_ENABLED=0 GOBIN=$2 go install -gcflags='all=-N -l' -ldflags='-s -w' "$1"; }
 
 # free_ports N: prints N ports that nothing listens on, below those that the system gives to outgoing connections: a server
-# that is started again finds its port free.
+# that is started again finds its port free. For an hour no port is printed again, nor given to a test (penchanttest.FreePort),
+# so that servers that start beside each other have their own.
 free_ports() {
-  python3 - "$1" <<'PY'
-import random, socket, sys
+  python3 - "$1" "${TMPDIR:-/tmp}/penchant-test-ports" <<'PY'
+import fcntl, os, random, socket, sys, time
+wanted, claims = int(sys.argv[1]), sys.argv[2]
+os.makedirs(claims, exist_ok=True)
 ports = []
-while len(ports) < int(sys.argv[1]):
+while len(ports) < wanted:
     port = random.randrange(15000, 30000)
-    with socket.socket() as s:
+    with open(os.path.join(claims, str(port)), "a+") as claim, socket.socket() as s:
+        claim.seek(0)
         try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if float(claim.read() or 0) > time.time():
+                continue
             s.bind(("127.0.0.1", port))
         except OSError:
             continue
-    if port not in ports:
-        ports.append(port)
+        claim.truncate(0)
+        claim.write(str(time.time() + 3600))
+    ports.append(port)
 print(*ports)
 PY
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -45,7 +46,8 @@ type Process struct {
 }
 
 // FreePort is a port that nothing listens on, below those that the system gives to outgoing connections: a server that is
-// started again finds it free. No test gets it again while this process lives, nor does one of another process.
+// started again finds it free. No test gets it again while this process lives, nor does one of another process, or a server
+// of scripts/servers.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	claims := filepath.Join(os.TempDir(), "penchant-test-ports")
@@ -59,6 +61,15 @@ func FreePort(t testing.TB) int {
 			t.Fatal(err)
 		}
 		if syscall.Flock(int(claim.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			claim.Close()
+			continue
+		}
+		// A script does not live as long as the server that it starts: it writes down until when the port is that one's.
+		until, err := io.ReadAll(claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seconds, err := strconv.ParseFloat(string(until), 64); err == nil && seconds > float64(time.Now().Unix()) {
 			claim.Close()
 			continue
 		}
