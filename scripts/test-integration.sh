@@ -41,36 +41,26 @@ faults=(env -C services/penchant/faults "$logs/faults.test" -test.timeout 40m -t
 suite=(go test -vet=off -count=1 -p 1)
 operations=(scripts/integration/test_operations.py scripts/integration/test_samples.py)
 
-# Lanes run beside each other: their tests mostly wait. They are cut so that none takes much longer than the clients, whose
-# longest test trains models.
-lanes=()
+# Lanes run beside each other: their tests mostly wait. On two cores more of them are no faster.
 {
-  on_servers clients .venv/bin/python -m pytest -q scripts/integration "${operations[@]/#/--ignore=}"
-} &
-lanes+=($!)
-{
-  on_servers faults-a "${faults[@]}" -test.run '^Test[A-C]'
+  on_servers faults-a "${faults[@]}" -test.run '^Test[A-M]'
   on_servers cluster --redis-cluster "${suite[@]}" ./pkg/userstate
 } &
-lanes+=($!)
+lanes=($!)
 {
-  on_servers faults-b "${faults[@]}" -test.run '^Test[D-N]'
+  on_servers faults-b "${faults[@]}" -test.run '^Test[N-Z]'
   on_servers stories go test -vet=off -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
 } &
 lanes+=($!)
 {
-  on_servers faults-c "${faults[@]}" -test.run '^Test[O-Z]'
-} &
-lanes+=($!)
-{
-  on_servers control "${suite[@]}" ./services/control ./services/sessionupdater ./services/tracker
-  on_servers operations .venv/bin/python -m pytest -q "${operations[@]}"
-} &
-lanes+=($!)
-{
   on_servers services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
-    ./services/firehose ./services/recommender ./services/retrainer
+    ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
   on_servers versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
+} &
+lanes+=($!)
+{
+  on_servers clients .venv/bin/python -m pytest -q scripts/integration "${operations[@]/#/--ignore=}"
+  on_servers operations .venv/bin/python -m pytest -q "${operations[@]}"
 } &
 lanes+=($!)
 for lane in "${lanes[@]}"; do

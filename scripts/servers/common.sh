@@ -26,9 +26,8 @@ once() {
   ) 9>"$cache/$name.lock"
 }
 
-# install_go MODULE@VERSION DIR: builds a server. Without optimisation that takes little more than half the time, and tests do
-# not notice.
-install_go() { GOFLAGS='' CGO_ENABLED=0 GOBIN=$2 go install -gcflags='all=-N -l' -ldflags='-s -w' "$1"; }
+# install_go MODULE@VERSION DIR [FLAGS...]: builds a server.
+install_go() { GOFLAGS='' CGO_ENABLED=0 GOBIN=$2 go install "${@:3}" "$1"; }
 
 # free_ports N: prints N ports that nothing listens on, below those that the system gives to outgoing connections: a server
 # that is started again finds its port free. For an hour no port is printed again, nor given to a test (penchanttest.FreePort),
