@@ -330,48 +330,69 @@ func (f *fitter) fit(ctx context.Context, examples []example, free []bool) ([]fl
 	l := likelihood{ctx: ctx, examples: examples, free: at, center: start, threads: f.threads}
 	w := slices.Clone(start)
 	loss, grad, hessian := l.at(w)
+	// Far from the optimum, where nearly all of a softmax lies on one candidate, Newton's steps lead anywhere: damping shortens
+	// them, and turns them towards the steepest descent, until they help (Levenberg-Marquardt).
+	damping := 0.0
 	for range maxSteps {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		var factor mat.Cholesky
-		var step mat.VecDense
-		if !factor.Factorize(hessian) {
-			break // rounding has left nothing to gain
-		}
-		if err := factor.SolveVecTo(&step, grad); err != nil {
-			break
-		}
-		expected := mat.Dot(grad, &step)
-		if expected < enough {
-			break
-		}
-		// Far from the optimum a whole step can be too long.
-		improved := false
-		for length := 1.0; length > 1e-3; length /= 2 {
-			next := slices.Clone(w)
-			for k, a := range at {
-				next[a] -= length * step.AtVec(k)
-			}
-			nextLoss, nextGrad, nextHessian := l.at(next)
-			if nextLoss < loss {
-				w, loss, grad, hessian, improved = next, nextLoss, nextGrad, nextHessian, true
+		if step, solved := newton(grad, hessian, damping); solved {
+			if mat.Dot(grad, step) < enough {
 				break
 			}
+			next := slices.Clone(w)
+			for k, a := range at {
+				next[a] -= step.AtVec(k)
+			}
+			if nextLoss, nextGrad, nextHessian := l.at(next); nextLoss < loss {
+				w, loss, grad, hessian = next, nextLoss, nextGrad, nextHessian
+				damping = relaxed(damping)
+				continue
+			}
 		}
-		if !improved {
-			break
-		}
+		damping = max(damping*moreDamping, leastDamping)
 	}
 	return w, ctx.Err()
 }
 
 const (
-	// maxSteps of Newton's method; a handful are usual.
-	maxSteps = 50
+	// maxSteps are the steps of Newton's method, with those that are tried in vain; a dozen are usual.
+	maxSteps = 200
 	// enough is the improvement of the log-likelihood, of all events together, that is none any more.
 	enough = 1e-6
+	// Damping, in shares of each second derivative, begins with the least, grows while steps do not help, and falls to none.
+	leastDamping = 1e-3
+	moreDamping  = 8
 )
+
+func relaxed(damping float64) float64 {
+	if damping /= moreDamping; damping < leastDamping {
+		return 0
+	}
+	return damping
+}
+
+// newton solves for a step against the gradient. It fails where rounding has left the matrix indefinite.
+func newton(grad *mat.VecDense, hessian *mat.SymDense, damping float64) (*mat.VecDense, bool) {
+	damped := hessian
+	if damping > 0 {
+		damped = mat.NewSymDense(hessian.SymmetricDim(), nil)
+		damped.CopySym(hessian)
+		for k := range damped.SymmetricDim() {
+			damped.SetSym(k, k, hessian.At(k, k)*(1+damping))
+		}
+	}
+	var factor mat.Cholesky
+	if !factor.Factorize(damped) {
+		return nil, false
+	}
+	var step mat.VecDense
+	if err := factor.SolveVecTo(&step, grad); err != nil {
+		return nil, false // ill-conditioned
+	}
+	return &step, true
+}
 
 // likelihood is the penalised negative log-likelihood of weights. It is strictly convex.
 type likelihood struct {

@@ -151,6 +151,52 @@ func TestOneAloneDecidesWhereItIsBetter(t *testing.T) {
 	}
 }
 
+// TestWeightsAreFoundFromFarAway has what sparse data have: hundreds of candidates with no score, and some whose score lies a
+// hundred standard deviations away, where the first weights put all of the softmax on one candidate.
+func TestWeightsAreFoundFromFarAway(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	f := &fitter{model: &Model{}}
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		f.model.components = append(f.model.components, component{kind: kind{name: name, sparse: true}})
+	}
+	var examples []example
+	for range 200 {
+		const candidates = 300
+		e := example{target: random.IntN(candidates), weight: 1, gains: make([]float64, 6)}
+		for c := range candidates {
+			features := make([]float32, f.size())
+			related := random.IntN(40) == 0 || c == e.target && random.IntN(3) == 0
+			for k := range f.model.components {
+				if related && random.IntN(2) == 0 {
+					features[k] = 110 * random.Float32()
+					features[5+k] = bent(features[k])
+				}
+			}
+			features[10] = float32(random.NormFloat64())
+			e.features = append(e.features, features...)
+		}
+		examples = append(examples, e)
+	}
+	w, err := f.fit(t.Context(), examples, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := likelihood{ctx: t.Context(), examples: examples, center: f.prior()}
+	for k := range w {
+		l.free = append(l.free, k)
+	}
+	before, _, _ := l.at(f.prior())
+	loss, grad, _ := l.at(w)
+	if loss > before/2 {
+		t.Errorf("the loss is %g, with the first weights it was %g", loss, before)
+	}
+	for k := range w {
+		if g := grad.AtVec(k); math.Abs(g) > 0.1 {
+			t.Errorf("weight %d is %g, where the gradient is %g: it is not the best", k, w[k], g)
+		}
+	}
+}
+
 func TestHeldBackEventsAreUnknownToTheComponents(t *testing.T) {
 	ts := shop(t, 50)
 	items, _ := model.Popular(ts)
