@@ -31,6 +31,11 @@ func (s *Service) createBatchInferenceJob(ctx context.Context, req *personalize.
 	if err := checkInference(req, placed.recipe); err != nil {
 		return nil, err
 	}
+	if config := req.BatchInferenceJobConfig; config != nil {
+		if err := s.checkExploration(ctx, config.ItemExplorationConfig, placed.recipe.ARN(), placed.version.DatasetGroupARN); err != nil {
+			return nil, err
+		}
+	}
 	resultSet, ttl, err := readResultTags(placed.meta.Tags)
 	if err != nil {
 		return nil, err
@@ -91,13 +96,10 @@ func checkInference(req *personalize.CreateBatchInferenceJobRequest, r *recipe.R
 	case r.Type == recipe.PersonalizedActions, r.Name == "aws-trending-now":
 		return awsapi.InvalidInput("Batch inference is not possible with recipe %s", r.ARN())
 	}
-	if req.BatchInferenceJobConfig == nil {
-		return nil
-	}
-	if len(req.BatchInferenceJobConfig.ItemExplorationConfig) > 0 && r.Type != recipe.UserPersonalization {
+	if c := req.BatchInferenceJobConfig; c != nil && len(c.ItemExplorationConfig) > 0 && r.Type != recipe.UserPersonalization {
 		return awsapi.InvalidInput("itemExplorationConfig is for recipes of type %s, not for %s", recipe.UserPersonalization, r.ARN())
 	}
-	return checkExploration(req.BatchInferenceJobConfig.ItemExplorationConfig)
+	return nil
 }
 
 func (s *Service) describeBatchInferenceJob(ctx context.Context, req *personalize.DescribeBatchInferenceJobRequest) (*personalize.DescribeBatchInferenceJobResponse, error) {

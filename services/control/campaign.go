@@ -2,8 +2,6 @@ package control
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -44,7 +42,7 @@ func (s *Service) createCampaign(ctx context.Context, req *personalize.CreateCam
 	if err := mustBeTrained(version, solution.ARN); err != nil {
 		return nil, err
 	}
-	if err := checkCampaignConfig(req.CampaignConfig, *req.SolutionVersionArn); err != nil {
+	if err := s.checkCampaignConfig(ctx, req.CampaignConfig, *req.SolutionVersionArn, version); err != nil {
 		return nil, err
 	}
 	campaign := &catalog.Campaign{
@@ -108,37 +106,16 @@ func mustBeTrained(version *catalog.SolutionVersion, solutionARN string) error {
 	return mustBeActive(version)
 }
 
-// checkCampaignConfig looks at the exploration settings, and at $LATEST, which goes together with following.
-func checkCampaignConfig(config *personalize.CampaignConfig, versionARN string) error {
+// checkCampaignConfig looks at the exploration settings, and at $LATEST, which goes together with following. version is what the
+// campaign is to serve, named by versionARN.
+func (s *Service) checkCampaignConfig(ctx context.Context, config *personalize.CampaignConfig, versionARN string, version *catalog.SolutionVersion) error {
 	if config == nil {
 		config = &personalize.CampaignConfig{}
 	}
 	if flag(config.SyncWithLatestSolutionVersion) != catalog.IsLatest(versionARN) {
 		return awsapi.InvalidInput("syncWithLatestSolutionVersion must be true exactly when solutionVersionArn is <solution ARN>/%s", catalog.Latest)
 	}
-	return checkExploration(config.ItemExplorationConfig)
-}
-
-// The settings of exploration.
-const (
-	explorationWeight = "explorationWeight"
-	itemAgeCutOff     = "explorationItemAgeCutOff"
-)
-
-func checkExploration(config map[string]string) error {
-	for _, name := range slices.Sorted(maps.Keys(config)) {
-		value := config[name]
-		f, err := finite(value)
-		switch {
-		case name == explorationWeight && (err != nil || f < 0 || f > 1):
-			return awsapi.InvalidInput("explorationWeight %q is not a number from 0 to 1", value)
-		case name == itemAgeCutOff && (err != nil || f <= 0):
-			return awsapi.InvalidInput("explorationItemAgeCutOff %q is not a number of days above 0", value)
-		case name != explorationWeight && name != itemAgeCutOff:
-			return awsapi.InvalidInput("itemExplorationConfig has no %q: it has explorationWeight and explorationItemAgeCutOff", name)
-		}
-	}
-	return nil
+	return s.checkExploration(ctx, config.ItemExplorationConfig, version.RecipeARN, version.DatasetGroupARN)
 }
 
 func (s *Service) describeCampaign(ctx context.Context, req *personalize.DescribeCampaignRequest) (*personalize.DescribeCampaignResponse, error) {
@@ -193,11 +170,11 @@ func (s *Service) updateCampaign(ctx context.Context, req *personalize.UpdateCam
 	if err := mustBeTrained(version, solution.ARN); err != nil {
 		return nil, err
 	}
-	if err := checkCampaignConfig(update.Config, update.SolutionVersionARN); err != nil {
-		return nil, err
-	}
 	if solution.DatasetGroupARN != campaign.DatasetGroupARN {
 		return nil, awsapi.InvalidInput("Solution version %s belongs to another dataset group", version.ARN)
+	}
+	if err := s.checkCampaignConfig(ctx, update.Config, update.SolutionVersionARN, version); err != nil {
+		return nil, err
 	}
 	update.SolutionVersionARN = version.ARN
 	// A version of another solution: that one must not be deleted under the campaign. The reconciler gives the old one back.

@@ -41,7 +41,7 @@ func (s *Service) createRecommender(ctx context.Context, req *personalize.Create
 	if err := checkUseCase(r, group); err != nil {
 		return nil, err
 	}
-	if err := s.checkRecommenderConfig(ctx, req.RecommenderConfig, group.ARN); err != nil {
+	if err := s.checkRecommenderConfig(ctx, req.RecommenderConfig, r.ARN(), group.ARN); err != nil {
 		return nil, err
 	}
 	recommender := &catalog.Recommender{
@@ -70,11 +70,11 @@ func checkUseCase(r *recipe.Recipe, group *catalog.DatasetGroup) error {
 // minCutOff is the least explorationItemAgeCutOff of a recommender, in days.
 const minCutOff = 1
 
-func (s *Service) checkRecommenderConfig(ctx context.Context, config *personalize.RecommenderConfig, groupARN string) error {
+func (s *Service) checkRecommenderConfig(ctx context.Context, config *personalize.RecommenderConfig, recipeARN, groupARN string) error {
 	if config == nil {
 		return nil
 	}
-	if err := checkExploration(config.ItemExplorationConfig); err != nil {
+	if err := s.checkExploration(ctx, config.ItemExplorationConfig, recipeARN, groupARN); err != nil {
 		return err
 	}
 	if cutOff, ok := config.ItemExplorationConfig[itemAgeCutOff]; ok {
@@ -127,7 +127,7 @@ func (s *Service) updateRecommender(ctx context.Context, req *personalize.Update
 	if err := mustBeIn(recommender, catalog.StatusActive); err != nil {
 		return nil, err
 	}
-	if err := s.checkRecommenderConfig(ctx, req.RecommenderConfig, recommender.DatasetGroupARN); err != nil {
+	if err := s.checkRecommenderConfig(ctx, req.RecommenderConfig, recommender.RecipeARN, recommender.DatasetGroupARN); err != nil {
 		return nil, err
 	}
 	_, err = catalog.Update(ctx, s.store, recommender.ARN, func(r *catalog.Recommender) error {
