@@ -97,6 +97,9 @@ func (e *explanation) Page() string {
 	if e.ColdItems > 0 {
 		fmt.Fprintf(&page, "explored  %d cold items, weight %g\n", e.ColdItems, e.ExplorationWeight)
 	}
+	if e.DiversityWeight > 0 {
+		fmt.Fprintf(&page, "diverse   weight %g; behind an item its rank without that, where it was another\n", e.DiversityWeight)
+	}
 	if f := e.Filter; f != nil {
 		fmt.Fprintf(&page, "filter    %d items selected by %s\n", f.Selected, f.FilterARN)
 		for _, clause := range f.Clauses {
@@ -104,6 +107,12 @@ func (e *explanation) Page() string {
 		}
 	}
 	page.WriteByte('\n')
+	before := map[string]int{}
+	for k, was := range e.RanksBeforeDiversity {
+		if was.Rank != k+1 {
+			before[was.ItemID] = was.Rank
+		}
+	}
 	for i, item := range e.ItemList {
 		fmt.Fprintf(&page, "%4d  %s", i+1, *item.ItemId)
 		if item.Score != nil {
@@ -111,6 +120,9 @@ func (e *explanation) Page() string {
 		}
 		if len(item.Reason) > 0 {
 			fmt.Fprintf(&page, "  (%s)", strings.Join(item.Reason, ", "))
+		}
+		if rank, moved := before[*item.ItemId]; moved {
+			fmt.Fprintf(&page, "  was %d", rank)
 		}
 		page.WriteByte('\n')
 	}

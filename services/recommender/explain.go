@@ -19,6 +19,8 @@ type story struct {
 	visitor  visitor
 	plan     *plan
 	explored *explored
+	// diversified is nil where the list was not made diverse.
+	diversified *diversified
 	// selection and promoted are what the filters selected; nil where there was none.
 	selection, promoted *filter.Selection
 	hidden              int
@@ -40,14 +42,24 @@ type Explanation struct {
 	// HiddenItems is how many items the use case hides from this visitor.
 	HiddenItems int `json:"hiddenItems,omitempty"`
 	// ExplorationWeight is 0 where nothing is explored, and ColdItems how many items were lifted.
-	ExplorationWeight float64           `json:"explorationWeight,omitempty"`
-	ColdItems         int               `json:"coldItems,omitempty"`
-	Filter            *FilterEffect     `json:"filter,omitempty"`
-	Promotion         *FilterEffect     `json:"promotion,omitempty"`
-	ItemList          []ExplainedAnswer `json:"itemList"`
+	ExplorationWeight float64 `json:"explorationWeight,omitempty"`
+	ColdItems         int     `json:"coldItems,omitempty"`
+	// DiversityWeight is 0 where the list was not made diverse.
+	DiversityWeight float64           `json:"diversityWeight,omitempty"`
+	Filter          *FilterEffect     `json:"filter,omitempty"`
+	Promotion       *FilterEffect     `json:"promotion,omitempty"`
+	ItemList        []ExplainedAnswer `json:"itemList"`
+	// RanksBeforeDiversity are those that the items of a diverse list had by their scores alone, promoted ones left out.
+	RanksBeforeDiversity []ItemRank `json:"ranksBeforeDiversity,omitempty"`
 	// Contributions are, for each item of the list, the terms of its score before exploration and objective, where the model
 	// consists of several; without them, it does not.
 	Contributions []ItemContributions `json:"contributions,omitempty"`
+}
+
+// ItemRank is an item's rank, from 1.
+type ItemRank struct {
+	ItemID string `json:"itemId"`
+	Rank   int    `json:"rank"`
 }
 
 // ItemContributions is what the parts of a model said about an item.
@@ -102,6 +114,12 @@ func (s *Service) ExplainRecommendations(ctx context.Context, req *personalizeru
 	}
 	if told.explored != nil {
 		e.ExplorationWeight, e.ColdItems = told.explored.weight, len(told.explored.before)
+	}
+	if d := told.diversified; d != nil {
+		e.DiversityWeight = d.settings.Weight
+		for i, item := range d.chosen {
+			e.RanksBeforeDiversity = append(e.RanksBeforeDiversity, ItemRank{told.serving.Loaded.Model.Items().ID(int(item)), d.places[i] + 1})
+		}
 	}
 	if e.Contributions, err = contributions(told, e.ItemList); err != nil {
 		return nil, err

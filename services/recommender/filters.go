@@ -201,7 +201,8 @@ func (s *Service) needs() []attributes.Need {
 	}
 	for _, serving := range s.config.Models.All() {
 		group := serving.DatasetGroupARN()
-		if _, asked := items[group]; serving.Metadata() || s.explores(serving) && !asked {
+		wants := s.explores(serving) || diversityOf(serving).Weight > 0
+		if _, asked := items[group]; serving.Metadata() || wants && !asked {
 			items[group] = serving.Metadata()
 		}
 		if serving.Loaded.Recipe.Type == recipe.PersonalizedActions {

@@ -70,7 +70,7 @@ func (s *Service) recommendFrom(ctx context.Context, serving *modelstore.Serving
 	defer done()
 	explored := s.explore(serving, asked, scores)
 
-	told := &story{serving: serving, visitor: visitor, plan: plan, explored: explored}
+	told := &story{serving: serving, visitor: visitor, plan: plan, explored: explored, diversified: s.diversify(serving, plan)}
 	picks := choose(serving, asked, plan, subject, scores, told)
 	explored.judge(picks, scores)
 	answer := newAnswer(ctx, serving, asked, visitor.fallback)
@@ -86,13 +86,14 @@ type pick struct {
 	promoted bool
 }
 
-// choose picks the items of an answer: the promotion's from its filter alone, the others from the request's filter.
+// choose picks the items of an answer: the promotion's from its filter alone, the others from the request's filter. Only the
+// others are made diverse: what is promoted was ordered.
 func choose(serving *modelstore.Serving, asked question, plan *plan, subject filter.Subject, scores []float32, told *story) []pick {
 	var promoted []pick
 	if p := asked.promotion; p != nil {
 		from := newEligible(serving, asked, plan, plan.promoted, subject)
 		told.promoted = from.selection
-		promoted = from.picks(scores, p.slots(asked.numResults))
+		promoted = from.picks(scores, p.slots(asked.numResults), nil)
 	}
 	from := newEligible(serving, asked, plan, plan.filter, subject)
 	told.selection, told.hidden = from.selection, len(from.never)
@@ -100,7 +101,7 @@ func choose(serving *modelstore.Serving, asked question, plan *plan, subject fil
 		promoted[i].promoted = true
 		from.leaveOut(promoted[i].name(from.items))
 	}
-	others := from.picks(scores, asked.numResults-len(promoted))
+	others := from.picks(scores, asked.numResults-len(promoted), told.diversified)
 	return mix(promoted, others, exploration.Seed(asked.userID, asked.itemID, serving.Loaded.ModelID))
 }
 
@@ -125,9 +126,9 @@ func newEligible(serving *modelstore.Serving, asked question, plan *plan, f *bou
 	return e
 }
 
-// picks are the k best, filled up with what the filter selects and the model does not know.
-func (e *eligible) picks(scores []float32, k int) []pick {
-	best := e.best(scores, k)
+// picks are the k best, made diverse, and filled up with what the filter selects and the model does not know.
+func (e *eligible) picks(scores []float32, k int, d *diversified) []pick {
+	best := d.best(e, scores, k)
 	picks := make([]pick, len(best), max(k, 0))
 	for i, item := range best {
 		picks[i] = pick{item: item}
