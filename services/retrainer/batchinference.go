@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/attributes"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/diversity"
 	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
@@ -105,7 +106,7 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 			b.rows[i], _ = b.filter.table.Row(items.ID(i))
 		}
 	}
-	if err := b.openExploration(ctx, group); err != nil {
+	if err := b.openItems(ctx, group); err != nil {
 		return nil, err
 	}
 	if loaded.Recipe.Realtime || b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {
@@ -120,16 +121,20 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 	return b, nil
 }
 
-// openExploration finds the items that are new when the job is created.
-func (b *inference) openExploration(ctx context.Context, group *catalog.DatasetGroup) error {
-	if !b.service.config.Explore || !b.loaded.Recipe.Explores {
+// openItems reads what is known of the items, where the job's configuration asks for it: which are new, and their categories.
+func (b *inference) openItems(ctx context.Context, group *catalog.DatasetGroup) error {
+	if !b.loaded.Recipe.Explores {
 		return nil
 	}
 	var config map[string]string
 	if b.job.Config != nil {
 		config = b.job.Config.ItemExplorationConfig
 	}
-	if b.explores = exploration.Read(config); b.explores.Weight <= 0 {
+	if b.service.config.Explore {
+		b.explores = exploration.Read(config)
+	}
+	b.diversity = diversity.Read(config)
+	if b.explores.Weight <= 0 && b.diversity.Weight <= 0 {
 		return nil
 	}
 	var table *attributes.Table
@@ -142,6 +147,17 @@ func (b *inference) openExploration(ctx context.Context, group *catalog.DatasetG
 			return err
 		}
 	}
+	if b.explores.Weight > 0 {
+		b.openExploration(table)
+	}
+	if b.diversity.Weight > 0 {
+		b.openDiversity(table)
+	}
+	return nil
+}
+
+// openExploration finds the items that are new when the job is created.
+func (b *inference) openExploration(table *attributes.Table) {
 	items := b.loaded.Model.Items()
 	newest := exploration.Newest(items, b.loaded.Novelty, func(item int) int64 {
 		row, known := table.Row(items.ID(item))
@@ -151,7 +167,22 @@ func (b *inference) openExploration(ctx context.Context, group *catalog.DatasetG
 		return table.Created(row)
 	})
 	b.cold = b.explores.Cold(newest, b.job.CreatedAt)
-	return nil
+}
+
+// openDiversity finds the categories of all items: a job asks for those of the popular ones again and again.
+func (b *inference) openDiversity(table *attributes.Table) {
+	columns := b.diversity.Columns(table.Schema)
+	if len(columns) == 0 {
+		return
+	}
+	items := b.loaded.Model.Items()
+	b.categories = make([][]int32, items.Len())
+	numbers := diversity.NewCategories(columns)
+	for item := range b.categories {
+		if row, known := table.Row(items.ID(item)); known {
+			b.categories[item] = numbers.Of(func(column string) any { return table.Attribute(row, column) })
+		}
+	}
 }
 
 // batchModel loads the model of a solution version.
@@ -181,7 +212,10 @@ type inference struct {
 	// cold items are lifted as explores says.
 	explores exploration.Settings
 	cold     []exploration.ColdItem
-	workers  []inferenceWorker
+	// categories of items make lists as diverse as diversity says; nil: lists are as the model has them.
+	diversity  diversity.Settings
+	categories [][]int32
+	workers    []inferenceWorker
 }
 
 // inferenceRun answers some pieces of the input of a job, each into an object of its own.
@@ -494,7 +528,7 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 		if selection != nil {
 			skip = func(item int) bool { return !selection.Has(b.rows[item]) }
 		}
-		best := model.TopK(w.scores, b.results, skip)
+		best := b.best(w.scores, skip)
 		for n, item := range best {
 			answer = appendSeparated(answer, n, b.quoted[item])
 		}
@@ -514,6 +548,20 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 		answer = append(answer, ']')
 	}
 	return append(answer, `},"error":null}`+"\n"...), nil
+}
+
+// best is the list of a line: the items with the highest scores, made diverse where that is asked for.
+func (b *inference) best(scores []float32, skip func(int) bool) []int32 {
+	if b.categories == nil {
+		return model.TopK(scores, b.results, skip)
+	}
+	pool := model.TopK(scores, diversity.Pool(b.results), skip)
+	places := b.diversity.Choose(pool, scores, func(item int32) []int32 { return b.categories[item] }, b.results)
+	list := make([]int32, len(places))
+	for n, place := range places {
+		list[n] = pool[place]
+	}
+	return list
 }
 
 // appendRanking orders the list as at runtime: items that the model does not know come last, as they came, and each item
