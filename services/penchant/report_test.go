@@ -90,3 +90,20 @@ func TestStatusSaysHowLongAJobTakesStill(t *testing.T) {
 		}
 	}
 }
+
+func TestReportsShowTheLargestWeightsFirst(t *testing.T) {
+	quality := operator.Quality{QualityReport: &retrainer.QualityReport{Recipe: "aws-user-personalization"}}
+	if page := quality.Page(); strings.Contains(page, "WEIGHT") {
+		t.Errorf("a model without weights has the page\n%s", page)
+	}
+	quality.Weights = map[string]float64{"rules": 0.25, "network": 1.5, "popularity": -0.75, "ease": 0, "content": 0.25}
+	page := quality.Page()
+	_, table, _ := strings.Cut(page, "PART OF THE MODEL  WEIGHT\n")
+	var rows []string
+	for line := range strings.Lines(table) {
+		rows = append(rows, strings.Join(strings.Fields(line), " "))
+	}
+	if want := []string{"network +1.500", "popularity -0.750", "content +0.250", "rules +0.250", "ease +0.000"}; !slices.Equal(rows, want) {
+		t.Errorf("the weights are shown as %q, want %q, on the page\n%s", rows, want, page)
+	}
+}

@@ -21,6 +21,8 @@ type QualityReport struct {
 	Interactions    int               `json:"interactions"`
 	Users           int               `json:"users"`
 	Items           int               `json:"items"`
+	// Weights are what the parts of the published model count, by name; absent for a model that has none.
+	Weights map[string]float64 `json:"weights,omitempty"`
 	eval.Report
 }
 

@@ -74,9 +74,10 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	if err != nil {
 		return nil, err
 	}
+	weights := weightsOf(m)
 	reported, err := s.publishReport(ctx, QualityReport{
 		SolutionVersion: version.ARN, Recipe: chosen.recipe.Name, ModelID: next.id, HyperParameters: meta.Params,
-		Interactions: meta.DataCut.Interactions, Users: meta.DataCut.Users, Items: meta.DataCut.Items, Report: measured,
+		Interactions: meta.DataCut.Interactions, Users: meta.DataCut.Users, Items: meta.DataCut.Items, Weights: weights, Report: measured,
 	})
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 	s.config.Log.Info("model published", zap.String("solution_version", version.ARN), zap.String("recipe", chosen.recipe.Name), zap.String("model", next.id),
 		zap.Int("interactions", set.Events()), zap.Int("users", len(set.Users)), zap.Int("items", m.Items().Len()),
 		zap.Any("metrics", measured.Metrics), zap.Any("popularity", measured.Popularity), zap.Int("test_users", measured.TestUsers),
-		zap.Any("weights", weightsOf(m)),
+		zap.Any("weights", weights),
 		zap.Duration("took", time.Since(started)))
 	return func(v *catalog.SolutionVersion) {
 		v.DamagedFiles, v.DataMark = set.Damaged[:min(len(set.Damaged), damagedNamed)], set.mark

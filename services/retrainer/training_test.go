@@ -11,6 +11,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/model/stack"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
@@ -144,10 +145,34 @@ func TestATrainingReportsItsQuality(t *testing.T) {
 		report.Detail == nil || report.HyperParameters["hidden_dimension"] == "" {
 		t.Errorf("report %+v", report)
 	}
+	// 240 interactions train no network, and there are no items to have content.
+	want := []string{"ease", "factors", "log ease", "log neighbours", "log ridge", "log rules", "neighbours", stack.Popularity, stack.PopularityDepth,
+		stack.Repetition, stack.Recency, "ridge", "rules"}
+	slices.Sort(want)
+	if names := slices.Sorted(maps.Keys(report.Weights)); !slices.Equal(names, want) {
+		t.Errorf("the report has the weights of %q, want %q", names, want)
+	}
+	if counted := weightsOf(i.model(v).Model); !maps.Equal(report.Weights, counted) || len(slices.Compact(slices.Sorted(maps.Values(counted)))) < 2 {
+		t.Errorf("the report's weights are %v, the model's %v", report.Weights, counted)
+	}
 	if !v.ExpectedEnd.IsZero() {
 		t.Errorf("a training that has ended is expected to end at %v", v.ExpectedEnd)
 	}
 	if info, err := i.bucket.Head(t.Context(), v.ReportFolder+"/metrics.svg"); err != nil || info.Size == 0 {
 		t.Errorf("%+v, %v", info, err)
+	}
+}
+
+func TestAModelWithoutWeightsReportsNone(t *testing.T) {
+	i := install(t)
+	i.events(40, "click")
+	i.background(i.retrainer(nil).Run)
+	v := i.ends(i.version(i.solution("related", "aws-sims", nil), "00000001"))
+	report, files, err := ReadQualityReport(t.Context(), i.bucket, v.ReportFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Weights != nil || strings.Contains(string(files["report.json"]), "weights") {
+		t.Errorf("the report is %s", files["report.json"])
 	}
 }

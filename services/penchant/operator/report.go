@@ -1,9 +1,11 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,8 +99,24 @@ func (q *Quality) Page() string {
 		rows = append(rows, row)
 	}
 	printTable(&page, []string{"METRIC", "MODEL", "95 %", "POPULARITY", "AHEAD BY, 95 %"}, rows)
+	if len(q.Weights) > 0 {
+		page.WriteByte('\n')
+		printTable(&page, []string{"PART OF THE MODEL", "WEIGHT"}, weightRows(q.Weights))
+	}
 	for _, path := range q.Saved {
 		fmt.Fprintf(&page, "saved %s\n", path)
 	}
 	return page.String()
+}
+
+// weightRows are the weights by size, whatever their sign; of equal ones by name.
+func weightRows(weights map[string]float64) [][]string {
+	names := slices.SortedFunc(maps.Keys(weights), func(a, b string) int {
+		return cmp.Or(cmp.Compare(math.Abs(weights[b]), math.Abs(weights[a])), cmp.Compare(a, b))
+	})
+	rows := make([][]string, len(names))
+	for k, name := range names {
+		rows[k] = []string{name, fmt.Sprintf("%+.3f", weights[name])}
+	}
+	return rows
 }
