@@ -34,15 +34,19 @@ type Parameter struct {
 
 // Params are the checked hyper-parameters of one training: every parameter of the recipe has a value. The zero value is
 // not valid; Recipe.ParseParams makes them.
-type Params struct{ values map[string]string }
+type Params struct {
+	values map[string]string
+	// given are those whose values are not the recipe's defaults for want of others.
+	given map[string]bool
+}
 
 // ParseParams checks given values, algorithm and feature transformation parameters in one map, and fills in the defaults.
 // An unknown name, a value that is no number, or one out of range is an error that names the parameter, the value and the
 // rule.
 func (r *Recipe) ParseParams(given map[string]string) (Params, error) {
-	values := make(map[string]string, len(r.HyperParameters))
+	params := Params{make(map[string]string, len(r.HyperParameters)), make(map[string]bool, len(given))}
 	for _, p := range r.HyperParameters {
-		values[p.Name] = p.Default
+		params.values[p.Name] = p.Default
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		p, ok := r.parameter(name)
@@ -52,9 +56,8 @@ func (r *Recipe) ParseParams(given map[string]string) (Params, error) {
 		if err := p.check(given[name]); err != nil {
 			return Params{}, err
 		}
-		values[name] = given[name]
+		params.values[name], params.given[name] = given[name], true
 	}
-	params := Params{values}
 	return params, r.checkPairs(params)
 }
 
@@ -154,6 +157,14 @@ func (p Params) Int(name string) int {
 func (p Params) intOr(name string, absent int) int {
 	if _, ok := p.values[name]; !ok {
 		return absent
+	}
+	return p.Int(name)
+}
+
+// intIfGiven is Int, or a value where the caller gave none.
+func (p Params) intIfGiven(name string, otherwise int) int {
+	if !p.given[name] {
+		return otherwise
 	}
 	return p.Int(name)
 }

@@ -97,7 +97,7 @@ var together = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
 		c := stack.DefaultConfig()
 		c.Dim = p.intOr("hidden_dimension", c.Dim)
-		c.Unroll = p.intOr("bptt", 0)
+		c.Unroll = p.intIfGiven("bptt", 0)
 		c.Recency = recency(p)
 		c.Users = percentiles(p, "user_history_length_percentile")
 		c.Seed = o.Seed
@@ -115,7 +115,7 @@ func recency(p Params) bool { return p.boolOr("recency_mask", p.boolOr("apply_re
 func networkConfig(p Params, o Options) hrnn.Config {
 	c := hrnn.DefaultConfig()
 	c.Dim = p.intOr("hidden_dimension", c.Dim)
-	c.Unroll = p.intOr("bptt", 0)
+	c.Unroll = p.intIfGiven("bptt", 0)
 	c.Recency = recency(p)
 	c.Users = percentiles(p, "user_history_length_percentile")
 	c.Seed = o.Seed

@@ -37,7 +37,7 @@ type Config struct {
 }
 
 // DefaultConfig is what the recipes train with.
-func DefaultConfig() Config { return Config{Dim: 64, Passes: 4, Users: model.All} }
+func DefaultConfig() Config { return Config{Dim: 64, Passes: 6, Users: model.All} }
 
 const (
 	// stretch is how many consecutive interactions are learned from at a time, from a state that is zero in the beginning.
@@ -50,8 +50,9 @@ const (
 	maxPasses = 12
 	fewPasses = 8
 	small     = 50_000
-	// negatives are drawn for each step, in proportion to a power of popularity.
-	negatives     = 384
+	// negatives are drawn for each step, in proportion to a power of popularity. On ml-1m as many are as good as all 3,416 items,
+	// and 384 lose a twentieth of NDCG.
+	negatives     = 1024
 	negativePower = 0.5
 	// dropout is the share of values that are set to zero in training, sparseDropout that where there are fewer than
 	// sparse interactions an item, which a network would otherwise learn by heart.

@@ -8,14 +8,14 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/ials"
-	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
 func BenchmarkTrainMovieLens1M(b *testing.B) {
-	ts := modeltest.MovieLens(b)
+	ts := datasettest.MovieLens(b)
 	for _, dim := range []int{64, 149} {
 		b.Run(fmt.Sprintf("dim=%d", dim), func(b *testing.B) {
 			c := ials.DefaultConfig()

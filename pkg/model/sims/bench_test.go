@@ -4,13 +4,13 @@ import (
 	"context"
 	"testing"
 
+	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
-	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/sims"
 )
 
 func BenchmarkTrainMovieLens1M(b *testing.B) {
-	ts := modeltest.MovieLens(b)
+	ts := datasettest.MovieLens(b)
 	c := sims.Config{
 		PopularityDiscount: 0.5, MinCointeractions: 3,
 		Users: model.Percentiles{Min: 0.005, Max: 0.995}, Items: model.Percentiles{Min: 0.01, Max: 0.9},

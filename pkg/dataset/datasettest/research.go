@@ -1,0 +1,99 @@
+// Package datasettest reads the research data on which tests and benchmarks of models run.
+package datasettest
+
+import (
+	"cmp"
+	"hash/fnv"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/reco"
+)
+
+// MovieLens is the interactions of the MovieLens 1M set, which benchmarks train on.
+func MovieLens(t testing.TB) *dataset.TrainingSet {
+	t.Helper()
+	return trainingSet(t, interactions(t, "ml-1m"), "")
+}
+
+// Research is a research data set with its items, cut to so many users, who are chosen by the hash of their ids.
+func Research(t testing.TB, name string, users int) *dataset.TrainingSet {
+	t.Helper()
+	all := interactions(t, name)
+	hashes := map[string]uint64{}
+	for _, i := range all {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(i.UserID))
+		hashes[i.UserID] = h.Sum64()
+	}
+	ids := slices.SortedFunc(maps.Keys(hashes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(hashes[a], hashes[b]), cmp.Compare(a, b))
+	})
+	for _, id := range ids[min(users, len(ids)):] {
+		delete(hashes, id)
+	}
+	all = slices.DeleteFunc(all, func(i reco.Interaction) bool { _, chosen := hashes[i.UserID]; return !chosen })
+	return trainingSet(t, all, research(t, name, "items.csv.gz"))
+}
+
+// research is the path of a file of a data set, whose licences keep it out of the repository: it is looked for beside it, and
+// without the set the test is skipped.
+func research(t testing.TB, set, file string) string {
+	t.Helper()
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if root == filepath.Dir(root) {
+			t.Skip("outside the repository")
+		}
+		root = filepath.Dir(root)
+	}
+	folder := filepath.Join(root, "..", "shared", "data", set)
+	if _, err := os.Stat(folder); err != nil {
+		t.Skipf("the research data are not there: %v", err)
+	}
+	return filepath.Join(folder, file)
+}
+
+func interactions(t testing.TB, set string) []reco.Interaction {
+	t.Helper()
+	var all []reco.Interaction
+	for i, err := range dataset.ReadInteractionsCSV(research(t, set, "interactions.csv.gz")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, i)
+	}
+	return all
+}
+
+// trainingSet makes a set of interactions and of a file of items, which may be absent.
+func trainingSet(t testing.TB, interactions []reco.Interaction, items string) *dataset.TrainingSet {
+	t.Helper()
+	builder := dataset.NewBuilder(dataset.BuilderOptions{})
+	for k := range interactions {
+		builder.Add(&interactions[k])
+	}
+	if _, err := os.Stat(items); err == nil {
+		for e, err := range dataset.ReadItemsCSV(items) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			builder.AddItem(e)
+		}
+	}
+	ts, err := builder.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ts
+}
