@@ -2,11 +2,10 @@ package eval
 
 import (
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
@@ -20,40 +19,13 @@ func cpuSeconds(t *testing.T) float64 {
 	return float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9
 }
 
-// movieLens is the set of MovieLens 1M, where it is to be had.
-func movieLens(t *testing.T) *dataset.TrainingSet {
-	t.Helper()
-	folder := filepath.Join("..", "..", "..", "shared", "data", "ml-1m")
-	if os.Getenv("PENCHANT_TEST_LONG") == "" {
-		t.Skip("trains for minutes: set PENCHANT_TEST_LONG=1")
-	}
-	if _, err := os.Stat(folder); err != nil {
-		t.Skip("there is no MovieLens 1M in ../shared/data")
-	}
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
-	for i, err := range dataset.ReadInteractionsCSV(filepath.Join(folder, "interactions.csv.gz")) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Add(&i)
-	}
-	for e, err := range dataset.ReadItemsCSV(filepath.Join(folder, "items.csv.gz")) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.AddItem(e)
-	}
-	ts, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ts
-}
-
 // TestProgressMeansTime trains each recipe that takes a while and compares, at each step of its progress after the first
 // tenth of the work and of the time, what remains if all shares take as long with what did remain: a factor of two at most, but for the last twentieth.
 func TestProgressMeansTime(t *testing.T) {
-	ts := movieLens(t)
+	if os.Getenv("PENCHANT_TEST_LONG") == "" {
+		t.Skip("trains for minutes: set PENCHANT_TEST_LONG=1")
+	}
+	ts := datasettest.Research(t, "ml-1m", datasettest.AllUsers)
 	for _, name := range []string{"aws-sims", "aws-similar-items", "aws-semantic-similarity", "aws-user-personalization", "aws-item-affinity", "aws-hrnn"} {
 		t.Run(name, func(t *testing.T) {
 			r := mustRecipe(t, name)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,9 @@ func MovieLens(t testing.TB) *dataset.TrainingSet {
 	t.Helper()
 	return trainingSet(t, interactions(t, "ml-1m"), "")
 }
+
+// AllUsers has Research take a whole set.
+const AllUsers = math.MaxInt
 
 // Research is a research data set with its items, cut to so many users, who are chosen by the hash of their ids.
 func Research(t testing.TB, name string, users int) *dataset.TrainingSet {
