@@ -552,12 +552,17 @@ func (f *fitter) better(ctx context.Context, examples []example) (int, error) {
 
 // advantage is the mean of how much more one alone gains than all together, and its standard error.
 func advantage(examples []example, together []float64, alone int) (mean, deviation float64) {
+	return meanOf(len(examples), func(k int) float64 { return examples[k].weight * (examples[k].gains[alone] - together[k]) })
+}
+
+// meanOf is the mean of n numbers, and its standard error.
+func meanOf(n int, number func(k int) float64) (mean, deviation float64) {
 	sum, square := 0.0, 0.0
-	for k, e := range examples {
-		d := e.weight * (e.gains[alone] - together[k])
-		sum += d
-		square += d * d
+	for k := range n {
+		x := number(k)
+		sum += x
+		square += x * x
 	}
-	mean, deviation = moments(sum, square, len(examples))
-	return mean, deviation / math.Sqrt(float64(len(examples)))
+	mean, deviation = moments(sum, square, n)
+	return mean, deviation / math.Sqrt(float64(n))
 }

@@ -5,7 +5,6 @@
 package stack
 
 import (
-	"math"
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
@@ -37,12 +36,12 @@ func TestTogetherIsNoWorseThanTheBestAlone(t *testing.T) {
 			m := trained(t, ts.Subset(func(_, event int) bool { return !last[event] })).(folding).Model
 			together, alone := lastEvents(t, m, ts)
 			for k, component := range m.components {
-				mean, deviation := difference(alone[k], together)
+				mean, deviation := meanOf(len(together), func(u int) float64 { return alone[k][u] - together[u] })
 				if mean > deviation {
 					t.Errorf("%s alone gains %.4f ± %.4f more than all together", component.name, mean, deviation)
 				}
 			}
-			if mean, _ := difference(together, make([]float64, len(together))); mean < c.gain {
+			if mean, _ := meanOf(len(together), func(u int) float64 { return together[u] }); mean < c.gain {
 				t.Errorf("NDCG@%d is %.4f for %d users, want %g at least", cutoff, mean, len(together), c.gain)
 			}
 		})
@@ -78,16 +77,4 @@ func lastEvents(t *testing.T, m *Model, ts *dataset.TrainingSet) (together []flo
 		m.end(mem)
 	}
 	return together, alone
-}
-
-// difference is the mean of how much more one gains than another, and its standard error.
-func difference(one, other []float64) (mean, deviation float64) {
-	sum, square := 0.0, 0.0
-	for k := range one {
-		d := one[k] - other[k]
-		sum += d
-		square += d * d
-	}
-	mean, deviation = moments(sum, square, len(one))
-	return mean, deviation / math.Sqrt(float64(len(one)))
 }
