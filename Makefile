@@ -38,8 +38,15 @@ test-race: ## Run the tests with the race detector (needs a C compiler)
 
 .PHONY: test-integration
 test-integration: ## Run everything against real Kafka, Redis and S3 servers, and break them
-	$(MAKE) --no-print-directory -j2 build .venv/ready
+	$(MAKE) --no-print-directory -j build .venv/ready $(servers)
 	scripts/test-integration.sh
+
+# The servers of the integration tests, installed into the user's cache, and Redis with apt. Each waits for downloads a good
+# part of the time.
+servers := $(addprefix install-,kafka redis minio)
+.PHONY: $(servers)
+$(servers): install-%:
+	scripts/servers/$*.sh install
 
 .PHONY: soak
 soak: build ## Run 300,000 events through two replicas of everything, with a fault every few seconds

@@ -1,19 +1,11 @@
 #!/usr/bin/env bash
-# The integration tier: the service suite, the clients, the stories and the faults on real servers. It installs Kafka, MinIO
-# and versitygw into the user's cache the first time (scripts/servers), and Redis with apt.
+# The integration tier: the service suite, the clients, the stories and the faults on real servers. make test-integration calls
+# it when the binary is built and the servers are installed.
 #
 # PENCHANT_TEST_LONG=1 runs the long variants: outages of minutes, abuse with gigabytes, the soak over 300,000 events.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-installs=()
-for server in kafka redis minio; do
-  "scripts/servers/$server.sh" install &
-  installs+=($!)
-done
-for install in "${installs[@]}"; do
-  wait "$install"
-done
 nice -n 19 scripts/servers/versitygw.sh install & # needed late, and the tests before it mostly wait
 export PENCHANT_TEST_BINARY=$PWD/bin/penchant
 
@@ -45,6 +37,8 @@ operations=(scripts/integration/test_operations.py scripts/integration/test_samp
 {
   on_servers faults-a "${faults[@]}" -test.run '^Test[A-M]'
   on_servers cluster --redis-cluster "${suite[@]}" ./pkg/userstate
+  on_servers versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
+  on_servers readers "${suite[@]}" ./services/recommender ./services/sessionupdater ./services/tracker
 } &
 lanes=($!)
 {
@@ -54,8 +48,7 @@ lanes=($!)
 lanes+=($!)
 {
   on_servers services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
-    ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
-  on_servers versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
+    ./services/control ./services/firehose ./services/retrainer
 } &
 lanes+=($!)
 {

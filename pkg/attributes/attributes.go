@@ -116,6 +116,24 @@ func (t *Table) Known(row int32) bool {
 	return int(row) < len(t.since) && t.since[row] != (moment{}) && !t.since[row].deleted
 }
 
+// Record is what is known of an entity, by column; nil where there is no record of it, or no table.
+func (t *Table) Record(id string) map[string]any {
+	if t == nil || t.Schema == nil {
+		return nil
+	}
+	row, ok := t.Row(id)
+	if !ok || !t.Known(row) {
+		return nil
+	}
+	record := map[string]any{}
+	for _, f := range t.Schema.Metadata() {
+		if v := t.Attribute(row, f.Name); v != nil {
+			record[f.Name] = v
+		}
+	}
+	return record
+}
+
 // Created is the CREATION_TIMESTAMP of a row's item in seconds, 0 where there is none.
 func (t *Table) Created(row int32) int64 {
 	created, _ := t.Attribute(row, "CREATION_TIMESTAMP").(int64)

@@ -29,8 +29,9 @@ type BuilderOptions struct {
 	Columns Columns
 	// Objective is what items bring in; its attribute counts even if Columns hides it.
 	Objective Objective
-	// ItemSchema describes the items' columns; it is handed on to the training set. Nil where it is not known.
-	ItemSchema *schema.Schema
+	// ItemSchema and UserSchema describe the items' and the users' columns; they are handed on to the training set. Nil where they
+	// are not known.
+	ItemSchema, UserSchema *schema.Schema
 }
 
 // EventRule says which events of a type count, and how much.
@@ -285,7 +286,10 @@ func (b *Builder) Build() (*TrainingSet, error) {
 	for id := range b.itemRows {
 		b.items.index(id)
 	}
-	t := &TrainingSet{EventType: b.options.EventType, ItemSchema: b.options.Columns.schema(b.options.ItemSchema), Columns: b.options.Columns, Objective: b.options.Objective}
+	t := &TrainingSet{
+		EventType: b.options.EventType, Columns: b.options.Columns, Objective: b.options.Objective,
+		ItemSchema: b.options.Columns.schema(b.options.ItemSchema), UserSchema: b.options.Columns.schema(b.options.UserSchema),
+	}
 	var newItem, newType []int32
 	t.Items, newItem = b.items.sorted()
 	t.EventTypes, newType = b.types.sorted()

@@ -52,7 +52,7 @@ func (c Columns) entity(t schema.Type, e reco.Entity) reco.Entity {
 	return e
 }
 
-// schema is the items' schema without the columns that go.
+// schema is a dataset's schema without the columns that go.
 func (c Columns) schema(s *schema.Schema) *schema.Schema {
 	if s == nil || !c.selects(s.Type) {
 		return s

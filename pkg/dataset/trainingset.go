@@ -41,8 +41,9 @@ type TrainingSet struct {
 	Reward    []float32
 	// Columns says which columns the set was made without.
 	Columns Columns
-	// ItemSchema says what the columns of ItemRows are. Nil where nobody told: models then judge columns by their values.
-	ItemSchema *schema.Schema
+	// ItemSchema and UserSchema say what the columns of ItemRows and UserRows are. Nil where nobody told: models then judge
+	// columns by their values.
+	ItemSchema, UserSchema *schema.Schema
 	// Actions is empty in dataset groups without Actions datasets.
 	Actions ActionSet
 }

@@ -27,6 +27,8 @@ type Query struct {
 	History []reco.RecentInteraction
 	// Vector is what Folder.Fold made of History; nil: the model folds History itself. Models that fold nothing ignore it.
 	Vector []float32
+	// User is what the Users dataset says of the user, by column; nil where it says nothing, or where AsksUser says no.
+	User map[string]any
 	// ItemID is the item to which related ones are wanted; other recipes ignore it.
 	ItemID string
 	// ActionHistory is what the user did about actions, oldest first; ItemID holds the action's id. Only models whose
@@ -90,7 +92,7 @@ type Extender interface {
 // Explainer is a model of several parts that can tell which of them carried an item.
 type Explainer interface {
 	// Explain gives, for each of the items, the terms that its score is the sum of, but for what all items of the catalogue
-	// have in common. The items must be in range.
+	// have in common. The items must be in range. It gives nil if the model has no parts after all.
 	Explain(q Query, items []int32) ([][]Contribution, error)
 }
 
@@ -114,13 +116,27 @@ func Loading[M Model](load func(parts map[string][]byte) (M, error)) func(parts 
 	return func(parts map[string][]byte) (Model, error) { return Of(load(parts)) }
 }
 
-// Unwrap is the model behind one that only changes its scores, as package objective has it, else the model itself: what a
-// model can do beyond Model is asked of the former.
-func Unwrap(m Model) Model {
-	if wrapped, ok := m.(interface{ Unwrap() Model }); ok {
-		return wrapped.Unwrap()
+// As asks a model for what it can do beyond Model. One that only changes another's scores, as packages objective and newcomer
+// have it, can do what the other can.
+func As[T any](m Model) (capable T, ok bool) {
+	for {
+		if capable, ok = m.(T); ok {
+			return capable, true
+		}
+		wrapped, wraps := m.(interface{ Unwrap() Model })
+		if !wraps {
+			return capable, false
+		}
+		m = wrapped.Unwrap()
 	}
-	return m
+}
+
+// AsksUser says whether a model looks at Query.User, given the user's history.
+func AsksUser(m Model, history []reco.RecentInteraction) bool {
+	asking, ok := As[interface {
+		AsksUser(history []reco.RecentInteraction) bool
+	}](m)
+	return ok && asking.AsksUser(history)
 }
 
 // Part is one encoded piece of a model, stored as one object. Names are fixed for each algorithm.

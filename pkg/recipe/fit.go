@@ -6,6 +6,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/model/objective"
 )
 
@@ -33,11 +34,11 @@ func withObjective(m model.Model, ts *dataset.TrainingSet) model.Model {
 // Extend makes a model that knows the items of a training set which m does not, and has the set's interaction counts, but
 // has learned nothing else. It is false for models that cannot: those have to be trained again.
 func (r *Recipe) Extend(m model.Model, ts *dataset.TrainingSet) (model.Model, bool) {
-	extender, ok := model.Unwrap(m).(model.Extender)
+	extender, ok := model.As[model.Extender](m)
 	if !ok {
 		return nil, false
 	}
-	extended := extender.Extend(ts)
+	extended := newcomer.Extend(m, extender.Extend(ts))
 	if ts.Reward == nil {
 		return extended, true
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/newcomer"
+	"github.com/penchant-io/penchant/pkg/model/objective"
 )
 
 // The recipe types of the Personalize API.
@@ -96,11 +98,25 @@ type training struct {
 // Train learns a model from the set. It stops early with the context's error. It makes the best of any set; CheckData says
 // whether that is worth anything.
 func (r *Recipe) Train(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
-	return r.train(ctx, ts, p, o)
+	m, err := r.train(ctx, ts, p, o)
+	if err != nil || !r.Realtime || r.Type == PersonalizedActions {
+		return m, err
+	}
+	return newcomer.Train(ctx, m, ts, o.Threads)
 }
 
-// Load decodes the parts of a trained model. Corrupt parts are an error, never a panic.
-func (r *Recipe) Load(parts map[string][]byte) (model.Model, error) { return r.load(parts) }
+// Load decodes the parts of a trained model, and has it follow the objective that it was trained with. Corrupt parts are an
+// error, never a panic.
+func (r *Recipe) Load(parts map[string][]byte) (model.Model, error) {
+	m, err := r.load(parts)
+	if err == nil {
+		m, err = newcomer.Load(m, parts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return objective.Load(m, parts)
+}
 
 // Interval is how often a model must be trained again to be current, as the parameters wish; 0 for recipes whose models
 // only grow old slowly.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/nextaction"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -20,6 +21,7 @@ import (
 type archive struct {
 	events, answers []reco.Interaction
 	items, actions  []reco.Entity
+	users           []reco.Entity
 }
 
 const (
@@ -34,6 +36,10 @@ const (
 
 var archiveSchema = &schema.Schema{Type: schema.Items, Fields: []schema.Field{
 	{Name: "ITEM_ID"}, {Name: "KIND", Categorical: true}, {Name: "PRICE", Kind: schema.Float}, {Name: "STORY", Textual: true}, {Name: "CREATION_TIMESTAMP", Kind: schema.Long},
+}}
+
+var archiveUserSchema = &schema.Schema{Type: schema.Users, Fields: []schema.Field{
+	{Name: "USER_ID"}, {Name: "TOWN", Categorical: true}, {Name: "AGE", Kind: schema.Int},
 }}
 
 func newArchive() *archive {
@@ -58,6 +64,7 @@ func newArchive() *archive {
 		happens := func(id, item, eventType string, second int) reco.Interaction {
 			return reco.Interaction{EventID: user + id, UserID: user, ItemID: item, EventType: eventType, TimestampMS: 1000 * int64(noon+u+second)}
 		}
+		a.users = append(a.users, reco.Entity{ID: user, Properties: map[string]any{"TOWN": []string{"Here", "There"}[u%2], "AGE": int64(20 + u%30)}})
 		for e := range 9 {
 			item := random.IntN(warmItems/2)*2 + u%2 // each likes every other item
 			// Three happen at the same moment.
@@ -80,7 +87,7 @@ func newArchive() *archive {
 // shuffled is the same, as it came in in another order.
 func (a *archive) shuffled() *archive {
 	random := rand.New(rand.NewPCG(7, 8))
-	return &archive{events: shuffled(random, a.events), answers: shuffled(random, a.answers), items: shuffled(random, a.items), actions: shuffled(random, a.actions)}
+	return &archive{events: shuffled(random, a.events), answers: shuffled(random, a.answers), items: shuffled(random, a.items), users: shuffled(random, a.users), actions: shuffled(random, a.actions)}
 }
 
 func shuffled[T any](random *rand.Rand, list []T) []T {
@@ -94,7 +101,7 @@ func shuffled[T any](random *rand.Rand, list []T) []T {
 // read makes the training set of a recipe.
 func (a *archive) read(t *testing.T, r *recipe.Recipe) *dataset.TrainingSet {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: archiveSchema, EventType: r.EventType})
+	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: archiveSchema, UserSchema: archiveUserSchema, EventType: r.EventType})
 	for i := range a.events {
 		b.Add(&a.events[i])
 	}
@@ -103,6 +110,9 @@ func (a *archive) read(t *testing.T, r *recipe.Recipe) *dataset.TrainingSet {
 	}
 	for _, e := range a.items {
 		b.AddItem(e)
+	}
+	for _, e := range a.users {
+		b.AddUser(e)
 	}
 	for _, e := range a.actions {
 		b.AddAction(e)
@@ -143,6 +153,9 @@ func TestSameDataAndSeedGiveTheSameBytes(t *testing.T) {
 				parts, err := m.Parts()
 				if err != nil {
 					t.Fatal(err)
+				}
+				if asks := model.AsksUser(m, nil); asks != (r.Realtime && r.Type != recipe.PersonalizedActions) {
+					t.Errorf("the model asks for a newcomer's attributes: %v", asks)
 				}
 				if m.Items().Len() == 0 || len(parts) == 0 {
 					t.Fatalf("a model of %d items, in %d parts", m.Items().Len(), len(parts))

@@ -9,7 +9,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/model/affinity"
 	"github.com/penchant-io/penchant/pkg/model/hrnn"
 	"github.com/penchant-io/penchant/pkg/model/nextaction"
-	"github.com/penchant-io/penchant/pkg/model/objective"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
 	"github.com/penchant-io/penchant/pkg/model/semantic"
 	"github.com/penchant-io/penchant/pkg/model/similar"
@@ -25,7 +24,7 @@ var popularityCount = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
 		return model.Of(popularity.Train(ctx, ts, o.Progress))
 	},
-	load: load(popularity.Load),
+	load: model.Loading(popularity.Load),
 }
 
 // trendFrequency names the parameter of aws-trending-now, trendFrequencies what it may be.
@@ -50,7 +49,7 @@ var trendingNow = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
 		return model.Of(trending.Train(ctx, ts, trending.Config{Interval: trendInterval(p), Progress: o.Progress}))
 	},
-	load:     load(trending.Load),
+	load:     model.Loading(trending.Load),
 	interval: trendInterval,
 }
 
@@ -65,7 +64,7 @@ var similarInteractions = training{
 			Progress:           o.Progress,
 		}))
 	},
-	load: load(sims.Load),
+	load: model.Loading(sims.Load),
 }
 
 // similarItems relates items; metadata is its weight for items with many interactions.
@@ -81,7 +80,7 @@ func similarItems(metadata float64) training {
 				Progress:   o.Progress,
 			}))
 		},
-		load: load(similar.Load),
+		load: model.Loading(similar.Load),
 	}
 }
 
@@ -89,7 +88,7 @@ var semanticSimilarity = training{
 	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
 		return model.Of(semantic.Train(ctx, ts, semantic.Config{Threads: o.Threads, Progress: o.Progress}))
 	},
-	load: load(semantic.Load),
+	load: model.Loading(semantic.Load),
 }
 
 // together is the stack of models whose weights the data decide: the default for users and for rankings.
@@ -105,7 +104,7 @@ var together = training{
 		c.Progress = o.Progress
 		return stack.Train(ctx, ts, c)
 	},
-	load: load(stack.Load),
+	load: model.Loading(stack.Load),
 }
 
 // recency says whether newer interactions are to count more, by the name that either generation of recipes has for it; use
@@ -131,7 +130,7 @@ func recurrentNetwork(metadata bool) training {
 			c.Metadata = metadata
 			return model.Of(hrnn.Train(ctx, ts, c))
 		},
-		load: load(hrnn.Load),
+		load: model.Loading(hrnn.Load),
 	}
 }
 
@@ -143,7 +142,7 @@ var coldStart = training{
 		c.Lift = func(id string) bool { return cold[id] }
 		return model.Of(hrnn.Train(ctx, ts, c))
 	},
-	load: load(hrnn.Load),
+	load: model.Loading(hrnn.Load),
 }
 
 var nextBestAction = training{
@@ -153,7 +152,7 @@ var nextBestAction = training{
 			Seed:   o.Seed, Threads: o.Threads, Progress: o.Progress,
 		}))
 	},
-	load: load(nextaction.Load),
+	load: model.Loading(nextaction.Load),
 }
 
 var userSegments = training{
@@ -162,7 +161,7 @@ var userSegments = training{
 			Dim: p.Int("hidden_dimension"), Seed: o.Seed, Threads: o.Threads, Progress: o.Progress,
 		}))
 	},
-	load: load(affinity.Load),
+	load: model.Loading(affinity.Load),
 }
 
 // percentiles are everybody for recipes without the parameters.
@@ -176,16 +175,4 @@ func percentiles(p Params, name string) model.Percentiles {
 func itemsOf(ts *dataset.TrainingSet) *model.Items {
 	items, _ := model.Popular(ts)
 	return items
-}
-
-// load turns a package's Load, which returns its own type, into the table's, and has the model follow the objective that it
-// was trained with.
-func load[M model.Model](f func(map[string][]byte) (M, error)) func(map[string][]byte) (model.Model, error) {
-	return func(parts map[string][]byte) (model.Model, error) {
-		m, err := model.Of(f(parts))
-		if err != nil {
-			return nil, err
-		}
-		return objective.Load(m, parts)
-	}
 }

@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore"},
 	{"pkg/diversity", "pkg/exploration", "pkg/recipe"},
 	{"pkg/model/stack"},
-	{"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/nextaction", "pkg/model/objective", "pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims", "pkg/model/trending"},
+	{"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/newcomer", "pkg/model/nextaction", "pkg/model/objective", "pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims", "pkg/model/trending"},
 	{"pkg/model/content", "pkg/model/ials"},
 	{"pkg/model/linear", "pkg/model/related"},
 	{"pkg/model"},

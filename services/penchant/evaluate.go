@@ -24,7 +24,7 @@ type EvaluateCmd struct {
 	Train           string            `required:"" type:"existingfile" placeholder:"FILE" help:"Interactions to learn from: CSV with Personalize's column names, plain or gzip."`
 	Input           string            `required:"" type:"existingfile" placeholder:"FILE" help:"Histories of the users who get recommendations, in the same form."`
 	Items           string            `type:"existingfile" placeholder:"FILE" help:"Items dataset; items known only from here can be ranked, too."`
-	Users           string            `type:"existingfile" placeholder:"FILE" help:"Users dataset; users without a history in --input get the recommendations of a cold user."`
+	Users           string            `type:"existingfile" placeholder:"FILE" help:"Users dataset; users without a history in --input get the recommendations of a cold user, by these attributes."`
 	Candidates      string            `type:"existingfile" placeholder:"FILE" help:"Item ids, one a line: what may be ranked. Default: everything."`
 	Recipe          string            `required:"" xor:"trained" placeholder:"NAME" help:"Recipe, such as aws-user-personalization."`
 	Component       string            `required:"" xor:"trained" placeholder:"NAME" help:"Instead of a recipe, an algorithm that recipes are made of, alone: ials."`
@@ -146,6 +146,7 @@ func (c EvaluateCmd) trainingSet() (*dataset.TrainingSet, error) {
 type evaluated struct {
 	id      string
 	history []reco.RecentInteraction // oldest first
+	user    map[string]any           // what --users says
 }
 
 // visitors reads the users of --input in the order of their first rows, then those whom only --users knows.
@@ -178,7 +179,7 @@ func (c EvaluateCmd) visitors() ([]evaluated, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.Users, err)
 			}
-			find(e.ID)
+			find(e.ID).user = e.Properties
 		}
 	}
 	return all, nil
@@ -198,21 +199,21 @@ func (c EvaluateCmd) recommend(ctx context.Context, e evaluable, m model.Model, 
 		if memory[worker] == nil {
 			memory[worker] = make([]float32, m.Items().Len())
 		}
-		lists[k], failed[k] = c.list(e, m, visitors[k].history, memory[worker], outside)
+		lists[k], failed[k] = c.list(e, m, visitors[k], memory[worker], outside)
 	})
 	return lists, errors.Join(append(failed, err)...)
 }
 
 // list ranks for one user. What answers for an item is asked for what goes with the last one of the history.
-func (c EvaluateCmd) list(e evaluable, m model.Model, history []reco.RecentInteraction, scores []float32, outside func(int) bool) ([]int32, error) {
-	q := model.Query{History: history}
-	if e.related && len(history) > 0 {
-		q.ItemID = history[len(history)-1].ItemID
+func (c EvaluateCmd) list(e evaluable, m model.Model, visitor evaluated, scores []float32, outside func(int) bool) ([]int32, error) {
+	q := model.Query{History: visitor.history, User: visitor.user}
+	if e.related && len(q.History) > 0 {
+		q.ItemID = q.History[len(q.History)-1].ItemID
 	}
 	if err := m.Score(q, scores); err != nil {
 		return nil, err
 	}
-	for _, h := range history {
+	for _, h := range q.History {
 		if i, ok := m.Items().Index(h.ItemID); ok {
 			scores[i] = model.Never
 		}

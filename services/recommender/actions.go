@@ -96,7 +96,7 @@ func (s *Service) recommendActions(ctx context.Context, serving *modelstore.Serv
 	if err != nil {
 		return nil, err
 	}
-	query := s.query(serving, asked, v)
+	query := s.query(ctx, serving, asked, v)
 	query.ActionHistory = v.actions
 	scores, done, err := s.score(ctx, serving, query)
 	if err != nil {

@@ -17,6 +17,7 @@ const ExplainPath = "/explain-recommendations"
 type story struct {
 	serving  *modelstore.Serving
 	visitor  visitor
+	query    model.Query
 	plan     *plan
 	explored *explored
 	// diversified is nil where the list was not made diverse.
@@ -129,8 +130,8 @@ func (s *Service) ExplainRecommendations(ctx context.Context, req *personalizeru
 
 // contributions asks the model which of its parts carried the items; nil if it has none.
 func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, error) {
-	m := model.Unwrap(told.serving.Loaded.Model)
-	explainer, ok := m.(model.Explainer)
+	m := told.serving.Loaded.Model
+	explainer, ok := model.As[model.Explainer](m)
 	if !ok {
 		return nil, nil
 	}
@@ -140,9 +141,12 @@ func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, er
 			items = append(items, int32(item))
 		}
 	}
-	terms, err := explainer.Explain(model.Query{History: told.visitor.history, Vector: told.visitor.vector}, items)
+	terms, err := explainer.Explain(told.query, items)
 	if err != nil {
 		return nil, fmt.Errorf("explaining the items: %w", err)
+	}
+	if terms == nil {
+		return nil, nil
 	}
 	all := make([]ItemContributions, len(items))
 	for k, item := range items {

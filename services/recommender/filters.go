@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/filter"
+	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -159,27 +160,12 @@ func (s *Service) subject(ctx context.Context, serving *modelstore.Serving, q qu
 		if err != nil {
 			return subject, err
 		}
-		if subject.User = attributesOf(users, q.userID); subject.User == nil && v.known {
+		if subject.User = users.Record(q.userID); subject.User == nil && v.known {
 			subject.User = map[string]any{} // somebody without attributes, not nobody
 		}
 		break
 	}
 	return subject, nil
-}
-
-// attributesOf is an entity's record by column, nil where there is none.
-func attributesOf(t *attributes.Table, id string) map[string]any {
-	row, ok := t.Row(id)
-	if !ok || !t.Known(row) || t.Schema == nil {
-		return nil
-	}
-	record := map[string]any{}
-	for _, f := range t.Schema.Metadata() {
-		if v := t.Attribute(row, f.Name); v != nil {
-			record[f.Name] = v
-		}
-	}
-	return record
 }
 
 // needs are the attributes that requests can ask for at the moment.
@@ -201,6 +187,9 @@ func (s *Service) needs() []attributes.Need {
 	}
 	for _, serving := range s.config.Models.All() {
 		group := serving.DatasetGroupARN()
+		if model.AsksUser(serving.Loaded.Model, nil) {
+			users[group] = true
+		}
 		wants := s.explores(serving) || diversityOf(serving).Weight > 0
 		if _, asked := items[group]; serving.Metadata() || wants && !asked {
 			items[group] = serving.Metadata()

@@ -63,14 +63,17 @@ func (s *Service) recommendFrom(ctx context.Context, serving *modelstore.Serving
 	if err != nil {
 		return nil, nil, err
 	}
-	scores, done, err := s.score(ctx, serving, s.query(serving, asked, visitor))
+	query := s.query(ctx, serving, asked, visitor)
+	scores, done, err := s.score(ctx, serving, query)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer done()
 	explored := s.explore(serving, asked, scores)
 
-	told := &story{serving: serving, visitor: visitor, plan: plan, explored: explored, diversified: s.diversify(serving, plan)}
+	told := &story{
+		serving: serving, visitor: visitor, query: query, plan: plan, explored: explored, diversified: s.diversify(serving, plan),
+	}
 	picks := choose(serving, asked, plan, subject, scores, told)
 	explored.judge(picks, scores)
 	answer := newAnswer(ctx, serving, asked, visitor.fallback)
@@ -180,7 +183,7 @@ func (s *Service) rankFrom(ctx context.Context, serving *modelstore.Serving, ask
 		}
 		list = passed(plan.filter, plan.items, subject, list)
 	}
-	scores, done, err := s.score(ctx, serving, s.query(serving, asked, visitor))
+	scores, done, err := s.score(ctx, serving, s.query(ctx, serving, asked, visitor))
 	if err != nil {
 		return nil, err
 	}
@@ -274,10 +277,17 @@ func (p *plan) usesVisitor() bool {
 }
 
 // query is what the model is asked.
-func (s *Service) query(serving *modelstore.Serving, asked question, v visitor) model.Query {
+func (s *Service) query(ctx context.Context, serving *modelstore.Serving, asked question, v visitor) model.Query {
 	query := model.Query{ItemID: asked.itemID}
-	if serving.Loaded.Recipe.Realtime {
-		query.History, query.Vector = v.history, v.vector
+	if !serving.Loaded.Recipe.Realtime {
+		return query
+	}
+	query.History, query.Vector = v.history, v.vector
+	if asked.userID != "" && model.AsksUser(serving.Loaded.Model, v.history) {
+		// Without the attributes he is answered as somebody who has none.
+		if users, err := s.attributes.Table(ctx, serving.Group, schema.Users); err == nil {
+			query.User = users.Record(asked.userID)
+		}
 	}
 	return query
 }

@@ -71,24 +71,6 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 	return f, nil
 }
 
-// user is what is known of a user; nil: nothing.
-func (f *batchFilter) user(id string) map[string]any {
-	if f.users == nil || f.users.Schema == nil {
-		return nil
-	}
-	row, known := f.users.Row(id)
-	if !known {
-		return nil
-	}
-	user := map[string]any{}
-	for _, field := range f.users.Schema.Fields {
-		if field.Name != f.users.Schema.IDField() {
-			user[field.Name] = f.users.Attribute(row, field.Name)
-		}
-	}
-	return user
-}
-
 // selections remembers the newest selection, which the next line often asks for again.
 type selections struct {
 	values string

@@ -109,6 +109,9 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 	if err := b.openItems(ctx, group); err != nil {
 		return nil, err
 	}
+	if err := b.openUsers(ctx, group); err != nil {
+		return nil, err
+	}
 	if loaded.Recipe.Realtime || b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {
 		if b.source, err = s.openHistories(ctx, group.GroupKey(), loaded.Manifest.DataCut.Time); err != nil {
 			return nil, err
@@ -154,6 +157,21 @@ func (b *inference) openItems(ctx context.Context, group *catalog.DatasetGroup) 
 		b.openDiversity(table)
 	}
 	return nil
+}
+
+// openUsers reads what is known of the users, where the model asks for it.
+func (b *inference) openUsers(ctx context.Context, group *catalog.DatasetGroup) error {
+	if !model.AsksUser(b.loaded.Model, nil) {
+		return nil
+	}
+	if b.filter != nil && b.filter.users != nil {
+		b.users = b.filter.users
+		return nil
+	}
+	source := attributes.Source{Bucket: b.service.config.Bucket, Bus: b.service.config.Bus, View: b.service.config.View}
+	var err error
+	b.users, err = source.Load(ctx, group, schema.Users)
+	return err
 }
 
 // openExploration finds the items that are new when the job is created.
@@ -207,6 +225,7 @@ type inference struct {
 	results int
 	source  *historySource // nil: neither recipe nor filter asks for histories
 	filter  *batchFilter   // nil: none
+	users   *attributes.Table // nil: the model does not ask for them
 	rows    []int32        // in the filter's table, by item
 	quoted  [][]byte       // the items' ids as JSON
 	// cold items are lifted as explores says.
@@ -501,7 +520,7 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 	var selection *filter.Selection
 	if b.filter != nil && q.refusal == "" {
 		selection, q.refusal = w.selections.of(b.filter, q.request.FilterValues, filter.Subject{
-			History: query.History, User: b.filter.user(q.request.UserID), UserID: q.request.UserID, CurrentItem: q.request.ItemID,
+			History: query.History, User: b.filter.users.Record(q.request.UserID), UserID: q.request.UserID, CurrentItem: q.request.ItemID,
 		})
 	}
 	answer := append(make([]byte, 0, 256), `{"input":`...)
@@ -512,6 +531,9 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 	}
 	if !b.loaded.Recipe.Realtime {
 		query.History = nil // it was the filter's
+	}
+	if model.AsksUser(b.loaded.Model, query.History) {
+		query.User = b.users.Record(q.request.UserID)
 	}
 	if err := b.loaded.Model.Score(query, w.scores); err != nil {
 		return nil, err

@@ -130,7 +130,7 @@ func tunes(version *catalog.SolutionVersion, r *recipe.Recipe) bool {
 
 // weightsOf are those of a model's parts, nil where it has none.
 func weightsOf(m model.Model) map[string]float64 {
-	if weighted, ok := model.Unwrap(m).(interface{ Weights() map[string]float64 }); ok {
+	if weighted, ok := model.As[interface{ Weights() map[string]float64 }](m); ok {
 		return weighted.Weights()
 	}
 	return nil
@@ -210,7 +210,10 @@ func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*
 	if err != nil {
 		return nil, err
 	}
-	if options.ItemSchema, err = s.itemSchema(ctx, group); err != nil {
+	if options.ItemSchema, err = s.schemaFor(ctx, group, schema.Items); err != nil {
+		return nil, err
+	}
+	if options.UserSchema, err = s.schemaFor(ctx, group, schema.Users); err != nil {
 		return nil, err
 	}
 	mark, err := s.dataMark(ctx, group.GroupKey())
@@ -231,10 +234,10 @@ func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*
 	return &loaded{set, mark}, nil
 }
 
-// itemSchema is the schema of a group's Items dataset, nil where there is none.
-func (s *Service) itemSchema(ctx context.Context, group *catalog.DatasetGroup) (*schema.Schema, error) {
+// schemaFor is the schema of a group's dataset of a type, nil where there is none.
+func (s *Service) schemaFor(ctx context.Context, group *catalog.DatasetGroup, t schema.Type) (*schema.Schema, error) {
 	for _, d := range catalog.All[*catalog.Dataset](s.config.View) {
-		if d.DatasetGroupARN == group.ARN && d.DatasetType == schema.Items.DatasetType() && !d.Deleting() {
+		if d.DatasetGroupARN == group.ARN && d.DatasetType == t.DatasetType() && !d.Deleting() {
 			_, parsed, err := s.schemaOf(ctx, d)
 			return parsed, err
 		}

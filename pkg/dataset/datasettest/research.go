@@ -18,13 +18,13 @@ import (
 // MovieLens is the interactions of the MovieLens 1M set, which benchmarks train on.
 func MovieLens(t testing.TB) *dataset.TrainingSet {
 	t.Helper()
-	return trainingSet(t, interactions(t, "ml-1m"), "")
+	return trainingSet(t, interactions(t, "ml-1m"), "", "")
 }
 
 // AllUsers has Research take a whole set.
 const AllUsers = math.MaxInt
 
-// Research is a research data set with its items, cut to so many users, who are chosen by the hash of their ids.
+// Research is a research data set with its items and what is known of its users, cut to so many users, who are chosen by the hash of their ids.
 func Research(t testing.TB, name string, users int) *dataset.TrainingSet {
 	t.Helper()
 	all := interactions(t, name)
@@ -41,7 +41,7 @@ func Research(t testing.TB, name string, users int) *dataset.TrainingSet {
 		delete(hashes, id)
 	}
 	all = slices.DeleteFunc(all, func(i reco.Interaction) bool { _, chosen := hashes[i.UserID]; return !chosen })
-	return trainingSet(t, all, research(t, name, "items.csv.gz"))
+	return trainingSet(t, all, research(t, name, "items.csv.gz"), research(t, name, "users.csv.gz"))
 }
 
 // research is the path of a file of a data set, whose licences keep it out of the repository: it is looked for beside it, and
@@ -80,8 +80,8 @@ func interactions(t testing.TB, set string) []reco.Interaction {
 	return all
 }
 
-// trainingSet makes a set of interactions and of a file of items, which may be absent.
-func trainingSet(t testing.TB, interactions []reco.Interaction, items string) *dataset.TrainingSet {
+// trainingSet makes a set of interactions and of files of items and users, which may be absent.
+func trainingSet(t testing.TB, interactions []reco.Interaction, items, users string) *dataset.TrainingSet {
 	t.Helper()
 	builder := dataset.NewBuilder(dataset.BuilderOptions{})
 	for k := range interactions {
@@ -93,6 +93,14 @@ func trainingSet(t testing.TB, interactions []reco.Interaction, items string) *d
 				t.Fatal(err)
 			}
 			builder.AddItem(e)
+		}
+	}
+	if _, err := os.Stat(users); err == nil {
+		for e, err := range dataset.ReadUsersCSV(users) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			builder.AddUser(e)
 		}
 	}
 	ts, err := builder.Build()

@@ -5,7 +5,6 @@
 package content
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -40,17 +39,19 @@ const proseWords = 4
 
 // Columns says what the columns of the items of a training set are: as the schema declares them, or judged by their values
 // where there is none. CREATION_TIMESTAMP is ignored: how old an item is says nothing about what it is.
-func Columns(ts *dataset.TrainingSet) map[string]Sort {
+func Columns(ts *dataset.TrainingSet) map[string]Sort { return columnsOf(ts.ItemSchema, ts.ItemRows) }
+
+func columnsOf(declaration *schema.Schema, rows map[int32]reco.Entity) map[string]Sort {
 	columns := map[string]Sort{}
-	if ts.ItemSchema != nil {
-		for _, f := range ts.ItemSchema.Metadata() {
+	if declaration != nil {
+		for _, f := range declaration.Metadata() {
 			columns[f.Name] = declared(f)
 		}
 		return columns
 	}
 	type seen struct{ values, words, numbers, fractions, years int }
 	texts := map[string]seen{}
-	for _, row := range ts.ItemRows {
+	for _, row := range rows {
 		for name, value := range row.Properties {
 			switch v := value.(type) {
 			case string:
@@ -141,34 +142,13 @@ func positions(ts *dataset.TrainingSet) map[string]int32 {
 	return position
 }
 
-// Categories are the categories and ranges of numbers of each item of the catalogue, such as "GENRE=Comedy": ascending
-// and distinct. Items of which nothing is known have none.
+// Categories are the terms of each item of the catalogue by its categories and numbers. Items of which nothing is known have
+// none.
 func Categories(ts *dataset.TrainingSet, items *model.Items) [][]string {
-	columns, position := Columns(ts), positions(ts)
-	bounds := map[string][]float64{}
-	for name, sort := range columns {
-		if sort == Number {
-			bounds[name] = quantiles(ts, name)
-		}
-	}
+	terms, position := NewTerms(ts.ItemSchema, ts.ItemRows), positions(ts)
 	all := make([][]string, items.Len())
 	for i := range all {
-		var terms []string
-		for name, value := range row(ts, position, items.ID(i)).Properties {
-			switch columns[name] {
-			case Category:
-				for _, v := range Values(value) {
-					terms = append(terms, name+"="+v)
-				}
-			case Number:
-				if f, ok := number(value); ok {
-					at, _ := slices.BinarySearch(bounds[name], f)
-					terms = append(terms, fmt.Sprintf("%s#%d", name, at))
-				}
-			}
-		}
-		slices.Sort(terms)
-		all[i] = slices.Compact(terms)
+		all[i] = terms.Of(row(ts, position, items.ID(i)).Properties)
 	}
 	return all
 }
@@ -209,9 +189,9 @@ func number(value any) (float64, bool) {
 }
 
 // quantiles are the upper bounds of the ranges of a column, but for the last.
-func quantiles(ts *dataset.TrainingSet, column string) []float64 {
+func quantiles(rows map[int32]reco.Entity, column string) []float64 {
 	var values []float64
-	for _, row := range ts.ItemRows {
+	for _, row := range rows {
 		if f, ok := number(row.Properties[column]); ok {
 			values = append(values, f)
 		}

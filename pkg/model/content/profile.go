@@ -75,7 +75,7 @@ func bags(ts *dataset.TrainingSet, items *model.Items, numberWeight float64) [][
 	knots := map[string][]float64{}
 	for name, sort := range columns {
 		if sort == Number {
-			knots[name] = quantiles(ts, name)
+			knots[name] = quantiles(ts.ItemRows, name)
 		}
 	}
 	all := make([][]weighted, items.Len())
