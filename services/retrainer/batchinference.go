@@ -223,11 +223,11 @@ type inference struct {
 	job     *catalog.BatchInferenceJob
 	loaded  *modelstore.Loaded
 	results int
-	source  *historySource // nil: neither recipe nor filter asks for histories
-	filter  *batchFilter   // nil: none
+	source  *historySource    // nil: neither recipe nor filter asks for histories
+	filter  *batchFilter      // nil: none
 	users   *attributes.Table // nil: the model does not ask for them
-	rows    []int32        // in the filter's table, by item
-	quoted  [][]byte       // the items' ids as JSON
+	rows    []int32           // in the filter's table, by item
+	quoted  [][]byte          // the items' ids as JSON
 	// cold items are lifted as explores says.
 	explores exploration.Settings
 	cold     []exploration.ColdItem

@@ -166,6 +166,53 @@ func (m *Model) Score(q model.Query, scores []float32) error {
 	return nil
 }
 
+const (
+	// maxLikes is how many others an item without interactions takes after, at most.
+	maxLikes = 50
+	// fewInteractions is how many interactions an item must have for half of its cosine to count: of items with few, models know
+	// little.
+	fewInteractions = 30
+	// maxHolders bounds the work for terms that very many items have: only the most popular of them are found by it.
+	maxHolders = 10_000
+)
+
+// Likes are what items that nothing else is known of can be compared with: of each of the given items the others that are most
+// like it, up to 50. A row is ascending by item; its shares, which sum to 1, are the cosines, each times n/(n+30) for an item
+// with n interactions. Those without any are nobody's likes, and -1, an item that the model does not know, has none.
+func (m *Model) Likes(ctx context.Context, of []int32, interactions func(item int32) int64, threads int) (linear.Rows, error) {
+	likes, err := linear.Fill(ctx, len(of), m.items.Len(), threads, func(int) {}, func(r int, s *linear.Sum) []linear.Entry {
+		if of[r] < 0 {
+			return nil
+		}
+		terms, weights := m.vectors.Row(int(of[r]))
+		for t, term := range terms {
+			holders, values := m.holders.Row(int(term))
+			for h, holder := range holders[:min(len(holders), maxHolders)] {
+				if holder != of[r] && interactions(holder) > 0 {
+					s.Add(holder, weights[t]*values[h])
+				}
+			}
+		}
+		return s.Take(maxLikes, linear.Identity, nil)
+	})
+	if err != nil {
+		return linear.Rows{}, fmt.Errorf("looking for the likes of items: %w", err)
+	}
+	for r := range likes.Len() {
+		columns, shares := likes.Row(r)
+		total := float32(0)
+		for k, c := range columns {
+			n := float32(interactions(c))
+			shares[k] *= n / (n + fewInteractions)
+			total += shares[k]
+		}
+		for k := range shares {
+			shares[k] /= total
+		}
+	}
+	return likes, nil
+}
+
 // Kind names the model's part.
 const Kind = "content"
 

@@ -86,3 +86,46 @@ func TestNumbersThatAreNearAreAlike(t *testing.T) {
 		t.Errorf("a year far away has score %g", scores["A0"])
 	}
 }
+
+func TestLikesAreTheMostAlikeOfThoseWithInteractions(t *testing.T) {
+	ts, _ := build(t, nil,
+		reco.Entity{ID: "xy", Properties: map[string]any{"GENRE": "x|y"}}, reco.Entity{ID: "xy2", Properties: map[string]any{"GENRE": "x|y"}},
+		reco.Entity{ID: "x", Properties: map[string]any{"GENRE": "x"}}, reco.Entity{ID: "y", Properties: map[string]any{"GENRE": "y"}},
+		reco.Entity{ID: "z", Properties: map[string]any{"GENRE": "z"}}, reco.Entity{ID: "z2", Properties: map[string]any{"GENRE": "z"}}, reco.Entity{ID: "none"})
+	m, err := content.Train(t.Context(), ts, content.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := math.Sqrt(0.5)
+	for _, c := range []struct {
+		of           string
+		interactions map[string]int64
+		want         map[string]float64
+	}{
+		{"xy", map[string]int64{"xy": 30, "xy2": 30, "x": 30, "y": 30}, map[string]float64{"xy2": 1 / (1 + 2*half), "x": half / (1 + 2*half), "y": half / (1 + 2*half)}},
+		{"xy", map[string]int64{"x": 30, "y": 30}, map[string]float64{"x": 0.5, "y": 0.5}},
+		{"xy", map[string]int64{"x": 30, "y": 10, "z": 1000}, map[string]float64{"x": 2. / 3, "y": 1. / 3}}, // they count 1/2 and 1/4
+		{"z", map[string]int64{"z": 1, "z2": 1}, map[string]float64{"z2": 1}},
+		{"z", map[string]int64{"xy": 1}, map[string]float64{}},
+		{"none", map[string]int64{"xy": 1}, map[string]float64{}},
+		{"never heard of", map[string]int64{"xy": 1}, map[string]float64{}},
+	} {
+		at, known := m.Items().Index(c.of)
+		if !known {
+			at = -1
+		}
+		likes, err := m.Likes(t.Context(), []int32{int32(at)}, func(item int32) int64 { return c.interactions[m.Items().ID(int(item))] }, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		columns, shares := likes.Row(0)
+		for n, column := range columns {
+			got[m.Items().ID(int(column))] = float64(shares[n])
+		}
+		modeltest.RequireScores(t, got, c.want)
+		if len(got) != len(c.want) {
+			t.Errorf("the likes of %s are %v, want %v", c.of, got, c.want)
+		}
+	}
+}

@@ -1,14 +1,15 @@
 package hrnn
 
 import (
+	"context"
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 )
 
-// Extend adds the items of a training set that the model does not know, with the zero vector and the least bias of all
-// items: nobody wants them yet. What the network has learned stays as it is, and so do users' vectors; the numbers of
+// Extend adds the items of a training set that the model does not know, among those that its Items dataset says they are like,
+// or else with the zero vector and the least bias of all items: nobody wants them yet. What the network has learned stays as it is, and so do users' vectors; the numbers of
 // interactions, by which an unknown user's items are ranked, become those of the set.
 func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 	items, counts, before := model.Extended(m.items, ts)
@@ -18,8 +19,10 @@ func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 	if len(m.net.bias) > 0 {
 		least = slices.Min(m.net.bias)
 	}
+	var added []int32
 	for to, from := range before {
 		if from < 0 {
+			added = append(added, int32(to))
 			net.bias[to] = least
 			continue
 		}
@@ -27,5 +30,13 @@ func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 		copy(net.outputs[to*dim:(to+1)*dim], m.net.outputs[int(from)*dim:])
 		net.bias[to] = m.net.bias[from]
 	}
+	learned := func(item int32) int64 {
+		if before[item] < 0 {
+			return 0
+		}
+		return m.counts[before[item]]
+	}
+	// Without a context that ends, this does not fail; if it did, the new items would be like none.
+	_ = net.place(context.Background(), ts, items, added, learned, 0)
 	return newModel(items, counts, net)
 }

@@ -74,7 +74,11 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, erro
 	if err := t.run(ctx); err != nil {
 		return nil, fmt.Errorf("training the network: %w", err)
 	}
-	return newModel(t.items, t.counts, t.finish()), nil
+	net, err := t.finish(ctx, ts)
+	if err != nil {
+		return nil, fmt.Errorf("training the network: %w", err)
+	}
+	return newModel(t.items, t.counts, net), nil
 }
 
 type trainer struct {
@@ -357,9 +361,9 @@ func (t *trainer) rate(step int) float32 {
 	return learningRate * max(left, lastRate)
 }
 
-// finish writes the items' vectors out. Items that nothing was learned of, not even by their categories, get none: they
-// would stand at random places.
-func (t *trainer) finish() network {
+// finish writes the items' vectors out. Items without interactions get what those of their categories are, or with metadata stand
+// among their likes; those of which nothing is known get none: they would stand at random places.
+func (t *trainer) finish(ctx context.Context, ts *dataset.TrainingSet) (network, error) {
 	net := t.net
 	n := t.items.Len()
 	net.inputs, net.outputs, net.bias = make([]float32, n*net.dim), make([]float32, n*net.dim), slices.Clone(t.bias.values)
@@ -371,10 +375,22 @@ func (t *trainer) finish() network {
 		t.vector(&t.inputs, int32(i), net.inputs[i*net.dim:(i+1)*net.dim])
 		t.vector(&t.outputs, int32(i), net.outputs[i*net.dim:(i+1)*net.dim])
 	}
+	if t.config.Metadata {
+		var cold []int32
+		for i := range n {
+			if t.counts[i] == 0 {
+				cold = append(cold, int32(i))
+			}
+		}
+		learned := func(item int32) int64 { return t.counts[item] }
+		if err := net.place(ctx, ts, t.items, cold, learned, t.config.Threads); err != nil {
+			return network{}, err
+		}
+	}
 	if t.config.Lift != nil {
 		t.lift(net.bias)
 	}
-	return net
+	return net, nil
 }
 
 // lift gives chosen items the bias of the item of the interaction in the middle, if that is more than their own.

@@ -9,7 +9,7 @@ import (
 
 const (
 	part    = "stack"
-	version = 1
+	version = 2
 	// separator stands between a component's name and the name of its part.
 	separator = "."
 )
@@ -44,6 +44,10 @@ func (m *Model) Parts() ([]model.Part, error) {
 	for _, x := range m.extras.all() {
 		w.Float64(*x)
 	}
+	for _, x := range m.ranking.weights {
+		w.Float64(x)
+	}
+	w.Float32s(m.ranking.expected)
 	return append(parts, model.Part{Name: part, Data: w.Bytes()}), nil
 }
 
@@ -90,6 +94,11 @@ func Load(parts map[string][]byte) (model.Model, error) {
 	for _, v := range x.all() {
 		*v = r.Float64()
 	}
+	var ranking unseenRanking
+	for k := range ranking.weights {
+		ranking.weights[k] = r.Float64()
+	}
+	ranking.expected = r.Float32s(items.Len())
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("decoding the weights: %w", err)
 	}
@@ -98,7 +107,7 @@ func Load(parts map[string][]byte) (model.Model, error) {
 			return nil, fmt.Errorf("decoding component %s: %w", components[k].name, err)
 		}
 	}
-	return assemble(items, counts, seen, components, x).folded(), nil
+	return assemble(items, counts, seen, components, x, ranking).folded(), nil
 }
 
 // partsOf are a component's parts, by their own names.

@@ -86,7 +86,7 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: "network", folds: true, share: 0.6, load: model.Loading(hrnn.Load),
+		name: networkName, folds: true, share: 0.6, load: model.Loading(hrnn.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return ts.Events() >= enoughForNetwork },
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			n := hrnn.DefaultConfig()
@@ -109,6 +109,9 @@ func kindOf(name string) (kind, bool) {
 	}
 	return kinds[k], true
 }
+
+// networkName is the component whose scores of unseen items count.
+const networkName = "network"
 
 // contentName is the component that Extend makes anew: it knows no interactions.
 const contentName = "content"

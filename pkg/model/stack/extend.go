@@ -31,5 +31,9 @@ func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 			components[k].model, _ = fading(again, c.decay)
 		}
 	}
-	return assemble(items, counts, seen, components, m.extras).folded()
+	extended := assemble(items, counts, seen, components, m.extras, m.ranking)
+	// Without a context that ends, this does not fail; if it did, all new items would be expected to be as popular.
+	extended.ranking.expected = make([]float32, items.Len())
+	_ = extended.expect(context.Background(), extended.unseen, 0)
+	return extended.folded()
 }

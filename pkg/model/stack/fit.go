@@ -49,6 +49,7 @@ type example struct {
 }
 
 func (f *fitter) run(ctx context.Context) error {
+	f.model.ranking = unseenRanking{weights: likenessAlone, expected: make([]float32, f.model.items.Len())}
 	if len(f.held) == 0 {
 		f.assign(f.prior())
 		return ctx.Err()
@@ -72,7 +73,7 @@ func (f *fitter) run(ctx context.Context) error {
 		return err
 	}
 	f.assign(w)
-	return nil
+	return f.rankUnseen(ctx)
 }
 
 // decide finds the weights: of all components, or of one where that is clearly better.
@@ -327,7 +328,12 @@ func (f *fitter) fit(ctx context.Context, examples []example, free []bool) ([]fl
 			start[k] = 0
 		}
 	}
-	l := likelihood{ctx: ctx, examples: examples, free: at, center: start, threads: f.threads}
+	return f.fitFrom(ctx, examples, start, at)
+}
+
+// fitFrom starts from weights, towards which a prior pulls; free are those that may move.
+func (f *fitter) fitFrom(ctx context.Context, examples []example, start []float64, free []int) ([]float64, error) {
+	l := likelihood{ctx: ctx, examples: examples, free: free, center: start, threads: f.threads}
 	w := slices.Clone(start)
 	loss, grad, hessian := l.at(w)
 	// Far from the optimum, where nearly all of a softmax lies on one candidate, Newton's steps lead anywhere: damping shortens
@@ -342,7 +348,7 @@ func (f *fitter) fit(ctx context.Context, examples []example, free []bool) ([]fl
 				break
 			}
 			next := slices.Clone(w)
-			for k, a := range at {
+			for k, a := range free {
 				next[a] -= step.AtVec(k)
 			}
 			if nextLoss, nextGrad, nextHessian := l.at(next); nextLoss < loss {

@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/reco"
 )
 
 // TestTogetherIsNoWorseThanTheBestAlone holds the stack to its promise on parts of three very different data sets: sparse and
@@ -77,4 +78,58 @@ func lastEvents(t *testing.T, m *Model, ts *dataset.TrainingSet) (together []flo
 		m.end(mem)
 	}
 	return together, alone
+}
+
+// TestNewItemsAreFoundBetterThanByLikenessAlone takes a tenth of the items for new ones, of which nothing is known but their
+// metadata, and looks for those that users have had. Which weights are learned differs: how popular their likes are helps to
+// find new films and misleads among new toys.
+func TestNewItemsAreFoundBetterThanByLikenessAlone(t *testing.T) {
+	for name, users := range map[string]int{"toys": 3000, "ml-1m": 600} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ts := datasettest.Research(t, name, users)
+			isNew := func(item int32) bool { return item%10 == 7 }
+			m := trained(t, ts.Subset(func(_, event int) bool { return !isNew(ts.Item[event]) })).(folding).Model
+			alone := assemble(m.items, m.counts, m.seen, m.components, m.extras, unseenRanking{likenessAlone, m.ranking.expected})
+			found := func(m *Model) (gains []float64) {
+				scores := make([]float32, m.items.Len())
+				for u := range ts.Users {
+					var history []reco.RecentInteraction
+					wanted := map[int32]bool{}
+					start, _ := ts.UserEvents(u)
+					for k, h := range ts.History(u) {
+						if at, known := m.items.Index(h.ItemID); known && isNew(ts.Item[start+k]) {
+							wanted[int32(at)] = true
+						} else {
+							history = append(history, h)
+						}
+					}
+					if len(wanted) == 0 || len(history) == 0 {
+						continue
+					}
+					if err := m.Score(model.Query{History: history}, scores); err != nil {
+						t.Fatal(err)
+					}
+					got, ideal := 0.0, 0.0
+					for rank, item := range model.TopK(scores, cutoff, func(item int) bool { return m.seen[item] }) {
+						if wanted[item] {
+							got += gain(rank)
+						}
+						if rank < len(wanted) {
+							ideal += gain(rank)
+						}
+					}
+					gains = append(gains, got/ideal)
+				}
+				return gains
+			}
+			together, likeness := found(m), found(alone)
+			mean, _ := meanOf(len(together), func(u int) float64 { return together[u] })
+			more, deviation := meanOf(len(together), func(u int) float64 { return together[u] - likeness[u] })
+			t.Logf("weights %.2f: NDCG@%d is %.4f for %d users, by %.4f ± %.4f more than by likeness alone", m.ranking.weights, cutoff, mean, len(together), more, deviation)
+			if more < -deviation {
+				t.Error("likeness alone finds more")
+			}
+		})
+	}
 }

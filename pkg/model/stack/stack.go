@@ -10,9 +10,9 @@
 // Beside them count how popular an item is, also with the length of the history, and whether the user has had the item,
 // where the data show that users come back to items. Scores are logits.
 //
-// What the weights learned from items with interactions says nothing about items without: these are ranked among themselves
-// by their content, which the whole of a history is compared with, and stand among the others as items with few interactions
-// do.
+// What these weights learned from items with interactions says nothing about items without: those are ranked among themselves
+// by what their metadata tell, with weights of their own, and stand among the others as items with few interactions do; see
+// unseen.go.
 package stack
 
 import (
@@ -64,9 +64,10 @@ type Model struct {
 	// nothing is known.
 	popular, unknown []float32
 	// tail are the least popular of the items that components have seen: the place for those that they have not.
-	tail   []int32
-	unseen []int32
-	// likeness ranks the unseen by what they have in common with all of a history; nil where nothing is known of items.
+	tail    []int32
+	unseen  []int32
+	ranking unseenRanking
+	// likeness is how much items have in common with all of a history; nil where nothing is known of items.
 	likeness *component
 	scratch  sync.Pool
 }
@@ -79,9 +80,13 @@ type folding struct {
 
 // memory is what one query needs.
 type memory struct {
-	raw, other, cold []float32
-	own              []ownItem
-	isOwn            []bool
+	raw, other []float32
+	// cold is for the likeness of items to the history, wanted the network's scores of the unseen.
+	cold, wanted []float32
+	// values and sum are of the unseen alone, in their order.
+	values, sum []float32
+	own         []ownItem
+	isOwn       []bool
 }
 
 // ownItem is an item of the history; age is the number of events after the newest with it.
@@ -97,8 +102,8 @@ const farthest = 30
 const tailShare = 0.2
 
 // assemble derives what scoring needs. seen says which items the components were trained on.
-func assemble(items *model.Items, counts []int64, seen []bool, components []component, x extras) *Model {
-	m := &Model{items: items, counts: counts, seen: seen, components: components, extras: x}
+func assemble(items *model.Items, counts []int64, seen []bool, components []component, x extras, r unseenRanking) *Model {
+	m := &Model{items: items, counts: counts, seen: seen, components: components, extras: x, ranking: r}
 	n := items.Len()
 	total, logs := 0.0, make([]float64, n)
 	var known []int32
@@ -136,7 +141,10 @@ func assemble(items *model.Items, counts []int64, seen []bool, components []comp
 		}
 	}
 	m.scratch.New = func() any {
-		return &memory{raw: make([]float32, n), cold: make([]float32, n), isOwn: make([]bool, n)}
+		return &memory{
+			raw: make([]float32, n), cold: make([]float32, n), wanted: make([]float32, n), isOwn: make([]bool, n),
+			values: make([]float32, len(m.unseen)), sum: make([]float32, len(m.unseen)),
+		}
 	}
 	folder := -1
 	for k, c := range components {
@@ -211,6 +219,9 @@ func (m *Model) Score(q model.Query, scores []float32) error {
 			return err
 		}
 		c.add(mem.raw, scores)
+		if c.name == networkName {
+			copy(mem.wanted, mem.raw)
+		}
 	}
 	m.addExtras(mem, len(q.History), scores)
 	return m.place(mem, q, scores)
@@ -337,38 +348,6 @@ func depth(length int) float64 { return (math.Log1p(float64(min(length, maxHisto
 // recency is 1 for the newest item of a history, and falls.
 func recency(age int32) float64 { return 1 / (1 + float64(age)) }
 
-// place gives the items without interactions scores that are spread as those of the tail are, in the order of their likeness
-// to the user's history.
-func (m *Model) place(mem *memory, q model.Query, scores []float32) error {
-	if len(m.unseen) == 0 {
-		return nil
-	}
-	clear(mem.cold)
-	if m.likeness != nil {
-		if err := m.likeness.score(mem, q, mem.cold); err != nil {
-			return err
-		}
-	}
-	mean, deviation := momentsOf(scores, m.tail)
-	own, spread := momentsOf(mem.cold, m.unseen)
-	for _, i := range m.unseen {
-		scores[i] = float32(mean)
-		if spread > 0 {
-			scores[i] += float32((float64(mem.cold[i]) - own) / spread * deviation)
-		}
-	}
-	return nil
-}
-
-func momentsOf(values []float32, of []int32) (mean, deviation float64) {
-	sum, square := 0.0, 0.0
-	for _, i := range of {
-		sum += float64(values[i])
-		square += float64(values[i]) * float64(values[i])
-	}
-	return moments(sum, square, len(of))
-}
-
 // Explain tells what each component adds to the items' scores, for a user of whom nothing is known nothing. What all items
 // have in common is left out.
 func (m *Model) Explain(q model.Query, items []int32) ([][]model.Contribution, error) {
@@ -411,23 +390,6 @@ func (m *Model) Explain(q model.Query, items []int32) ([][]model.Contribution, e
 	return told, m.explainUnseen(q, items, tell)
 }
 
-// explainUnseen tells the scores of the items without interactions, which follow from those of all items.
-func (m *Model) explainUnseen(q model.Query, items []int32, tell func(k int, name string, score float64)) error {
-	if !slices.ContainsFunc(items, func(item int32) bool { return !m.seen[item] }) {
-		return nil
-	}
-	scores := make([]float32, m.items.Len())
-	if err := m.Score(q, scores); err != nil {
-		return err
-	}
-	for k, item := range items {
-		if !m.seen[item] {
-			tell(k, Metadata, float64(scores[item]))
-		}
-	}
-	return nil
-}
-
 // Weights are what was learned: by component, the weight of its scores in standard deviations.
 func (m *Model) Weights() map[string]float64 {
 	w := map[string]float64{
@@ -437,6 +399,11 @@ func (m *Model) Weights() map[string]float64 {
 		w[c.name] = c.weight
 		if c.sparse {
 			w["log "+c.name] = c.bend
+		}
+	}
+	if m.likeness != nil {
+		for name, weight := range m.ranking.named() {
+			w[name] = weight
 		}
 	}
 	return w

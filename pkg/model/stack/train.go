@@ -62,7 +62,7 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (model.Model,
 	if err != nil {
 		return nil, err
 	}
-	m := assemble(items, counts, seen, components, extras{})
+	m := assemble(items, counts, seen, components, extras{}, unseenRanking{})
 	f := &fitter{held: held, threads: c.Threads, model: m}
 	if err := f.run(ctx); err != nil {
 		return nil, fmt.Errorf("fitting weights: %w", err)
