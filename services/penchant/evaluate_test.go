@@ -199,3 +199,26 @@ func TestEvaluateRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestEvaluateKnowsColdUsersByTheirAttributes(t *testing.T) {
+	c := evaluateFiles(t)
+	c.Recipe = "aws-user-personalization"
+	var users strings.Builder
+	users.WriteString("USER_ID,TOWN\n")
+	for u := range 60 {
+		fmt.Fprintf(&users, "u%d,%s\n", u, []string{"Even", "Odd"}[u%2])
+	}
+	users.WriteString("cold even,Even\ncold odd,Odd\n")
+	c.Users = filepath.Join(t.TempDir(), "users.csv")
+	if err := os.WriteFile(c.Users, []byte(users.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, lists := evaluatedLists(t, c)
+	for user, parity := range map[string]byte{"cold even": 0, "cold odd": 1} {
+		for rank, item := range lists[user][:10] {
+			if (item[2]-'0')%2 != parity {
+				t.Errorf("%s is recommended %s at rank %d", user, item, rank+1)
+			}
+		}
+	}
+}

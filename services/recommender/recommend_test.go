@@ -2,6 +2,7 @@ package recommender
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -15,6 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model/newcomer"
+	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/reco"
 )
 
 const (
@@ -178,5 +184,48 @@ func TestAnswersToTheSDK(t *testing.T) {
 	_, err = client.GetRecommendations(&sdk.GetRecommendationsInput{CampaignArn: aws.String(campaignARN("none")), UserId: aws.String("u1")})
 	if absent := new(sdk.ResourceNotFoundException); !errors.As(err, &absent) {
 		t.Errorf("an absent campaign: %v", err)
+	}
+}
+
+func TestNewcomersAreKnownByTheirAttributes(t *testing.T) {
+	s := open(t)
+	s.datasets()
+	r, _ := recipe.ByName(personal)
+	// Grown-ups like red items, children blue ones.
+	ages := []int64{30, 8}
+	s.campaign(r, trainOn(t, r, func(b *dataset.Builder) {
+		taste(b)
+		for user := range 60 {
+			b.AddUser(reco.Entity{ID: fmt.Sprintf("u%d", user), Properties: map[string]any{"AGE": ages[user%2]}})
+		}
+	}))
+	s.put(bus.UsersTopic(groupKey), reco.Entity{ID: "grown", Properties: map[string]any{"AGE": ages[0]}}, reco.Entity{ID: "child", Properties: map[string]any{"AGE": ages[1]}})
+	first := func(user string) []string {
+		resp, err := s.recommendations(map[string]any{"campaignArn": campaignARN(personal), "userId": user, "numResults": 8})
+		if err != nil {
+			return nil // the model is being loaded
+		}
+		return ids(resp.ItemList)
+	}
+	all := func(list []string, colour string) bool {
+		return len(list) == 8 && !slices.ContainsFunc(list[1:], func(id string) bool { return !strings.HasPrefix(id, colour) }) // red0 is what everybody likes
+	}
+	s.eventually("attributes count", func() bool { return all(first("grown"), "red") && all(first("child"), "blue") })
+	// From the first event on, the history decides.
+	s.sees("child", true, "red1", "red2")
+	if list := first("child"); !all(list, "red") {
+		t.Errorf("a child who looked at red items is recommended %v", list)
+	}
+	stranger := first("nobody")
+	if all(stranger, "red") || all(stranger, "blue") {
+		t.Errorf("somebody of whom nothing is known is recommended %v", stranger)
+	}
+	// What the attributes added is explained.
+	var told Explanation
+	s.must(s.client.Post(t.Context(), ExplainPath, map[string]any{"campaignArn": campaignARN(personal), "userId": "grown"}, &told))
+	for _, c := range told.Contributions[:4] {
+		if !slices.ContainsFunc(c.Terms, func(term Contribution) bool { return term.Name == newcomer.Attributes }) {
+			t.Errorf("the terms of %s for a newcomer are %v", c.ItemID, c.Terms)
+		}
 	}
 }

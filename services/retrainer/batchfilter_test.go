@@ -245,3 +245,34 @@ func TestBatchSegments(t *testing.T) {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
 }
+
+func TestBatchInferenceKnowsNewcomersByTheirAttributes(t *testing.T) {
+	i := install(t)
+	s := i.retrainer(nil)
+	i.background(s.Run)
+	i.datasetOf(i.group, "INTERACTIONS", clicksDocument)
+	const document = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"TOWN","type":"string","categorical":true}],"version":"1.0"}`
+	var users strings.Builder
+	users.WriteString("USER_ID,TOWN\nnew-even,Even\nnew-odd,Odd\n")
+	for u := range 80 {
+		fmt.Fprintf(&users, "u%03d,%s\n", u, []string{"Even", "Odd"}[u%2])
+	}
+	i.finished(s, i.importJob(i.datasetOf(i.group, "USERS", document), "users", catalog.ImportFull, users.String()))
+	i.events(80, "click") // users of even number like even items
+	v := i.ends(i.version(i.solution("personal", "aws-user-personalization", nil), "00000001"))
+	i.put("in.json", `{"userId":"new-even"}`+"\n"+`{"userId":"new-odd"}`+"\n"+`{"userId":"nobody"}`)
+	i.succeeds(i.batch("newcomers", v, "in.json", nil))
+	odd := func(a answered) (n int) {
+		for _, id := range a.Output.RecommendedItems[:5] {
+			n += int(id[2]-'0') % 2
+		}
+		return n
+	}
+	got := i.answers("out/newcomers/in.json.out")
+	if even, other := odd(got[0]), odd(got[1]); even != 0 || other != 5 {
+		t.Errorf("of five items that newcomers from Even and Odd are recommended %d and %d are odd: %v, %v", even, other, got[0].Output.RecommendedItems, got[1].Output.RecommendedItems)
+	}
+	if n := odd(got[2]); n == 0 || n == 5 {
+		t.Errorf("of five items that somebody unknown is recommended %d are odd", n)
+	}
+}
