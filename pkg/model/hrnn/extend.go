@@ -9,8 +9,9 @@ import (
 )
 
 // Extend adds the items of a training set that the model does not know, among those that its Items dataset says they are like,
-// or else with the zero vector and the least bias of all items: nobody wants them yet. What the network has learned stays as it is, and so do users' vectors; the numbers of
-// interactions, by which an unknown user's items are ranked, become those of the set.
+// or else with the zero vector and the least bias of all items: nobody wants them yet. What the network has learned stays as
+// it is, and so do users' vectors; the numbers of interactions, by which an unknown user's items are ranked, become those of
+// the set.
 func (m *Model) Extend(ts *dataset.TrainingSet) model.Model {
 	items, counts, before := model.Extended(m.items, ts)
 	net, dim := m.net, m.Dim()
