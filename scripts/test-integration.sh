@@ -38,7 +38,6 @@ operations=(scripts/integration/test_operations.py scripts/integration/test_samp
   on_servers faults-a "${faults[@]}" -test.run '^Test[A-M]'
   on_servers cluster --redis-cluster "${suite[@]}" ./pkg/userstate
   on_servers versitygw --s3 versitygw "${suite[@]}" ./pkg/blob ./pkg/archive ./pkg/catalog
-  on_servers readers "${suite[@]}" ./services/recommender ./services/sessionupdater ./services/tracker
 } &
 lanes=($!)
 {
@@ -48,7 +47,7 @@ lanes=($!)
 lanes+=($!)
 {
   on_servers services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
-    ./services/control ./services/firehose ./services/retrainer
+    ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
 } &
 lanes+=($!)
 {

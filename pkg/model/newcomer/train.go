@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/stat"
+
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
@@ -102,8 +104,7 @@ func newLearner(ts *dataset.TrainingSet, items *model.Items) *learner {
 	return l
 }
 
-// counts are the weights of the users' interactions with each item, and their sum. Those of chosen terms only, if term is not
-// negative.
+// counts adds up the weights of some users' interactions with each item, and gives their sum.
 func (l *learner) counts(users []int, to []float64) (total float64) {
 	for _, u := range users {
 		start, end := l.ts.UserEvents(u)
@@ -156,7 +157,10 @@ func (l *learner) strength(ctx context.Context, threads int) (float32, error) {
 	for i, n := range popularity {
 		all[i] = float32(math.Log((n + 0.5) / (total + 0.5*float64(l.items))))
 	}
-	gains := make([][]float64, len(held)) // by user and strength: of the logarithm of the likelihood
+	gains := make([][]float64, len(strengths)) // by strength and user: of the logarithm of the likelihood
+	for s := range gains {
+		gains[s] = make([]float64, len(held))
+	}
 	err := model.Blocks(ctx, len(held), 16, model.Threads(threads), func(_, from, to int) {
 		scores, sum := make([]float32, l.items), make([]float32, l.items)
 		for k := from; k < to; k++ {
@@ -164,11 +168,10 @@ func (l *learner) strength(ctx context.Context, threads int) (float32, error) {
 			for _, t := range l.has[held[k]] {
 				lifts.Add(sum, 1, int(t))
 			}
-			gains[k] = make([]float64, len(strengths))
 			for s, strength := range strengths {
 				copy(scores, all)
 				simd.Axpy(strength, sum, scores)
-				gains[k][s] = l.gain(held[k], strength, sum, scores)
+				gains[s][k] = l.gain(held[k], strength, sum, scores)
 			}
 		}
 	})
@@ -177,13 +180,8 @@ func (l *learner) strength(ctx context.Context, threads int) (float32, error) {
 	}
 	best, chosen := 0.0, float32(0)
 	for s, strength := range strengths {
-		mean, square := 0.0, 0.0
-		for _, g := range gains {
-			mean += g[s] / float64(len(gains))
-			square += g[s] * g[s] / float64(len(gains))
-		}
-		deviation := math.Sqrt(max(square-mean*mean, 0) / float64(len(gains)))
-		if mean > deviation && mean > best {
+		mean, deviation := stat.MeanStdDev(gains[s], nil)
+		if mean > stat.StdErr(deviation, float64(len(held))) && mean > best {
 			best, chosen = mean, strength
 		}
 	}
