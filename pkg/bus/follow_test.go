@@ -118,7 +118,9 @@ func TestFollowerPicksUpTopicsThatComeLater(t *testing.T) {
 	client := openClient(t, bus.Config{})
 	topic := newTopic(t, client, 2)
 	later := topic + "-later"
-	got := follow(t, client, bus.FollowConfig{Topics: []string{topic, later}})
+	started := make(chan struct{}) // what is there at the first look is not later
+	got := follow(t, client, bus.FollowConfig{Topics: []string{topic, later}, CaughtUp: func() { close(started) }})
+	<-started
 	createTopic(t, client, later, 3)
 	publish(t, client, later, 0, 30)
 	eventually(t, "the later topic is read from its start", func() bool { return slices.Equal(got.values(), numbers(0, 30)) })

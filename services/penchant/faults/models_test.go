@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -93,6 +95,7 @@ func TestLastGoodModelAnswersOn(t *testing.T) {
 
 	stop := hammer(t, a, campaign)
 	objects := []string{second.ManifestKey, parts(models(s, second.ARN))[0]}
+	n := 0
 	for _, key := range objects {
 		for kind, damage := range damages {
 			failed, err := recommender.Metric("penchant_modelstore_loads_total", "outcome", "failed")
@@ -111,6 +114,12 @@ func TestLastGoodModelAnswersOn(t *testing.T) {
 				t.Errorf("%s of %s: %v", kind, key, err)
 			}
 			s.point(campaign, first.ARN)
+			// When the recommender knows a campaign that was made later, it does not try the damaged model any more: mended before,
+			// it could be loaded, and kept.
+			n++
+			later := s.campaign(fmt.Sprintf("later-%d", n), first.ARN)
+			a.awaitList(t, later, "")
+			s.call("DeleteCampaign", &personalize.DeleteCampaignRequest{CampaignArn: &later}, nil)
 			if _, err := s.bucket.Put(t.Context(), key, whole, blob.PutOptions{}); err != nil {
 				t.Fatal(err)
 			}
