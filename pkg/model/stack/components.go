@@ -38,7 +38,7 @@ const enoughForNetwork = 2000
 // kinds are all components, in the order in which they are trained and stored.
 var kinds = []kind{
 	{
-		name: "rules", sparse: true, share: 0.02, decays: []float64{0.3, 0.5, 0.7, 0.9}, load: model.Loading(rules.Load), worth: always,
+		name: "rules", sparse: true, share: 0.01, decays: []float64{0.3, 0.5, 0.7, 0.9}, load: model.Loading(rules.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			r := rules.DefaultConfig()
 			r.Threads, r.Progress = c.Threads, progress
@@ -46,7 +46,7 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: "neighbours", sparse: true, share: 0.03, decays: []float64{0.5, 0.7, 0.9, 1}, load: model.Loading(knn.Load), worth: always,
+		name: "neighbours", sparse: true, share: 0.02, decays: []float64{0.5, 0.7, 0.9, 1}, load: model.Loading(knn.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			k := knn.DefaultConfig()
 			k.Threads, k.Progress = c.Threads, progress
@@ -62,7 +62,7 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: "ease", sparse: true, share: 0.1, decays: []float64{0.8, 0.9, 1}, load: model.Loading(ridge.LoadEASE), worth: always,
+		name: "ease", sparse: true, share: 0.02, decays: []float64{0.8, 0.9, 1}, load: model.Loading(ridge.LoadEASE), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			r := ridge.EASEConfig()
 			r.Threads, r.Progress = c.Threads, progress
@@ -70,14 +70,14 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: contentName, sparse: true, share: 0.02, decays: []float64{0.2, 0.8, 0.95}, load: model.Loading(content.Load),
+		name: contentName, sparse: true, share: 0.01, decays: []float64{0.2, 0.8, 0.95}, load: model.Loading(content.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return content.Has(ts, content.Category, content.Number) },
 		train: func(ctx context.Context, ts *dataset.TrainingSet, _ Config, progress func(float64)) (model.Model, error) {
 			return trainContent(ctx, ts, progress)
 		},
 	},
 	{
-		name: "factors", folds: true, share: 0.13, load: model.Loading(ials.Load), worth: always,
+		name: "factors", folds: true, share: 0.02, load: model.Loading(ials.Load), worth: always,
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			f := ials.DefaultConfig()
 			f.Uncalibrated = true // scores are standardised
@@ -86,7 +86,7 @@ var kinds = []kind{
 		},
 	},
 	{
-		name: networkName, folds: true, share: 0.6, load: model.Loading(hrnn.Load),
+		name: networkName, folds: true, share: 0.8, load: model.Loading(hrnn.Load),
 		worth: func(ts *dataset.TrainingSet) bool { return ts.Events() >= enoughForNetwork },
 		train: func(ctx context.Context, ts *dataset.TrainingSet, c Config, progress func(float64)) (model.Model, error) {
 			n := hrnn.DefaultConfig()

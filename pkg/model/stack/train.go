@@ -39,7 +39,7 @@ const (
 	// maxHistory is how many of a history's newest events say what the user has had.
 	maxHistory = 500
 	// fitShare is the share of a training's time that fitting takes.
-	fitShare = 0.05
+	fitShare = 0.03
 )
 
 // heldBack is an event that no component has seen, with what came before it.
