@@ -131,6 +131,31 @@ func As[T any](m Model) (capable T, ok bool) {
 	}
 }
 
+// Folding is a model that changes only the scores of another, and folds histories if that one does.
+func Folding(changed, of Model) Model {
+	if folder, ok := of.(Folder); ok {
+		return folding{changed, folder}
+	}
+	return changed
+}
+
+type folding struct {
+	Model
+	Folder
+}
+
+// Unwrap is the model whose folds are another's.
+func (f folding) Unwrap() Model { return f.Model }
+
+// PartsWith are a model's parts and one more, of a model that wraps it.
+func PartsWith(m Model, more Part) ([]Part, error) {
+	parts, err := m.Parts()
+	if err != nil {
+		return nil, err
+	}
+	return append(parts, more), nil
+}
+
 // AsksUser says whether a model looks at Query.User, given the user's history.
 func AsksUser(m Model, history []reco.RecentInteraction) bool {
 	asking, ok := As[interface {

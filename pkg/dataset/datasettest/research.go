@@ -24,7 +24,8 @@ func MovieLens(t testing.TB) *dataset.TrainingSet {
 // AllUsers has Research take a whole set.
 const AllUsers = math.MaxInt
 
-// Research is a research data set with its items and what is known of its users, cut to so many users, who are chosen by the hash of their ids.
+// Research is a research data set with its items and what is known of its users, cut to so many users, who are chosen by the
+// hash of their ids.
 func Research(t testing.TB, name string, users int) *dataset.TrainingSet {
 	t.Helper()
 	all := interactions(t, name)

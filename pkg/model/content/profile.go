@@ -177,18 +177,26 @@ const (
 )
 
 // Likes are what items that nothing else is known of can be compared with: of each of the given items the others that are most
-// like it, up to 50. A row is ascending by item; its shares, which sum to 1, are the cosines, each times n/(n+30) for an item
-// with n interactions. Those without any are nobody's likes, and -1, an item that the model does not know, has none.
-func (m *Model) Likes(ctx context.Context, of []int32, interactions func(item int32) int64, threads int) (linear.Rows, error) {
+// like it, up to 50. All items are numbered as in the catalogue. The shares of a row, which sum to 1, are the cosines, each
+// times n/(n+30) for an item with n interactions. Those without any are nobody's likes, and items that the model does not know
+// have none.
+func (m *Model) Likes(ctx context.Context, catalogue *model.Items, of []int32, interactions func(item int32) int64, threads int) (linear.Rows, error) {
+	number, count := make([]int32, m.items.Len()), make([]int64, m.items.Len()) // by the model's numbers
+	for i := range number {
+		if at, known := catalogue.Index(m.items.ID(i)); known {
+			number[i], count[i] = int32(at), interactions(int32(at))
+		}
+	}
 	likes, err := linear.Fill(ctx, len(of), m.items.Len(), threads, func(int) {}, func(r int, s *linear.Sum) []linear.Entry {
-		if of[r] < 0 {
+		item, known := m.items.Index(catalogue.ID(int(of[r])))
+		if !known {
 			return nil
 		}
-		terms, weights := m.vectors.Row(int(of[r]))
+		terms, weights := m.vectors.Row(item)
 		for t, term := range terms {
 			holders, values := m.holders.Row(int(term))
 			for h, holder := range holders[:min(len(holders), maxHolders)] {
-				if holder != of[r] && interactions(holder) > 0 {
+				if int(holder) != item && count[holder] > 0 {
 					s.Add(holder, weights[t]*values[h])
 				}
 			}
@@ -202,9 +210,10 @@ func (m *Model) Likes(ctx context.Context, of []int32, interactions func(item in
 		columns, shares := likes.Row(r)
 		total := float32(0)
 		for k, c := range columns {
-			n := float32(interactions(c))
+			n := float32(count[c])
 			shares[k] *= n / (n + fewInteractions)
 			total += shares[k]
+			columns[k] = number[c]
 		}
 		for k := range shares {
 			shares[k] /= total

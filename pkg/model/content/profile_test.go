@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/recipe"
@@ -96,6 +97,7 @@ func TestLikesAreTheMostAlikeOfThoseWithInteractions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	catalogue := model.NewItems([]string{"never heard of", "z2", "y", "x", "xy2", "none", "xy", "z"})
 	half := math.Sqrt(0.5)
 	for _, c := range []struct {
 		of           string
@@ -110,18 +112,15 @@ func TestLikesAreTheMostAlikeOfThoseWithInteractions(t *testing.T) {
 		{"none", map[string]int64{"xy": 1}, map[string]float64{}},
 		{"never heard of", map[string]int64{"xy": 1}, map[string]float64{}},
 	} {
-		at, known := m.Items().Index(c.of)
-		if !known {
-			at = -1
-		}
-		likes, err := m.Likes(t.Context(), []int32{int32(at)}, func(item int32) int64 { return c.interactions[m.Items().ID(int(item))] }, 2)
+		at, _ := catalogue.Index(c.of)
+		likes, err := m.Likes(t.Context(), catalogue, []int32{int32(at)}, func(item int32) int64 { return c.interactions[catalogue.ID(int(item))] }, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]float64{}
 		columns, shares := likes.Row(0)
 		for n, column := range columns {
-			got[m.Items().ID(int(column))] = float64(shares[n])
+			got[catalogue.ID(int(column))] = float64(shares[n])
 		}
 		modeltest.RequireScores(t, got, c.want)
 		if len(got) != len(c.want) {

@@ -21,20 +21,7 @@ func (n *network) place(ctx context.Context, ts *dataset.TrainingSet, items *mod
 	if err != nil {
 		return err
 	}
-	// An item that is not in the set any more has no metadata, and one that is has a number in the catalogue.
-	back := make([]int32, metadata.Items().Len())
-	for i := range back {
-		at, _ := items.Index(metadata.Items().ID(i))
-		back[i] = int32(at)
-	}
-	sought := make([]int32, len(cold))
-	for k, item := range cold {
-		sought[k] = -1
-		if at, known := metadata.Items().Index(items.ID(int(item))); known {
-			sought[k] = int32(at)
-		}
-	}
-	likes, err := metadata.Likes(ctx, sought, func(item int32) int64 { return learned(back[item]) }, threads)
+	likes, err := metadata.Likes(ctx, items, cold, learned, threads)
 	if err != nil {
 		return err
 	}
@@ -47,10 +34,9 @@ func (n *network) place(ctx context.Context, ts *dataset.TrainingSet, items *mod
 		clear(input)
 		clear(output)
 		n.bias[item] = 0
-		for c, column := range columns {
-			like := int(back[column])
-			simd.Axpy(shares[c], at(n.inputs, like, n.dim), input)
-			simd.Axpy(shares[c], at(n.outputs, like, n.dim), output)
+		for c, like := range columns {
+			simd.Axpy(shares[c], at(n.inputs, int(like), n.dim), input)
+			simd.Axpy(shares[c], at(n.outputs, int(like), n.dim), output)
 			n.bias[item] += shares[c] * n.bias[like]
 		}
 	}

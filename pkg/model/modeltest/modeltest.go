@@ -430,7 +430,8 @@ func concurrent(t *testing.T, m model.Model) {
 	all.Wait()
 }
 
-func parts(t testing.TB, m model.Model) map[string][]byte {
+// Parts are the parts of a model by their names, as Load takes them.
+func Parts(t testing.TB, m model.Model) map[string][]byte {
 	t.Helper()
 	list, err := m.Parts()
 	if err != nil {
@@ -459,7 +460,7 @@ func requireSameParts(t *testing.T, got, want map[string][]byte) {
 }
 
 func decoding(t *testing.T, m model.Model, r subject) {
-	loaded, err := r.Load(parts(t, m))
+	loaded, err := r.Load(Parts(t, m))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -468,7 +469,7 @@ func decoding(t *testing.T, m model.Model, r subject) {
 			t.Errorf("%s: the decoded model scores otherwise", name)
 		}
 	}
-	requireSameParts(t, parts(t, loaded), parts(t, m))
+	requireSameParts(t, Parts(t, loaded), Parts(t, m))
 	if s, ok := m.(model.Segmenter); ok {
 		q := model.SegmentQuery{ItemID: itemID(1, 1)}
 		want, _ := s.Segment(q, 20)
@@ -486,13 +487,13 @@ func reproducible(t *testing.T, m model.Model, r subject) {
 	random.Shuffle(len(answers), func(i, j int) { answers[i], answers[j] = answers[j], answers[i] })
 	for _, threads := range []int{1, 2, 5} {
 		again := train(t, r, build(t, events, items, answers), recipe.Options{Seed: 1, Threads: threads})
-		requireSameParts(t, parts(t, again), parts(t, m))
+		requireSameParts(t, Parts(t, again), Parts(t, m))
 	}
 }
 
 // damaged cuts and changes the parts; the fuzz targets go further.
 func damaged(t *testing.T, m model.Model, r subject) {
-	whole := parts(t, m)
+	whole := Parts(t, m)
 	try := func(what, name string, data []byte) {
 		t.Helper()
 		broken := maps.Clone(whole)
@@ -555,7 +556,7 @@ func fuzz(f *testing.F, r subject) {
 		f.Fatal(err)
 	}
 	// The last part is the recipe's own; others may be those of a model that it contains.
-	whole, body := parts(f, m), list[len(list)-1].Name
+	whole, body := Parts(f, m), list[len(list)-1].Name
 	f.Add(whole[model.ItemsPart], whole[body])
 	f.Add(whole[model.ItemsPart], whole[body][:len(whole[body])/2])
 	f.Add([]byte{}, []byte{})
@@ -576,7 +577,7 @@ func fuzz(f *testing.F, r subject) {
 				t.Error(err)
 			}
 		}
-		parts(t, m)
+		Parts(t, m)
 	})
 }
 

@@ -31,19 +31,6 @@ type Model struct {
 	lifts linear.Rows
 }
 
-// folding is a Model over one that folds.
-type folding struct {
-	*Model
-	model.Folder
-}
-
-func wrap(m *Model) model.Model {
-	if f, ok := m.Model.(model.Folder); ok {
-		return folding{m, f}
-	}
-	return m
-}
-
 // Unwrap is the model that knows no attributes.
 func (m *Model) Unwrap() model.Model { return m.Model }
 
@@ -109,16 +96,12 @@ const (
 
 // Parts are those of the wrapped model and one more.
 func (m *Model) Parts() ([]model.Part, error) {
-	parts, err := m.Model.Parts()
-	if err != nil {
-		return nil, err
-	}
 	w := model.NewWriter(part, version)
 	m.terms.Encode(w)
 	w.Len(len(m.names))
 	w.Strings(m.names)
 	m.lifts.Encode(w)
-	return append(parts, model.Part{Name: part, Data: w.Bytes()}), nil
+	return model.PartsWith(m.Model, model.Part{Name: part, Data: w.Bytes()})
 }
 
 // Load wraps a decoded model if its parts have lifts, and otherwise returns it as it is.
@@ -137,12 +120,12 @@ func Load(m model.Model, parts map[string][]byte) (model.Model, error) {
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("decoding what the attributes of users tell: %w", err)
 	}
-	return wrap(n), nil
+	return model.Folding(n, m), nil
 }
 
 // Extend gives an extended model what was learned for the one that it extends, which may be wrapped in others.
 func Extend(m, extended model.Model) model.Model {
-	n, ok := model.As[interface{ extend(model.Model) model.Model }](m)
+	n, ok := model.As[*Model](m)
 	if !ok {
 		return extended
 	}
@@ -160,5 +143,5 @@ func (m *Model) extend(extended model.Model) model.Model {
 		}
 		slices.SortFunc(lists[t], func(a, b linear.Entry) int { return cmp.Compare(a.Column, b.Column) })
 	}
-	return wrap(&Model{Model: extended, terms: m.terms, names: m.names, lifts: linear.NewRows(lists)})
+	return model.Folding(&Model{Model: extended, terms: m.terms, names: m.names, lifts: linear.NewRows(lists)}, extended)
 }

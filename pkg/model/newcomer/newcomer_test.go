@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -77,22 +78,9 @@ func scored(t *testing.T, m model.Model, q model.Query) []float32 {
 	return scores
 }
 
-func partsOf(t *testing.T, m model.Model) map[string][]byte {
-	t.Helper()
-	all, err := m.Parts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := map[string][]byte{}
-	for _, p := range all {
-		parts[p.Name] = p.Data
-	}
-	return parts
-}
-
 func TestAttributesDecideForWhomNothingElseIsKnownOf(t *testing.T) {
 	base, m := trained(t, club(t, true), 2)
-	loaded, err := newcomer.Load(base, partsOf(t, m))
+	loaded, err := newcomer.Load(base, modeltest.Parts(t, m))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,14 +127,14 @@ func TestAttributesThatTellNothingAreLeftOut(t *testing.T) {
 func TestThreadsDoNotMatter(t *testing.T) {
 	_, one := trained(t, club(t, true), 1)
 	_, four := trained(t, club(t, true), 4)
-	if diff := cmp.Diff(partsOf(t, one), partsOf(t, four)); diff != "" {
+	if diff := cmp.Diff(modeltest.Parts(t, one), modeltest.Parts(t, four)); diff != "" {
 		t.Error("the parts differ")
 	}
 }
 
 func TestCorruptPartsAreRefused(t *testing.T) {
 	base, m := trained(t, club(t, true), 2)
-	whole := partsOf(t, m)["newcomer"]
+	whole := modeltest.Parts(t, m)["newcomer"]
 	for cut := range len(whole) {
 		parts := map[string][]byte{"newcomer": whole[:cut]}
 		if _, err := newcomer.Load(base, parts); !errors.Is(err, model.ErrCorrupt) {

@@ -53,7 +53,7 @@ func Train(ctx context.Context, m model.Model, ts *dataset.TrainingSet, threads 
 	for k := range lifts.Value {
 		lifts.Value[k] *= strength
 	}
-	return wrap(&Model{Model: m, terms: l.terms, names: l.names, lifts: lifts}), nil
+	return model.Folding(&Model{Model: m, terms: l.terms, names: l.names, lifts: lifts}, m), nil
 }
 
 type learner struct {

@@ -20,19 +20,9 @@ type Model struct {
 	bonus []float32
 }
 
-// folding is a Model over one that folds.
-type folding struct {
-	*Model
-	model.Folder
-}
-
 // Wrap adds a bonus to each item's score. The bonuses are by the model's item numbers.
 func Wrap(m model.Model, bonus []float32) model.Model {
-	wrapped := &Model{Model: m, bonus: bonus}
-	if f, ok := m.(model.Folder); ok {
-		return folding{wrapped, f}
-	}
-	return wrapped
+	return model.Folding(&Model{Model: m, bonus: bonus}, m)
 }
 
 // Unwrap is the model without its bonuses.
@@ -56,13 +46,9 @@ const (
 
 // Parts are those of the wrapped model and the bonuses.
 func (m *Model) Parts() ([]model.Part, error) {
-	parts, err := m.Model.Parts()
-	if err != nil {
-		return nil, err
-	}
 	w := model.NewWriter(part, version)
 	w.Float32s(m.bonus)
-	return append(parts, model.Part{Name: part, Data: w.Bytes()}), nil
+	return model.PartsWith(m.Model, model.Part{Name: part, Data: w.Bytes()})
 }
 
 // Load wraps a decoded model if its parts have bonuses, and otherwise returns it as it is.

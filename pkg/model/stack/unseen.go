@@ -30,42 +30,14 @@ func (r *unseenRanking) named() map[string]float64 {
 	return map[string]float64{"new items: likeness": r.weights[0], "new items: network": r.weights[1], "new items: popularity of their likes": r.weights[2]}
 }
 
-// content is the component that knows metadata, nil where there is none.
-func (m *Model) content() *content.Model {
-	if m.likeness == nil {
-		return nil
-	}
-	return m.likeness.model.(*content.Model)
-}
-
-// likes are those of some items, see content.Model.Likes, by the stack's numbers. Only items that components have learned from
-// are likes.
+// likes are those of some items, see content.Model.Likes. Only items that components have learned from are likes.
 func (m *Model) likes(ctx context.Context, of []int32, threads int) (linear.Rows, error) {
-	metadata := m.content()
-	back := numbers(metadata.Items(), m.items) // nil where the numbers are the same
-	stacks := func(item int32) int32 {
-		if back == nil {
-			return item
-		}
-		return back[item]
-	}
-	sought := of
-	if m.likeness.at != nil {
-		sought = make([]int32, len(of))
-		for k, item := range of {
-			sought[k] = m.likeness.at[item]
-		}
-	}
-	likes, err := metadata.Likes(ctx, sought, func(item int32) int64 {
-		if at := stacks(item); at >= 0 && m.seen[at] {
-			return m.counts[at]
+	return m.likeness.model.(*content.Model).Likes(ctx, m.items, of, func(item int32) int64 {
+		if m.seen[item] {
+			return m.counts[item]
 		}
 		return 0
 	}, threads)
-	for k, column := range likes.Column {
-		likes.Column[k] = stacks(column)
-	}
-	return likes, err
 }
 
 // expect fills in the popularity that some items can be expected to have.
