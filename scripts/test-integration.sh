@@ -6,12 +6,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-nice -n 19 scripts/servers/versitygw.sh install & # needed late, and the tests before it mostly wait
+GOGC=300 nice -n 19 scripts/servers/versitygw.sh install & # needed late, and the tests before it mostly wait
 export PENCHANT_TEST_BINARY=$PWD/bin/penchant
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-go test -c -o "$logs/faults.test" ./services/penchant/faults # which also builds what the lanes share before they start
+GOGC=300 go test -c -o "$logs/faults.test" ./services/penchant/faults # which also builds what the lanes share before they start
 
 # on_servers NAME [SERVERS' OPTIONS] COMMAND...: runs the command on servers of its own, and says what came of it.
 on_servers() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MinIO, built from its Go module: about two minutes the first time. It is run, never linked: its licence is the AGPL.
+# MinIO, built from its Go module: a minute or two the first time. It is run, never linked: its licence is the AGPL.
 #
 #   minio.sh install
 #   minio.sh start DIR [--port P]
@@ -13,7 +13,14 @@ source "$(dirname "$0")/common.sh"
 version=v0.0.0-20260212201848-7aac2a2c5b7c
 binary=$cache/minio-$version/minio
 
-install() { once "minio-$version" install_go "github.com/minio/minio@$version" "$cache/minio-$version" -ldflags='-s -w'; }
+# Optimised where it works with data, and nowhere else: that takes three quarters of the time. The standard library stands in
+# the build cache as the product's build left it.
+install() {
+  local quick='-dwarf=false'
+  once "minio-$version" install_go "github.com/minio/minio@$version" "$cache/minio-$version" -ldflags='-s -w' \
+    -gcflags="all=-N -l $quick" -gcflags='std=' -gcflags="github.com/minio/...=$quick" \
+    -gcflags="github.com/klauspost/...=$quick" -gcflags="github.com/tinylib/...=$quick"
+}
 
 start() {
   local port=""
