@@ -20,6 +20,7 @@ java_options=(-Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -XX
   -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true -Djava.awt.headless=true)
 
 kafka() { java "${java_options[@]}" -cp "$jars/*" "$@"; }
+launch_broker() { launch "$dir/broker-$1" java "${java_options[@]}" -cp "$jars/*" kafka.Kafka "$dir/broker-$1.properties"; }
 
 install() {
   command -v mvn >/dev/null || fail "Maven is needed to fetch Kafka's jars"
@@ -36,7 +37,7 @@ archive_classes() {
   port=$(free_ports 1)
   java_options=("${java_options[@]/-XX:SharedArchiveFile=*/-XX:ArchiveClassesAtExit=$classes.new}")
   configure 1 "$port" "$port"
-  launch "$dir/broker-1" java "${java_options[@]}" -cp "$jars/*" kafka.Kafka "$dir/broker-1.properties"
+  launch_broker 1
   await "$dir/broker-1" listens "$port"
   kill "$(<"$dir/broker-1.pid")"
   wait # until the archive is written, however long that takes
@@ -108,7 +109,7 @@ start() {
   IFS=, read -ra ports <"$dir/ports"
   for port in "${ports[@]}"; do
     n=$((n + 1))
-    running "$dir/broker-$n" || launch "$dir/broker-$n" java "${java_options[@]}" -cp "$jars/*" kafka.Kafka "$dir/broker-$n.properties"
+    running "$dir/broker-$n" || launch_broker "$n"
     addresses+=${addresses:+,}127.0.0.1:$port
   done
   n=0
