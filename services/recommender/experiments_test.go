@@ -43,7 +43,7 @@ func (s *shop) experiment(name string, change func(*catalog.Experiment), recipes
 	return e
 }
 
-// told collects what the recommendations topic is told, by recommendationId.
+// told collects what the recommendations topic is told and was, by recommendationId.
 type told struct {
 	sync.Mutex
 	records map[string]*penchantv1.RecommendationShown
@@ -53,7 +53,7 @@ func (s *shop) listen() *told {
 	s.Helper()
 	heard := &told{records: map[string]*penchantv1.RecommendationShown{}}
 	s.background(func(ctx context.Context) error {
-		return s.bus.Follow(ctx, bus.FollowConfig{Topics: []string{bus.RecommendationsTopic(groupKey)}}, func(_ context.Context, records []bus.Record) error {
+		return s.bus.Follow(ctx, bus.FollowConfig{Topics: []string{bus.RecommendationsTopic(groupKey)}, FromStart: true}, func(_ context.Context, records []bus.Record) error {
 			heard.Lock()
 			defer heard.Unlock()
 			for _, r := range records {
