@@ -58,11 +58,12 @@ PY
 
 running() { [ -e "$1.pid" ] && kill -0 "$(cat "$1.pid")" 2>/dev/null; }
 
-# launch NAME COMMAND...: runs the command in the background, its pid in NAME.pid and what it says in NAME.log.
+# launch NAME COMMAND...: runs the command in the background, its pid in NAME.pid and what it says in NAME.log. It does not
+# inherit the lock of once.
 launch() {
   local name=$1
   shift
-  setsid "$@" >>"$name.log" 2>&1 </dev/null &
+  setsid "$@" >>"$name.log" 2>&1 </dev/null 9>&- &
   echo $! >"$name.pid"
 }
 

@@ -32,17 +32,18 @@ install() {
 # Runs a broker once to archive the classes that it has loaded: with them the next ones start in half the time. A JVM
 # other than the one that made the archive does without it.
 archive_classes() {
-  local dir port
-  dir=$(mktemp -d "${TMPDIR:-/tmp}/penchant-servers-XXXXXX")
+  local port pid
+  dir=$(mktemp -d "${TMPDIR:-/tmp}/penchant-servers-XXXXXX") # in the subshell of once, whose exit takes it away
+  trap 'halt "$dir/broker-1"; rm -rf "$dir"' EXIT
   port=$(free_ports 1)
   java_options=("${java_options[@]/-XX:SharedArchiveFile=*/-XX:ArchiveClassesAtExit=$classes.new}")
   configure 1 "$port" "$port"
   launch_broker 1
   await "$dir/broker-1" listens "$port"
-  kill "$(<"$dir/broker-1.pid")"
-  wait # until the archive is written, however long that takes
-  mv "$classes.new" "$classes" || echo "no archive of classes: brokers will start more slowly" >&2
-  rm -r "$dir"
+  pid=$(<"$dir/broker-1.pid")
+  kill "$pid"
+  timeout 120 tail --pid="$pid" -f /dev/null || true # the archive is written at its exit, some seconds long
+  mv -f "$classes.new" "$classes" || echo "no archive of classes: brokers will start more slowly" >&2
 }
 
 configure() {
