@@ -180,7 +180,7 @@ func TestOverRealServers(t *testing.T) {
 // read returns the first n records of the topics.
 func (in *installation) read(t *testing.T, n int, topics ...string) []bus.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var read []bus.Record
 	err := in.bus.Follow(ctx, bus.FollowConfig{Topics: topics, FromStart: true}, func(_ context.Context, records []bus.Record) error {
