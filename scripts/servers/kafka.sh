@@ -42,8 +42,9 @@ archive_classes() {
   await "$dir/broker-1" listens "$port"
   pid=$(<"$dir/broker-1.pid")
   kill "$pid"
-  timeout 120 tail --pid="$pid" -f /dev/null || true # the archive is written at its exit, some seconds long
-  mv -f "$classes.new" "$classes" || echo "no archive of classes: brokers will start more slowly" >&2
+  # The archive is written at the broker's exit, which takes some seconds.
+  timeout 120 tail --pid="$pid" -f /dev/null && mv -f "$classes.new" "$classes" ||
+    echo "no archive of classes: brokers will start more slowly" >&2
 }
 
 configure() {
