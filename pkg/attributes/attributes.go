@@ -7,12 +7,15 @@
 // records of earlier imports and keeps those that were put, unless it brings a record of the same id. Put records are read
 // from the compacted topics, which keep the newest of each id for ever.
 //
-// Columns of prose are left out unless a campaign returns metadata. A table costs about 60 bytes and its id for each row,
+// Columns of prose are left out unless a campaign returns metadata, and so is what no filter can spell of a string that is
+// longer than a filter. A table costs about 60 bytes and its id for each row,
 // 4 to 8 bytes for each number or string, and each different string once; Limit bounds the whole of a process.
 package attributes
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,6 +40,7 @@ type Table struct {
 	Schema *schema.Schema
 
 	budget *budget
+	text   bool // strings are kept whole, however long, and prose is kept
 
 	mu    sync.Mutex // one writer at a time
 	since []moment   // by row: from when its record counts; zero for rows without one
@@ -71,7 +75,7 @@ func (b *budget) take(n int64) error {
 }
 
 func newTable(s *schema.Schema, text bool, b *budget) *Table {
-	t := &Table{Schema: s, budget: b}
+	t := &Table{Schema: s, budget: b, text: text}
 	if s != nil && !text {
 		s = &schema.Schema{Type: s.Type, Fields: slices.DeleteFunc(slices.Clone(s.Fields), func(f schema.Field) bool { return f.Textual })}
 	}
@@ -91,6 +95,9 @@ func (t *Table) putAt(e reco.Entity, at moment) error {
 	if known && int(row) < len(t.since) && t.since[row].after(at) {
 		return nil
 	}
+	if !t.text {
+		shorten(e.Properties)
+	}
 	if !known || int(row) >= len(t.since) || t.since[row] == (moment{}) {
 		cost := sizeOf(e)
 		if err := t.budget.take(cost); err != nil {
@@ -106,6 +113,20 @@ func (t *Table) putAt(e reco.Entity, at moment) error {
 	}
 	t.since[row] = at
 	return nil
+}
+
+// longestSpelt is how many bytes a value can have that a filter's expression spells; the values of placeholders are shorter.
+const longestSpelt = 4 * filter.MaxExpression
+
+// shorten replaces strings that are equal to nothing but each other with their digests: filters answer the same. Cells
+// with several categories are never that long.
+func shorten(properties map[string]any) {
+	for name, value := range properties {
+		if text, ok := value.(string); ok && len(text) > longestSpelt {
+			digest := sha256.Sum256([]byte(text))
+			properties[name] = "sha256 " + hex.EncodeToString(digest[:])
+		}
+	}
 }
 
 // Known reports whether there is a record of a row's entity. Rows without one were added for items that only a model

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -312,6 +313,25 @@ func TestBoundedMemory(t *testing.T) {
 	near("DUPLICATE_ROWS", "", users/4)
 	if f := r.Finding("BOTS", "USER_ID"); f == nil || f.Count != 1 {
 		t.Errorf("bots: %+v", f)
+	}
+}
+
+// Of the rows that are kept to judge columns by, long strings are not kept whole.
+func TestLongStringsAreNotKept(t *testing.T) {
+	e := NewExaminer(Options{AsOf: asOf})
+	for n := range 100 {
+		note := fmt.Sprint(n, strings.Repeat("é", 1<<19))
+		e.Entity(schema.Items, &reco.Entity{ID: fmt.Sprint("item", n), Properties: map[string]any{"NOTE": note, "GENRES": "a|b"}})
+	}
+	kept := 0
+	for id, properties := range e.judged {
+		note, _ := properties["NOTE"].(string)
+		if kept += len(note); note == "" || !utf8.ValidString(note) || properties["GENRES"] != "a|b" {
+			t.Errorf("of %s it keeps %d bytes and %v", id, len(note), properties["GENRES"])
+		}
+	}
+	if kept > 100*judgedText {
+		t.Errorf("it keeps %d bytes", kept)
 	}
 }
 

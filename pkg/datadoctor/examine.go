@@ -25,7 +25,9 @@ const (
 	heavyCounters = 2000
 	// judgedItems are the rows that show what the columns of the items hold.
 	judgedItems = 2000
-	examples    = 3
+	// judgedText is how many bytes of each string they keep: more than a cell with categories has.
+	judgedText = 4 * schema.MaxCategorical
+	examples   = 3
 )
 
 // Options say by which rules data are judged.
@@ -313,8 +315,19 @@ func (e *Examiner) item(hash uint64, row *reco.Entity) {
 		}
 	}
 	if len(e.judged) < judgedItems {
-		e.judged[row.ID] = maps.Clone(row.Properties)
+		e.judged[row.ID] = beginnings(row.Properties)
 	}
+}
+
+// beginnings are properties without what is too long to be kept of each row.
+func beginnings(properties map[string]any) map[string]any {
+	kept := maps.Clone(properties)
+	for name, value := range kept {
+		if text, ok := value.(string); ok && len(text) > judgedText {
+			kept[name] = strings.ToValidUTF8(strings.Clone(text[:judgedText]), "")
+		}
+	}
+	return kept
 }
 
 func (e *Examiner) entity(t schema.Type) *entityFacts {

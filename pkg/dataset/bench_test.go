@@ -96,7 +96,7 @@ func BenchmarkLoad(b *testing.B) {
 	w := &partsWriter[reco.Interaction]{bucket: bucket, key: func(int) string { return prefix("g", "INTERACTIONS") + "part.parquet" }, open: interactionFile(movieLensSchema)}
 	batch := newInteractionBatch(1)
 	write := func() {
-		if err := w.write(b.Context(), batch.take()); err != nil {
+		if err := w.write(b.Context(), batch.take(), 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -245,7 +245,6 @@ func (im *importer[T]) table(ctx context.Context, t *table, in *input) error {
 			im.held += len(cell)
 		}
 		if im.batch.full() || im.held >= batchBytes {
-			im.held = 0
 			if err := im.flush(ctx); err != nil {
 				return err
 			}
@@ -258,7 +257,9 @@ func (im *importer[T]) flush(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("importing: %w", err)
 	}
-	return im.out.write(ctx, im.batch.take())
+	text := im.held
+	im.held = 0
+	return im.out.write(ctx, im.batch.take(), text)
 }
 
 func (im *importer[T]) progress(in *input) {

@@ -9,8 +9,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// partBytes is the size at which a part is closed: readers hold one part in memory.
-const partBytes = 32 << 20
+// A part is closed at a size, and earlier when what it was made of was much longer: readers hold one part in memory, and
+// Parquet keeps the smallest and largest values of each row group as they are, however well the rest compresses.
+const (
+	partBytes     = 32 << 20
+	partTextBytes = 64 << 20
+)
 
 // rowWriter is eventfile's InteractionWriter or EntityWriter.
 type rowWriter[T any] interface {
@@ -34,12 +38,14 @@ type partWriter[T any] struct {
 	buffer *bufio.Writer
 	pipe   *io.PipeWriter
 	bytes  int64
+	text   int64 // bytes of the text of its rows
 	// failure is what became of the upload, once uploaded is closed.
 	failure  error
 	uploaded chan struct{}
 }
 
-func (w *partsWriter[T]) write(ctx context.Context, rows []T) error {
+// write takes rows that had so many bytes of text.
+func (w *partsWriter[T]) write(ctx context.Context, rows []T, text int) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -52,7 +58,7 @@ func (w *partsWriter[T]) write(ctx context.Context, rows []T) error {
 		return fmt.Errorf("writing imported rows: %w", err)
 	}
 	w.parts[len(w.parts)-1].Rows += int64(len(rows))
-	if w.current.bytes >= partBytes {
+	if w.current.text += int64(text); w.current.bytes >= partBytes || w.current.text >= partTextBytes {
 		return w.finish()
 	}
 	return nil
