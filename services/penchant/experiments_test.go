@@ -171,7 +171,7 @@ func (x *trial) visit(experiment string, user int, random *rand.Rand) (asked, cl
 		liked := ""
 		n := 0
 		for _, item := range answer.ItemList {
-			if number, err := strconv.Atoi(strings.TrimPrefix(*item.ItemId, "i")); err == nil && number%2 == user%2 {
+			if parity(*item.ItemId) == user%2 {
 				liked, n = *item.ItemId, n+1
 			}
 		}
@@ -188,6 +188,15 @@ func (x *trial) visit(experiment string, user int, random *rand.Rand) (asked, cl
 	return asked, clicked, nil
 }
 
+// parity of an item's number: half of the visitors like the even ones, half the odd ones.
+func parity(item string) int {
+	number, err := strconv.Atoi(strings.TrimPrefix(item, "i"))
+	if err != nil {
+		return -1
+	}
+	return number % 2
+}
+
 // TestExperimentsOnSimulatedVisitors: a better campaign is found to be better, an equal one is not, what was shown and clicked is
 // counted to the last event, and a model is trained, deployed and rolled back meanwhile without one failed request.
 func TestExperimentsOnSimulatedVisitors(t *testing.T) {
@@ -196,16 +205,30 @@ func TestExperimentsOnSimulatedVisitors(t *testing.T) {
 	equal := x.experiment("equal", x.popular, x.popular, map[string]any{"expectedEffect": 0.3, "confidence": 0.999})
 
 	const visitors = 200
+	for user := range visitors {
+		x.eventually("events are taken", func() error {
+			return x.put(fmt.Sprint("better-", user), "view", "", fmt.Sprint("i", user%2), fmt.Sprint("i", user%2+4), fmt.Sprint("i", user%2+8))
+		})
+	}
+	x.eventually("what they have seen counts", func() error {
+		for user := range visitors {
+			var answer personalizeruntime.GetRecommendationsResponse
+			err := x.api.Post(x.Context(), "/recommendations", map[string]any{"campaignArn": x.personal, "userId": fmt.Sprint("better-", user), "numResults": 5}, &answer)
+			if err != nil {
+				return err
+			}
+			if shown := answer.ItemList; len(shown) == 0 || parity(*shown[0].ItemId) != user%2 {
+				return fmt.Errorf("visitor %d is shown what others like", user)
+			}
+		}
+		return nil
+	})
 	var clicked, asked [2]atomic.Int64
 	var visiting sync.WaitGroup
 	for worker := range 4 {
 		random := rand.New(rand.NewPCG(11, uint64(worker)))
 		visiting.Go(func() {
 			for user := worker; user < visitors; user += 4 {
-				if err := x.put(fmt.Sprint("better-", user), "view", "", fmt.Sprint("i", user%2), fmt.Sprint("i", user%2+4), fmt.Sprint("i", user%2+8)); err != nil {
-					t.Errorf("events: %v", err)
-					return
-				}
 				for n, experiment := range []string{better, equal} {
 					a, c, err := x.visit(experiment, user, random)
 					if err != nil {
