@@ -7,9 +7,9 @@
 // records of earlier imports and keeps those that were put, unless it brings a record of the same id. Put records are read
 // from the compacted topics, which keep the newest of each id for ever.
 //
-// Columns of prose are left out unless a campaign returns metadata, and so is what no filter can spell of a string that is
-// longer than a filter. A table costs about 60 bytes and its id for each row,
-// 4 to 8 bytes for each number or string, and each different string once; Limit bounds the whole of a process.
+// Unless a campaign returns metadata, columns of prose are left out and strings that are longer than any filter can spell
+// are kept as digests. A table costs about 60 bytes and its id for each row, 4 to 8 bytes for each number or string, and
+// each different string once; Limit bounds the whole of a process.
 package attributes
 
 import (
@@ -40,7 +40,8 @@ type Table struct {
 	Schema *schema.Schema
 
 	budget *budget
-	text   bool // strings are kept whole, however long, and prose is kept
+	// shortened are the columns whose strings are kept as digests where they are longer than a filter can spell.
+	shortened []string
 
 	mu    sync.Mutex // one writer at a time
 	since []moment   // by row: from when its record counts; zero for rows without one
@@ -75,8 +76,13 @@ func (b *budget) take(n int64) error {
 }
 
 func newTable(s *schema.Schema, text bool, b *budget) *Table {
-	t := &Table{Schema: s, budget: b, text: text}
+	t := &Table{Schema: s, budget: b}
 	if s != nil && !text {
+		for _, f := range s.Metadata() {
+			if f.Kind == schema.String && !f.Textual && !f.Categorical { // cells of categories are never that long
+				t.shortened = append(t.shortened, f.Name)
+			}
+		}
 		s = &schema.Schema{Type: s.Type, Fields: slices.DeleteFunc(slices.Clone(s.Fields), func(f schema.Field) bool { return f.Textual })}
 	}
 	t.Table = filter.NewTable(s)
@@ -95,8 +101,8 @@ func (t *Table) putAt(e reco.Entity, at moment) error {
 	if known && int(row) < len(t.since) && t.since[row].after(at) {
 		return nil
 	}
-	if !t.text {
-		shorten(e.Properties)
+	for _, column := range t.shortened {
+		shorten(e.Properties, column)
 	}
 	if !known || int(row) >= len(t.since) || t.since[row] == (moment{}) {
 		cost := sizeOf(e)
@@ -118,14 +124,11 @@ func (t *Table) putAt(e reco.Entity, at moment) error {
 // longestSpelt is how many bytes a value can have that a filter's expression spells; the values of placeholders are shorter.
 const longestSpelt = 4 * filter.MaxExpression
 
-// shorten replaces strings that are equal to nothing but each other with their digests: filters answer the same. Cells
-// with several categories are never that long.
-func shorten(properties map[string]any) {
-	for name, value := range properties {
-		if text, ok := value.(string); ok && len(text) > longestSpelt {
-			digest := sha256.Sum256([]byte(text))
-			properties[name] = "sha256 " + hex.EncodeToString(digest[:])
-		}
+// shorten replaces a string that is equal to nothing but itself with its digest: filters answer the same.
+func shorten(properties map[string]any, column string) {
+	if text, ok := properties[column].(string); ok && len(text) > longestSpelt {
+		digest := sha256.Sum256([]byte(text))
+		properties[column] = "sha256 " + hex.EncodeToString(digest[:])
 	}
 }
 
