@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/blob"
-	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/ranking/exploration"
 )
 
 // Meta is what a manifest says about a model beside its parts.

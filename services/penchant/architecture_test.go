@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"services/bridge", "services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
 	{"services/control/workflow"},
 	{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore"},
-	{"pkg/diversity", "pkg/exploration", "pkg/recipe"},
+	{"pkg/ranking/diversity", "pkg/ranking/exploration", "pkg/recipe"},
 	{"pkg/model/stack"},
 	{"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/newcomer", "pkg/model/nextaction", "pkg/model/objective", "pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims", "pkg/model/trending"},
 	{"pkg/model/content", "pkg/model/ials"},

@@ -1,8 +1,8 @@
 package recommender
 
 import (
-	"github.com/penchant-io/penchant/pkg/diversity"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/ranking/diversity"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 

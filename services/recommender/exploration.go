@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/exploration"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/ranking/exploration"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
