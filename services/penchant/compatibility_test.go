@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -54,6 +55,8 @@ func TestCompatibilityNamesEveryOperation(t *testing.T) {
 		t.Errorf("%s names\n%v\nand the API has\n%v", compatibilityPage, named, wanted)
 	}
 }
+
+var update = flag.Bool("update", false, "write what is generated into docs")
 
 // TestCompatibilityListsTheRecipes: the table of recipes is what the code says; -update writes it.
 func TestCompatibilityListsTheRecipes(t *testing.T) {

@@ -1,4 +1,6 @@
-package main
+// Package penchant_test holds the repository to its own rules: which package may import which, and the pictures of it
+// in README. It imports nothing of the product, so that it runs in a second.
+package penchant_test
 
 import (
 	"encoding/json"
@@ -59,12 +61,14 @@ var doors = map[string][]string{
 
 type listedPackage struct {
 	ImportPath string
+	GoFiles    []string
 	Imports    []string
 }
 
+// listPackages returns the packages of the module, without those that hold nothing but tests.
 func listPackages(t *testing.T) []listedPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,GoFiles,Imports", module+"...").Output()
 	if err != nil {
 		t.Fatalf("listing the packages: %v", err)
 	}
@@ -75,6 +79,9 @@ func listPackages(t *testing.T) []listedPackage {
 			return packages
 		} else if err != nil {
 			t.Fatal(err)
+		}
+		if len(p.GoFiles) == 0 {
+			continue
 		}
 		p.ImportPath = strings.TrimPrefix(p.ImportPath, module)
 		packages = append(packages, p)
@@ -90,6 +97,7 @@ func isSupporting(path string) bool {
 }
 
 func TestImportsPointDown(t *testing.T) {
+	t.Parallel()
 	for _, p := range listPackages(t) {
 		if isSupporting(p.ImportPath) {
 			continue
@@ -113,6 +121,7 @@ func TestImportsPointDown(t *testing.T) {
 }
 
 func TestEachLibraryHasOneDoor(t *testing.T) {
+	t.Parallel()
 	for _, p := range listPackages(t) {
 		if isSupporting(p.ImportPath) {
 			continue
@@ -127,11 +136,12 @@ func TestEachLibraryHasOneDoor(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write what is generated into README and docs")
+var update = flag.Bool("update", false, "write what is generated into README")
 
-// TestReadmeShowsTheLayers keeps the README's picture true; `go test ./services/penchant -run Readme -update` redraws it.
+// TestReadmeShowsTheLayers keeps the README's picture true; `go test . -run Readme -update` redraws it.
 func TestReadmeShowsTheLayers(t *testing.T) {
-	const readme, begin, end = "../../README.md", "<!-- layers: drawn by architecture_test.go -->\n", "<!-- end of layers -->"
+	t.Parallel()
+	const readme, begin, end = "README.md", "<!-- layers: drawn by architecture_test.go -->\n", "<!-- end of layers -->"
 	content, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)
