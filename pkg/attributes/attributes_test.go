@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -157,22 +158,19 @@ func genres(t *attributes.Table) string {
 // becomes waits until the items a, b, c, d have the genres, in the live table and in one that is loaded.
 func (s *shop) becomes(live *attributes.Live, want string) {
 	s.Helper()
-	got := ""
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	eventually.Succeeds(s, "the items have the genres "+want, func() error {
 		table, err := live.Table(s.Context(), s.group.GroupKey(), schema.Items)
-		if err != nil {
-			s.Fatal(err)
+		s.must(err)
+		if got := genres(table); got != want {
+			return fmt.Errorf("they have %s", got)
 		}
-		if got = genres(table); got == want {
-			loaded, err := s.source.Load(s.Context(), s.group, schema.Items)
-			s.must(err)
-			if once := genres(loaded); once != want {
-				s.Fatalf("loaded once, the genres are %s; want %s", once, want)
-			}
-			return
-		}
+		return nil
+	})
+	loaded, err := s.source.Load(s.Context(), s.group, schema.Items)
+	s.must(err)
+	if once := genres(loaded); once != want {
+		s.Fatalf("loaded once, the genres are %s; want %s", once, want)
 	}
-	s.Fatalf("the genres stay %s; want %s", got, want)
 }
 
 func TestTheNewestRecordCounts(t *testing.T) {
@@ -208,11 +206,7 @@ func TestProseIsKeptOnDemand(t *testing.T) {
 		t.Errorf("the story %q is kept though nobody asked for it", got)
 	}
 	s.text.Store(true)
-	for deadline := time.Now().Add(time.Minute); story() != "once upon a time"; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the story stays %q", story())
-		}
-	}
+	eventually.True(t, "the story is kept", func() bool { return story() == "once upon a time" })
 }
 
 func TestWhatIsTooMuchIsNotLoaded(t *testing.T) {

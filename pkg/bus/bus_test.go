@@ -77,13 +77,3 @@ func publish(t testing.TB, client *bus.Client, topic string, first, count int) {
 func numbered(topic string, n int) bus.Record {
 	return bus.Record{Topic: topic, Key: fmt.Appendf(nil, "key-%d", n), Value: fmt.Appendf(nil, "%d", n)}
 }
-
-// eventually waits until the condition holds.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}

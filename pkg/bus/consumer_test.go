@@ -13,6 +13,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // worker is the state that a test's partition handlers share, and where it says how they behave.
@@ -181,9 +182,9 @@ func TestConsumerHandlesEachRecordThroughErrors(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	w := &worker{failures: map[string]int{"start": 3, "handle": 6}}
 	c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic, Registerer: registry}, w, topic)
-	eventually(t, "all records are handled", func() bool { return w.saw(0, 1000) })
+	eventually.True(t, "all records are handled", func() bool { return w.saw(0, 1000) })
 	checkOrder(t, w)
-	eventually(t, "all offsets are committed", func() bool { return committedSum(t, client, topic, topic) == 1000 })
+	eventually.True(t, "all offsets are committed", func() bool { return committedSum(t, client, topic, topic) == 1000 })
 	if errs := gauge(t, registry, "penchant_bus_handler_errors_total"); errs != 9 {
 		t.Errorf("%v errors are counted, want 9", errs)
 	}
@@ -194,7 +195,7 @@ func TestConsumerHandlesEachRecordThroughErrors(t *testing.T) {
 		t.Errorf("lag %v of %v", lag, c.Lag())
 	}
 	publish(t, client, topic, 1000, 100)
-	eventually(t, "the new ones, too", func() bool { return w.saw(0, 1100) })
+	eventually.True(t, "the new ones, too", func() bool { return w.saw(0, 1100) })
 	for _, a := range w.assignments() {
 		if a.Committed != -1 || a.Start != 0 || a.End == 0 || a.TopicID == (bus.TopicID{}) {
 			t.Errorf("assigned %+v", a)
@@ -216,12 +217,12 @@ func TestConsumerTakesUpWhereItWas(t *testing.T) {
 	publish(t, client, topic, 0, 300)
 	first := &worker{}
 	c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, first, topic)
-	eventually(t, "the first 300", func() bool { return first.saw(0, 300) })
+	eventually.True(t, "the first 300", func() bool { return first.saw(0, 300) })
 	c.stop()
 	publish(t, client, topic, 300, 30)
 	second := &worker{}
 	runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, second, topic)
-	eventually(t, "only the rest", func() bool { return slices.Equal(second.values(), numbers(300, 30)) })
+	eventually.True(t, "only the rest", func() bool { return slices.Equal(second.values(), numbers(300, 30)) })
 }
 
 func TestStartSaysWhereToBegin(t *testing.T) {
@@ -231,7 +232,7 @@ func TestStartSaysWhereToBegin(t *testing.T) {
 	publish(t, client, topic, 0, 100)
 	first := &worker{}
 	c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, first, topic)
-	eventually(t, "the first 100", func() bool { return first.saw(0, 100) })
+	eventually.True(t, "the first 100", func() bool { return first.saw(0, 100) })
 	c.stop()
 	publish(t, client, topic, 100, 100)
 	for name, from := range map[string]int{"backwards": 40, "at the committed offset": 100, "forwards": 150, "at the end": 200, "before the log": -5} {
@@ -244,7 +245,7 @@ func TestStartSaysWhereToBegin(t *testing.T) {
 			}}
 			c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic, Tick: 10 * time.Millisecond}, w, topic)
 			begin := max(0, from)
-			eventually(t, "the records from there", func() bool {
+			eventually.True(t, "the records from there", func() bool {
 				w.mu.Lock()
 				ticked := w.ticks > 0
 				w.mu.Unlock()
@@ -253,7 +254,7 @@ func TestStartSaysWhereToBegin(t *testing.T) {
 			if got := w.values(); len(got) != 200-begin {
 				t.Errorf("%d records, want %d", len(got), 200-begin)
 			}
-			eventually(t, "the lag counts from there", func() bool { return c.Lag()[bus.TopicPartition{Topic: topic}] == int64(200-from) || from < 0 })
+			eventually.True(t, "the lag counts from there", func() bool { return c.Lag()[bus.TopicPartition{Topic: topic}] == int64(200-from) || from < 0 })
 			c.stop()
 		})
 	}
@@ -266,9 +267,9 @@ func TestStartBeyondTheEndIsRepeatedNotSkipped(t *testing.T) {
 	publish(t, client, topic, 0, 10)
 	w := &worker{startAt: func(bus.Assignment) int64 { return 15 }}
 	runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, w, topic)
-	eventually(t, "the partition is assigned", func() bool { return len(w.assignments()) == 1 })
+	eventually.True(t, "the partition is assigned", func() bool { return len(w.assignments()) == 1 })
 	publish(t, client, topic, 10, 10)
-	eventually(t, "once the log is that long, the rest comes", func() bool { return slices.Equal(w.values(), numbers(15, 5)) })
+	eventually.True(t, "once the log is that long, the rest comes", func() bool { return slices.Equal(w.values(), numbers(15, 5)) })
 }
 
 func TestRetentionThatOvertakesIsPassedOver(t *testing.T) {
@@ -281,7 +282,7 @@ func TestRetentionThatOvertakesIsPassedOver(t *testing.T) {
 	}
 	w := &worker{startAt: func(bus.Assignment) int64 { return 10 }}
 	runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, w, topic)
-	eventually(t, "what is left", func() bool { return slices.Equal(w.values(), numbers(20, 30)) })
+	eventually.True(t, "what is left", func() bool { return slices.Equal(w.values(), numbers(20, 30)) })
 }
 
 func TestRevokedPartitionsAreFlushedFirst(t *testing.T) {
@@ -291,22 +292,22 @@ func TestRevokedPartitionsAreFlushedFirst(t *testing.T) {
 	publish(t, client, topic, 0, 400)
 	first := &worker{hold: true} // commits at Stop only
 	c1 := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, first, topic)
-	eventually(t, "the first handles all", func() bool { return first.saw(0, 400) })
+	eventually.True(t, "the first handles all", func() bool { return first.saw(0, 400) })
 	second := &worker{hold: true}
 	c2 := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, second, topic)
-	eventually(t, "the second takes over half", func() bool { return len(second.assignments()) == 4 && first.stops() == 4 })
+	eventually.True(t, "the second takes over half", func() bool { return len(second.assignments()) == 4 && first.stops() == 4 })
 	for _, a := range second.assignments() {
 		if a.Committed != a.End {
 			t.Errorf("taken over unflushed: %+v", a)
 		}
 	}
 	publish(t, client, topic, 400, 400)
-	eventually(t, "both work on", func() bool { return len(first.values())+len(second.values()) == 800 })
+	eventually.True(t, "both work on", func() bool { return len(first.values())+len(second.values()) == 800 })
 	if got := slices.Sorted(slices.Values(slices.Concat(first.values(), second.values()))); !slices.Equal(got, numbers(0, 800)) {
 		t.Error("a record was handled twice or not at all")
 	}
 	c1.stop()
-	eventually(t, "the second takes over the rest", func() bool { return len(second.assignments()) == 8 })
+	eventually.True(t, "the second takes over the rest", func() bool { return len(second.assignments()) == 8 })
 	c2.stop()
 	if sum := committedSum(t, client, topic, topic); sum != 800 {
 		t.Errorf("the commits add up to %d", sum)
@@ -322,17 +323,17 @@ func TestSetTopicsTakesEffectWhileRunning(t *testing.T) {
 	w := &worker{}
 	c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: one}, w)
 	c.SetTopics(one, "penchant-test-absent")
-	eventually(t, "the first topic", func() bool { return w.saw(0, 50) })
+	eventually.True(t, "the first topic", func() bool { return w.saw(0, 50) })
 	c.SetTopics(two)
-	eventually(t, "the second instead", func() bool { return len(w.values()) == 100 && w.stops() == 2 })
+	eventually.True(t, "the second instead", func() bool { return len(w.values()) == 100 && w.stops() == 2 })
 	publish(t, client, one, 50, 50)
 	publish(t, client, two, 150, 50)
-	eventually(t, "only the second", func() bool { return len(w.values()) == 150 && w.values()[149] == 199 })
+	eventually.True(t, "only the second", func() bool { return len(w.values()) == 150 && w.values()[149] == 199 })
 	if sum := committedSum(t, client, one, one); sum != 50 {
 		t.Errorf("the topic that was left is committed up to %d", sum)
 	}
 	c.SetTopics(one, two)
-	eventually(t, "both", func() bool { return w.saw(0, 200) })
+	eventually.True(t, "both", func() bool { return w.saw(0, 200) })
 	if n := len(w.values()); n != 200 {
 		t.Errorf("%d records were handled, want each once", n)
 	}
@@ -349,7 +350,7 @@ func TestTopicMadeLaterIsConsumed(t *testing.T) {
 	runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, w, topic)
 	createTopic(t, client, topic, 2)
 	publish(t, client, topic, 0, 20)
-	eventually(t, "its records", func() bool { return w.saw(0, 20) })
+	eventually.True(t, "its records", func() bool { return w.saw(0, 20) })
 }
 
 func TestTopicMadeAgainStartsAnew(t *testing.T) {
@@ -359,7 +360,7 @@ func TestTopicMadeAgainStartsAnew(t *testing.T) {
 	publish(t, client, topic, 0, 50)
 	w := &worker{hold: true}
 	c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, w, topic, other)
-	eventually(t, "the first topic's records", func() bool { return w.saw(0, 50) })
+	eventually.True(t, "the first topic's records", func() bool { return w.saw(0, 50) })
 	before, err := client.Topics(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
@@ -368,9 +369,9 @@ func TestTopicMadeAgainStartsAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	createTopic(t, client, topic, 2)
-	eventually(t, "the new topic takes records", func() bool { return client.Publish(t.Context(), numbered(topic, 50)) == nil })
+	eventually.True(t, "the new topic takes records", func() bool { return client.Publish(t.Context(), numbered(topic, 50)) == nil })
 	publish(t, client, topic, 51, 49)
-	eventually(t, "the new topic's records", func() bool { return w.saw(0, 100) })
+	eventually.True(t, "the new topic's records", func() bool { return w.saw(0, 100) })
 	after, err := client.Topics(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
@@ -393,7 +394,7 @@ func TestTopicMadeAgainStartsAnew(t *testing.T) {
 		t.Errorf("%d of the old topic's partitions were stopped, want 2", stopped)
 	}
 	publish(t, client, other, 100, 1)
-	eventually(t, "other topics aren't held up", func() bool { return w.saw(0, 101) })
+	eventually.True(t, "other topics aren't held up", func() bool { return w.saw(0, 101) })
 	c.stop()
 	if sum := committedSum(t, client, topic, topic); sum != 50 {
 		t.Errorf("the new topic is committed up to %d", sum)
@@ -408,13 +409,13 @@ func TestDeletedTopicIsLetGo(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	w := &worker{}
 	c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: stays, Registerer: registry}, w, stays, goes)
-	eventually(t, "all records", func() bool { return w.saw(0, 30) && len(c.Lag()) == 4 })
+	eventually.True(t, "all records", func() bool { return w.saw(0, 30) && len(c.Lag()) == 4 })
 	if err := client.DeleteTopics(t.Context(), goes); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "its partitions are stopped", func() bool { return len(c.Lag()) == 1 && w.stops() == 3 })
+	eventually.True(t, "its partitions are stopped", func() bool { return len(c.Lag()) == 1 && w.stops() == 3 })
 	publish(t, client, stays, 30, 10)
-	eventually(t, "the other goes on", func() bool { return w.saw(0, 40) })
+	eventually.True(t, "the other goes on", func() bool { return w.saw(0, 40) })
 	if errs := gauge(t, registry, "penchant_bus_handler_errors_total"); errs != 0 {
 		t.Errorf("%v errors", errs)
 	}
@@ -472,9 +473,9 @@ func TestSlowPartitionHoldsUpNoOther(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- consumer.Run(ctx) }()
 	count := func() int { return len(w.values()) }
-	eventually(t, "the quick partition is done", func() bool { return count() == each })
+	eventually.True(t, "the quick partition is done", func() bool { return count() == each })
 	close(leave)
-	eventually(t, "the slow one follows", func() bool { return count() == 2*each })
+	eventually.True(t, "the slow one follows", func() bool { return count() == 2*each })
 	checkOrder(t, w)
 	cancel()
 	if err := <-done; err != nil {
@@ -490,7 +491,7 @@ func TestConsumerStopsWithoutABroker(t *testing.T) {
 	publish(t, client, topic, 0, 10)
 	w := &worker{hold: true}
 	c := runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, w, topic)
-	eventually(t, "all records", func() bool { return w.saw(0, 10) })
+	eventually.True(t, "all records", func() bool { return w.saw(0, 10) })
 	if err := servers.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -514,7 +515,7 @@ func TestClientAndConsumerSurviveARestartOfTheBroker(t *testing.T) {
 	publish(t, client, topic, 0, 100)
 	w := &worker{}
 	runConsumer(t, bus.ConsumerConfig{Client: client, Group: topic}, w, topic)
-	eventually(t, "the first 100", func() bool { return w.saw(0, 100) })
+	eventually.True(t, "the first 100", func() bool { return w.saw(0, 100) })
 	if err := servers.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -526,9 +527,9 @@ func TestClientAndConsumerSurviveARestartOfTheBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = servers.Close() })
-	eventually(t, "publishing works again", func() bool { return client.Publish(t.Context(), numbered(topic, 100)) == nil })
+	eventually.True(t, "publishing works again", func() bool { return client.Publish(t.Context(), numbered(topic, 100)) == nil })
 	publish(t, client, topic, 101, 99)
-	eventually(t, "all records are handled", func() bool { return w.saw(0, 200) })
+	eventually.True(t, "all records are handled", func() bool { return w.saw(0, 200) })
 }
 
 // BenchmarkPublishToHandle measures the time from the call of Publish to the call of Handle on an idle system.
@@ -593,7 +594,7 @@ func BenchmarkConsume(b *testing.B) {
 	w := &worker{}
 	b.ResetTimer()
 	c := runConsumer(b, bus.ConsumerConfig{Client: client, Group: topic}, w, topic)
-	eventually(b, "all are handled", func() bool {
+	eventually.True(b, "all are handled", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return len(w.seen) >= b.N

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // collected is what a follower has been given.
@@ -91,7 +92,7 @@ func TestFollowerReadsEverythingAndSaysWhenItHas(t *testing.T) {
 		t.Errorf("caught up after %d records", n)
 	}
 	publish(t, client, topic, 500, 10)
-	eventually(t, "new records come", func() bool { return len(got.all()) >= 510 })
+	eventually.True(t, "new records come", func() bool { return len(got.all()) >= 510 })
 	if values := got.values(); !slices.Equal(values, numbers(0, 510)) {
 		t.Errorf("got %d values: %v", len(values), values)
 	}
@@ -110,7 +111,7 @@ func TestFollowerOfNewRecordsOnly(t *testing.T) {
 	followInto(t, client, bus.FollowConfig{Topics: []string{topic}, CaughtUp: func() { close(caughtUp) }}, got)
 	<-caughtUp
 	publish(t, client, topic, 100, 20)
-	eventually(t, "new records come", func() bool { return slices.Equal(got.values(), numbers(100, 20)) })
+	eventually.True(t, "new records come", func() bool { return slices.Equal(got.values(), numbers(100, 20)) })
 }
 
 func TestFollowerPicksUpTopicsThatComeLater(t *testing.T) {
@@ -123,13 +124,13 @@ func TestFollowerPicksUpTopicsThatComeLater(t *testing.T) {
 	<-started
 	createTopic(t, client, later, 3)
 	publish(t, client, later, 0, 30)
-	eventually(t, "the later topic is read from its start", func() bool { return slices.Equal(got.values(), numbers(0, 30)) })
+	eventually.True(t, "the later topic is read from its start", func() bool { return slices.Equal(got.values(), numbers(0, 30)) })
 
 	if err := client.DeleteTopics(t.Context(), later); err != nil {
 		t.Fatal(err)
 	}
 	createTopic(t, client, later, 3)
-	eventually(t, "publishing works again", func() bool {
+	eventually.True(t, "publishing works again", func() bool {
 		err := client.Publish(t.Context(), numbered(later, 30))
 		if err != nil {
 			t.Log(err)
@@ -137,7 +138,7 @@ func TestFollowerPicksUpTopicsThatComeLater(t *testing.T) {
 		return err == nil
 	})
 	publish(t, client, later, 31, 9)
-	eventually(t, "the topic made again is read from its start", func() bool { return slices.Equal(got.values(), numbers(0, 40)) })
+	eventually.True(t, "the topic made again is read from its start", func() bool { return slices.Equal(got.values(), numbers(0, 40)) })
 }
 
 func TestFollowerCatchesUpWithATrimmedLog(t *testing.T) {

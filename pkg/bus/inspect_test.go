@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 func TestTheBrokersDescribeThemselves(t *testing.T) {
@@ -81,14 +82,14 @@ func TestGroupsShowWhetherAnybodyIsAtWork(t *testing.T) {
 			return err == nil && n == want
 		}
 	}
-	eventually(t, "the group with a member is stable", state("Stable"))
-	eventually(t, "the group has one member", members(1))
+	eventually.True(t, "the group with a member is stable", state("Stable"))
+	eventually.True(t, "the group has one member", members(1))
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	eventually(t, "the group that was left is empty", state("Empty"))
-	eventually(t, "the group has no member", members(0))
+	eventually.True(t, "the group that was left is empty", state("Empty"))
+	eventually.True(t, "the group has no member", members(0))
 }
 
 // idle consumes nothing.

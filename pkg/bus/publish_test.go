@@ -13,6 +13,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 func TestPublishedRecordsAreInTheLog(t *testing.T) {
@@ -27,7 +28,7 @@ func TestPublishedRecordsAreInTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := follow(t, client, bus.FollowConfig{Topics: []string{topic}, FromStart: true})
-	eventually(t, "both records are read", func() bool { return len(got.values()) == 2 })
+	eventually.True(t, "both records are read", func() bool { return len(got.values()) == 2 })
 	topics, err := client.Topics(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestPublishFailsAtOnceWhenTheBufferIsFull(t *testing.T) {
 		stuck <- client.Publish(t.Context(), numbered(topic, 1), numbered(topic, 2), numbered(topic, 3), numbered(topic, 4),
 			numbered(topic, 5), numbered(topic, 6), numbered(topic, 7), numbered(topic, 8))
 	}()
-	eventually(t, "the call waits", func() bool { return gauge(t, registry, "penchant_bus_buffered_records") == 8 })
+	eventually.True(t, "the call waits", func() bool { return gauge(t, registry, "penchant_bus_buffered_records") == 8 })
 	err := client.Publish(t.Context(), numbered(topic, 9), numbered(topic, 10), numbered(topic, 11))
 	if !errors.Is(err, bus.ErrOverloaded) {
 		t.Errorf("the buffer is full, and Publish returns %v", err)
@@ -140,7 +141,7 @@ func TestPublishToATopicMadeAgain(t *testing.T) {
 		t.Error("publishing to a deleted topic succeeded")
 	}
 	createTopic(t, client, topic, 2)
-	eventually(t, "the new topic takes records", func() bool { return client.Publish(t.Context(), numbered(topic, 1)) == nil })
+	eventually.True(t, "the new topic takes records", func() bool { return client.Publish(t.Context(), numbered(topic, 1)) == nil })
 }
 
 func TestTopicAdministration(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // returning goes back to the start once, in the middle of its records.
@@ -66,18 +67,18 @@ func TestAHandlerMayStartAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- consumer.Run(ctx) }()
-	eventually(t, "some records", func() bool { return len(r.seen()) > 0 })
+	eventually.True(t, "some records", func() bool { return len(r.seen()) > 0 })
 	r.mu.Lock()
 	r.goBack, r.offsets = true, nil // what comes until it does is of the first time
 	r.mu.Unlock()
 	publish(t, client, topic, 10_000, 10)
-	eventually(t, "the return", func() bool {
+	eventually.True(t, "the return", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.starts == 2
 	})
 	publish(t, client, topic, 10_010, 10)
-	eventually(t, "all records again", func() bool { return len(r.seen()) >= 10_020 })
+	eventually.True(t, "all records again", func() bool { return len(r.seen()) >= 10_020 })
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

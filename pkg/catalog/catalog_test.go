@@ -72,16 +72,6 @@ func concurrently(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// eventually polls until the condition holds.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
-}
-
 func TestARN(t *testing.T) {
 	for _, c := range []struct{ text, kind, id, key string }{
 		{"arn:aws:personalize:eu-west-1:123456789012:dataset-group/movies", TypeDatasetGroup, "movies", "catalog/dataset-group/movies.json"},

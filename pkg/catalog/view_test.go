@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // process is a store and a view as one process has them.
@@ -72,16 +73,16 @@ func TestAViewFollowsTheOtherProcesses(t *testing.T) {
 	if _, ok := Lookup[*DatasetGroup](a.View, group.ARN); !ok {
 		t.Error("a process does not see its own write at once")
 	}
-	eventually(t, "the other view has the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return ok })
+	eventually.True(t, "the other view has the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return ok })
 
 	started := time.Now()
 	must(Update(ctx, a.Store, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
-	eventually(t, "the other view has the update", func() bool { g, _ := Lookup[*DatasetGroup](b.View, group.ARN); return g.RoleARN == "r" })
+	eventually.True(t, "the other view has the update", func() bool { g, _ := Lookup[*DatasetGroup](b.View, group.ARN); return g.RoleARN == "r" })
 	t.Logf("an update was seen after %v", time.Since(started))
 
 	must(0, Delete(ctx, a.Store, group))(t)
-	eventually(t, "the other view has lost the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return !ok })
-	eventually(t, "the subscriber was told", func() bool { mu.Lock(); defer mu.Unlock(); return seen[group.ARN] >= 3 })
+	eventually.True(t, "the other view has lost the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return !ok })
+	eventually.True(t, "the subscriber was told", func() bool { mu.Lock(); defer mu.Unlock(); return seen[group.ARN] >= 3 })
 }
 
 func TestAViewThatMissedNoticesCatchesUpByItsScan(t *testing.T) {

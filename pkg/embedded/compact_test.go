@@ -14,6 +14,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // TestPositionSurvivesTrimmingEverything trims all records, as often as it takes to see that a partition doesn't begin at
@@ -91,7 +92,7 @@ func TestRetentionIsLeftToTrimming(t *testing.T) {
 
 func overwriteUntilCompacted(t *testing.T, client *bus.Client, topic string) {
 	t.Helper()
-	eventually(t, "the topic is compacted", func() bool {
+	eventually.True(t, "the topic is compacted", func() bool {
 		for range 10 {
 			if err := client.Publish(t.Context(), bus.Record{Topic: topic, Key: []byte("key"), Value: []byte("v")}); err != nil {
 				t.Fatal(err)
@@ -142,7 +143,7 @@ func TestKilledWhileCompacting(t *testing.T) {
 			return acks
 		}
 		before := count()
-		eventually(t, "values are acknowledged", func() bool { return count() > before+100 })
+		eventually.True(t, "values are acknowledged", func() bool { return count() > before+100 })
 		time.Sleep(rand.N(100 * time.Millisecond)) // any moment will do
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)

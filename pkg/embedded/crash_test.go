@@ -17,6 +17,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // TestNothingAcknowledgedIsLostByAKill runs the servers in another process, kills that while clients write, starts them
@@ -51,7 +52,7 @@ func TestNothingAcknowledgedIsLostByAKill(t *testing.T) {
 			writing.Go(func() { acked.put(ctx, bucket, round, writer) })
 		}
 		before := acked.count()
-		eventually(t, "some writes are acknowledged", func() bool { return acked.count() > before+400 })
+		eventually.True(t, "some writes are acknowledged", func() bool { return acked.count() > before+400 })
 		if err := child.Process.Kill(); err != nil { // SIGKILL
 			t.Fatal(err)
 		}

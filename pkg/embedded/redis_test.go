@@ -14,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2/proto"
 
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // redis gives one command and returns the answer's text.
@@ -77,7 +78,7 @@ func TestSnapshotIsWrittenWhileRunning(t *testing.T) {
 	servers := start(t, cfg)
 	redis(t, servers.RedisAddr(), "SET", "key", "value")
 	path := filepath.Join(dir, "redis", "snapshot")
-	eventually(t, "a snapshot that holds the key", func() bool {
+	eventually.True(t, "a snapshot that holds the key", func() bool {
 		data, err := os.ReadFile(path)
 		return err == nil && strings.Contains(string(data), "key")
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 func TestRegistryServesActiveCampaigns(t *testing.T) {
@@ -27,7 +28,7 @@ func TestRegistryServesActiveCampaigns(t *testing.T) {
 	}
 	after := w.campaign("after", second)
 	w.serves(r, after, second)
-	w.eventually("everything is ready", func() bool { return r.Ready() == nil })
+	eventually.True(w, "everything is ready", func() bool { return r.Ready() == nil })
 	if models := r.Group(groupKey); len(models) != 2 {
 		t.Errorf("the group folds %d models", len(models))
 	}
@@ -47,7 +48,7 @@ func TestRegistryServesActiveCampaigns(t *testing.T) {
 	if err := catalog.Delete(t.Context(), w.store, after); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("the deleted campaign is gone", func() bool {
+	eventually.True(w, "the deleted campaign is gone", func() bool {
 		_, err := r.Campaign(t.Context(), after.ARN)
 		return errors.Is(err, ErrNotDeployed)
 	})
@@ -57,7 +58,7 @@ func TestRegistryServesActiveCampaigns(t *testing.T) {
 func TestCampaignIsLoadedOnDemandOnce(t *testing.T) {
 	w := newWorld(t)
 	r, _ := w.registry("")
-	w.eventually("the catalog is read", r.view.Ready)
+	eventually.True(w, "the catalog is read", r.view.Ready)
 	v := w.version("0001", 1)
 	c := w.campaign("new", v)
 
@@ -81,7 +82,7 @@ func TestCampaignErrors(t *testing.T) {
 	if _, err := r.Campaign(t.Context(), account+"campaign/none"); !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrNotDeployed) {
 		t.Errorf("before the catalog is read: %v", err)
 	}
-	w.eventually("the catalog is read", r.view.Ready)
+	eventually.True(w, "the catalog is read", r.view.Ready)
 	pending := &catalog.Campaign{Meta: meta(account + "campaign/pending"), DatasetGroupARN: groupARN, SolutionVersionARN: account + "solution/taste/0001"}
 	pending.Status = catalog.StatusCreatePending
 	create(w, pending)
@@ -111,14 +112,14 @@ func TestOneCampaignWithoutAModelLeavesTheOthersReady(t *testing.T) {
 	good := w.campaign("good", v)
 	r, _ := w.registry("")
 	w.serves(r, good, v)
-	w.eventually("it is ready", func() bool { return r.Ready() == nil })
+	eventually.True(w, "it is ready", func() bool { return r.Ready() == nil })
 	orphan := w.campaign("orphan", &catalog.SolutionVersion{Meta: meta(account + "solution/taste/none")})
-	w.eventually("the campaign is seen", func() bool {
+	eventually.True(w, "the campaign is seen", func() bool {
 		_, ok := catalog.Lookup[*catalog.Campaign](r.view, orphan.ARN)
 		return ok
 	})
 	// Eventually: the campaign may come while the first look at the catalog is under way.
-	w.eventually("it is ready although one campaign has no model", func() bool { return r.Ready() == nil })
+	eventually.True(w, "it is ready although one campaign has no model", func() bool { return r.Ready() == nil })
 }
 
 func TestLastGoodModelStays(t *testing.T) {
@@ -144,7 +145,7 @@ func TestLastGoodModelStays(t *testing.T) {
 			w.serves(r, c, good)
 
 			w.point(c, bad)
-			w.eventually("the damaged model was tried", func() bool {
+			eventually.True(w, "the damaged model was tried", func() bool {
 				return testutil.ToFloat64(r.metrics.loads.WithLabelValues("failed")) > 0
 			})
 			w.serves(r, c, good)
@@ -197,7 +198,7 @@ func TestRestartWithoutTheBucket(t *testing.T) {
 	w.campaign("away", other)
 	r, stop := w.registry(dir)
 	w.serves(r, c, v)
-	w.eventually("what is served is noted", func() bool {
+	eventually.True(w, "what is served is noted", func() bool {
 		pointers, err := r.readPointers()
 		return err == nil && len(pointers) == 2
 	})
@@ -245,7 +246,7 @@ func TestRecommendersAreServedWhileActive(t *testing.T) {
 	rec := &catalog.Recommender{Meta: meta(account + "recommender/picks"), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
 	create(w, rec)
 	var s *Serving
-	w.eventually("it answers", func() bool {
+	eventually.True(w, "it answers", func() bool {
 		var err error
 		s, err = r.Recommender(t.Context(), rec.ARN)
 		return err == nil
@@ -253,7 +254,7 @@ func TestRecommendersAreServedWhileActive(t *testing.T) {
 	if s.ARN() != rec.ARN || s.DatasetGroupARN() != groupARN || s.Loaded.ModelID != v.ModelID || s.Group != groupKey {
 		t.Errorf("the recommender answers with %+v", s)
 	}
-	w.eventually("it is noted", func() bool {
+	eventually.True(w, "it is noted", func() bool {
 		noted, err := r.readPointers()
 		return err == nil && len(noted) == 1 && noted[0].Recommender != nil
 	})
@@ -263,10 +264,10 @@ func TestRecommendersAreServedWhileActive(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("it answers no more", func() bool {
+	eventually.True(w, "it answers no more", func() bool {
 		_, err := r.Recommender(t.Context(), rec.ARN)
 		return errors.Is(err, ErrNotActive)
 	})
-	w.eventually("its model is given up", func() bool { return len(r.All()) == 0 })
+	eventually.True(w, "its model is given up", func() bool { return len(r.All()) == 0 })
 	stop()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -175,21 +176,12 @@ func (w *world) registryOn(store *catalog.Store, b *blob.Bucket, cacheDir string
 func (w *world) serves(r *Registry, c *catalog.Campaign, v *catalog.SolutionVersion) *Serving {
 	w.Helper()
 	var s *Serving
-	w.eventually("campaign "+c.Name+" answers with "+v.ModelID, func() bool {
+	eventually.True(w, "campaign "+c.Name+" answers with "+v.ModelID, func() bool {
 		var err error
 		s, err = r.Campaign(w.Context(), c.ARN)
 		return err == nil && s.Loaded.ModelID == v.ModelID
 	})
 	return s
-}
-
-func (w *world) eventually(what string, holds func() bool) {
-	w.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.Fatalf("waited in vain until %s", what)
-		}
-	}
 }
 
 // damages are the ways in which an object can be spoilt.

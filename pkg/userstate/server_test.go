@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // startRedis runs the machine's redis-server with the arguments until the test ends, and returns its URL.
@@ -33,16 +35,8 @@ func startRedis(t *testing.T, args ...string) string {
 	})
 	url := "redis://127.0.0.1:" + port
 	s := openURL(t, url)
-	deadline := time.Now().Add(time.Minute)
-	for {
-		err := s.Ping(t.Context())
-		if err == nil {
-			return url
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("redis-server does not answer: %v", err)
-		}
-	}
+	eventually.Succeeds(t, "redis-server answers", func() error { return s.Ping(t.Context()) })
+	return url
 }
 
 func openURL(t *testing.T, url string) *Store {
