@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -21,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, embeddedtest.LeakOptions()...) }
@@ -152,22 +152,9 @@ func (w *world) run(change func(*Config)) (s *Service, stop func()) {
 	return s, stop
 }
 
-func (w *world) eventually(what string, check func() error) {
-	w.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.Fatalf("%s: %v", what, err)
-		}
-	}
-}
-
 func (w *world) awaitEvents(n int) (events []personalizeevents.Event) {
 	w.Helper()
-	w.eventually("events", func() error {
+	eventually.Succeeds(w, "events", func() error {
 		if events = w.tracker.events(); len(events) < n {
 			return fmt.Errorf("%d of %d", len(events), n)
 		}
@@ -194,7 +181,7 @@ func (w *world) committed() (sum int64) {
 func (w *world) letters(n int) (letters []bus.Record) {
 	w.Helper()
 	topic := DeadLetterTopic(w.topic)
-	w.eventually("dead letters", func() error {
+	eventually.Succeeds(w, "dead letters", func() error {
 		held, err := w.bus.Offsets(w.Context(), topic)
 		if err != nil {
 			return err
@@ -234,7 +221,7 @@ func TestRecordsBecomeEventsInTheirOrder(t *testing.T) {
 	}
 	s, _ := w.run(nil)
 	events := w.awaitEvents(users * each)
-	w.eventually("offsets are committed", func() error {
+	eventually.Succeeds(w, "offsets are committed", func() error {
 		if n := w.committed(); n != 2*users*each {
 			return fmt.Errorf("%d", n)
 		}
@@ -303,7 +290,7 @@ func TestBadRecordsArePutAsideAndHoldUpNobody(t *testing.T) {
 			t.Errorf("offset %s: %q, want %q", offset, got[offset], reason)
 		}
 	}
-	w.eventually("offsets are committed", func() error {
+	eventually.Succeeds(w, "offsets are committed", func() error {
 		if n := w.committed(); n != 7 {
 			return fmt.Errorf("%d", n)
 		}
@@ -324,7 +311,7 @@ func TestATrackerThatIsAwayIsWaitedFor(t *testing.T) {
 			w.tracker.answers(func(*personalizeevents.PutEventsRequest) error { return refusal })
 			w.put("u", click("u", "s", 1), click("u", "s", 2))
 			s, _ := w.run(nil)
-			w.eventually("the bridge tries on, and says that it is not ready", func() error {
+			eventually.Succeeds(w, "the bridge tries on, and says that it is not ready", func() error {
 				if err := s.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "does not take events") || w.tracker.called() < 3 {
 					return fmt.Errorf("after %d calls it is ready: %w", w.tracker.called(), err)
 				}
@@ -337,7 +324,7 @@ func TestATrackerThatIsAwayIsWaitedFor(t *testing.T) {
 			if events := w.awaitEvents(2); len(events) != 2 {
 				t.Errorf("%d events", len(events))
 			}
-			w.eventually("the bridge is ready again", func() error { return s.Ready(t.Context()) })
+			eventually.Succeeds(w, "the bridge is ready again", func() error { return s.Ready(t.Context()) })
 			held, err := w.bus.Offsets(t.Context(), DeadLetterTopic(w.topic))
 			if err != nil {
 				t.Fatal(err)
@@ -370,7 +357,7 @@ func TestARepeatIsTheSameEvent(t *testing.T) {
 	}
 	w.tracker.answers(nil)
 	w.run(nil)
-	w.eventually("offsets are committed", func() error {
+	eventually.Succeeds(w, "offsets are committed", func() error {
 		if n := w.committed(); n != 25 {
 			return fmt.Errorf("%d", n)
 		}
@@ -397,7 +384,7 @@ func TestABridgeMayBeginWithWhatComes(t *testing.T) {
 	w.put("u", click("u", "s", 1))
 	latest := func(c *Config) { c.FromLatest = true }
 	_, stop := w.run(latest)
-	w.eventually("the place is committed before anything comes", func() error {
+	eventually.Succeeds(w, "the place is committed before anything comes", func() error {
 		if n := w.committed(); n != 1 {
 			return fmt.Errorf("%d", n)
 		}

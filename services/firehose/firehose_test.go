@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -109,7 +110,7 @@ func (i *installation) put(g *catalog.DatasetGroup, first, last int) {
 // wantArchived waits until the events from first to last are in the archive, and checks that they are there once.
 func (i *installation) wantArchived(g *catalog.DatasetGroup, first, last int) {
 	i.Helper()
-	i.eventually(func() error {
+	eventually.Succeeds(i, "the events are archived once", func() error {
 		var numbers []int
 		for row, err := range archive.ReadInteractions(i.Context(), i.bucket, g.GroupKey(), archive.ReadOptions{}) {
 			if err != nil {
@@ -135,21 +136,6 @@ func (i *installation) wantArchived(g *catalog.DatasetGroup, first, last int) {
 	}
 }
 
-func (i *installation) eventually(check func() error) {
-	i.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			i.Fatalf("still after a minute: %v", err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 func TestEventsOfAllActiveGroupsAreArchived(t *testing.T) {
 	i := install(t)
 	first := i.group("first")
@@ -162,7 +148,7 @@ func TestEventsOfAllActiveGroupsAreArchived(t *testing.T) {
 	i.put(first, 501, 600)
 	i.wantArchived(second, 1, 100)
 	i.wantArchived(first, 1, 600)
-	i.eventually(func() error { return s.Ready(i.Context()) })
+	eventually.Succeeds(i, "the firehose is ready", func() error { return s.Ready(i.Context()) })
 
 	i.put(first, 601, 650)
 	stop()
@@ -212,7 +198,7 @@ func TestColumnsFollowTheDatasetsSchema(t *testing.T) {
 	}
 	s := schemas{view: i.view, log: zap.NewNop()}
 	targets := targetsOf(g)
-	i.eventually(func() error {
+	eventually.Succeeds(i, "the schema has the column", func() error {
 		schema := s.of(targets[bus.InteractionsTopic(g.GroupKey())])
 		if schema == nil {
 			return errors.New("no schema")

@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
@@ -55,7 +56,7 @@ func (i *installation) act(interactions ...reco.Interaction) {
 func (i *installation) wantActed(events, acted []reco.Interaction) {
 	i.Helper()
 	withItems, withActions := faultFree(events), faultFree(acted)
-	i.eventually(func() error {
+	eventually.Succeeds(i, "items and actions are folded", func() error {
 		for id, want := range withActions {
 			states, err := i.users.Load(i.Context(), i.key(), []string{id})
 			if err != nil {
@@ -168,7 +169,7 @@ func TestABadActionBlocksNothing(t *testing.T) {
 	i.act(acted(1, 39)...)
 	stop := i.start()
 	want := acted(1, 39)
-	i.eventually(func() error {
+	eventually.Succeeds(i, "the record after the bad one is folded", func() error {
 		view, err := i.users.View(t.Context(), i.key(), "user-1")
 		if err == nil && (len(view.History) != 1 || len(view.Actions) != len(faultFree(want)["user-1"].Recent)) {
 			err = fmt.Errorf("%d interactions, %d with actions", len(view.History), len(view.Actions))
@@ -219,7 +220,7 @@ func (i *installation) importActions(mode dataset.Mode, rows ...string) {
 
 func (i *installation) wantActions(want map[string]string) {
 	i.Helper()
-	i.eventually(func() error {
+	eventually.Succeeds(i, "users have the actions", func() error {
 		for id, actions := range want {
 			view, err := i.users.View(i.Context(), i.key(), id)
 			if err != nil {

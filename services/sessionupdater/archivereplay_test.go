@@ -10,6 +10,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -71,7 +72,7 @@ func TestAReplayBringsBackTheEventsOfATopicThatIsGone(t *testing.T) {
 	}
 	i.wantPeople(faultFree(events(1, 250)))
 	i.put(events(251, 260)...) // and the stream goes on, in every partition
-	i.eventually(func() error {
+	eventually.Succeeds(i, "the stream goes on", func() error {
 		for _, event := range events(251, 260) {
 			view, err := i.users.View(t.Context(), i.key(), event.Key())
 			if err != nil {
@@ -111,12 +112,7 @@ func TestAReplayFoldsWhatIsAskedFor(t *testing.T) {
 	i.must(err)
 	i.recreateTopic()
 	between := time.Now().Add(time.Millisecond)
-	i.eventually(func() error {
-		if time.Now().Before(between) {
-			return errNotYet
-		}
-		return nil
-	})
+	eventually.True(i, "the clock has moved on", func() bool { return !time.Now().Before(between) })
 	i.put(events(101, 160)...)
 	i.archive()
 

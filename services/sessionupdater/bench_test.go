@@ -10,6 +10,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -42,7 +43,7 @@ func BenchmarkFolding(b *testing.B) {
 				i.must(err)
 				b.StartTimer()
 				stop := i.background(s.Run)
-				i.eventually(func() error { return i.foldedUpTo(s, ends) })
+				eventually.Succeeds(i, "all events are folded", func() error { return i.foldedUpTo(s, ends) })
 				b.StopTimer()
 				stop()
 				b.StartTimer()
@@ -72,7 +73,7 @@ func BenchmarkFreshness(b *testing.B) {
 	s, err := New(config)
 	i.must(err)
 	i.background(s.Run)
-	i.eventually(func() error {
+	eventually.Succeeds(i, "the group is healthy", func() error {
 		if !i.users.Healthy(b.Context(), i.key(), partitions) {
 			return fmt.Errorf("not started")
 		}
@@ -113,7 +114,7 @@ func BenchmarkImport(b *testing.B) {
 		i.must(err)
 		b.StartTimer()
 		stop := i.background(s.Run)
-		i.eventually(func() error {
+		eventually.Succeeds(i, "the import is merged", func() error {
 			marks, err := i.users.Marks(b.Context(), i.key())
 			i.must(err)
 			if left := withItems.behind(marks, []int32{0, 1, 2, 3}, 1); len(left) > 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -52,7 +53,7 @@ func (i *installation) announce(version int64) {
 // wantHistories waits until users' histories are the items, "" for someone unknown or without any.
 func (i *installation) wantHistories(want map[string]string) {
 	i.Helper()
-	i.eventually(func() error {
+	eventually.Succeeds(i, "users have the histories", func() error {
 		for id, items := range want {
 			view, err := i.users.View(i.Context(), i.key(), id)
 			if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
@@ -206,21 +205,6 @@ func (i *installation) trim() {
 		upTo[tp] = held.End
 	}
 	i.must(i.bus.DeleteRecords(i.Context(), upTo))
-}
-
-func (i *installation) eventually(check func() error) {
-	i.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			i.Fatalf("still after 30 s: %v", err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // fakeModels are models whose vector is the number of interactions and the newest time.

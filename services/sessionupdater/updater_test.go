@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
@@ -63,7 +64,7 @@ func (i *installation) wantFolded(events []reco.Interaction) {
 	people := faultFree(events)
 	ends, err := i.bus.Offsets(i.Context(), i.topic())
 	i.must(err)
-	i.eventually(func() error {
+	eventually.Succeeds(i, "states are those of a run without faults", func() error {
 		for id, want := range people {
 			states, err := i.users.Load(i.Context(), i.key(), []string{id})
 			if err != nil {
@@ -101,7 +102,7 @@ func TestEventsBecomeVisible(t *testing.T) {
 
 	i.put(reco.Interaction{EventID: "now", UserID: "visitor", ItemID: "item", EventType: "view", TimestampMS: 5})
 	var view userstate.View
-	i.eventually(func() (err error) {
+	eventually.Succeeds(i, "the visitor is known", func() (err error) {
 		if view, err = i.users.View(t.Context(), i.key(), "visitor"); err == nil && !view.Known {
 			err = fmt.Errorf("the visitor is unknown")
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/tracker"
@@ -62,7 +63,7 @@ func newInstallation(t *testing.T) *installation {
 		<-done
 		<-done
 	})
-	eventually(t, "the tracker is ready", func() bool { return in.service.Ready(ctx) == nil })
+	eventually.True(t, "the tracker is ready", func() bool { return in.service.Ready(ctx) == nil })
 	return in
 }
 
@@ -115,7 +116,7 @@ func TestActionInteractionsOverRealServers(t *testing.T) {
 	dataset, err := catalog.Get[*catalog.Dataset](t.Context(), in.control, actionSetARN)
 	must(t, err)
 	must(t, catalog.Delete(t.Context(), in.control, dataset))
-	eventually(t, "the deleted dataset takes nothing", func() bool {
+	eventually.True(t, "the deleted dataset takes nothing", func() bool {
 		resp, _ := in.post(t, "/action-interactions", actionCall(taken(``)))
 		return resp.StatusCode == 404
 	})
@@ -133,7 +134,7 @@ func TestOverRealServers(t *testing.T) {
 	good := putItems(itemsARN, item("A01", `{"genres":"a","creationTimestamp":1}`))
 
 	// The first refusal of this id may be remembered for a moment; one never asked for is found at once.
-	eventually(t, "the new tracker takes events", func() bool {
+	eventually.True(t, "the new tracker takes events", func() bool {
 		resp, _ := in.post(t, "/events", call(click(``)))
 		return resp.StatusCode == 200
 	})
@@ -171,7 +172,7 @@ func TestOverRealServers(t *testing.T) {
 	eventTracker, err := catalog.Get[*catalog.EventTracker](t.Context(), in.control, trackerARN)
 	must(t, err)
 	must(t, catalog.Delete(t.Context(), in.control, eventTracker))
-	eventually(t, "the deleted tracker takes no events", func() bool {
+	eventually.True(t, "the deleted tracker takes no events", func() bool {
 		resp, _ := in.post(t, "/events", call(click(``)))
 		return resp.StatusCode == 400
 	})
@@ -199,14 +200,5 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not: %s", what)
-		}
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // What the event log does not take is never answered with 200.
@@ -73,11 +73,7 @@ func TestReady(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- f.service.Run(ctx) }()
-	for deadline := time.Now().Add(time.Minute); f.service.Ready(ctx) != nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(f.service.Ready(ctx))
-		}
-	}
+	eventually.Succeeds(t, "the service is ready", func() error { return f.service.Ready(ctx) })
 	f.admit = errors.New("the log is full")
 	if err := f.service.Ready(ctx); err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("full: %v", err)
