@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"pkg/model"},
 	{"pkg/dataset", "pkg/userstate"},
 	{"pkg/archive"},
-	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution"},
+	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution", "pkg/trainingset"},
 	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/stepfunctions", "pkg/awsapi/scheduler"},
 	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/experiment", "pkg/linalg", "pkg/process", "pkg/schema", "pkg/asl"},
 	{"pkg/awsapi/constraint", "pkg/reco", "pkg/schedule", "pkg/simd"},

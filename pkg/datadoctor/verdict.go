@@ -6,10 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // verdicts judges the recipes of the group's kind as a training would.
@@ -41,7 +41,7 @@ func (e *Examiner) trainable(r *recipe.Recipe) error {
 		least = r.MinEvents * e.options.MinInteractions / usualMinInteractions
 	}
 	if e.whole(schema.Interactions) {
-		if err := dataset.CheckMinimum(rows, users, least, e.options.MinUsers, r.EventType); err != nil {
+		if err := trainingset.CheckMinimum(rows, users, least, e.options.MinUsers, r.EventType); err != nil {
 			return err
 		}
 	}
@@ -57,8 +57,8 @@ func (e *Examiner) trainable(r *recipe.Recipe) error {
 }
 
 // judgedSet shows recipes what the columns of the items hold.
-func (e *Examiner) judgedSet() *dataset.TrainingSet {
-	set := &dataset.TrainingSet{
+func (e *Examiner) judgedSet() *trainingset.Set {
+	set := &trainingset.Set{
 		Items: slices.Sorted(maps.Keys(e.judged)), UserStart: []int32{0}, ItemRows: map[int32]reco.Entity{}, ItemSchema: e.options.Schemas[schema.Items],
 	}
 	for n, id := range set.Items {

@@ -87,7 +87,7 @@ func BenchmarkImport(b *testing.B) {
 	perRow(b, v.Rows)
 }
 
-// BenchmarkLoad is what training does first: ml-1m from the bucket to a TrainingSet.
+// BenchmarkLoad is what training does first: ml-1m from the bucket to a training set.
 func BenchmarkLoad(b *testing.B) {
 	text := movieLens(b)
 	bucket := embeddedtest.Bucket(b)

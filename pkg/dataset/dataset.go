@@ -1,5 +1,5 @@
 // Package dataset holds the data that models are trained on: it imports CSV files into columnar form, reads them back,
-// and joins them with the archive of events into a TrainingSet.
+// and joins them with the archive of events into a trainingset.Set.
 //
 // An import (Import, run by the retrainer's import jobs) streams CSV files from a user's bucket into Parquet parts and
 // then switches the dataset's manifest to them in one compare-and-swap:

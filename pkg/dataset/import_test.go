@@ -563,3 +563,14 @@ func TestReadersNoticeDamage(t *testing.T) {
 		}
 	}
 }
+
+func TestImportedEventIDsSortByPosition(t *testing.T) {
+	before := ""
+	for _, at := range [][2]int64{{1, 0}, {1, 9}, {1, 10}, {1, 35}, {1, 36}, {1, 70_000_000_000}, {2, 0}, {36, 0}, {60_000_000, 5}} {
+		id := importedEventID(at[0], at[1])
+		if id <= before || len(id) != 13 {
+			t.Errorf("the id of %v is %q, after %q", at, id, before)
+		}
+		before = id
+	}
+}

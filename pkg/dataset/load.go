@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // LoadRequest says which data of a dataset group to train on.
@@ -21,13 +22,13 @@ type LoadRequest struct {
 	// Until is the data cut: events, items, users and actions that arrived later are left out. The zero time leaves out nothing.
 	Until time.Time
 	// More, if set, adds what the bucket doesn't hold yet. Its items, users and actions replace those of the bucket.
-	More func(*Builder) error
-	BuilderOptions
+	More func(*trainingset.Builder) error
+	trainingset.Options
 }
 
 // Loaded is a training set and where it comes from.
 type Loaded struct {
-	*TrainingSet
+	*trainingset.Set
 	// Imported holds the number of each dataset's version that was read, by dataset type; types without data are absent.
 	Imported map[string]int64
 	// Damaged names the archive's objects that could not be decoded. They are left out.
@@ -40,20 +41,20 @@ type Loaded struct {
 // An object of the archive that cannot be decoded is left out and named, so that one bad file doesn't end all training;
 // damaged imported data is an error, for importing it again mends it.
 func Load(ctx context.Context, req LoadRequest) (*Loaded, error) {
-	l := &loader{LoadRequest: req, builder: NewBuilder(req.BuilderOptions), loaded: Loaded{Imported: map[string]int64{}}}
+	l := &loader{LoadRequest: req, builder: trainingset.NewBuilder(req.Options), loaded: Loaded{Imported: map[string]int64{}}}
 	if err := l.interactions(ctx, schema.Interactions, archive.ReadInteractions, l.builder.Add); err != nil {
 		return nil, fmt.Errorf("loading interactions: %w", err)
 	}
 	if err := l.interactions(ctx, schema.ActionInteractions, archive.ReadActionInteractions, l.builder.AddActionInteraction); err != nil {
 		return nil, fmt.Errorf("loading action interactions: %w", err)
 	}
-	if err := l.entities(ctx, schema.Items, archive.KindItems, l.builder.itemRows); err != nil {
+	if err := l.entities(ctx, schema.Items, archive.KindItems); err != nil {
 		return nil, fmt.Errorf("loading items: %w", err)
 	}
-	if err := l.entities(ctx, schema.Users, archive.KindUsers, l.builder.userRows); err != nil {
+	if err := l.entities(ctx, schema.Users, archive.KindUsers); err != nil {
 		return nil, fmt.Errorf("loading users: %w", err)
 	}
-	if err := l.entities(ctx, schema.Actions, archive.KindActions, l.builder.actions.rows); err != nil {
+	if err := l.entities(ctx, schema.Actions, archive.KindActions); err != nil {
 		return nil, fmt.Errorf("loading actions: %w", err)
 	}
 	if req.More != nil {
@@ -65,13 +66,13 @@ func Load(ctx context.Context, req LoadRequest) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.loaded.TrainingSet = set
+	l.loaded.Set = set
 	return &l.loaded, nil
 }
 
 type loader struct {
 	LoadRequest
-	builder *Builder
+	builder *trainingset.Builder
 	loaded  Loaded
 }
 
@@ -115,7 +116,7 @@ func (l *loader) current(ctx context.Context, t schema.Type) (Version, error) {
 func (l *loader) arrived(o reco.Origin) bool { return l.Until.IsZero() || !o.Arrival.After(l.Until) }
 
 // entities adds the newest row of every item or user. An imported row counts from the end of its import.
-func (l *loader) entities(ctx context.Context, t schema.Type, kind string, rows map[string]dated) error {
+func (l *loader) entities(ctx context.Context, t schema.Type, kind string) error {
 	v, err := l.current(ctx, t)
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func (l *loader) entities(ctx context.Context, t schema.Type, kind string, rows 
 			if err != nil {
 				return err
 			}
-			newest(rows, dated{e, p.Imported})
+			l.builder.AddEntity(t, e, p.Imported)
 		}
 	}
 	for e, err := range tolerate(archive.ReadEntities(ctx, l.Bucket, l.Group, kind), &l.loaded.Damaged) {
@@ -133,7 +134,7 @@ func (l *loader) entities(ctx context.Context, t schema.Type, kind string, rows 
 			return err
 		}
 		if l.arrived(e.Origin) {
-			newest(rows, dated{e, e.Origin.Arrival})
+			l.builder.AddEntity(t, e, e.Origin.Arrival)
 		}
 	}
 	return nil

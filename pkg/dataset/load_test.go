@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -9,7 +10,34 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
+
+// streamed is an event as the archive gives it.
+func streamed(id, user, session, item string, second int64) reco.Interaction {
+	return reco.Interaction{
+		EventID: id, UserID: user, SessionID: session, ItemID: item, EventType: "view", TimestampMS: 1000 * second,
+		Origin: reco.Origin{TopicID: [16]byte{1}, Offset: second},
+	}
+}
+
+// imported is an event as an import gives it: the n-th row.
+func imported(n int64, user, item string, second int64) reco.Interaction {
+	return reco.Interaction{EventID: importedEventID(1, n), UserID: user, ItemID: item, EventType: "view", TimestampMS: 1000 * second}
+}
+
+// histories writes a set as user: items, one line a user.
+func histories(set *trainingset.Set) string {
+	var lines []string
+	for u, user := range set.Users {
+		var items []string
+		for _, r := range set.History(u) {
+			items = append(items, r.ItemID)
+		}
+		lines = append(lines, user+": "+strings.Join(items, " "))
+	}
+	return strings.Join(lines, "\n")
+}
 
 // archived writes one file of interactions to partition 0.
 func (s *shop) archived(rows ...reco.Interaction) {
@@ -67,18 +95,18 @@ func TestLoadJoinsImportsArchiveAndMore(t *testing.T) {
 	s.archived(arrived(streamed("1", "u", "", "archived", 2), now), arrived(streamed("2", "v", "", "late", 3), now.Add(time.Hour)))
 	tail := arrived(streamed("3", "u", "", "tail", 4), now)
 	repeat := arrived(streamed("1", "u", "", "archived", 2), now)
-	set := s.load(LoadRequest{Until: now.Add(time.Minute), More: func(b *Builder) error {
+	set := s.load(LoadRequest{Until: now.Add(time.Minute), More: func(b *trainingset.Builder) error {
 		b.Add(&tail)
 		b.Add(&repeat)
 		return nil
 	}})
-	if diff := cmp.Diff("u: imported archived tail", histories(set.TrainingSet)); diff != "" {
+	if diff := cmp.Diff("u: imported archived tail", histories(set.Set)); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(map[string]int64{"INTERACTIONS": 1}, set.Imported); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff("u: imported archived\nv: late", histories(s.load(LoadRequest{}).TrainingSet)); diff != "" {
+	if diff := cmp.Diff("u: imported archived\nv: late", histories(s.load(LoadRequest{}).Set)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -92,7 +120,7 @@ func TestLoadTakesTheNewestRowOfAnItem(t *testing.T) {
 		return reco.Entity{ID: id, Properties: map[string]any{"GENRES": genres}, Origin: reco.Origin{TopicID: [16]byte{2}, Arrival: at}}
 	}
 	s.archivedItems(row("b", "put before", before), row("c", "put after", after), row("c", "put again", after), row("d", "put only", before))
-	set := s.load(LoadRequest{More: func(b *Builder) error {
+	set := s.load(LoadRequest{More: func(b *trainingset.Builder) error {
 		older := row("c", "tail, but older", before)
 		b.AddItem(older)
 		return nil
@@ -137,7 +165,7 @@ func TestLoadJoinsActions(t *testing.T) {
 		t.Fatal(err)
 	}
 	tail := act("3", "mail", "NOT_TAKEN", 4, now)
-	set := s.load(LoadRequest{Until: now.Add(time.Minute), More: func(b *Builder) error {
+	set := s.load(LoadRequest{Until: now.Add(time.Minute), More: func(b *trainingset.Builder) error {
 		b.AddActionInteraction(&tail)
 		b.AddAction(reco.Entity{ID: "mail"})
 		return nil
@@ -145,7 +173,11 @@ func TestLoadJoinsActions(t *testing.T) {
 	if diff := cmp.Diff([]string{"call", "join", "mail"}, set.Actions.IDs); diff != "" {
 		t.Error(diff)
 	}
-	want := []ActionEvent{{"u", 1, 1000, "VIEWED"}, {"u", 1, 2000, "TAKEN"}, {"u", 2, 4000, "NOT_TAKEN"}}
+	want := []trainingset.ActionEvent{
+		{UserID: "u", Action: 1, TimeMS: 1000, Type: "VIEWED"},
+		{UserID: "u", Action: 1, TimeMS: 2000, Type: "TAKEN"},
+		{UserID: "u", Action: 2, TimeMS: 4000, Type: "NOT_TAKEN"},
+	}
 	if diff := cmp.Diff(want, set.Actions.Events); diff != "" {
 		t.Error(diff)
 	}
@@ -180,7 +212,7 @@ func TestLoadNamesDamagedArchiveFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	set := s.load(LoadRequest{})
-	if diff := cmp.Diff("u: a c", histories(set.TrainingSet)); diff != "" {
+	if diff := cmp.Diff("u: a c", histories(set.Set)); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{keys[1]}, set.Damaged); diff != "" {

@@ -8,9 +8,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // taken is the event type of an action that a user took.
@@ -20,7 +20,7 @@ const taken = "TAKEN"
 // action interactions is held back. The model sees their interactions with items and the older nine tenths of those with
 // actions; to be found is what they took among the newest tenth, at least one. Users who took nothing there are not
 // measured. An action may be recommended again.
-func runActions(ctx context.Context, ts *dataset.TrainingSet, threads int, fit func(*dataset.TrainingSet) (model.Model, error)) (Report, error) {
+func runActions(ctx context.Context, ts *trainingset.Set, threads int, fit func(*trainingset.Set) (model.Model, error)) (Report, error) {
 	rest, tests := splitActions(ts)
 	m, err := fit(rest)
 	if err != nil {
@@ -34,8 +34,8 @@ func runActions(ctx context.Context, ts *dataset.TrainingSet, threads int, fit f
 
 // splitActions takes the action interactions of a tenth of the users away. Without any action interaction to spare the set
 // stays as it is.
-func splitActions(ts *dataset.TrainingSet) (*dataset.TrainingSet, []testUser) {
-	byUser := map[string][]dataset.ActionEvent{}
+func splitActions(ts *trainingset.Set) (*trainingset.Set, []testUser) {
+	byUser := map[string][]trainingset.ActionEvent{}
 	for _, e := range ts.Actions.Events { // by user, then time
 		byUser[e.UserID] = append(byUser[e.UserID], e)
 	}
@@ -70,7 +70,7 @@ func splitActions(ts *dataset.TrainingSet) (*dataset.TrainingSet, []testUser) {
 	return &rest, tests
 }
 
-func newActionTest(ts *dataset.TrainingSet, id string, events []dataset.ActionEvent) testUser {
+func newActionTest(ts *trainingset.Set, id string, events []trainingset.ActionEvent) testUser {
 	t := testUser{relevant: map[string]struct{}{}, again: true}
 	if u, known := slices.BinarySearch(ts.Users, id); known {
 		t.input = ts.History(u)
@@ -89,7 +89,7 @@ func newActionTest(ts *dataset.TrainingSet, id string, events []dataset.ActionEv
 }
 
 // popularActions are the actions by how often they were taken.
-func popularActions(ts *dataset.TrainingSet) *model.Items {
+func popularActions(ts *trainingset.Set) *model.Items {
 	count := map[string]int{}
 	for _, e := range ts.Actions.Events {
 		if e.Type == taken {

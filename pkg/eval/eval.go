@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Metrics holds the values of GetSolutionMetrics by their names, rounded to four decimals: coverage,
@@ -32,7 +32,7 @@ type Report struct {
 }
 
 // Personalize is the metrics of a recipe on a training set.
-func Personalize(ctx context.Context, r *recipe.Recipe, ts *dataset.TrainingSet, params recipe.Params, o recipe.Options) (Metrics, error) {
+func Personalize(ctx context.Context, r *recipe.Recipe, ts *trainingset.Set, params recipe.Params, o recipe.Options) (Metrics, error) {
 	report, err := Run(ctx, r, params, ts, o)
 	return report.Metrics, err
 }
@@ -42,8 +42,8 @@ const Gain = "normalized_discounted_cumulative_gain_at_25"
 
 // Run trains the recipe on the users that are not held back and measures the model on those that are. The same set,
 // parameters and seed give the same report.
-func Run(ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *dataset.TrainingSet, o recipe.Options) (Report, error) {
-	fit := func(part *dataset.TrainingSet) (model.Model, error) { return r.Fit(ctx, part, params, o) }
+func Run(ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *trainingset.Set, o recipe.Options) (Report, error) {
+	fit := func(part *trainingset.Set) (model.Model, error) { return r.Fit(ctx, part, params, o) }
 	switch r.Type {
 	case recipe.UserSegmentation:
 		return runSegments(ctx, ts, fit)
@@ -59,13 +59,13 @@ func Run(ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *datase
 // Holdout is a training set that is cut for measuring once, and then used by many candidates.
 type Holdout struct {
 	// Rest is everything but the held-back users' interactions.
-	Rest  *dataset.TrainingSet
+	Rest  *trainingset.Set
 	tests []testUser
 }
 
 // Split holds back a tenth of the users. Splitting the Rest again holds back others: what is tuned on these has never seen
 // the first, who then tell how good the result is.
-func Split(ts *dataset.TrainingSet) *Holdout {
+func Split(ts *trainingset.Set) *Holdout {
 	rest, tests := split(ts)
 	return &Holdout{Rest: rest, tests: tests}
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,9 +83,9 @@ func TestMetricsAreMeansOverUsers(t *testing.T) {
 }
 
 // shop builds a set of users with n interactions each, on items that nobody else has unless shared is set.
-func shop(t *testing.T, users int, n func(u int) int, item func(u, k int) string) *dataset.TrainingSet {
+func shop(t *testing.T, users int, n func(u int) int, item func(u, k int) string) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range users {
 		for k := range n(u) {
 			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: item(u, k), TimestampMS: int64(k)})
@@ -144,7 +144,7 @@ func atoi(t *testing.T, id string) (n int) {
 func TestSplitOfLittle(t *testing.T) {
 	for _, c := range []struct {
 		name        string
-		ts          *dataset.TrainingSet
+		ts          *trainingset.Set
 		tests, rest int
 	}{
 		{"at least one user", shop(t, 3, always(2), own), 1, 2},
@@ -259,7 +259,7 @@ func mustRecipe(t *testing.T, name string) *recipe.Recipe {
 	return r
 }
 
-func run(t *testing.T, r *recipe.Recipe, ts *dataset.TrainingSet, threads int) Report {
+func run(t *testing.T, r *recipe.Recipe, ts *trainingset.Set, threads int) Report {
 	t.Helper()
 	params, err := r.ParseParams(nil)
 	if err != nil {

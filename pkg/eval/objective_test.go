@@ -5,20 +5,20 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // priced is a shop of 200 users who stay with the items of one parity; an item's price is its number.
-func priced(t *testing.T, weight float64) *dataset.TrainingSet {
+func priced(t *testing.T, weight float64) *trainingset.Set {
 	t.Helper()
-	o := dataset.BuilderOptions{}
+	o := trainingset.Options{}
 	if weight > 0 {
-		o.Objective = dataset.Objective{Attribute: "PRICE", Weight: weight}
+		o.Objective = trainingset.Objective{Attribute: "PRICE", Weight: weight}
 	}
-	b := dataset.NewBuilder(o)
+	b := trainingset.NewBuilder(o)
 	for u := range 200 {
 		for k := range 10 {
 			b.Add(&reco.Interaction{
@@ -87,7 +87,7 @@ func TestObjectiveFavoursWhatBringsIn(t *testing.T) {
 
 // TestRewardsByHand: a list of 27 in which position 0 is worth 1, position 26 nothing, and the others a half.
 func TestRewardsByHand(t *testing.T) {
-	ts := &dataset.TrainingSet{Reward: make([]float32, 27)}
+	ts := &trainingset.Set{Reward: make([]float32, 27)}
 	for i := range 27 {
 		ts.Items = append(ts.Items, fmt.Sprintf("%02d", i))
 		ts.Reward[i] = 0.5
@@ -135,7 +135,7 @@ func (o oracle) Segment(q model.SegmentQuery, k int) ([]model.ScoredUser, error)
 
 func TestSegmentsByHand(t *testing.T) {
 	// 100 users of a, 100 of b; the last of his five interactions is what a user is named after.
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for _, item := range []string{"a", "b"} {
 		for u := range 100 {
 			for k := range 5 {
@@ -151,7 +151,7 @@ func TestSegmentsByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := runSegments(t.Context(), ts, func(rest *dataset.TrainingSet) (model.Model, error) {
+	report, err := runSegments(t.Context(), ts, func(rest *trainingset.Set) (model.Model, error) {
 		if len(rest.Item) != 800 {
 			t.Errorf("trained on %d interactions", len(rest.Item))
 		}

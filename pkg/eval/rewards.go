@@ -3,8 +3,8 @@ package eval
 import (
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // rewardedLength is how many recommendations the rewards are looked for in.
@@ -14,12 +14,12 @@ const rewardedLength = 100
 // the 25 with the highest rewards are taken; his value is what the hits among these bring in, over what all hits among the
 // 100 do. The metric is the mean over the users whose hits bring in anything, 0 if there is none.
 type rewards struct {
-	set   *dataset.TrainingSet
+	set   *trainingset.Set
 	users int
 	sum   float64
 }
 
-func newRewards(ts *dataset.TrainingSet) *rewards {
+func newRewards(ts *trainingset.Set) *rewards {
 	if ts.Reward == nil {
 		return nil
 	}

@@ -8,8 +8,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // segmentItems bounds how many items' segments are measured: those with the most interactions to find.
@@ -22,7 +22,7 @@ const segmentItems = 1000
 //	hits_at_1_percent    the share of the segment's users who have the item, mean over items
 //	recall_at_1_percent  the share of the item's users who are in the segment, mean over items
 //	coverage             distinct users in any segment over all users
-func runSegments(ctx context.Context, ts *dataset.TrainingSet, fit func(*dataset.TrainingSet) (model.Model, error)) (Report, error) {
+func runSegments(ctx context.Context, ts *trainingset.Set, fit func(*trainingset.Set) (model.Model, error)) (Report, error) {
 	older, later := splitEvents(ts)
 	m, err := fit(older)
 	if err != nil {
@@ -75,7 +75,7 @@ func (i laterItem) firstOf(users []string, k int) []string {
 }
 
 // splitEvents cuts off the newest fifth of each user's interactions. Users keep at least one.
-func splitEvents(ts *dataset.TrainingSet) (*dataset.TrainingSet, []laterItem) {
+func splitEvents(ts *trainingset.Set) (*trainingset.Set, []laterItem) {
 	cut := func(user int) int {
 		start, end := ts.UserEvents(user)
 		return end - (end-start)/5
@@ -118,7 +118,7 @@ func splitEvents(ts *dataset.TrainingSet) (*dataset.TrainingSet, []laterItem) {
 }
 
 // activeUsers are the users with the most interactions first: the segment without knowing anything about the item.
-func activeUsers(ts *dataset.TrainingSet) []string {
+func activeUsers(ts *trainingset.Set) []string {
 	order := make([]int, len(ts.Users))
 	for u := range order {
 		order[u] = u

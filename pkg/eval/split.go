@@ -6,8 +6,8 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // testUser is a held-back user: what the model is shown, oldest first, and the items that it should find.
@@ -26,7 +26,7 @@ type testUser struct {
 // The newest tenth of a held-back user's interactions, at least one, is to be found; the older ones are shown. As in the
 // lists themselves, items that were shown don't count among those to be found: users of whom nothing is left to find are
 // not measured.
-func split(ts *dataset.TrainingSet) (rest *dataset.TrainingSet, tests []testUser) {
+func split(ts *trainingset.Set) (rest *trainingset.Set, tests []testUser) {
 	held := make([]bool, len(ts.Users))
 	for _, u := range heldBack(ts) {
 		held[u] = true
@@ -50,7 +50,7 @@ func newTestUser(history []reco.RecentInteraction) testUser {
 }
 
 // heldBack lists the test users, ascending.
-func heldBack(ts *dataset.TrainingSet) []int {
+func heldBack(ts *trainingset.Set) []int {
 	type candidate struct {
 		user int
 		hash uint32

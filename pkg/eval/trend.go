@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // runTrend measures a recipe that recommends what is rising: is what it recommends before the newest interval what rises in
@@ -16,7 +16,7 @@ import (
 //	trend_prediction_accuracy  the growth of the 25 items recommended over the growth of the 25 that grow most, 0 at least
 //
 // There is nobody to hold back, so the other metrics of recommendations for users are left out.
-func runTrend(ctx context.Context, ts *dataset.TrainingSet, interval time.Duration, fit func(*dataset.TrainingSet) (model.Model, error)) (Report, error) {
+func runTrend(ctx context.Context, ts *trainingset.Set, interval time.Duration, fit func(*trainingset.Set) (model.Model, error)) (Report, error) {
 	before, growth := splitTime(ts, interval)
 	m, err := fit(before)
 	if err != nil {
@@ -57,7 +57,7 @@ func runTrend(ctx context.Context, ts *dataset.TrainingSet, interval time.Durati
 const trendAccuracy = "trend_prediction_accuracy"
 
 // splitTime cuts off the newest interval, and tells by how much each item grows in it.
-func splitTime(ts *dataset.TrainingSet, interval time.Duration) (*dataset.TrainingSet, map[string]float64) {
+func splitTime(ts *trainingset.Set, interval time.Duration) (*trainingset.Set, map[string]float64) {
 	growth := map[string]float64{}
 	if len(ts.TimeMS) == 0 {
 		return ts, growth

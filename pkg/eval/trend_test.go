@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // prophet scores its items alike for everybody.
@@ -28,7 +28,7 @@ func (p prophet) Score(_ model.Query, scores []float32) error {
 
 func TestTrendByHand(t *testing.T) {
 	// 30 old favourites fall from 3 to 1; "up" rises from 0 to 10, "slow" from 1 to 6. Hours 1 and 2 are the last two.
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	n := 0
 	add := func(item string, minute, times int) {
 		for range times {
@@ -50,7 +50,7 @@ func TestTrendByHand(t *testing.T) {
 	}
 	measure := func(scores map[string]float32) Report {
 		t.Helper()
-		report, err := runTrend(t.Context(), ts, time.Hour, func(before *dataset.TrainingSet) (model.Model, error) {
+		report, err := runTrend(t.Context(), ts, time.Hour, func(before *trainingset.Set) (model.Model, error) {
 			if before.Events() != 92 {
 				t.Errorf("trained on %d interactions", before.Events())
 			}
@@ -77,7 +77,7 @@ func TestTrendByHand(t *testing.T) {
 }
 
 func TestActionsByHand(t *testing.T) {
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 100 {
 		user := fmt.Sprintf("u%02d", u)
 		b.Add(&reco.Interaction{EventID: "0", UserID: user, ItemID: "i", TimestampMS: 1})
@@ -91,7 +91,7 @@ func TestActionsByHand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := runActions(t.Context(), ts, 2, func(rest *dataset.TrainingSet) (model.Model, error) {
+	report, err := runActions(t.Context(), ts, 2, func(rest *trainingset.Set) (model.Model, error) {
 		if len(rest.Actions.Events) != 270 || rest.Events() != 100 {
 			t.Errorf("trained on %d answers and %d interactions", len(rest.Actions.Events), rest.Events())
 		}

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Matrix is a training set as the models learn from it: rows of items that belong together, because one user interacted
@@ -33,7 +33,7 @@ type MatrixOptions struct {
 }
 
 // NewMatrix arranges a training set in rows, in the order of its users and of their interactions.
-func NewMatrix(ts *dataset.TrainingSet, o MatrixOptions) *Matrix {
+func NewMatrix(ts *trainingset.Set, o MatrixOptions) *Matrix {
 	items, rank, counts := catalogue(ts)
 	m := &Matrix{
 		Items: items, Counts: counts, Start: make([]int, 1, len(ts.Users)+1),
@@ -94,19 +94,19 @@ func (m *Matrix) add(row []cell) {
 
 // Popular is the catalogue of a training set and the number of interactions of each item: where they have weights, the sum
 // of these, rounded, though at least 1 for an item that has any.
-func Popular(ts *dataset.TrainingSet) (*Items, []int64) {
+func Popular(ts *trainingset.Set) (*Items, []int64) {
 	items, _, counts := catalogue(ts)
 	return items, counts
 }
 
 // catalogue orders the items by popularity, then id; rank translates the training set's numbers.
-func catalogue(ts *dataset.TrainingSet) (items *Items, rank []int32, counts []int64) {
+func catalogue(ts *trainingset.Set) (items *Items, rank []int32, counts []int64) {
 	return order(ts.Items, popularity(ts))
 }
 
 // Extended is the catalogue of a training set and of items that were known before, which need not be in the set any more.
 // counts are as in Popular, before tells each item's number in known, -1 for a new one.
-func Extended(known *Items, ts *dataset.TrainingSet) (items *Items, counts []int64, before []int32) {
+func Extended(known *Items, ts *trainingset.Set) (items *Items, counts []int64, before []int32) {
 	ids, weights := slices.Clone(ts.Items), popularity(ts)
 	for i := range known.Len() {
 		if _, there := slices.BinarySearch(ts.Items, known.ID(i)); !there {
@@ -142,7 +142,7 @@ func order(ids []string, weights []float64) (items *Items, rank []int32, counts 
 }
 
 // popularity is the weight of the interactions of each item.
-func popularity(ts *dataset.TrainingSet) []float64 {
+func popularity(ts *trainingset.Set) []float64 {
 	sums := make([]float64, len(ts.Items))
 	for e, i := range ts.Item {
 		sums[i] += float64(ts.EventWeight(e))

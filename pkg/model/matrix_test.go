@@ -9,16 +9,16 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // trainingSet takes a user's items, oldest first, as letters: "abca".
-func trainingSet(t *testing.T, users ...string) *dataset.TrainingSet {
+func trainingSet(t *testing.T, users ...string) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u, items := range users {
 		for k, item := range items {
 			b.Add(&reco.Interaction{EventID: string(rune('A' + k)), UserID: string(rune('0' + u)), ItemID: string(item), TimestampMS: int64(k)})

@@ -17,8 +17,8 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Query is what recommendations are asked for.
@@ -86,7 +86,7 @@ type ScoredUser struct {
 type Extender interface {
 	// Extend returns a model whose catalogue holds the items of the training set beside those it knows, numbered by the
 	// set's interactions, and that has learned nothing else from the set. The model itself stays as it is.
-	Extend(ts *dataset.TrainingSet) Model
+	Extend(ts *trainingset.Set) Model
 }
 
 // Explainer is a model of several parts that can tell which of them carried an item.

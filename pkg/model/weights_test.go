@@ -4,14 +4,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // weighted is a set in which a is clicked five times and b is bought once, each by another user.
-func weighted(t *testing.T, click, buy float64) *dataset.TrainingSet {
+func weighted(t *testing.T, click, buy float64) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{Events: []dataset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+	b := trainingset.NewBuilder(trainingset.Options{Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
 	for u := range 5 {
 		b.Add(&reco.Interaction{UserID: string(rune('u' + u)), ItemID: "a", EventType: "click", TimestampMS: 1})
 	}

@@ -13,12 +13,12 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // train trains a small model of a recipe; another seed makes other data and so another model.
@@ -29,7 +29,7 @@ func train(t testing.TB, recipeName string, seed uint64) model.Model {
 		t.Fatalf("no recipe %s", recipeName)
 	}
 	random := rand.New(rand.NewPCG(seed, 1))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for user := range 40 {
 		for event := range 8 {
 			b.Add(&reco.Interaction{

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // What cold_start_relative_from may be.
@@ -20,7 +20,7 @@ const (
 	maxColdItems = 80_000
 )
 
-func needsColdItems(ts *dataset.TrainingSet, p Params) error {
+func needsColdItems(ts *trainingset.Set, p Params) error {
 	return CheckColdItems(int64(len(coldItems(ts, p))))
 }
 
@@ -35,7 +35,7 @@ func CheckColdItems(n int64) error {
 // coldItems are the items with at most cold_start_max_interactions interactions that appeared at most
 // cold_start_max_duration days before the newest item (latestItem) or the newest interaction (currentTime: a training
 // depends on its data, not on the clock).
-func coldItems(ts *dataset.TrainingSet, p Params) map[string]bool {
+func coldItems(ts *trainingset.Set, p Params) map[string]bool {
 	appeared, interactions := ts.Appearances()
 	times := appeared
 	if p.String("cold_start_relative_from") == currentTime {

@@ -7,19 +7,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const day = 24 * 60 * 60
 
 // shelf builds a set of items: each has an age in days, which is 0 for the newest, and a number of interactions, all at
 // the moment when the item appeared.
-func shelf(t *testing.T, s *schema.Schema, items ...shelved) *dataset.TrainingSet {
+func shelf(t *testing.T, s *schema.Schema, items ...shelved) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: s})
+	b := trainingset.NewBuilder(trainingset.Options{ItemSchema: s})
 	for n, item := range items {
 		appeared := int64(1_700_000_000 - item.age*day)
 		for k := range item.interactions {
@@ -58,11 +58,11 @@ func TestCheckData(t *testing.T) {
 	for _, c := range []struct {
 		name, recipe string
 		given        map[string]string
-		ts           *dataset.TrainingSet
+		ts           *trainingset.Set
 		refused      string // "": accepted
 	}{
-		{"interactions alone", "aws-sims", nil, &dataset.TrainingSet{}, ""},
-		{"no items", "aws-vod-top-picks", nil, &dataset.TrainingSet{}, "needs an Items dataset"},
+		{"interactions alone", "aws-sims", nil, &trainingset.Set{}, ""},
+		{"no items", "aws-vod-top-picks", nil, &trainingset.Set{}, "needs an Items dataset"},
 		{"no text", "aws-semantic-similarity", nil, shelf(t, text, sorted), "no textual column"},
 		{"text", "aws-semantic-similarity", nil, shelf(t, text, described), ""},
 		{"only text", "aws-item-attribute-affinity", nil, shelf(t, text, described), "neither textual nor reserved"},

@@ -4,15 +4,15 @@ import (
 	"context"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/model/objective"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Fit trains a model and lets it follow the training set's objective, if that has one. It is what the retrainer trains
 // with, and measures.
-func (r *Recipe) Fit(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+func (r *Recipe) Fit(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 	m, err := r.Train(ctx, ts, p, o)
 	if err != nil || ts.Reward == nil {
 		return m, err
@@ -21,7 +21,7 @@ func (r *Recipe) Fit(ctx context.Context, ts *dataset.TrainingSet, p Params, o O
 }
 
 // withObjective adds to each item's score what it brings in.
-func withObjective(m model.Model, ts *dataset.TrainingSet) model.Model {
+func withObjective(m model.Model, ts *trainingset.Set) model.Model {
 	bonus := make([]float32, m.Items().Len())
 	for i := range bonus {
 		if at, known := slices.BinarySearch(ts.Items, m.Items().ID(i)); known {
@@ -33,7 +33,7 @@ func withObjective(m model.Model, ts *dataset.TrainingSet) model.Model {
 
 // Extend makes a model that knows the items of a training set which m does not, and has the set's interaction counts, but
 // has learned nothing else. It is false for models that cannot: those have to be trained again.
-func (r *Recipe) Extend(m model.Model, ts *dataset.TrainingSet) (model.Model, bool) {
+func (r *Recipe) Extend(m model.Model, ts *trainingset.Set) (model.Model, bool) {
 	extender, ok := model.As[model.Extender](m)
 	if !ok {
 		return nil, false

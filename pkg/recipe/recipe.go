@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/model/objective"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // The recipe types of the Personalize API.
@@ -85,19 +85,19 @@ type Recipe struct {
 
 	training
 	// check says what the recipe misses in a training set; nil checks nothing.
-	check func(ts *dataset.TrainingSet, p Params) error
+	check func(ts *trainingset.Set, p Params) error
 }
 
 // training is how a recipe's model is made. Several recipes share one.
 type training struct {
-	train    func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error)
+	train    func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error)
 	load     func(parts map[string][]byte) (model.Model, error)
 	interval func(p Params) time.Duration
 }
 
 // Train learns a model from the set. It stops early with the context's error. It makes the best of any set; CheckData says
 // whether that is worth anything.
-func (r *Recipe) Train(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+func (r *Recipe) Train(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 	m, err := r.train(ctx, ts, p, o)
 	if err != nil || !r.Realtime || r.Type == PersonalizedActions {
 		return m, err
@@ -140,8 +140,8 @@ func unsuitable(format string, args ...any) error {
 
 // CheckData says, before a training, whether the set has what this recipe needs beside interactions: an Items dataset,
 // textual columns, cold items. The error is an *UnsuitableError. How many interactions there must be is for
-// dataset.TrainingSet.CheckMinimum to say, with MinEvents.
-func (r *Recipe) CheckData(ts *dataset.TrainingSet, p Params) error {
+// trainingset.Set.CheckMinimum to say, with MinEvents.
+func (r *Recipe) CheckData(ts *trainingset.Set, p Params) error {
 	if r.NeedsItems && len(ts.ItemRows) == 0 {
 		return unsuitable("Recipe %s needs an Items dataset with data", r.Name)
 	}

@@ -6,11 +6,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // sameModel are recipes whose training is that of another one, which is slow: it is tested under the other name.
@@ -40,7 +40,7 @@ func sharesTraining(t *testing.T, r *recipe.Recipe, name string) {
 	if !ok {
 		t.Fatalf("there is no recipe %s", name)
 	}
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	b.Add(&reco.Interaction{EventID: "e", UserID: "u", ItemID: "i"})
 	ts, err := b.Build()
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/nextaction"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // archive is what has come in of a small group that has everything any recipe needs: enough cold items, text, attributes, answers
@@ -99,9 +99,9 @@ func shuffled[T any](random *rand.Rand, list []T) []T {
 }
 
 // read makes the training set of a recipe.
-func (a *archive) read(t *testing.T, r *recipe.Recipe) *dataset.TrainingSet {
+func (a *archive) read(t *testing.T, r *recipe.Recipe) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: archiveSchema, UserSchema: archiveUserSchema, EventType: r.EventType})
+	b := trainingset.NewBuilder(trainingset.Options{ItemSchema: archiveSchema, UserSchema: archiveUserSchema, EventType: r.EventType})
 	for i := range a.events {
 		b.Add(&a.events[i])
 	}

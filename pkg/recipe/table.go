@@ -1,8 +1,8 @@
 package recipe
 
 import (
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model/content"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // table lists the recipes: those of solutions first, then the domain use cases. To add one: write its model in a folder
@@ -255,14 +255,14 @@ func share(name, value string) Parameter {
 	return Parameter{Name: name, Default: value, Kind: Continuous, Min: 0, Max: 1, Feature: true}
 }
 
-func needsText(ts *dataset.TrainingSet, _ Params) error {
+func needsText(ts *trainingset.Set, _ Params) error {
 	if content.Has(ts, content.Prose) {
 		return nil
 	}
 	return unsuitable("The Items dataset has no textual column with data")
 }
 
-func needsAttributes(ts *dataset.TrainingSet, _ Params) error {
+func needsAttributes(ts *trainingset.Set, _ Params) error {
 	if len(content.Attributes(ts, itemsOf(ts))) > 0 {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/affinity"
 	"github.com/penchant-io/penchant/pkg/model/hrnn"
@@ -15,13 +14,14 @@ import (
 	"github.com/penchant-io/penchant/pkg/model/sims"
 	"github.com/penchant-io/penchant/pkg/model/stack"
 	"github.com/penchant-io/penchant/pkg/model/trending"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // A domain use case shares the training of a recipe for solutions and has none of its parameters: each training gives the
 // parameters that are absent the values below.
 
 var popularityCount = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, _ Params, o Options) (model.Model, error) {
 		return model.Of(popularity.Train(ctx, ts, o.Progress))
 	},
 	load: model.Loading(popularity.Load),
@@ -46,7 +46,7 @@ func trendInterval(p Params) time.Duration {
 }
 
 var trendingNow = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 		return model.Of(trending.Train(ctx, ts, trending.Config{Interval: trendInterval(p), Progress: o.Progress}))
 	},
 	load:     model.Loading(trending.Load),
@@ -54,7 +54,7 @@ var trendingNow = training{
 }
 
 var similarInteractions = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 		return model.Of(sims.Train(ctx, ts, sims.Config{
 			PopularityDiscount: p.Float("popularity_discount_factor"),
 			MinCointeractions:  p.Int("min_cointeraction_count"),
@@ -71,7 +71,7 @@ var similarInteractions = training{
 func similarItems(metadata float64) training {
 	const usualDim = 100
 	return training{
-		train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 			return model.Of(similar.Train(ctx, ts, similar.Config{
 				Neighbours: p.intOr("item_id_hidden_dim", usualDim),
 				Attributes: p.intOr("item_metadata_hidden_dim", usualDim),
@@ -85,7 +85,7 @@ func similarItems(metadata float64) training {
 }
 
 var semanticSimilarity = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, _ Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, _ Params, o Options) (model.Model, error) {
 		return model.Of(semantic.Train(ctx, ts, semantic.Config{Threads: o.Threads, Progress: o.Progress}))
 	},
 	load: model.Loading(semantic.Load),
@@ -93,7 +93,7 @@ var semanticSimilarity = training{
 
 // together is the stack of models whose weights the data decide: the default for users and for rankings.
 var together = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 		c := stack.DefaultConfig()
 		c.Dim = p.intOr("hidden_dimension", c.Dim)
 		c.Unroll = p.intIfGiven("bptt", 0)
@@ -125,7 +125,7 @@ func networkConfig(p Params, o Options) hrnn.Config {
 
 func recurrentNetwork(metadata bool) training {
 	return training{
-		train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+		train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 			c := networkConfig(p, o)
 			c.Metadata = metadata
 			return model.Of(hrnn.Train(ctx, ts, c))
@@ -135,7 +135,7 @@ func recurrentNetwork(metadata bool) training {
 }
 
 var coldStart = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 		c := networkConfig(p, o)
 		c.Metadata = true
 		cold := coldItems(ts, p)
@@ -146,7 +146,7 @@ var coldStart = training{
 }
 
 var nextBestAction = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 		return model.Of(nextaction.Train(ctx, ts, nextaction.Config{
 			Period: time.Duration(p.Int("action_optimization_period")) * 24 * time.Hour,
 			Seed:   o.Seed, Threads: o.Threads, Progress: o.Progress,
@@ -156,7 +156,7 @@ var nextBestAction = training{
 }
 
 var userSegments = training{
-	train: func(ctx context.Context, ts *dataset.TrainingSet, p Params, o Options) (model.Model, error) {
+	train: func(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 		return model.Of(affinity.Train(ctx, ts, affinity.Config{
 			Dim: p.Int("hidden_dimension"), Seed: o.Seed, Threads: o.Threads, Progress: o.Progress,
 		}))
@@ -172,7 +172,7 @@ func percentiles(p Params, name string) model.Percentiles {
 	return model.Percentiles{Min: p.Float("min_" + name), Max: p.Float("max_" + name)}
 }
 
-func itemsOf(ts *dataset.TrainingSet) *model.Items {
+func itemsOf(ts *trainingset.Set) *model.Items {
 	items, _ := model.Popular(ts)
 	return items
 }

@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/ials"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // evaluable is what evaluate can train: a recipe, or a component alone.
@@ -20,7 +20,7 @@ type evaluable struct {
 	name string
 	// related is whether it answers for an item: it is then asked for what goes with the last one of a history.
 	related bool
-	train   func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error)
+	train   func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error)
 }
 
 // findRecipe is a recipe with its parameters.
@@ -33,18 +33,18 @@ func findRecipe(name string, parameters map[string]string) (evaluable, error) {
 	if err != nil {
 		return evaluable{}, err
 	}
-	return evaluable{name, r.Type == recipe.RelatedItems, func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+	return evaluable{name, r.Type == recipe.RelatedItems, func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error) {
 		return r.Train(ctx, ts, params, o)
 	}}, nil
 }
 
 // component declares the settings of an algorithm in flags and returns what trains it with them.
-type component func(settings *flag.FlagSet) func(context.Context, *dataset.TrainingSet, recipe.Options) (model.Model, error)
+type component func(settings *flag.FlagSet) func(context.Context, *trainingset.Set, recipe.Options) (model.Model, error)
 
 // components are the algorithms that recipes are made of and that can be trained alone, to see what each is worth and to
 // compare it with other implementations. Their settings are those that such comparisons vary; the recipes don't have them.
 var components = map[string]component{
-	"ials": func(settings *flag.FlagSet) func(context.Context, *dataset.TrainingSet, recipe.Options) (model.Model, error) {
+	"ials": func(settings *flag.FlagSet) func(context.Context, *trainingset.Set, recipe.Options) (model.Model, error) {
 		c := ials.DefaultConfig()
 		settings.IntVar(&c.Dim, "factors", c.Dim, "")
 		settings.IntVar(&c.Epochs, "epochs", c.Epochs, "")
@@ -53,7 +53,7 @@ var components = map[string]component{
 		settings.Float64Var(&c.FoldDecay, "decay", c.FoldDecay, "")
 		settings.Float64Var(&c.Unobserved, "unobserved", c.Unobserved, "")
 		settings.Float64Var(&c.Regularization, "regularization", c.Regularization, "")
-		return func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+		return func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error) {
 			c.Seed, c.Threads, c.Progress = o.Seed, o.Threads, o.Progress
 			m, err := ials.Train(ctx, ts, c)
 			if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // EvaluateCmd runs a recipe offline, with the code that trains and scores in the services, so that any protocol can
@@ -115,8 +116,8 @@ func (c EvaluateCmd) evaluable() (evaluable, error) {
 	return findRecipe(c.Recipe, c.Hyperparameters)
 }
 
-func (c EvaluateCmd) trainingSet() (*dataset.TrainingSet, error) {
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+func (c EvaluateCmd) trainingSet() (*trainingset.Set, error) {
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for i, err := range dataset.ReadInteractionsCSV(c.Train) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Train, err)

@@ -21,13 +21,13 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -293,7 +293,7 @@ func TestNextBestActionThroughTheSDK(t *testing.T) {
 	if !ok {
 		t.Fatal("there is no such recipe")
 	}
-	s.campaign(nextBest, trainOn(t, nextBest, func(b *dataset.Builder) {
+	s.campaign(nextBest, trainOn(t, nextBest, func(b *trainingset.Builder) {
 		taste(b)
 		for user := range 120 {
 			for action := range 7 {

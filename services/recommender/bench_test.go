@@ -12,9 +12,9 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // BenchmarkGetRecommendations measures one request after the other through the router (signature, JSON), Redis and the
@@ -24,7 +24,7 @@ func BenchmarkGetRecommendations(b *testing.B) {
 		b.Run(fmt.Sprintf("items=%d", items), func(b *testing.B) {
 			s := open(b)
 			r, _ := recipe.ByName(personal)
-			s.campaign(r, trainOn(b, r, func(set *dataset.Builder) { catalogueOf(set, items) }))
+			s.campaign(r, trainOn(b, r, func(set *trainingset.Builder) { catalogueOf(set, items) }))
 			s.eventually("the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 1 })
 			s.sees("u1", true, "item1", "item2", "item3", "item5", "item8")
 			body, err := json.Marshal(map[string]any{"campaignArn": campaignARN(personal), "userId": "u1"})
@@ -40,7 +40,7 @@ func BenchmarkFilteredRecommendations(b *testing.B) {
 	const items = 100_000
 	s := open(b)
 	r, _ := recipe.ByName(popularity)
-	s.campaign(r, trainOn(b, r, func(set *dataset.Builder) { catalogueOf(set, items) }))
+	s.campaign(r, trainOn(b, r, func(set *trainingset.Builder) { catalogueOf(set, items) }))
 	s.datasets()
 	var records []reco.Entity
 	for n := range items {
@@ -104,7 +104,7 @@ func BenchmarkSharesOf(b *testing.B) {
 }
 
 // catalogueOf is a history that touches every item of a catalogue once, by users of ten events.
-func catalogueOf(b *dataset.Builder, items int) {
+func catalogueOf(b *trainingset.Builder, items int) {
 	for n := range items {
 		b.Add(interaction(fmt.Sprintf("u%d", n/10), fmt.Sprintf("item%d", n), n))
 	}

@@ -6,10 +6,10 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/bus"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/filter/filtertest"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // TestFilterCasesEndToEnd puts the data of the filter cases in, makes each of their filters, and compares what is
@@ -22,7 +22,7 @@ func TestFilterCasesEndToEnd(t *testing.T) {
 	}
 	for _, name := range []string{popularity, ranking, related} {
 		r, _ := recipe.ByName(name)
-		s.campaign(r, trainOn(t, r, func(b *dataset.Builder) {
+		s.campaign(r, trainOn(t, r, func(b *trainingset.Builder) {
 			for i := range filtertest.Interactions {
 				b.Add(&filtertest.Interactions[i])
 			}

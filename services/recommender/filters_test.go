@@ -19,7 +19,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -27,6 +26,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // documents are the fields of the datasets' schemas.
@@ -496,7 +496,7 @@ func TestColdItemsAreExplored(t *testing.T) {
 		c.Now = func() time.Time { return now }
 	})
 	r, _ := recipe.ByName(personal)
-	s.campaign(r, trainOn(t, r, func(b *dataset.Builder) {
+	s.campaign(r, trainOn(t, r, func(b *trainingset.Builder) {
 		taste(b)
 		for n := range 30 {
 			b.AddItem(reco.Entity{ID: fmt.Sprintf("cold%d", n)})

@@ -15,12 +15,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -165,9 +165,9 @@ func (s *shop) version(r *recipe.Recipe, m model.Model) *catalog.SolutionVersion
 	return version
 }
 
-func trainOn(t testing.TB, r *recipe.Recipe, history func(*dataset.Builder)) model.Model {
+func trainOn(t testing.TB, r *recipe.Recipe, history func(*trainingset.Builder)) model.Model {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	history(b)
 	set, err := b.Build()
 	if err != nil {
@@ -185,7 +185,7 @@ func trainOn(t testing.TB, r *recipe.Recipe, history func(*dataset.Builder)) mod
 }
 
 // taste is a history in which half of the users like red items and half like blue ones, after red0, the most popular item.
-func taste(b *dataset.Builder) {
+func taste(b *trainingset.Builder) {
 	for user := range 60 {
 		for event := range 8 {
 			colour := []string{"red", "blue"}[user%2]

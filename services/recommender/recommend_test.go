@@ -17,10 +17,10 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const (
@@ -193,7 +193,7 @@ func TestNewcomersAreKnownByTheirAttributes(t *testing.T) {
 	r, _ := recipe.ByName(personal)
 	// Grown-ups like red items, children blue ones.
 	ages := []int64{30, 8}
-	s.campaign(r, trainOn(t, r, func(b *dataset.Builder) {
+	s.campaign(r, trainOn(t, r, func(b *trainingset.Builder) {
 		taste(b)
 		for user := range 60 {
 			b.AddUser(reco.Entity{ID: fmt.Sprintf("u%d", user), Properties: map[string]any{"AGE": ages[user%2]}})

@@ -17,10 +17,10 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // PENCHANT_BENCH_USERS asks for a batch inference of so many users on data like MovieLens 1M (165 interactions a user, 3,700
@@ -36,7 +36,7 @@ func TestBatchInferenceThroughput(t *testing.T) {
 	d := i.interactionsDataset()
 	s := i.retrainer(func(c *Config) { c.LeaseTTL = time.Minute })
 	random := rand.New(rand.NewPCG(1, 2))
-	builder := dataset.NewBuilder(dataset.BuilderOptions{})
+	builder := trainingset.NewBuilder(trainingset.Options{})
 	var csv bytes.Buffer
 	csv.WriteString("USER_ID,ITEM_ID,TIMESTAMP\n")
 	for u := range users {

@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // answered is a line of a batch job's output.
@@ -320,7 +321,7 @@ func TestHistoriesAreThoseOfTheTraining(t *testing.T) {
 		reco.Interaction{EventID: "s5", SessionID: "own", UserID: "u002", EventType: "click", ItemID: "i2", TimestampMS: 9},
 		reco.Interaction{EventID: "s5", SessionID: "own", UserID: "u002", EventType: "click", ItemID: "i2", TimestampMS: 9},
 	)
-	loaded, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: i.group.GroupKey(), More: func(b *dataset.Builder) error {
+	loaded, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: i.group.GroupKey(), More: func(b *trainingset.Builder) error {
 		tail, err := s.openTail(t.Context(), i.group.GroupKey())
 		if err != nil {
 			return err

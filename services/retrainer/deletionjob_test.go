@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -89,7 +90,7 @@ func (i *installation) known(s *Service) (visitors, described []string) {
 	if err != nil {
 		i.Fatal(err)
 	}
-	set, err := dataset.Load(i.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: i.group.GroupKey(), More: func(b *dataset.Builder) error {
+	set, err := dataset.Load(i.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: i.group.GroupKey(), More: func(b *trainingset.Builder) error {
 		return tail.read(i.Context(), b)
 	}})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const itemsDocument = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
@@ -181,14 +182,14 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 	i.archives(s)
 	i.publish(reco.Interaction{EventID: "7", SessionID: "z", UserID: "zoe", EventType: "buy", ItemID: "i05", TimestampMS: 6000})
 
-	load := func(group string, more func(*dataset.Builder) error) *dataset.TrainingSet {
+	load := func(group string, more func(*trainingset.Builder) error) *trainingset.Set {
 		set, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: group, More: more})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return set.TrainingSet
+		return set.Set
 	}
-	want := load(i.group.GroupKey(), func(b *dataset.Builder) error {
+	want := load(i.group.GroupKey(), func(b *trainingset.Builder) error {
 		tail, err := s.openTail(t.Context(), i.group.GroupKey())
 		if err != nil {
 			return err

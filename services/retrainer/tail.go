@@ -6,8 +6,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // tail is what a dataset group's log holds beyond its archive at one moment: from each chain's end to the partition's.
@@ -23,20 +23,20 @@ type tailTopic struct {
 	name   string
 	ranges map[int32]bus.OffsetRange
 	// add decodes a record and gives it to the builder. What cannot be decoded is the firehose's to report.
-	add func(*dataset.Builder, bus.Record)
+	add func(*trainingset.Builder, bus.Record)
 }
 
 func (s *Service) openTail(ctx context.Context, group string) (*tail, error) {
 	t := &tail{bus: s.config.Bus}
 	for _, topic := range []struct {
 		name, kind string
-		add        func(*dataset.Builder, bus.Record)
+		add        func(*trainingset.Builder, bus.Record)
 	}{
-		{bus.InteractionsTopic(group), archive.KindInteractions, addInteraction(reco.UnmarshalInteraction, (*dataset.Builder).Add)},
-		{bus.ActionInteractionsTopic(group), archive.KindActionInteractions, addInteraction(reco.UnmarshalActionInteraction, (*dataset.Builder).AddActionInteraction)},
-		{bus.ItemsTopic(group), archive.KindItems, addEntity((*dataset.Builder).AddItem)},
-		{bus.UsersTopic(group), archive.KindUsers, addEntity((*dataset.Builder).AddUser)},
-		{bus.ActionsTopic(group), archive.KindActions, addEntity((*dataset.Builder).AddAction)},
+		{bus.InteractionsTopic(group), archive.KindInteractions, addInteraction(reco.UnmarshalInteraction, (*trainingset.Builder).Add)},
+		{bus.ActionInteractionsTopic(group), archive.KindActionInteractions, addInteraction(reco.UnmarshalActionInteraction, (*trainingset.Builder).AddActionInteraction)},
+		{bus.ItemsTopic(group), archive.KindItems, addEntity((*trainingset.Builder).AddItem)},
+		{bus.UsersTopic(group), archive.KindUsers, addEntity((*trainingset.Builder).AddUser)},
+		{bus.ActionsTopic(group), archive.KindActions, addEntity((*trainingset.Builder).AddAction)},
 	} {
 		ranges, err := s.beyondArchive(ctx, group, topic.name, topic.kind)
 		if err != nil {
@@ -74,7 +74,7 @@ func (s *Service) beyondArchive(ctx context.Context, group, topic, kind string) 
 }
 
 // read adds the tail to a builder.
-func (t *tail) read(ctx context.Context, b *dataset.Builder) error {
+func (t *tail) read(ctx context.Context, b *trainingset.Builder) error {
 	for _, topic := range t.topics {
 		err := t.bus.ReadRange(ctx, topic.name, topic.ranges, func(records []bus.Record) error {
 			for _, r := range records {
@@ -89,8 +89,8 @@ func (t *tail) read(ctx context.Context, b *dataset.Builder) error {
 	return nil
 }
 
-func addInteraction(decode func([]byte) (reco.Interaction, error), add func(*dataset.Builder, *reco.Interaction)) func(*dataset.Builder, bus.Record) {
-	return func(b *dataset.Builder, r bus.Record) {
+func addInteraction(decode func([]byte) (reco.Interaction, error), add func(*trainingset.Builder, *reco.Interaction)) func(*trainingset.Builder, bus.Record) {
+	return func(b *trainingset.Builder, r bus.Record) {
 		if i, err := decode(r.Value); err == nil {
 			i.Origin = originOf(r)
 			add(b, &i)
@@ -98,8 +98,8 @@ func addInteraction(decode func([]byte) (reco.Interaction, error), add func(*dat
 	}
 }
 
-func addEntity(add func(*dataset.Builder, reco.Entity)) func(*dataset.Builder, bus.Record) {
-	return func(b *dataset.Builder, r bus.Record) {
+func addEntity(add func(*trainingset.Builder, reco.Entity)) func(*trainingset.Builder, bus.Record) {
+	return func(b *trainingset.Builder, r bus.Record) {
 		if e, err := reco.UnmarshalEntity(r.Value); err == nil {
 			e.Origin = originOf(r)
 			add(b, e)

@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/ranking/exploration"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // train makes a solution version: it loads the data, chooses the recipe (automl.go) and its parameters (hpo.go) where the
@@ -45,24 +46,24 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 			return finish, err
 		}
 	}
-	if err := s.enough(chosen.recipe, set.TrainingSet); err != nil {
+	if err := s.enough(chosen.recipe, set.Set); err != nil {
 		return nil, userFault(err)
 	}
-	if chosen, err = s.choose(ctx, version, chosen, set.TrainingSet, clock); err != nil {
+	if chosen, err = s.choose(ctx, version, chosen, set.Set, clock); err != nil {
 		return nil, err
 	}
-	if err := suits(chosen, set.TrainingSet); err != nil {
+	if err := suits(chosen, set.Set); err != nil {
 		return nil, err
 	}
 	clock.enter(evaluating)
 	options := recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads, Progress: clock.progress(evaluating)}
-	measured, err := eval.Run(ctx, chosen.recipe, chosen.params, set.TrainingSet, options)
+	measured, err := eval.Run(ctx, chosen.recipe, chosen.params, set.Set, options)
 	if err != nil {
 		return nil, fmt.Errorf("evaluating: %w", err)
 	}
 	clock.enter(fitting)
 	options.Progress = clock.progress(fitting)
-	m, err := chosen.recipe.Fit(ctx, set.TrainingSet, chosen.params, options)
+	m, err := chosen.recipe.Fit(ctx, set.Set, chosen.params, options)
 	if err != nil {
 		return nil, fmt.Errorf("training: %w", err)
 	}
@@ -102,7 +103,7 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 }
 
 // choose finds the recipe and the parameters, where the solution does not give them.
-func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, given candidate, ts *dataset.TrainingSet, clock *trainingClock) (candidate, error) {
+func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, given candidate, ts *trainingset.Set, clock *trainingClock) (candidate, error) {
 	if !version.PerformAutoML && !tunes(version, given.recipe) {
 		return given, nil
 	}
@@ -145,7 +146,7 @@ type published struct {
 // publish publishes a model that was trained on a set, or extended with it, as the model of a version.
 func (s *Service) publish(ctx context.Context, as string, r *recipe.Recipe, m model.Model, set *loaded, meta modelstore.Meta) (*published, error) {
 	if r.Explores {
-		meta.Novelty = exploration.NoveltyOf(set.TrainingSet, m.Items())
+		meta.Novelty = exploration.NoveltyOf(set.Set, m.Items())
 	}
 	key, id, err := modelstore.Publish(ctx, s.config.Bucket, as, r.Name, m, meta)
 	if err != nil {
@@ -159,7 +160,7 @@ func cutOf(set *loaded, at time.Time) modelstore.DataCut {
 }
 
 // enough holds a training set to the least data. r is nil while AutoML has not chosen a recipe.
-func (s *Service) enough(r *recipe.Recipe, ts *dataset.TrainingSet) error {
+func (s *Service) enough(r *recipe.Recipe, ts *trainingset.Set) error {
 	interactions := s.config.MinInteractions
 	if r != nil && r.MinEvents > 0 {
 		// The setting stands for Personalize's usual minimum; what a recipe asks for is more or less in proportion.
@@ -169,7 +170,7 @@ func (s *Service) enough(r *recipe.Recipe, ts *dataset.TrainingSet) error {
 }
 
 // suits says why a candidate cannot learn from a training set; the error is the user's to read.
-func suits(c candidate, ts *dataset.TrainingSet) error {
+func suits(c candidate, ts *trainingset.Set) error {
 	if err := c.recipe.CheckData(ts, c.params); err != nil {
 		return userFault(err)
 	}
@@ -225,8 +226,8 @@ func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*
 		return nil, err
 	}
 	set, err := dataset.Load(ctx, dataset.LoadRequest{
-		Bucket: s.config.Bucket, Group: group.GroupKey(), BuilderOptions: options,
-		More: func(b *dataset.Builder) error { return tail.read(ctx, b) },
+		Bucket: s.config.Bucket, Group: group.GroupKey(), Options: options,
+		More: func(b *trainingset.Builder) error { return tail.read(ctx, b) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("loading the data: %w", err)
@@ -259,8 +260,8 @@ func (s *Service) tellDamaged(version *catalog.SolutionVersion, files []string) 
 
 // builderOptions say which data a version is trained on: that of its configuration, and for a domain use case the events of
 // its type.
-func builderOptions(version *catalog.SolutionVersion) (dataset.BuilderOptions, error) {
-	options := dataset.BuilderOptions{EventType: version.EventType}
+func builderOptions(version *catalog.SolutionVersion) (trainingset.Options, error) {
+	options := trainingset.Options{EventType: version.EventType}
 	r, known := recipe.ByARN(version.RecipeARN)
 	if known && options.EventType == "" {
 		options.EventType = r.EventType
@@ -280,7 +281,7 @@ func builderOptions(version *catalog.SolutionVersion) (dataset.BuilderOptions, e
 		options.Events = eventRules(c.EventsConfig.EventParametersList)
 	}
 	if t := c.TrainingDataConfig; t != nil {
-		options.Columns = dataset.Columns{Excluded: byType(t.ExcludedDatasetColumns), Included: byType(t.IncludedDatasetColumns)}
+		options.Columns = trainingset.Columns{Excluded: byType(t.ExcludedDatasetColumns), Included: byType(t.IncludedDatasetColumns)}
 	}
 	if known && (r.Type == recipe.UserPersonalization || r.Type == recipe.PersonalizedRanking) {
 		options.Objective = objectiveOf(c.OptimizationObjective)
@@ -289,13 +290,13 @@ func builderOptions(version *catalog.SolutionVersion) (dataset.BuilderOptions, e
 }
 
 // eventRules reads eventParametersList: the types of event that count. One without a weight counts fully.
-func eventRules(list []personalize.EventParameters) []dataset.EventRule {
-	var rules []dataset.EventRule
+func eventRules(list []personalize.EventParameters) []trainingset.EventRule {
+	var rules []trainingset.EventRule
 	for _, e := range list {
 		if e.EventType == nil {
 			continue
 		}
-		rule := dataset.EventRule{Type: *e.EventType, Threshold: e.EventValueThreshold, Weight: 1}
+		rule := trainingset.EventRule{Type: *e.EventType, Threshold: e.EventValueThreshold, Weight: 1}
 		if e.Weight != nil {
 			rule.Weight = *e.Weight
 		}
@@ -320,11 +321,11 @@ func byType(columns map[string][]string) map[string][]string {
 // that brings in most has e² ≈ 7.4 times the share of an equally relevant one that brings in nothing.
 var sensitivities = map[string]float64{"LOW": 0.5, "MEDIUM": 1, "HIGH": 2}
 
-func objectiveOf(o *personalize.OptimizationObjective) dataset.Objective {
+func objectiveOf(o *personalize.OptimizationObjective) trainingset.Objective {
 	if o == nil || o.ItemAttribute == nil || o.ObjectiveSensitivity == nil || sensitivities[*o.ObjectiveSensitivity] == 0 {
-		return dataset.Objective{}
+		return trainingset.Objective{}
 	}
-	return dataset.Objective{Attribute: *o.ItemAttribute, Weight: sensitivities[*o.ObjectiveSensitivity]}
+	return trainingset.Objective{Attribute: *o.ItemAttribute, Weight: sensitivities[*o.ObjectiveSensitivity]}
 }
 
 // enoughData says whether a training of the version would find enough.
@@ -334,7 +335,7 @@ func (s *Service) enoughData(ctx context.Context, version *catalog.SolutionVersi
 		return false, err
 	}
 	r, _ := recipe.ByARN(version.RecipeARN)
-	return s.enough(r, set.TrainingSet) == nil, nil
+	return s.enough(r, set.Set) == nil, nil
 }
 
 // between maps the progress of one step to its part of the whole.

@@ -74,7 +74,7 @@ func (s *Service) publishExtended(ctx context.Context, base *catalog.SolutionVer
 	if err != nil {
 		return nil, fmt.Errorf("reading the model to extend: %w", err)
 	}
-	m, ok := r.Extend(last.Model, set.TrainingSet)
+	m, ok := r.Extend(last.Model, set.Set)
 	if !ok {
 		return nil, nil
 	}
@@ -85,7 +85,7 @@ func (s *Service) publishExtended(ctx context.Context, base *catalog.SolutionVer
 
 // publishTrainedAgain publishes a model that is trained anew, like the version's, for recipes whose models grow old quickly.
 func (s *Service) publishTrainedAgain(ctx context.Context, v *catalog.SolutionVersion, c candidate, set *loaded, at time.Time) (*published, error) {
-	m, err := c.recipe.Fit(ctx, set.TrainingSet, c.params, recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads})
+	m, err := c.recipe.Fit(ctx, set.Set, c.params, recipe.Options{Seed: s.config.Seed, Threads: s.config.Threads})
 	if err != nil {
 		return nil, fmt.Errorf("training again: %w", err)
 	}

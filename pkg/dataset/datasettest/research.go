@@ -13,10 +13,11 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // MovieLens is the interactions of the MovieLens 1M set, which benchmarks train on.
-func MovieLens(t testing.TB) *dataset.TrainingSet {
+func MovieLens(t testing.TB) *trainingset.Set {
 	t.Helper()
 	return trainingSet(t, interactions(t, "ml-1m"), "", "")
 }
@@ -26,7 +27,7 @@ const AllUsers = math.MaxInt
 
 // Research is a research data set with its items and what is known of its users, cut to so many users, who are chosen by the
 // hash of their ids.
-func Research(t testing.TB, name string, users int) *dataset.TrainingSet {
+func Research(t testing.TB, name string, users int) *trainingset.Set {
 	t.Helper()
 	all := interactions(t, name)
 	hashes := map[string]uint64{}
@@ -82,9 +83,9 @@ func interactions(t testing.TB, set string) []reco.Interaction {
 }
 
 // trainingSet makes a set of interactions and of files of items and users, which may be absent.
-func trainingSet(t testing.TB, interactions []reco.Interaction, items, users string) *dataset.TrainingSet {
+func trainingSet(t testing.TB, interactions []reco.Interaction, items, users string) *trainingset.Set {
 	t.Helper()
-	builder := dataset.NewBuilder(dataset.BuilderOptions{})
+	builder := trainingset.NewBuilder(trainingset.Options{})
 	for k := range interactions {
 		builder.Add(&interactions[k])
 	}

@@ -16,11 +16,11 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/ials"
 	"github.com/penchant-io/penchant/pkg/simd"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // foldDecay is the weight of an interaction relative to the next one in a user's vector. It is far closer to 1 than in
@@ -53,7 +53,7 @@ type Model struct {
 }
 
 // Train factorises the training set and folds every user.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*Model, error) {
 	f := ials.DefaultConfig()
 	f.Dim, f.FoldDecay, f.Seed, f.Threads = c.Dim, foldDecay, c.Seed, c.Threads
 	const factorised = 0.9

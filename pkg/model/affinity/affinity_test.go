@@ -6,9 +6,9 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const (
@@ -19,10 +19,10 @@ const (
 
 // cinema is a set in which the first users watch nearly only westerns, of which there are few; the others watch all else,
 // and now and then a western.
-func cinema(t *testing.T) *dataset.TrainingSet {
+func cinema(t *testing.T) *trainingset.Set {
 	t.Helper()
 	random := rand.New(rand.NewPCG(3, 4))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range people {
 		for k := range 15 {
 			film := 10 + random.IntN(films-10)

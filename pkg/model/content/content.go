@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Sort is what a column of an Items dataset is to a model.
@@ -39,7 +39,7 @@ const proseWords = 4
 
 // Columns says what the columns of the items of a training set are: as the schema declares them, or judged by their values
 // where there is none. CREATION_TIMESTAMP is ignored: how old an item is says nothing about what it is.
-func Columns(ts *dataset.TrainingSet) map[string]Sort { return columnsOf(ts.ItemSchema, ts.ItemRows) }
+func Columns(ts *trainingset.Set) map[string]Sort { return columnsOf(ts.ItemSchema, ts.ItemRows) }
 
 func columnsOf(declaration *schema.Schema, rows map[int32]reco.Entity) map[string]Sort {
 	columns := map[string]Sort{}
@@ -130,11 +130,11 @@ func Values(value any) []string {
 }
 
 // row finds the metadata of a catalogue's item.
-func row(ts *dataset.TrainingSet, position map[string]int32, id string) reco.Entity {
+func row(ts *trainingset.Set, position map[string]int32, id string) reco.Entity {
 	return ts.ItemRows[position[id]]
 }
 
-func positions(ts *dataset.TrainingSet) map[string]int32 {
+func positions(ts *trainingset.Set) map[string]int32 {
 	position := make(map[string]int32, len(ts.Items))
 	for i, id := range ts.Items {
 		position[id] = int32(i)
@@ -144,7 +144,7 @@ func positions(ts *dataset.TrainingSet) map[string]int32 {
 
 // Categories are the terms of each item of the catalogue by its categories and numbers. Items of which nothing is known have
 // none.
-func Categories(ts *dataset.TrainingSet, items *model.Items) [][]string {
+func Categories(ts *trainingset.Set, items *model.Items) [][]string {
 	terms, position := NewTerms(ts.ItemSchema, ts.ItemRows), positions(ts)
 	all := make([][]string, items.Len())
 	for i := range all {
@@ -155,7 +155,7 @@ func Categories(ts *dataset.TrainingSet, items *model.Items) [][]string {
 
 // Attributes lists the items of the catalogue, ascending, by what they have in columns other than prose. Columns are in
 // upper case, as model.ParseAttributes gives them; numbers are as they are written.
-func Attributes(ts *dataset.TrainingSet, items *model.Items) map[model.Attribute][]int32 {
+func Attributes(ts *trainingset.Set, items *model.Items) map[model.Attribute][]int32 {
 	columns, position := Columns(ts), positions(ts)
 	holders := map[model.Attribute][]int32{}
 	for i := range items.Len() {
@@ -208,7 +208,7 @@ func quantiles(rows map[int32]reco.Entity, column string) []float64 {
 }
 
 // Texts are the prose of each item of the catalogue, all such columns in the order of their names.
-func Texts(ts *dataset.TrainingSet, items *model.Items) []string {
+func Texts(ts *trainingset.Set, items *model.Items) []string {
 	var prose []string
 	for name, sort := range Columns(ts) {
 		if sort == Prose {
@@ -232,7 +232,7 @@ func Texts(ts *dataset.TrainingSet, items *model.Items) []string {
 }
 
 // Has says whether any item has something in a column of the sort.
-func Has(ts *dataset.TrainingSet, sorts ...Sort) bool {
+func Has(ts *trainingset.Set, sorts ...Sort) bool {
 	columns := Columns(ts)
 	for _, row := range ts.ItemRows {
 		for name, value := range row.Properties {

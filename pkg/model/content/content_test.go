@@ -6,16 +6,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-func build(t *testing.T, s *schema.Schema, rows ...reco.Entity) (*dataset.TrainingSet, *model.Items) {
+func build(t *testing.T, s *schema.Schema, rows ...reco.Entity) (*trainingset.Set, *model.Items) {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: s})
+	b := trainingset.NewBuilder(trainingset.Options{ItemSchema: s})
 	for _, e := range rows {
 		b.AddItem(e)
 	}

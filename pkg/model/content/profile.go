@@ -7,9 +7,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/linear"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Config holds the settings of the component.
@@ -41,7 +41,7 @@ type Model struct {
 }
 
 // Train weighs the categories and numbers of the Items dataset. Without such data all items score zero.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*Model, error) {
 	progress := model.NewProgress(1, c.Progress)
 	items, _ := model.Popular(ts)
 	v := newVectors(bags(ts, items, c.NumberWeight), c.Terms)
@@ -70,7 +70,7 @@ func newModel(items *model.Items, decay float64, events int, vectors linear.Rows
 
 // bags are the terms of each item: categories, and for each number the two nearest of the column's knots, the nearer one
 // weighing more, so that items whose numbers are near have terms in common, and the more the nearer they are.
-func bags(ts *dataset.TrainingSet, items *model.Items, numberWeight float64) [][]weighted {
+func bags(ts *trainingset.Set, items *model.Items, numberWeight float64) [][]weighted {
 	columns, position := Columns(ts), positions(ts)
 	knots := map[string][]float64{}
 	for name, sort := range columns {

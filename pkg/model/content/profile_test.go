@@ -5,15 +5,15 @@ import (
 	"math"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-var component = modeltest.NewComponent(func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (*content.Model, error) {
+var component = modeltest.NewComponent(func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*content.Model, error) {
 	c := content.DefaultConfig()
 	c.Progress = o.Progress
 	return content.Train(ctx, ts, c)

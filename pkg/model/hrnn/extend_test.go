@@ -6,14 +6,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func TestExtendTakesInNewItems(t *testing.T) {
-	build := func(events ...string) *dataset.TrainingSet { // user and item, a letter each
-		b := dataset.NewBuilder(dataset.BuilderOptions{})
+	build := func(events ...string) *trainingset.Set { // user and item, a letter each
+		b := trainingset.NewBuilder(trainingset.Options{})
 		for n, e := range events {
 			b.Add(&reco.Interaction{EventID: string(rune('0' + n)), UserID: e[:1], ItemID: e[1:], TimestampMS: int64(n)})
 		}
@@ -74,8 +74,8 @@ func TestExtendTakesInNewItems(t *testing.T) {
 // TestItemsWithoutInteractionsStandAmongTheirLikes: with metadata, they are wanted as those are on average, whether they were there
 // in the training or came later.
 func TestItemsWithoutInteractionsStandAmongTheirLikes(t *testing.T) {
-	build := func(more ...reco.Entity) *dataset.TrainingSet {
-		b := dataset.NewBuilder(dataset.BuilderOptions{})
+	build := func(more ...reco.Entity) *trainingset.Set {
+		b := trainingset.NewBuilder(trainingset.Options{})
 		for u := range 40 {
 			for e := range 6 {
 				b.Add(&reco.Interaction{

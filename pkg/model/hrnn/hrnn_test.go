@@ -8,9 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // TestGradients compares the gradients of one stretch with differences of the loss.
@@ -22,7 +22,7 @@ func TestGradients(t *testing.T) {
 
 func gradients(t *testing.T, unroll int) {
 	random := rand.New(rand.NewPCG(1, 2))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 4 {
 		at := int64(0)
 		for k := range 9 {
@@ -135,7 +135,7 @@ func TestRowsMissNoSteps(t *testing.T) {
 // TestThreadsDoNotMatter: the same data and seed give the same bytes.
 func TestThreadsDoNotMatter(t *testing.T) {
 	random := rand.New(rand.NewPCG(15, 16))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 300 {
 		for k := range 30 {
 			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(60)), TimestampMS: int64(k) * 1000})
@@ -162,7 +162,7 @@ func TestThreadsDoNotMatter(t *testing.T) {
 func TestOrderIsLearned(t *testing.T) {
 	const items = 40
 	random := rand.New(rand.NewPCG(7, 8))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 200 {
 		item := random.IntN(items)
 		for k := range 20 {
@@ -182,7 +182,7 @@ func TestOrderIsLearned(t *testing.T) {
 	}
 }
 
-func train(t *testing.T, b *dataset.Builder, c Config) *Model {
+func train(t *testing.T, b *trainingset.Builder, c Config) *Model {
 	t.Helper()
 	ts, err := b.Build()
 	if err != nil {
@@ -216,7 +216,7 @@ func best(t *testing.T, m *Model, k int, history ...string) (ids []string) {
 // TestSessionsAreTold: the same items mean another state when a pause divides them.
 func TestSessionsAreTold(t *testing.T) {
 	random := rand.New(rand.NewPCG(9, 10))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 50 {
 		for k := range 10 {
 			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(30)), TimestampMS: int64(k) * sessionGapMS * 2 / 3})
@@ -242,7 +242,7 @@ func TestSessionsAreTold(t *testing.T) {
 func TestMetadataPlacesNewItems(t *testing.T) {
 	const kinds, perKind = 4, 12
 	random := rand.New(rand.NewPCG(11, 12))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 300 {
 		for k := range 12 {
 			item := fmt.Sprintf("%d-%d", u%kinds, random.IntN(perKind))

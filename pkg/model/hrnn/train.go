@@ -7,10 +7,10 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/simd"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Config holds what steers a training.
@@ -69,7 +69,7 @@ const (
 )
 
 // Train learns to predict each interaction from those before it, by a softmax over it and sampled others.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*Model, error) {
 	t := newTrainer(ts, c)
 	if err := t.run(ctx); err != nil {
 		return nil, fmt.Errorf("training the network: %w", err)
@@ -106,7 +106,7 @@ type sequence struct {
 	weight []float32
 }
 
-func newSequence(ts *dataset.TrainingSet, items *model.Items, c Config) sequence {
+func newSequence(ts *trainingset.Set, items *model.Items, c Config) sequence {
 	rank := make([]int32, len(ts.Items))
 	for i, id := range ts.Items {
 		to, _ := items.Index(id)
@@ -140,7 +140,7 @@ func newSequence(ts *dataset.TrainingSet, items *model.Items, c Config) sequence
 }
 
 // ages gives the share of all interactions that are newer than a time, in steps of a hundredth.
-func ages(ts *dataset.TrainingSet) func(ms int64) float32 {
+func ages(ts *trainingset.Set) func(ms int64) float32 {
 	times := slices.Sorted(slices.Values(ts.TimeMS))
 	var bounds []int64
 	for k := 1; k < 100 && len(times) > 0; k++ {
@@ -152,7 +152,7 @@ func ages(ts *dataset.TrainingSet) func(ms int64) float32 {
 	}
 }
 
-func newTrainer(ts *dataset.TrainingSet, c Config) *trainer {
+func newTrainer(ts *trainingset.Set, c Config) *trainer {
 	items, counts := model.Popular(ts)
 	seen := 0
 	for seen < len(counts) && counts[seen] > 0 {
@@ -195,7 +195,7 @@ func newTrainer(ts *dataset.TrainingSet, c Config) *trainer {
 
 // describe makes the list of each item's rows and returns how many rows there are. A category's row is only worth having
 // if several items share it.
-func (t *trainer) describe(ts *dataset.TrainingSet) int {
+func (t *trainer) describe(ts *trainingset.Set) int {
 	rows := t.items.Len()
 	t.features = make([][]int32, rows)
 	if !t.config.Metadata {
@@ -363,7 +363,7 @@ func (t *trainer) rate(step int) float32 {
 
 // finish writes the items' vectors out. Items without interactions get what those of their categories are, or with metadata stand
 // among their likes; those of which nothing is known get none: they would stand at random places.
-func (t *trainer) finish(ctx context.Context, ts *dataset.TrainingSet) (network, error) {
+func (t *trainer) finish(ctx context.Context, ts *trainingset.Set) (network, error) {
 	net := t.net
 	n := t.items.Len()
 	net.inputs, net.outputs, net.bias = make([]float32, n*net.dim), make([]float32, n*net.dim), slices.Clone(t.bias.values)

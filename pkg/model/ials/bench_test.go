@@ -7,11 +7,11 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/ials"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func BenchmarkTrainMovieLens1M(b *testing.B) {
@@ -34,7 +34,7 @@ func BenchmarkTrainMovieLens1M(b *testing.B) {
 func catalogue(b *testing.B, items, dim int) *ials.Model {
 	b.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
-	ts := &dataset.TrainingSet{Users: []string{"u"}, EventTypes: []string{""}}
+	ts := &trainingset.Set{Users: []string{"u"}, EventTypes: []string{""}}
 	for i := range items {
 		ts.Items, ts.Item = append(ts.Items, strconv.Itoa(i)), append(ts.Item, int32(i))
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"math"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Calibration tries these temperatures, each a quarter larger than the one before, on up to so many users, fewer where the
@@ -21,7 +21,7 @@ const (
 // users, folded without it, the highest likelihood. What a user has seen before does not compete, as in most answers. The
 // factors have seen these interactions, so the scores are somewhat too sure of themselves: they are shares to compare
 // items by, not probabilities.
-func (m *Model) calibrate(ctx context.Context, ts *dataset.TrainingSet, threads int) error {
+func (m *Model) calibrate(ctx context.Context, ts *trainingset.Set, threads int) error {
 	sample := calibrationSample(ts, min(calibrationUsers, max(20, calibrationScores/max(m.items.Len(), 1))))
 	likelihood := make([][temperatures]float64, len(sample)) // by user and temperature
 	scores := make([][]float32, model.Threads(threads))
@@ -51,7 +51,7 @@ func (m *Model) calibrate(ctx context.Context, ts *dataset.TrainingSet, threads 
 func temperature(k int) float64 { return lowestTemperature * math.Pow(1.25, float64(k)) }
 
 // calibrationSample takes users with a past, evenly from all.
-func calibrationSample(ts *dataset.TrainingSet, n int) []int {
+func calibrationSample(ts *trainingset.Set, n int) []int {
 	var users []int
 	for u := range ts.Users {
 		if start, end := ts.UserEvents(u); end-start >= 2 {
@@ -69,7 +69,7 @@ func calibrationSample(ts *dataset.TrainingSet, n int) []int {
 }
 
 // newestLikelihood is the logarithm of the share of the user's newest item, for each temperature.
-func (m *Model) newestLikelihood(ts *dataset.TrainingSet, u int, scores []float32) (likelihood [temperatures]float64) {
+func (m *Model) newestLikelihood(ts *trainingset.Set, u int, scores []float32) (likelihood [temperatures]float64) {
 	history := ts.History(u)
 	newest := history[len(history)-1].ItemID
 	history = history[max(0, len(history)-1-m.fold.history) : len(history)-1]

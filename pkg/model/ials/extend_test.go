@@ -4,14 +4,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func TestExtendTakesInNewItems(t *testing.T) {
-	build := func(events ...string) *dataset.TrainingSet { // user and item, a letter each
-		b := dataset.NewBuilder(dataset.BuilderOptions{})
+	build := func(events ...string) *trainingset.Set { // user and item, a letter each
+		b := trainingset.NewBuilder(trainingset.Options{})
 		for n, e := range events {
 			b.Add(&reco.Interaction{EventID: string(rune('0' + n)), UserID: e[:1], ItemID: e[1:], TimestampMS: int64(n)})
 		}

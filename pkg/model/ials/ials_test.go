@@ -10,10 +10,10 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/simd"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // TestSolveIsTheSolution compares conjugate gradient, run to the end, with the linear system written out and solved by
@@ -71,9 +71,9 @@ func TestSolveIsTheSolution(t *testing.T) {
 }
 
 // planted is a set in which a user stays with the items of one parity.
-func planted(users, perUser int) *dataset.TrainingSet {
+func planted(users, perUser int) *trainingset.Set {
 	random := rand.New(rand.NewPCG(5, 6))
-	ts := &dataset.TrainingSet{UserStart: []int32{0}, EventTypes: []string{""}}
+	ts := &trainingset.Set{UserStart: []int32{0}, EventTypes: []string{""}}
 	for i := range 100 {
 		ts.Items = append(ts.Items, strconv.Itoa(i))
 	}
@@ -89,7 +89,7 @@ func planted(users, perUser int) *dataset.TrainingSet {
 	return ts
 }
 
-func train(t testing.TB, ts *dataset.TrainingSet, c Config) *Model {
+func train(t testing.TB, ts *trainingset.Set, c Config) *Model {
 	t.Helper()
 	m, err := Train(context.Background(), ts, c)
 	if err != nil {
@@ -197,7 +197,7 @@ func TestSmallCataloguesTakeFewFactors(t *testing.T) {
 func TestWeightsDecideWhatIsRecommended(t *testing.T) {
 	train := func(click, buy float64) (clicked, bought float64) {
 		random := rand.New(rand.NewPCG(1, 2))
-		b := dataset.NewBuilder(dataset.BuilderOptions{Events: []dataset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+		b := trainingset.NewBuilder(trainingset.Options{Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
 		for u := range 200 {
 			for e := range 8 {
 				kind := "click"

@@ -7,9 +7,9 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/simd"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Config holds what steers a training. DefaultConfig is tuned; the recipe sets Dim and the fields below it.
@@ -59,7 +59,7 @@ func DefaultConfig() Config {
 const calibration = 4
 
 // Train factorises the training set.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*Model, error) {
 	t := newTrainer(ts, c)
 	calibrations := calibration
 	if c.Uncalibrated {
@@ -106,7 +106,7 @@ type side struct {
 	weights []float32
 }
 
-func newTrainer(ts *dataset.TrainingSet, c Config) *trainer {
+func newTrainer(ts *trainingset.Set, c Config) *trainer {
 	m := model.NewMatrix(ts, model.MatrixOptions{Users: c.Users, Window: c.Window})
 	t := &trainer{config: c, matrix: m, dim: simd.RoundUp(min(c.Dim, max(simd.Lanes, seen(m.Counts)/8)))}
 	t.loss = loss{

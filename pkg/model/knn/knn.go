@@ -13,9 +13,9 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/linear"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Config holds the settings.
@@ -46,7 +46,7 @@ var Load = linear.Load(Kind)
 
 // Train counts shared users. A user counts for an item as much as his events with it weigh, though not above 1, and for two
 // items as much as the product of both. An item is its own neighbour as far as users came back to it.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*linear.Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, error) {
 	m := model.NewMatrix(ts, model.MatrixOptions{Users: model.All, MaxHistory: c.Events})
 	n := m.Items.Len()
 	start, row, weight := m.Transposed()

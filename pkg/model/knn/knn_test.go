@@ -5,14 +5,14 @@ import (
 	"math"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model/knn"
 	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-var component = modeltest.NewComponent(func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (*linear.Model, error) {
+var component = modeltest.NewComponent(func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*linear.Model, error) {
 	c := knn.DefaultConfig()
 	c.Threads, c.Progress = o.Threads, o.Progress
 	return knn.Train(ctx, ts, c)

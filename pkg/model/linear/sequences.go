@@ -1,8 +1,8 @@
 package linear
 
 import (
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Sequences are the histories of a training set in the order in which users had them, and the way back: where each item
@@ -24,7 +24,7 @@ type Sequences struct {
 }
 
 // NewSequences arranges a training set. Of each user the newest events count, maxHistory at most.
-func NewSequences(ts *dataset.TrainingSet, maxHistory int) *Sequences {
+func NewSequences(ts *trainingset.Set, maxHistory int) *Sequences {
 	items, counts := model.Popular(ts)
 	rank := make([]int32, len(ts.Items))
 	for i, id := range ts.Items {

@@ -4,16 +4,16 @@ import (
 	"math"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // What tests of single models share, whose scores are computed by hand.
 
 // Histories is a training set of the items a, b, c, …: each user's, oldest first, as indices into them.
-func Histories(items int, users ...[]int32) *dataset.TrainingSet {
-	ts := &dataset.TrainingSet{UserStart: []int32{0}}
+func Histories(items int, users ...[]int32) *trainingset.Set {
+	ts := &trainingset.Set{UserStart: []int32{0}}
 	for i := range items {
 		ts.Items = append(ts.Items, string(rune('a'+i)))
 	}

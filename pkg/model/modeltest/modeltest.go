@@ -14,12 +14,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/nextaction"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // The shop that the suite trains on: each visitor stays mostly in one department.
@@ -105,11 +105,11 @@ func goods() []reco.Entity {
 }
 
 // TrainingSet is the shop's events, its items, one of them without any event, and its visitors' answers to actions.
-func TrainingSet(t testing.TB) *dataset.TrainingSet { return build(t, clicks(), goods(), answers()) }
+func TrainingSet(t testing.TB) *trainingset.Set { return build(t, clicks(), goods(), answers()) }
 
-func build(t testing.TB, events []reco.Interaction, items []reco.Entity, answers []reco.Interaction) *dataset.TrainingSet {
+func build(t testing.TB, events []reco.Interaction, items []reco.Entity, answers []reco.Interaction) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: itemSchema})
+	b := trainingset.NewBuilder(trainingset.Options{ItemSchema: itemSchema})
 	for i := range events {
 		b.Add(&events[i])
 	}
@@ -127,23 +127,23 @@ func build(t testing.TB, events []reco.Interaction, items []reco.Entity, answers
 }
 
 // Train trains a recipe on the shop with its default parameters.
-func Train(t testing.TB, r *recipe.Recipe, ts *dataset.TrainingSet, o recipe.Options) model.Model {
+func Train(t testing.TB, r *recipe.Recipe, ts *trainingset.Set, o recipe.Options) model.Model {
 	t.Helper()
 	return train(t, of(t, r), ts, o)
 }
 
 // Component is a model that belongs to no recipe by itself, and makes up one together with others.
 type Component struct {
-	Train func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error)
+	Train func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error)
 	Load  func(parts map[string][]byte) (model.Model, error)
 }
 
 // NewComponent makes one of a package's own functions.
 func NewComponent[M model.Model](
-	train func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (M, error), load func(parts map[string][]byte) (M, error),
+	train func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (M, error), load func(parts map[string][]byte) (M, error),
 ) Component {
 	return Component{
-		Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+		Train: func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error) {
 			return model.Of(train(ctx, ts, o))
 		},
 		Load: model.Loading(load),
@@ -166,13 +166,13 @@ func of(t testing.TB, r *recipe.Recipe) subject {
 	}
 	return subject{kind: r.Type, Component: Component{
 		Load: r.Load,
-		Train: func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (model.Model, error) {
+		Train: func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error) {
 			return r.Train(ctx, ts, params, o)
 		},
 	}}
 }
 
-func train(t testing.TB, r subject, ts *dataset.TrainingSet, o recipe.Options) model.Model {
+func train(t testing.TB, r subject, ts *trainingset.Set, o recipe.Options) model.Model {
 	t.Helper()
 	m, err := r.Train(context.Background(), ts, o)
 	if err != nil {
@@ -253,7 +253,7 @@ func run(t *testing.T, r subject) {
 	t.Run("progress rises to the end", func(t *testing.T) { progress(t, r, ts) })
 	t.Run("a training can be stopped", func(t *testing.T) { stopped(t, r, ts) })
 	t.Run("an empty set trains an empty model", func(t *testing.T) {
-		empty, err := dataset.NewBuilder(dataset.BuilderOptions{}).Build()
+		empty, err := trainingset.NewBuilder(trainingset.Options{}).Build()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +261,7 @@ func run(t *testing.T, r subject) {
 	})
 }
 
-func numbering(t *testing.T, m model.Model, r subject, ts *dataset.TrainingSet) {
+func numbering(t *testing.T, m model.Model, r subject, ts *trainingset.Set) {
 	counts, catalogue := map[string]int{}, ts.Items
 	for _, i := range ts.Item {
 		counts[ts.Items[i]]++
@@ -514,7 +514,7 @@ func damaged(t *testing.T, m model.Model, r subject) {
 	}
 }
 
-func progress(t *testing.T, r subject, ts *dataset.TrainingSet) {
+func progress(t *testing.T, r subject, ts *trainingset.Set) {
 	last := 0.0
 	train(t, r, ts, recipe.Options{Threads: 3, Progress: func(done float64) {
 		if done <= last {
@@ -527,7 +527,7 @@ func progress(t *testing.T, r subject, ts *dataset.TrainingSet) {
 	}
 }
 
-func stopped(t *testing.T, r subject, ts *dataset.TrainingSet) {
+func stopped(t *testing.T, r subject, ts *trainingset.Set) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if m, err := r.Train(ctx, ts, recipe.Options{}); err == nil || m != nil {
@@ -582,7 +582,7 @@ func fuzz(f *testing.F, r subject) {
 }
 
 // small is a set whose models have few bytes, for a fuzzer to play with.
-func small(t testing.TB) *dataset.TrainingSet {
+func small(t testing.TB) *trainingset.Set {
 	var events []reco.Interaction
 	for u := range 5 {
 		for _, item := range []string{"a", "b", "c"}[:2+u%2] {

@@ -9,21 +9,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // club is a set whose users choose among the even or the odd of 20 items, by where they live; their names and the weather tell
 // nothing. Without meaning, where they live does not, either.
-func club(t *testing.T, meaning bool) *dataset.TrainingSet {
+func club(t *testing.T, meaning bool) *trainingset.Set {
 	t.Helper()
 	random := rand.New(rand.NewPCG(3, 4))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 400 {
 		user, side := fmt.Sprintf("u%03d", u), random.IntN(2)
 		for e := range 8 {
@@ -55,7 +55,7 @@ func (l logits) Score(q model.Query, scores []float32) error {
 	return err
 }
 
-func trained(t *testing.T, ts *dataset.TrainingSet, threads int) (base, wrapped model.Model) {
+func trained(t *testing.T, ts *trainingset.Set, threads int) (base, wrapped model.Model) {
 	t.Helper()
 	popular, err := popularity.Train(t.Context(), ts, nil)
 	if err != nil {
@@ -144,7 +144,7 @@ func TestCorruptPartsAreRefused(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	b.Add(&reco.Interaction{EventID: "e", UserID: "u", ItemID: "i"})
 	ts, err := b.Build()
 	if err != nil {

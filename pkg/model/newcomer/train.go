@@ -11,11 +11,11 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/simd"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const (
@@ -37,7 +37,7 @@ const (
 var strengths = []float32{0.25, 0.5, 0.75, 1}
 
 // Train wraps a model of the training set's items, or returns it as it is where the set's Users dataset does not help.
-func Train(ctx context.Context, m model.Model, ts *dataset.TrainingSet, threads int) (model.Model, error) {
+func Train(ctx context.Context, m model.Model, ts *trainingset.Set, threads int) (model.Model, error) {
 	l := newLearner(ts, m.Items())
 	if len(l.users) < minUsers || len(l.names) == 0 {
 		return m, ctx.Err()
@@ -57,7 +57,7 @@ func Train(ctx context.Context, m model.Model, ts *dataset.TrainingSet, threads 
 }
 
 type learner struct {
-	ts    *dataset.TrainingSet
+	ts    *trainingset.Set
 	items int
 	at    []int32 // by item of the set: its number in the catalogue
 	terms *content.Terms
@@ -67,7 +67,7 @@ type learner struct {
 	has map[int][]int32
 }
 
-func newLearner(ts *dataset.TrainingSet, items *model.Items) *learner {
+func newLearner(ts *trainingset.Set, items *model.Items) *learner {
 	l := &learner{
 		ts: ts, items: items.Len(), at: make([]int32, len(ts.Items)), terms: content.NewTerms(ts.UserSchema, ts.UserRows), has: map[int][]int32{},
 	}

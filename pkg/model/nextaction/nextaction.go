@@ -17,10 +17,10 @@ import (
 	"sort"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/ials"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // The event types of Action_Interactions.
@@ -71,7 +71,7 @@ type Model struct {
 }
 
 // Train learns from the answers in the set.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*Model, error) {
 	f := ials.DefaultConfig()
 	f.Dim, f.Seed, f.Threads = tasteDim, c.Seed, c.Threads
 	const factorised = 0.5
@@ -110,7 +110,7 @@ type example struct {
 
 // examples are the answers. A view or a refusal counts as one answer with what follows it within the period: it is no
 // answer of its own if the user answers the same action later, and otherwise the action was not taken.
-func examples(ts *dataset.TrainingSet, period time.Duration) []example {
+func examples(ts *trainingset.Set, period time.Duration) []example {
 	events := ts.Actions.Events
 	var all []example
 	for start := 0; start < len(events); {
@@ -143,7 +143,7 @@ func examples(ts *dataset.TrainingSet, period time.Duration) []example {
 }
 
 // newModel orders the actions by the number of their interactions, and starts from their rates.
-func newModel(ts *dataset.TrainingSet, tastes *ials.Model, examples []example) *Model {
+func newModel(ts *trainingset.Set, tastes *ials.Model, examples []example) *Model {
 	set := &ts.Actions
 	events := make([]int, len(set.IDs))
 	for _, e := range set.Events {
@@ -220,7 +220,7 @@ type description struct {
 }
 
 // describe looks at each example's user as he was before it.
-func (m *Model) describe(ctx context.Context, ts *dataset.TrainingSet, examples []example, threads int) ([]description, error) {
+func (m *Model) describe(ctx context.Context, ts *trainingset.Set, examples []example, threads int) ([]description, error) {
 	users := map[string]int{}
 	for u, id := range ts.Users {
 		users[id] = u

@@ -7,21 +7,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/nextaction"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const day = 24 * time.Hour
 
 // offers collects a set of actions and items.
 type offers struct {
-	*dataset.Builder
+	*trainingset.Builder
 	events int
 }
 
-func newOffers() *offers { return &offers{Builder: dataset.NewBuilder(dataset.BuilderOptions{})} }
+func newOffers() *offers { return &offers{Builder: trainingset.NewBuilder(trainingset.Options{})} }
 
 func (o *offers) answer(user, action, kind string, at time.Duration) {
 	o.events++

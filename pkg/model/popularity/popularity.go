@@ -6,8 +6,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Model holds the number of interactions of each item. It implements model.Model.
@@ -17,7 +17,7 @@ type Model struct {
 }
 
 // Train counts. report may be nil.
-func Train(ctx context.Context, ts *dataset.TrainingSet, report func(done float64)) (*Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, report func(done float64)) (*Model, error) {
 	progress := model.NewProgress(1, report)
 	items, counts := model.Popular(ts)
 	progress(1)

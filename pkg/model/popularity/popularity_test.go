@@ -4,14 +4,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func TestCounts(t *testing.T) {
-	ts := &dataset.TrainingSet{
+	ts := &trainingset.Set{
 		Users: []string{"u", "v"}, Items: []string{"a", "b", "c", "d"}, UserStart: []int32{0, 3, 4}, Item: []int32{2, 1, 2, 1},
 	}
 	m, err := popularity.Train(t.Context(), ts, nil)

@@ -18,9 +18,9 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/linear"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Config holds the settings.
@@ -80,7 +80,7 @@ var (
 
 // Train counts and solves. An event's weight is how much it counts as a target of the autoregressive form, and, though not
 // above 1, for the user's having the item in EASE.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*linear.Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, error) {
 	var (
 		p       problem
 		kind    = Kind
@@ -152,7 +152,7 @@ type sequence struct {
 	rest [][]float32
 }
 
-func newSequence(ts *dataset.TrainingSet, scales []float64, reach int) *sequence {
+func newSequence(ts *trainingset.Set, scales []float64, reach int) *sequence {
 	const maxHistory = 5000
 	p := &sequence{Sequences: linear.NewSequences(ts, maxHistory), reach: int32(reach)}
 	k := len(scales)
@@ -225,7 +225,7 @@ type ease struct {
 	weight []float32
 }
 
-func newEASE(ts *dataset.TrainingSet, maxHistory int) *ease {
+func newEASE(ts *trainingset.Set, maxHistory int) *ease {
 	p := &ease{Matrix: model.NewMatrix(ts, model.MatrixOptions{Users: model.All, MaxHistory: maxHistory})}
 	for k, w := range p.Weight {
 		p.Weight[k] = min(w, 1)

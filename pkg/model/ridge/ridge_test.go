@@ -7,16 +7,16 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/ridge"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func component(c ridge.Config, load func(map[string][]byte) (*linear.Model, error)) modeltest.Component {
-	return modeltest.NewComponent(func(ctx context.Context, ts *dataset.TrainingSet, o recipe.Options) (*linear.Model, error) {
+	return modeltest.NewComponent(func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*linear.Model, error) {
 		c := c
 		c.Threads, c.Progress = o.Threads, o.Progress
 		return ridge.Train(ctx, ts, c)
@@ -39,7 +39,7 @@ func TestSuiteOfEASE(t *testing.T) {
 func FuzzLoad(f *testing.F) { modeltest.FuzzComponent(f, component(ridge.DefaultConfig(), ridge.Load)) }
 
 // histories are of many users and few items, with repetitions.
-func histories(items, users int) *dataset.TrainingSet {
+func histories(items, users int) *trainingset.Set {
 	random := rand.New(rand.NewPCG(1, 2))
 	var rows [][]int32
 	for range users {

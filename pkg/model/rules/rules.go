@@ -12,9 +12,9 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/linear"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Config holds the settings.
@@ -45,7 +45,7 @@ const maxHistory = 5000
 var Load = linear.Load(Kind)
 
 // Train counts the steps. The weight of a step is the product of its events' weights.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*linear.Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, error) {
 	s := linear.NewSequences(ts, maxHistory)
 	n := s.Items.Len()
 	progress := model.NewProgress(n, c.Progress)

@@ -7,10 +7,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/related"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const kind = "semantic"
@@ -26,7 +26,7 @@ type Config struct {
 }
 
 // Train compares the texts of all items.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*related.Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*related.Model, error) {
 	items, _ := model.Popular(ts)
 	progress := model.NewProgress(items.Len(), c.Progress)
 	vectors := content.NewTextVectors(content.Texts(ts, items), maxTerms)

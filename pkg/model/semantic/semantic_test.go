@@ -3,11 +3,11 @@ package semantic_test
 import (
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/semantic"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 var catalogue = map[string]string{
@@ -22,9 +22,9 @@ var catalogue = map[string]string{
 	"blank":   "",
 }
 
-func train(t *testing.T) *dataset.TrainingSet {
+func train(t *testing.T) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{ItemSchema: &schema.Schema{Type: schema.Items, Fields: []schema.Field{
+	b := trainingset.NewBuilder(trainingset.Options{ItemSchema: &schema.Schema{Type: schema.Items, Fields: []schema.Field{
 		{Name: "ITEM_ID"}, {Name: "SUMMARY", Textual: true}, {Name: "NOTE"},
 	}}})
 	for id, text := range catalogue {

@@ -12,10 +12,10 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/related"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const kind = "similar"
@@ -44,7 +44,7 @@ type Config struct {
 }
 
 // Train relates all items.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*related.Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*related.Model, error) {
 	items, counts := model.Popular(ts)
 	// For the progress the unit of work is the surroundings of one event.
 	compared := 1 + items.Len()/comparedPerEvent
@@ -99,7 +99,7 @@ type trainer struct {
 	event  []int32
 }
 
-func newTrainer(ts *dataset.TrainingSet, items *model.Items, counts []int64) *trainer {
+func newTrainer(ts *trainingset.Set, items *model.Items, counts []int64) *trainer {
 	t := &trainer{counts: counts, weight: ts.EventWeight, item: make([]int32, len(ts.Item)), user: make([]int32, len(ts.Item)), start: make([]int, items.Len()+1), event: make([]int32, len(ts.Item))}
 	rank := make([]int32, len(ts.Items))
 	for i, id := range ts.Items {

@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/similar"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-func set(t *testing.T, histories [][]string, attributes map[string]string) *dataset.TrainingSet {
+func set(t *testing.T, histories [][]string, attributes map[string]string) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u, items := range histories {
 		for k, id := range items {
 			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: id, TimestampMS: int64(k)})
@@ -29,7 +29,7 @@ func set(t *testing.T, histories [][]string, attributes map[string]string) *data
 }
 
 // similarTo gives the items with positive scores, best first.
-func similarTo(t *testing.T, ts *dataset.TrainingSet, c similar.Config, item string) []string {
+func similarTo(t *testing.T, ts *trainingset.Set, c similar.Config, item string) []string {
 	t.Helper()
 	if c.Neighbours == 0 {
 		c.Neighbours = 100

@@ -11,9 +11,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/related"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 const (
@@ -50,7 +50,7 @@ const kind = "sims"
 var Load = related.Load(kind)
 
 // Train counts shared users.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*related.Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*related.Model, error) {
 	t := newTrainer(model.NewMatrix(ts, model.MatrixOptions{Users: c.Users, MaxHistory: maxHistory}), c)
 	if ts.Weight != nil {
 		t.weigh()

@@ -8,15 +8,15 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/sims"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // related gives the items with positive scores.
-func related(t *testing.T, ts *dataset.TrainingSet, c sims.Config, item string) map[string]float32 {
+func related(t *testing.T, ts *trainingset.Set, c sims.Config, item string) map[string]float32 {
 	t.Helper()
 	if c.Users == (model.Percentiles{}) {
 		c.Users = model.All
@@ -138,7 +138,7 @@ func FuzzLoad(f *testing.F) { modeltest.FuzzLoad(f, "aws-sims") }
 // TestWeightsOrderRelatedItems relates a to b by ten users who click both, and to c by eight who buy both.
 func TestWeightsOrderRelatedItems(t *testing.T) {
 	train := func(click, buy float64) map[string]float32 {
-		b := dataset.NewBuilder(dataset.BuilderOptions{Events: []dataset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+		b := trainingset.NewBuilder(trainingset.Options{Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
 		add := func(user int, item, kind string) {
 			b.Add(&reco.Interaction{UserID: strconv.Itoa(user), ItemID: item, EventType: kind, TimestampMS: 1})
 		}

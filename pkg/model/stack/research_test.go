@@ -7,10 +7,10 @@ package stack
 import (
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // TestTogetherIsNoWorseThanTheBestAlone holds the stack to its promise on parts of three very different data sets: sparse and
@@ -50,7 +50,7 @@ func TestTogetherIsNoWorseThanTheBestAlone(t *testing.T) {
 }
 
 // lastEvents is what the stack, and each component by itself, gains of each user's last event that is not a repetition.
-func lastEvents(t *testing.T, m *Model, ts *dataset.TrainingSet) (together []float64, alone [][]float64) {
+func lastEvents(t *testing.T, m *Model, ts *trainingset.Set) (together []float64, alone [][]float64) {
 	t.Helper()
 	alone = make([][]float64, len(m.components))
 	scores, mem := make([]float32, m.items.Len()), m.scratch.Get().(*memory)

@@ -7,17 +7,17 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // shop has three departments, users who stay in theirs, and in each an item that nobody has had.
-func shop(t *testing.T, users int, more ...reco.Entity) *dataset.TrainingSet {
+func shop(t *testing.T, users int, more ...reco.Entity) *trainingset.Set {
 	t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range users {
 		for k := range 6 {
 			b.Add(&reco.Interaction{
@@ -41,7 +41,7 @@ func shop(t *testing.T, users int, more ...reco.Entity) *dataset.TrainingSet {
 	return ts
 }
 
-func trained(t *testing.T, ts *dataset.TrainingSet) model.Model {
+func trained(t *testing.T, ts *trainingset.Set) model.Model {
 	t.Helper()
 	m, err := Train(t.Context(), ts, DefaultConfig())
 	if err != nil {

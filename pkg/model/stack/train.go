@@ -8,9 +8,9 @@ import (
 	"hash/fnv"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Config holds what steers a training.
@@ -50,7 +50,7 @@ type heldBack struct {
 }
 
 // Train trains the components on all events but those that are held back, and fits the weights to these.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (model.Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (model.Model, error) {
 	items, counts := model.Popular(ts)
 	rest, held := holdBack(ts, items, c)
 	seen := make([]bool, items.Len())
@@ -74,7 +74,7 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (model.Model,
 }
 
 // holdBack takes the last events of some users away, who are chosen by a hash of their ids.
-func holdBack(ts *dataset.TrainingSet, items *model.Items, c Config) (*dataset.TrainingSet, []heldBack) {
+func holdBack(ts *trainingset.Set, items *model.Items, c Config) (*trainingset.Set, []heldBack) {
 	type candidate struct {
 		user int
 		hash uint64
@@ -102,7 +102,7 @@ func holdBack(ts *dataset.TrainingSet, items *model.Items, c Config) (*dataset.T
 	return ts.Subset(func(_, event int) bool { return !without[event] }), held
 }
 
-func trainAll(ctx context.Context, rest *dataset.TrainingSet, c Config) ([]component, error) {
+func trainAll(ctx context.Context, rest *trainingset.Set, c Config) ([]component, error) {
 	var components []component
 	total := fitShare
 	for _, k := range kinds {

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // before is how many intervals before the newest one say what is usual.
@@ -36,7 +36,7 @@ type Model struct {
 // the newest interval exceeds what was expected: its share of all interactions before, times all interactions now, so that
 // a busy evening does not make everything trend. The excess is measured in standard deviations of a Poisson count, with
 // one interaction added: from 1 to 3 is no trend, from 100 to 300 is.
-func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, error) {
+func Train(ctx context.Context, ts *trainingset.Set, c Config) (*Model, error) {
 	progress := model.NewProgress(1, c.Progress)
 	items, _ := model.Popular(ts)
 	now, usual := count(ts, c.Interval)
@@ -59,7 +59,7 @@ func Train(ctx context.Context, ts *dataset.TrainingSet, c Config) (*Model, erro
 }
 
 // count is how often each item of the set was chosen in the newest interval, and in those before it together.
-func count(ts *dataset.TrainingSet, interval time.Duration) (now, usual []float64) {
+func count(ts *trainingset.Set, interval time.Duration) (now, usual []float64) {
 	now, usual = make([]float64, len(ts.Items)), make([]float64, len(ts.Items))
 	if len(ts.Item) == 0 {
 		return now, usual

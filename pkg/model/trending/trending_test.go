@@ -6,16 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/model/trending"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // hourly builds a set from the number of interactions of each item in each hour, oldest first.
-func hourly(t *testing.T, items map[string][]int) *dataset.TrainingSet {
+func hourly(t *testing.T, items map[string][]int) *trainingset.Set {
 	t.Helper()
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	for id, counts := range items {
 		for hour, n := range counts {
 			for k := range n {
@@ -32,7 +32,7 @@ func hourly(t *testing.T, items map[string][]int) *dataset.TrainingSet {
 	return ts
 }
 
-func rises(t *testing.T, ts *dataset.TrainingSet, interval time.Duration) (map[string]float32, string) {
+func rises(t *testing.T, ts *trainingset.Set, interval time.Duration) (map[string]float32, string) {
 	t.Helper()
 	m, err := trending.Train(t.Context(), ts, trending.Config{Interval: interval})
 	if err != nil {

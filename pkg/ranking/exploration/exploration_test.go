@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 func TestColdItemsAreTheNewestOfKnownAge(t *testing.T) {
@@ -34,7 +34,7 @@ func TestColdItemsAreTheNewestOfKnownAge(t *testing.T) {
 
 // What the Items dataset does not tell is told by the interactions of the training.
 func TestNovelty(t *testing.T) {
-	b := dataset.NewBuilder(dataset.BuilderOptions{})
+	b := trainingset.NewBuilder(trainingset.Options{})
 	b.AddItem(reco.Entity{ID: "dated", Properties: map[string]any{"CREATION_TIMESTAMP": int64(70)}})
 	b.AddItem(reco.Entity{ID: "unseen"})
 	for n, seconds := range []int64{40, 30, 90} {

@@ -1,8 +1,8 @@
 package exploration
 
 import (
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
 // Novelty is how new each item of a model was when the model was trained. It is stored beside models of recipes that
@@ -15,7 +15,7 @@ type Novelty struct {
 }
 
 // NoveltyOf finds the novelty of a model's items in the set that it was trained on or extended with.
-func NoveltyOf(ts *dataset.TrainingSet, items *model.Items) *Novelty {
+func NoveltyOf(ts *trainingset.Set, items *model.Items) *Novelty {
 	n := newNovelty(items.Len())
 	appeared, interactions := ts.Appearances()
 	for i, id := range ts.Items {

@@ -1,4 +1,4 @@
-package dataset
+package trainingset
 
 import (
 	"math/rand/v2"
@@ -31,7 +31,7 @@ func TestActions(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 5 {
-		b := NewBuilder(BuilderOptions{EventType: "click"})
+		b := NewBuilder(Options{EventType: "click"})
 		for k := range events {
 			b.AddActionInteraction(&events[k])
 		}

@@ -1,4 +1,4 @@
-package dataset
+package trainingset
 
 import (
 	"fmt"
@@ -23,10 +23,10 @@ func streamed(id, user, session, item string, second int64) reco.Interaction {
 
 // imported is an event as an import gives it: the n-th row.
 func imported(n int64, user, item string, second int64) reco.Interaction {
-	return reco.Interaction{EventID: importedEventID(1, n), UserID: user, ItemID: item, EventType: "view", TimestampMS: 1000 * second}
+	return reco.Interaction{EventID: fmt.Sprintf("i%012d", n), UserID: user, ItemID: item, EventType: "view", TimestampMS: 1000 * second}
 }
 
-func build(t *testing.T, options BuilderOptions, events ...reco.Interaction) *TrainingSet {
+func build(t *testing.T, options Options, events ...reco.Interaction) *Set {
 	t.Helper()
 	b := NewBuilder(options)
 	for i := range events {
@@ -40,7 +40,7 @@ func build(t *testing.T, options BuilderOptions, events ...reco.Interaction) *Tr
 }
 
 // histories writes a set as user: items, one line a user.
-func histories(set *TrainingSet) string {
+func histories(set *Set) string {
 	var lines []string
 	for u, user := range set.Users {
 		var items []string
@@ -53,7 +53,7 @@ func histories(set *TrainingSet) string {
 }
 
 func TestBuilderOrdersUsersItemsAndEvents(t *testing.T) {
-	set := build(t, BuilderOptions{},
+	set := build(t, Options{},
 		imported(0, "u2", "b", 5), imported(1, "u2", "a", 5), imported(2, "u1", "c", 9), imported(3, "u2", "c", 1),
 		streamed("z", "u2", "", "d", 5), streamed("a", "u2", "", "e", 5))
 	if diff := cmp.Diff("u1: c\nu2: c e b a d", histories(set)); diff != "" {
@@ -87,7 +87,7 @@ func TestBuilderDropsRepeats(t *testing.T) {
 		"incomplete events":          {[]reco.Interaction{streamed("x", "", "", "a", 1), streamed("y", "u", "", "", 1)}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, histories(build(t, BuilderOptions{}, c.events...))); diff != "" {
+			if diff := cmp.Diff(c.want, histories(build(t, Options{}, c.events...))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -111,7 +111,7 @@ func TestBuilderGivesSessionsToTheirUser(t *testing.T) {
 		"a session called like user": {[]reco.Interaction{streamed("1", "s", "", "a", 1), streamed("2", "u", "s", "b", 2)}, "s: a\nu: b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, histories(build(t, BuilderOptions{EventType: "view"}, c.events...))); diff != "" {
+			if diff := cmp.Diff(c.want, histories(build(t, Options{EventType: "view"}, c.events...))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -130,13 +130,13 @@ func TestBuilderFilters(t *testing.T) {
 	events := []reco.Interaction{of(1, "buy", 1), of(2, "Buy", 5), of(3, "buy", 5), of(4, "view", 9), of(5, "buy", math.NaN())}
 	threshold := 4.5
 	for _, c := range []struct {
-		options BuilderOptions
+		options Options
 		want    string
 	}{
-		{BuilderOptions{}, "u: item1 item2 item3 item4 item5"},
-		{BuilderOptions{EventType: "buy"}, "u: item1 item3 item5"},
-		{BuilderOptions{EventValueThreshold: &threshold}, "u: item2 item3 item4"},
-		{BuilderOptions{EventType: "buy", EventValueThreshold: &threshold}, "u: item3"},
+		{Options{}, "u: item1 item2 item3 item4 item5"},
+		{Options{EventType: "buy"}, "u: item1 item3 item5"},
+		{Options{EventValueThreshold: &threshold}, "u: item2 item3 item4"},
+		{Options{EventType: "buy", EventValueThreshold: &threshold}, "u: item3"},
 	} {
 		if diff := cmp.Diff(c.want, histories(build(t, c.options, events...))); diff != "" {
 			t.Errorf("%+v: %s", c.options, diff)
@@ -145,7 +145,7 @@ func TestBuilderFilters(t *testing.T) {
 }
 
 func TestBuilderKeepsRows(t *testing.T) {
-	b := NewBuilder(BuilderOptions{})
+	b := NewBuilder(Options{})
 	for _, i := range []reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "c", 2)} {
 		b.Add(&i)
 	}
@@ -191,13 +191,13 @@ func TestBuilderForgetsTheOrderOfItsInput(t *testing.T) {
 		}
 		events = append(events, i)
 	}
-	want := build(t, BuilderOptions{}, events...)
+	want := build(t, Options{}, events...)
 	if want.Events() == 0 || want.Events() == len(events) {
 		t.Fatalf("%d of %d events stayed: the test tests nothing", want.Events(), len(events))
 	}
 	for range 5 {
 		r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
-		if diff := cmp.Diff(want, build(t, BuilderOptions{}, events...), cmpopts.EquateNaNs()); diff != "" {
+		if diff := cmp.Diff(want, build(t, Options{}, events...), cmpopts.EquateNaNs()); diff != "" {
 			t.Fatal(diff)
 		}
 	}
@@ -207,7 +207,7 @@ func TestHistoryCarriesTypesAndValues(t *testing.T) {
 	value := 2.5
 	i := imported(1, "u", "a", 7)
 	i.EventValue = &value
-	set := build(t, BuilderOptions{}, i, imported(2, "u", "b", 8))
+	set := build(t, Options{}, i, imported(2, "u", "b", 8))
 	want := []reco.RecentInteraction{
 		{ItemID: "a", EventType: "view", EventValue: &value, TimestampMS: 7000}, {ItemID: "b", EventType: "view", TimestampMS: 8000},
 	}
@@ -219,30 +219,19 @@ func TestHistoryCarriesTypesAndValues(t *testing.T) {
 func TestCheckMinimum(t *testing.T) {
 	events := []reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "b", 2), imported(3, "v", "a", 1)}
 	for _, c := range []struct {
-		options             BuilderOptions
+		options             Options
 		interactions, users int
 		want                string
 	}{
-		{BuilderOptions{}, 3, 1, ""},
-		{BuilderOptions{}, 4, 1, "Dataset has fewer than 4 interactions"},
-		{BuilderOptions{EventType: "buy"}, 1, 1, "Dataset has fewer than 1 interactions after filtering by event type: buy"},
-		{BuilderOptions{}, 3, 2, "Dataset has fewer than 2 users with at least 2 interactions each"},
+		{Options{}, 3, 1, ""},
+		{Options{}, 4, 1, "Dataset has fewer than 4 interactions"},
+		{Options{EventType: "buy"}, 1, 1, "Dataset has fewer than 1 interactions after filtering by event type: buy"},
+		{Options{}, 3, 2, "Dataset has fewer than 2 users with at least 2 interactions each"},
 	} {
 		err := build(t, c.options, events...).CheckMinimum(c.interactions, c.users)
 		if got := fmt.Sprint(err); got != c.want && (err != nil || c.want != "") {
 			t.Errorf("got %q, want %q", got, c.want)
 		}
-	}
-}
-
-func TestImportedEventIDsSortByPosition(t *testing.T) {
-	before := ""
-	for _, at := range [][2]int64{{1, 0}, {1, 9}, {1, 10}, {1, 35}, {1, 36}, {1, 70_000_000_000}, {2, 0}, {36, 0}, {60_000_000, 5}} {
-		id := importedEventID(at[0], at[1])
-		if id <= before || len(id) != 13 {
-			t.Errorf("the id of %v is %q, after %q", at, id, before)
-		}
-		before = id
 	}
 }
 
@@ -255,7 +244,7 @@ func BenchmarkBuilder(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		builder := NewBuilder(BuilderOptions{})
+		builder := NewBuilder(Options{})
 		for i := range events {
 			builder.Add(&events[i])
 		}

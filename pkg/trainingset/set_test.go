@@ -1,4 +1,4 @@
-package dataset
+package trainingset
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestSubsetKeepsWhatItIsToldTo(t *testing.T) {
-	b := NewBuilder(BuilderOptions{})
+	b := NewBuilder(Options{})
 	for k, e := range []struct{ user, item string }{{"a", "x"}, {"a", "y"}, {"b", "y"}, {"c", "z"}, {"c", "x"}} {
 		b.Add(&reco.Interaction{EventID: string(rune('0' + k)), UserID: e.user, ItemID: e.item, TimestampMS: int64(k)})
 	}

@@ -1,4 +1,4 @@
-package dataset
+package trainingset
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 // actions collects an ActionSet. A dataset group has at most some thousand actions and far fewer interactions with them
 // than with items, so they are kept as they come.
 type actions struct {
-	rows   map[string]dated
+	rows   entityRows
 	events []actionEvent
 }
 
@@ -20,9 +20,6 @@ type actionEvent struct {
 	id, action, typ string
 	timeMS          int64
 }
-
-// AddAction takes an action's metadata; see AddItem.
-func (b *Builder) AddAction(e reco.Entity) { newest(b.actions.rows, dated{e, e.Origin.Arrival}) }
 
 // AddActionInteraction takes what a user did about an action, whose id is the ItemID. The caller may reuse it. One without
 // action, or without user and session, is left out. The options of the builder are about interactions with items and do

@@ -1,4 +1,4 @@
-package dataset
+package trainingset
 
 import (
 	"math"
@@ -14,8 +14,8 @@ import (
 func TestColumnsHideWhatModelsMayNotSee(t *testing.T) {
 	value := 2.0
 	items := &schema.Schema{Type: schema.Items, Fields: []schema.Field{{Name: "ITEM_ID"}, {Name: "GENRES"}, {Name: "PRICE", Kind: schema.Float}}}
-	build := func(columns Columns) *TrainingSet {
-		b := NewBuilder(BuilderOptions{EventType: "view", EventValueThreshold: &value, Columns: columns, ItemSchema: items})
+	build := func(columns Columns) *Set {
+		b := NewBuilder(Options{EventType: "view", EventValueThreshold: &value, Columns: columns, ItemSchema: items})
 		b.Add(&reco.Interaction{UserID: "u", ItemID: "a", EventType: "view", EventValue: &value})
 		b.Add(&reco.Interaction{UserID: "u", ItemID: "b", EventType: "buy", EventValue: &value})
 		b.AddItem(reco.Entity{ID: "a", Properties: map[string]any{"GENRES": "x", "PRICE": 2.5}})
@@ -102,7 +102,7 @@ func TestEventRules(t *testing.T) {
 		{[]EventRule{{Type: "click", Weight: 0}, {Type: "buy", Weight: 0.2}}, "u: b c", nil},
 		{[]EventRule{{Type: "view", Weight: 0}}, "", nil},
 	} {
-		ts := build(t, BuilderOptions{Events: c.rules}, events...)
+		ts := build(t, Options{Events: c.rules}, events...)
 		if got := histories(ts); got != c.want || !slices.Equal(ts.Weight, c.weight) {
 			t.Errorf("%+v: %s with %v, want %s with %v", c.rules, got, ts.Weight, c.want, c.weight)
 		}

@@ -1,4 +1,10 @@
-package dataset
+// Package trainingset holds what a model is trained on: the interactions of a dataset group by user, with dense numbers for
+// users and items, and the rows of its items, users and actions. A Builder collects events and rows in any order and makes
+// a Set of them; a Set is never modified afterwards.
+//
+// The package knows nothing of storage. pkg/dataset reads a bucket and feeds a Builder, demos and tests feed one from
+// memory, and the packages under pkg/model train on the Set.
+package trainingset
 
 import (
 	"fmt"
@@ -8,10 +14,10 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// TrainingSet is what a model is trained on: the interactions of a dataset group, grouped by user, with dense indices
+// Set is what a model is trained on: the interactions of a dataset group, grouped by user, with dense indices
 // for users and items. It is made by a Builder and never modified afterwards. The same data, added in any order, gives
-// an equal TrainingSet.
-type TrainingSet struct {
+// an equal Set.
+type Set struct {
 	// Users and Items hold the ids in ascending order; their positions are the indices used everywhere else. Users have
 	// at least one interaction; an anonymous session that no user claims is a user under its session id. Items holds
 	// those of the interactions and those of ItemRows.
@@ -58,7 +64,7 @@ type ActionSet struct {
 	Events []ActionEvent
 }
 
-// ActionEvent is something that a user did about an action. The user need not be among those of the TrainingSet, who have
+// ActionEvent is something that a user did about an action. The user need not be among those of the Set, who have
 // interactions with items.
 type ActionEvent struct {
 	UserID string
@@ -70,11 +76,11 @@ type ActionEvent struct {
 }
 
 // Events is the number of interactions.
-func (t *TrainingSet) Events() int { return len(t.Item) }
+func (t *Set) Events() int { return len(t.Item) }
 
 // Appearances tell when each item appeared, in milliseconds, and how many interactions it has. An item appeared at its
 // CREATION_TIMESTAMP, or else with its first interaction, or else with the newest interaction of all: it is new.
-func (t *TrainingSet) Appearances() (timeMS []int64, interactions []int) {
+func (t *Set) Appearances() (timeMS []int64, interactions []int) {
 	timeMS, interactions = make([]int64, len(t.Items)), make([]int, len(t.Items))
 	newest := int64(math.MinInt64)
 	for e, i := range t.Item {
@@ -96,7 +102,7 @@ func (t *TrainingSet) Appearances() (timeMS []int64, interactions []int) {
 
 // Subset is a set of the events for which keep says so, in the same order and with the same items. Users of whom no event is
 // kept are not in it.
-func (t *TrainingSet) Subset(keep func(user, event int) bool) *TrainingSet {
+func (t *Set) Subset(keep func(user, event int) bool) *Set {
 	s := *t
 	s.Users, s.UserStart, s.UserRows = nil, []int32{0}, map[int32]reco.Entity{}
 	s.Item, s.TimeMS, s.Type, s.Value, s.Weight = nil, nil, nil, nil, nil
@@ -125,7 +131,7 @@ func (t *TrainingSet) Subset(keep func(user, event int) bool) *TrainingSet {
 }
 
 // EventWeight is how much event e counts, 1 where all count alike.
-func (t *TrainingSet) EventWeight(e int) float32 {
+func (t *Set) EventWeight(e int) float32 {
 	if t.Weight == nil {
 		return 1
 	}
@@ -133,13 +139,13 @@ func (t *TrainingSet) EventWeight(e int) float32 {
 }
 
 // UserEvents is the range of user u's events.
-func (t *TrainingSet) UserEvents(u int) (start, end int) {
+func (t *Set) UserEvents(u int) (start, end int) {
 	return int(t.UserStart[u]), int(t.UserStart[u+1])
 }
 
 // History is user u's events, oldest first, as models see them when they serve. Event ids are left out: the order is
 // final.
-func (t *TrainingSet) History(u int) []reco.RecentInteraction {
+func (t *Set) History(u int) []reco.RecentInteraction {
 	start, end := t.UserEvents(u)
 	history := make([]reco.RecentInteraction, 0, end-start)
 	for e := start; e < end; e++ {
@@ -161,7 +167,7 @@ func (e *TooSmallError) Error() string { return e.reason }
 
 // CheckMinimum holds the set to Personalize's minima: the number of interactions, and the number of users that have at
 // least two. The error is a *TooSmallError.
-func (t *TrainingSet) CheckMinimum(minInteractions, minUsers int) error {
+func (t *Set) CheckMinimum(minInteractions, minUsers int) error {
 	active := 0
 	for u := range t.Users {
 		if start, end := t.UserEvents(u); end-start >= 2 {
@@ -171,7 +177,7 @@ func (t *TrainingSet) CheckMinimum(minInteractions, minUsers int) error {
 	return CheckMinimum(int64(t.Events()), int64(active), minInteractions, minUsers, t.EventType)
 }
 
-// CheckMinimum is TrainingSet.CheckMinimum for counts: of interactions (of a type, "" for all), and of users who have two.
+// CheckMinimum is Set.CheckMinimum for counts: of interactions (of a type, "" for all), and of users who have two.
 func CheckMinimum(interactions, active int64, minInteractions, minUsers int, eventType string) error {
 	switch {
 	case interactions < int64(minInteractions) && eventType != "":

@@ -1,4 +1,4 @@
-package dataset
+package trainingset
 
 import (
 	"cmp"
@@ -17,8 +17,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// BuilderOptions say which interactions count.
-type BuilderOptions struct {
+// Options say which interactions count.
+type Options struct {
 	// EventType, if set, leaves out all others; it is compared exactly.
 	EventType string
 	// EventValueThreshold, if set, leaves out events whose value is lower, and those without one.
@@ -43,13 +43,13 @@ type EventRule struct {
 	Weight float64
 }
 
-// Builder collects interactions and rows for a TrainingSet. It holds about 50 bytes and the event id per interaction,
+// Builder collects interactions and rows for a Set. It holds about 50 bytes and the event id per interaction,
 // whatever strings its caller's rows share memory with.
 //
 // Of several interactions of a user with the same event id the earliest counts. Imported interactions (those without a
 // place in the log) that are equal in time and all properties count once, whatever their event ids.
 type Builder struct {
-	options BuilderOptions
+	options Options
 	users   interner
 	items   interner
 	types   interner
@@ -60,8 +60,8 @@ type Builder struct {
 	named []bool
 	// links maps a session id to the one user who was seen in it, or to severalUsers.
 	links    map[string]int32
-	itemRows map[string]dated
-	userRows map[string]dated
+	itemRows entityRows
+	userRows entityRows
 	actions  actions
 	scratch  []byte
 	// weighted is true where the events' rules have different weights.
@@ -89,10 +89,10 @@ const chunkEvents = 1 << 14
 type eventChunk [chunkEvents]event
 
 // NewBuilder starts an empty set.
-func NewBuilder(options BuilderOptions) *Builder {
+func NewBuilder(options Options) *Builder {
 	return &Builder{
 		options: options, weighted: differ(options.Events), users: newInterner(), items: newInterner(), types: newInterner(), links: map[string]int32{},
-		itemRows: map[string]dated{}, userRows: map[string]dated{}, actions: actions{rows: map[string]dated{}},
+		itemRows: entityRows{}, userRows: entityRows{}, actions: actions{rows: entityRows{}},
 	}
 }
 
@@ -254,29 +254,48 @@ func appendValue(s []byte, value any) []byte {
 
 // AddItem takes an item's metadata. Of several rows with one id the one that arrived last counts; imported rows, which
 // have no arrival, come before all that have one, and among themselves count in the order of the calls.
-func (b *Builder) AddItem(e reco.Entity) { newest(b.itemRows, dated{e, e.Origin.Arrival}) }
+func (b *Builder) AddItem(e reco.Entity) { b.AddEntity(schema.Items, e, e.Origin.Arrival) }
 
 // AddUser takes a user's metadata; see AddItem.
-func (b *Builder) AddUser(e reco.Entity) { newest(b.userRows, dated{e, e.Origin.Arrival}) }
+func (b *Builder) AddUser(e reco.Entity) { b.AddEntity(schema.Users, e, e.Origin.Arrival) }
 
-// dated is a row with the time from which it counts.
-type dated struct {
+// AddAction takes an action's metadata; see AddItem.
+func (b *Builder) AddAction(e reco.Entity) { b.AddEntity(schema.Actions, e, e.Origin.Arrival) }
+
+// AddEntity takes a row of the Items, Users or Actions dataset that counts from the given time on: an imported row from
+// the end of its import. Of several rows with one id the newest counts.
+func (b *Builder) AddEntity(t schema.Type, e reco.Entity, since time.Time) {
+	switch t {
+	case schema.Items:
+		b.itemRows.add(e, since)
+	case schema.Users:
+		b.userRows.add(e, since)
+	case schema.Actions:
+		b.actions.rows.add(e, since)
+	}
+}
+
+// entityRows holds the newest row of each id.
+type entityRows map[string]versionedRow
+
+// versionedRow is a row with the time from which it counts.
+type versionedRow struct {
 	reco.Entity
 	since time.Time
 }
 
-// newest keeps a row unless a newer one of its id is there. Equal times are told apart by the place in the log: one topic
-// has all records of an id in one partition.
-func newest(rows map[string]dated, d dated) {
-	other, ok := rows[d.ID]
-	if ok && cmp.Or(other.since.Compare(d.since), cmp.Compare(other.Origin.Offset, d.Origin.Offset)) > 0 {
+// add keeps a row unless there is a newer one with its id. Equal times are ordered by the offset in the log: one topic has
+// all records of an id in one partition.
+func (rows entityRows) add(e reco.Entity, since time.Time) {
+	other, ok := rows[e.ID]
+	if ok && cmp.Or(other.since.Compare(since), cmp.Compare(other.Origin.Offset, e.Origin.Offset)) > 0 {
 		return
 	}
-	rows[d.ID] = d
+	rows[e.ID] = versionedRow{e, since}
 }
 
 // Build makes the set. The Builder must not be used afterwards.
-func (b *Builder) Build() (*TrainingSet, error) {
+func (b *Builder) Build() (*Set, error) {
 	if b.count > math.MaxInt32 {
 		return nil, errors.New("building the training set: more than 2147483647 interactions")
 	}
@@ -286,7 +305,7 @@ func (b *Builder) Build() (*TrainingSet, error) {
 	for id := range b.itemRows {
 		b.items.index(id)
 	}
-	t := &TrainingSet{
+	t := &Set{
 		EventType: b.options.EventType, Columns: b.options.Columns, Objective: b.options.Objective,
 		ItemSchema: b.options.Columns.schema(b.options.ItemSchema), UserSchema: b.options.Columns.schema(b.options.UserSchema),
 	}
@@ -317,7 +336,7 @@ func (b *Builder) Build() (*TrainingSet, error) {
 }
 
 // fill writes the event columns, user after user.
-func (b *Builder) fill(t *TrainingSet, newItem, newType []int32) {
+func (b *Builder) fill(t *Set, newItem, newType []int32) {
 	byUser := b.group()
 	names, order := b.users.names, b.users.order()
 	t.Item = make([]int32, 0, b.count)

@@ -1,4 +1,4 @@
-package dataset
+package trainingset
 
 import (
 	"math"
@@ -74,7 +74,7 @@ const (
 
 // events takes columns away from a training set's interactions. What the events were selected and weighted by has had its
 // effect.
-func (c Columns) events(t *TrainingSet) {
+func (c Columns) events(t *Set) {
 	if !c.keeps(schema.Interactions, typeColumn) && len(t.EventTypes) > 0 {
 		t.EventTypes = []string{""}
 		clear(t.Type)
