@@ -2,7 +2,6 @@ package control
 
 import (
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/personalize"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 const (
@@ -60,17 +60,10 @@ func TestGroupsOfEarlierReleasesGetTheTopicsOfActions(t *testing.T) {
 	key := must(catalog.Get[*catalog.DatasetGroup](t.Context(), i.store, group))(t).GroupKey()
 	missing := []string{bus.ActionsTopic(key), bus.ActionInteractionsTopic(key)}
 	must(0, i.bus.DeleteTopics(t.Context(), missing...))(t)
-	deadline := time.Now().Add(time.Minute)
-	for {
+	eventually.True(t, "the topics are created", func() bool {
 		i.service.repairTopics(t.Context())
-		if found := must(i.bus.Topics(t.Context(), missing...))(t); len(found) == 2 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the topics were not created")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return len(must(i.bus.Topics(t.Context(), missing...))(t)) == 2
+	})
 	if !addedLater(missing, key) || addedLater([]string{bus.ItemsTopic(key)}, key) || addedLater(append(missing, bus.ItemsTopic(key)), key) || addedLater(missing[:1], key) {
 		t.Error("what is new and what was lost are confused")
 	}

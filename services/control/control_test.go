@@ -3,11 +3,11 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
@@ -24,6 +24,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 func TestMain(m *testing.M) {
@@ -132,53 +133,29 @@ func refusedRaw(t testing.TB, err error, code, message string) {
 // reaches polls as clients do, until describe gives the status.
 func reaches(t testing.TB, status string, describe func() (string, error)) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
+	eventually.Succeeds(t, "the status is "+status, func() error {
 		got, err := describe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got == status {
-			return
+		if got != status {
+			return fmt.Errorf("it is %s", got)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("status is %s, not %s", got, status)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// deadline repeats a call until it succeeds.
-func deadline(t testing.TB, call func() error) {
-	t.Helper()
-	limit := time.Now().Add(time.Minute)
-	for {
-		err := call()
-		if err == nil {
-			return
-		}
-		if time.Now().After(limit) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return nil
+	})
 }
 
 // disappears polls until describe says that there is no such resource.
 func disappears(t testing.TB, describe func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
+	eventually.Succeeds(t, "the resource is gone", func() error {
 		err := describe()
 		var refusal awserr.Error
 		if errors.As(err, &refusal) && refusal.Code() == "ResourceNotFoundException" {
-			return
+			return nil
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still there: %v", err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return fmt.Errorf("describing it gives %v", err)
+	})
 }
 
 const interactionsSchema = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 const itemsSchema = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
@@ -67,7 +68,7 @@ func TestADatasetGetsANewSchema(t *testing.T) {
 	// The old schema is free, the new one is not.
 	_, err := i.DeleteSchema(&personalize.DeleteSchemaInput{SchemaArn: &wider})
 	refused(t, err, inUse, dataset)
-	deadline(t, func() error {
+	eventually.Succeeds(t, "the old schema can be deleted", func() error {
 		_, err := i.DeleteSchema(&personalize.DeleteSchemaInput{SchemaArn: before.SchemaArn})
 		return err
 	})

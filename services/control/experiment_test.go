@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
@@ -152,14 +153,14 @@ func TestAnExperiment(t *testing.T) {
 	}
 
 	i.call("DeleteExperiment", map[string]any{"experimentArn": arn})
-	deadline(t, func() error {
+	eventually.Succeeds(t, "nothing of the experiment is left, and its campaign can be deleted", func() error {
 		for info, err := range i.bucket.List(t.Context(), "experiments/") {
 			return fmt.Errorf("left: %s, %w", info.Key, err)
 		}
 		_, err := i.DeleteCampaign(&personalize.DeleteCampaignInput{CampaignArn: &campaigns[0]})
 		return err
 	})
-	deadline(t, func() error {
+	eventually.Succeeds(t, "the experiment is gone", func() error {
 		var refusal *awsapi.Error
 		err := i.client.Call(t.Context(), "DescribeExperiment", map[string]any{"experimentArn": arn}, nil)
 		if errors.As(err, &refusal) && refusal.Code == missing {

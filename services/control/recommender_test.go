@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 const useCase = "arn:aws:personalize:::recipe/aws-ecomm-recommended-for-you"
@@ -327,7 +328,7 @@ func TestALostTrainingIsMadeAgain(t *testing.T) {
 	lost := i.training(arn)
 	i.awaitRecommender(arn, "CREATE IN_PROGRESS")
 	must(0, catalog.Delete(t.Context(), i.store, lost))(t)
-	deadline(t, func() error {
+	eventually.Succeeds(t, "the training is made again", func() error {
 		again, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, lost.ARN)
 		if err == nil && again.ID == lost.ID {
 			err = errors.New("it is still there")
@@ -349,7 +350,7 @@ func TestAnAbandonedSolutionGoes(t *testing.T) {
 	if _, err := i.service.makeSolution(t.Context(), owner); err != nil && !errors.Is(err, catalog.ErrNotFound) { // it can be gone at once
 		t.Fatal(err)
 	}
-	deadline(t, func() error {
+	eventually.Succeeds(t, "the solution is gone", func() error {
 		_, err := catalog.Get[*catalog.Solution](t.Context(), i.store, trainedWith(owner))
 		if errors.Is(err, catalog.ErrNotFound) {
 			return nil

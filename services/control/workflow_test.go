@@ -27,6 +27,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/control/workflow"
 )
 
@@ -63,15 +64,15 @@ func (s *states) ended(arn string) *sfn.DescribeExecutionOutput {
 
 func (s *states) until(arn string, is func(*sfn.DescribeExecutionOutput) bool) *sfn.DescribeExecutionOutput {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		d := must(s.DescribeExecution(&sfn.DescribeExecutionInput{ExecutionArn: &arn}))(s.t)
-		if is(d) {
-			return d
+	var d *sfn.DescribeExecutionOutput
+	eventually.Succeeds(s.t, "the execution is as wanted", func() error {
+		d = must(s.DescribeExecution(&sfn.DescribeExecutionInput{ExecutionArn: &arn}))(s.t)
+		if !is(d) {
+			return fmt.Errorf("it is %v", d)
 		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("the execution is still %v", d)
-		}
-	}
+		return nil
+	})
+	return d
 }
 
 func (s *states) history(arn string) string {
@@ -183,11 +184,12 @@ func TestWorkflowWaitsForApproval(t *testing.T) {
 	ask := func() (arn, token string) {
 		before := len(e.sent())
 		arn = s.start(machine, fmt.Sprintf(`{"url":%q}`, e.URL))
-		for deadline := time.Now().Add(time.Minute); !strings.HasSuffix(s.history(arn), "TaskSubmitted"); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("the history is %s", s.history(arn))
+		eventually.Succeeds(t, "the task is submitted", func() error {
+			if history := s.history(arn); !strings.HasSuffix(history, "TaskSubmitted") {
+				return fmt.Errorf("the history is %s", history)
 			}
-		}
+			return nil
+		})
 		_, body, _ := strings.Cut(e.sent()[before], "{")
 		var sent struct{ Token string }
 		if err := json.Unmarshal([]byte("{"+body), &sent); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/asl"
 	sfn "github.com/penchant-io/penchant/pkg/awsapi/stepfunctions"
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // start starts an execution.
@@ -130,9 +131,5 @@ func TestAnExecutionIsListedThoughItsStarterDied(t *testing.T) {
 		t.Errorf("listed is %s", got)
 	}
 	r.drive()
-	for deadline := time.Now().Add(time.Minute); r.listed(10, nil) != "x"; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it is not listed")
-		}
-	}
+	eventually.True(t, "it is listed", func() bool { return r.listed(10, nil) == "x" })
 }

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	sfn "github.com/penchant-io/penchant/pkg/awsapi/stepfunctions"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // replicas are services over one bucket, of which none drives executions: what is started stays as it is.
@@ -218,16 +220,14 @@ func TestSchedulesRun(t *testing.T) {
 	r := newReplicas(t, 1)
 	r.schedule("soon", "rate(1 day)", nil)
 	r.drive()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	eventually.Succeeds(t, "one execution is driven", func() error {
 		records, err := list[record](t.Context(), r.clocks[0].Bucket, executionsRoot)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(records) == 1 && records[0].Lease.Owner != "" {
-			return
+		if len(records) != 1 || records[0].Lease.Owner == "" {
+			return fmt.Errorf("there are %d executions", len(records))
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("there are %d executions", len(records))
-		}
-	}
+		return nil
+	})
 }

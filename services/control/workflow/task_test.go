@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	sfn "github.com/penchant-io/penchant/pkg/awsapi/stepfunctions"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // TestTasksOfTheRuntime: what another service of the process answers can be a task; what none answers is refused.
@@ -52,17 +52,16 @@ func TestTasksOfTheRuntime(t *testing.T) {
 		if _, err := s.startExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: machine.StateMachineArn, Name: &user, Input: new(`{"user":"` + user + `"}`)}); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-			found, _, err := read[record](t.Context(), s.Bucket, execution{"ask", user}.key())
-			if err != nil || time.Now().After(deadline) {
-				t.Fatalf("%s: %v, %v", user, found, err)
+		var found *record
+		eventually.True(t, "the execution of "+user+" ends", func() bool {
+			var err error
+			if found, _, err = read[record](t.Context(), s.Bucket, execution{"ask", user}.key()); err != nil {
+				t.Fatalf("%s: %v", user, err)
 			}
-			if found.Execution.Status != asl.Running {
-				if !strings.Contains(string(found.Execution.Output), want) {
-					t.Errorf("%s: %s %s %s, want %s", user, found.Execution.Status, found.Execution.Output, found.Execution.Cause, want)
-				}
-				break
-			}
+			return found.Execution.Status != asl.Running
+		})
+		if e := found.Execution; !strings.Contains(string(e.Output), want) {
+			t.Errorf("%s: %s %s %s, want %s", user, e.Status, e.Output, e.Cause, want)
 		}
 	}
 }
