@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -316,7 +317,7 @@ func TestNextBestActionThroughTheSDK(t *testing.T) {
 	s.must(err)
 	client := sdk.New(sess)
 	campaign := aws.String(campaignARN(nextBest.Name))
-	s.eventually("the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 1 })
+	eventually.True(s, "the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 1 })
 	for n, want := range map[int64]int{0: 5, 2: 2, 100: 7} {
 		got, err := client.GetActionRecommendations(&sdk.GetActionRecommendationsInput{CampaignArn: campaign, UserId: aws.String("stranger"), NumResults: &n})
 		s.must(err)

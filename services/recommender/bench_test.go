@@ -12,6 +12,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
@@ -25,7 +26,7 @@ func BenchmarkGetRecommendations(b *testing.B) {
 			s := open(b)
 			r, _ := recipe.ByName(personal)
 			s.campaign(r, trainOn(b, r, func(set *trainingset.Builder) { catalogueOf(set, items) }))
-			s.eventually("the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 1 })
+			eventually.True(s, "the model is loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == 1 })
 			s.sees("u1", true, "item1", "item2", "item3", "item5", "item8")
 			body, err := json.Marshal(map[string]any{"campaignArn": campaignARN(personal), "userId": "u1"})
 			s.must(err)
@@ -63,7 +64,7 @@ func BenchmarkFilteredRecommendations(b *testing.B) {
 			if name != "none" {
 				req["filterArn"] = filters[name]
 			}
-			s.eventually("the page is full", func() bool {
+			eventually.True(s, "the page is full", func() bool {
 				resp, err := s.recommendations(req)
 				return err == nil && len(resp.ItemList) == results
 			})

@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -22,7 +23,7 @@ func (s *shop) diverse(name string, config map[string]string) {
 		return nil
 	})
 	s.must(err)
-	s.eventually("the campaign is served so", func() bool {
+	eventually.True(s, "the campaign is served so", func() bool {
 		serving, err := s.models.Campaign(s.Context(), campaignARN(name))
 		return err == nil && cmp.Equal(serving.Exploration(), config)
 	})
@@ -34,7 +35,7 @@ const stocked = 25
 // coloursKnown waits until the items' records are there.
 func (s *shop) coloursKnown() {
 	s.Helper()
-	s.eventually("the items' colours are known", func() bool {
+	eventually.True(s, "the items' colours are known", func() bool {
 		table := s.service.attributes.Loaded(groupKey, schema.Items)
 		if table == nil {
 			return false
@@ -86,7 +87,7 @@ func TestListsAreMadeDiverse(t *testing.T) {
 		"all": {}, "ten": {"numResults": 10}, "affordable": {"filterArn": affordable}, "red": {"filterArn": red}, "unknown": {"filterArn": unknown},
 	}
 	anything := func(string) bool { return true }
-	s.eventually("all records are there", func() bool {
+	eventually.True(s, "all records are there", func() bool {
 		return len(s.listed(requests["affordable"])) == 14 && len(s.listed(requests["unknown"])) == 6
 	})
 	before, scores := map[string][]string{}, map[string]float64{}
@@ -184,7 +185,7 @@ func TestPromotedItemsStayWhereTheyAre(t *testing.T) {
 		return promoted, others
 	}
 	var promoted map[int]string
-	s.eventually("all records are there", func() bool {
+	eventually.True(s, "all records are there", func() bool {
 		promoted, _ = divide(s.listed(req))
 		all, _ := s.recommendations(map[string]any{"campaignArn": campaignARN(personal), "userId": "reader", "filterArn": cheap})
 		return len(promoted) == 3 && len(all.ItemList) == 4
@@ -210,7 +211,7 @@ func TestListsThatAreNotMadeDiverse(t *testing.T) {
 		r, _ := recipe.ByName(name)
 		s.campaign(r, trainOn(t, r, taste))
 	}
-	s.eventually("the models are loaded", func() bool { return len(s.models.All()) == 2 })
+	eventually.True(s, "the models are loaded", func() bool { return len(s.models.All()) == 2 })
 	s.stock()
 	s.sees("reader", true, "red1", "red2", "red5")
 	for _, name := range []string{personal, popularity} {

@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -106,7 +107,7 @@ func TestAnExperimentIsAskedAsACampaignIs(t *testing.T) {
 	if counts[personal] < 30 || counts[popularity] < 30 {
 		t.Errorf("the arms answered %v", counts)
 	}
-	s.eventually("all answers are told", func() bool {
+	eventually.True(s, "all answers are told", func() bool {
 		return len(heard.find(func(r *penchantv1.RecommendationShown) bool { return r.Experiment != nil })) == len(answers)
 	})
 	for _, r := range heard.find(func(r *penchantv1.RecommendationShown) bool { return r.Experiment != nil }) {
@@ -159,7 +160,7 @@ func TestAStoppedExperimentServesOneArm(t *testing.T) {
 		answered[*got.RecommendationId] = true
 	}
 	mine := func(r *penchantv1.RecommendationShown) bool { return answered[r.RecommendationId] }
-	s.eventually("all answers are told", func() bool { return len(heard.find(mine)) == len(answered) })
+	eventually.True(s, "all answers are told", func() bool { return len(heard.find(mine)) == len(answered) })
 	for _, r := range heard.find(mine) {
 		if r.Experiment != nil {
 			t.Errorf("told %v", r)
@@ -194,7 +195,7 @@ func TestTheControlAnswersWhereAnArmCannot(t *testing.T) {
 		t.Fatalf("only %d users were on trial", onTrial)
 	}
 	mine := func(r *penchantv1.RecommendationShown) bool { return answered[r.RecommendationId] != "" }
-	s.eventually("all answers are told", func() bool { return len(heard.find(mine)) == len(answered) })
+	eventually.True(s, "all answers are told", func() bool { return len(heard.find(mine)) == len(answered) })
 	for _, r := range heard.find(mine) {
 		if counts := r.Experiment != nil; counts != (answered[r.RecommendationId] == popularity) || r.CampaignArn != campaignARN(popularity) {
 			t.Errorf("of arm %s, told %v", answered[r.RecommendationId], r)
@@ -234,7 +235,7 @@ func TestShadowsAnswerUnseen(t *testing.T) {
 		t.Fatal("the test's campaigns answer the same")
 	}
 	var shadow *penchantv1.RecommendationShown
-	s.eventually("the shadow is told", func() bool {
+	eventually.True(s, "the shadow is told", func() bool {
 		found := heard.find(func(r *penchantv1.RecommendationShown) bool { return r.ShadowOf == *got.RecommendationId })
 		if len(found) == 1 {
 			shadow = found[0]
@@ -290,7 +291,7 @@ func TestABadShadowCostsNothing(t *testing.T) {
 		t.Errorf("%v shadows were dropped", n)
 	}
 	close(release)
-	s.eventually("the broken shadows are through", func() bool {
+	eventually.True(s, "the broken shadows are through", func() bool {
 		return s.counter("penchant_recommender_shadow_answers_total", shadowFailed) > 0 && len(s.service.shadows.queue) == 0
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/filter/filtertest"
 	"github.com/penchant-io/penchant/pkg/recipe"
@@ -47,7 +48,7 @@ func TestFilterCasesEndToEnd(t *testing.T) {
 		s.must(err)
 	}
 	ready := s.filter("ready", `INCLUDE ItemID WHERE Items.CREATION_TIMESTAMP > 0 IF CurrentUser.AGE > 0`)
-	s.eventually("all records are there", func() bool {
+	eventually.True(s, "all records are there", func() bool {
 		resp, err := s.recommendations(map[string]any{"campaignArn": campaignARN(popularity), "userId": "dave", "filterArn": ready, "numResults": 500})
 		return err == nil && len(resp.ItemList) == len(filtertest.Items)
 	})

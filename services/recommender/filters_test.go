@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
@@ -272,7 +273,7 @@ func TestNewRecordsAndEventsCountAtOnce(t *testing.T) {
 	}
 	started := time.Now()
 	s.put(bus.ItemsTopic(groupKey), reco.Entity{ID: "red3", Properties: map[string]any{"COLOUR": "violet"}}, reco.Entity{ID: "brand-new", Properties: map[string]any{"COLOUR": "violet"}})
-	s.eventually("the new records count", func() bool { return slices.Equal(list(violet), []string{"red3", "brand-new"}) })
+	eventually.True(s, "the new records count", func() bool { return slices.Equal(list(violet), []string{"red3", "brand-new"}) })
 	if took := time.Since(started); took > 10*time.Second {
 		t.Errorf("new records count after %s", took)
 	}
@@ -350,7 +351,7 @@ func TestReasons(t *testing.T) {
 		"promotions": []any{map[string]any{"name": "deal", "percentPromotedItems": 40, "filterArn": cheap}},
 	}
 	var got map[string][]string
-	s.eventually("all records are there", func() bool {
+	eventually.True(s, "all records are there", func() bool {
 		resp, err := s.recommendations(req)
 		if err != nil {
 			return false
@@ -393,7 +394,7 @@ func TestMetadata(t *testing.T) {
 		})
 		s.must(err)
 	}
-	s.eventually("the campaigns return metadata", func() bool {
+	eventually.True(s, "the campaigns return metadata", func() bool {
 		return len(slices.DeleteFunc(s.models.All(), func(m *modelstore.Serving) bool { return !m.Metadata() })) == 2
 	})
 	columns := map[string][]string{"ITEMS": {"colour", "PRICE", "STOCK", "NEW", "STORY"}}
@@ -403,7 +404,7 @@ func TestMetadata(t *testing.T) {
 		"blue11": {},
 	}
 	// The metadata of the table before the campaigns returned some has no story.
-	s.eventually("stories are there", func() bool {
+	eventually.True(s, "stories are there", func() bool {
 		resp, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": []string{"red0", "red10", "blue11"}, "metadataColumns": columns})
 		s.must(err)
 		got := map[string]map[string]string{}
@@ -444,7 +445,7 @@ func TestRecommenders(t *testing.T) {
 		meta.Status = status
 		s.must(catalog.Create(t.Context(), s.store, &catalog.Recommender{Meta: meta, DatasetGroupARN: version.DatasetGroupARN, SolutionVersionARN: version.ARN}))
 	}
-	s.eventually("the recommender is served", func() bool { return len(s.models.All()) == 1 })
+	eventually.True(s, "the recommender is served", func() bool { return len(s.models.All()) == 1 })
 	resp, err := s.recommendations(map[string]any{"recommenderArn": account + "recommender/picks", "userId": "u"})
 	s.must(err)
 	if len(resp.ItemList) != 24 {
@@ -509,14 +510,14 @@ func TestColdItemsAreExplored(t *testing.T) {
 			return nil
 		})
 		s.must(err)
-		s.eventually("the campaign is served so", func() bool {
+		eventually.True(s, "the campaign is served so", func() bool {
 			return len(s.models.All()) == 1 && cmp.Equal(s.models.All()[0].Exploration(), config)
 		})
 		if config["explorationWeight"] == "0" {
 			return // which gives up the attributes of items
 		}
 		// Before the first answer, which makes the list of cold items for the next minute.
-		s.eventually("all cold items are known", func() bool {
+		eventually.True(s, "all cold items are known", func() bool {
 			table := s.service.attributes.Loaded(groupKey, schema.Items)
 			return table != nil && !slices.ContainsFunc(items, func(e reco.Entity) bool {
 				row, ok := table.Row(e.ID)
@@ -577,9 +578,9 @@ func TestImpressionsAreCounted(t *testing.T) {
 	s := openWith(t, func(c *Config) { c.Explore = true })
 	r, _ := recipe.ByName(personal)
 	s.campaign(r, trainOn(t, r, taste))
-	s.eventually("the model is loaded", func() bool { return len(s.models.All()) == 1 })
+	eventually.True(s, "the model is loaded", func() bool { return len(s.models.All()) == 1 })
 	s.service.impressions.track(groupKey, []exploration.ColdItem{{ID: "red0"}, {ID: "cold"}})
-	s.eventually("answers are counted", func() bool {
+	eventually.True(s, "answers are counted", func() bool {
 		_, err := s.recommendations(map[string]any{"campaignArn": campaignARN(personal), "userId": "u"})
 		s.must(err)
 		return s.service.impressions.of(groupKey, "red0") > 0
@@ -589,7 +590,7 @@ func TestImpressionsAreCounted(t *testing.T) {
 	value, err := reco.MarshalInteraction(event)
 	s.must(err)
 	s.must(s.bus.Publish(t.Context(), bus.Record{Topic: bus.InteractionsTopic(groupKey), Key: []byte("u"), Value: value}))
-	s.eventually("explicit impressions are counted", func() bool { return s.service.impressions.of(groupKey, "cold") == 1 })
+	eventually.True(s, "explicit impressions are counted", func() bool { return s.service.impressions.of(groupKey, "cold") == 1 })
 	if n := s.service.impressions.of(groupKey, "unknown"); n != 0 {
 		t.Errorf("an item that is not explored is counted %d times", n)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
@@ -102,7 +103,7 @@ func openTrained(t testing.TB) *shop {
 		r, _ := recipe.ByName(name)
 		s.campaign(r, trainOn(t, r, taste))
 	}
-	s.eventually("all models are loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == len(trained) })
+	eventually.True(s, "all models are loaded", func() bool { return s.models.Ready() == nil && len(s.models.All()) == len(trained) })
 	return s
 }
 
@@ -243,13 +244,4 @@ func ids(items []personalizeruntime.PredictedItem) []string {
 		list[i] = *item.ItemId
 	}
 	return list
-}
-
-func (s *shop) eventually(what string, holds func() bool) {
-	s.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.Fatalf("waited in vain until %s", what)
-		}
-	}
 }

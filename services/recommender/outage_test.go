@@ -15,6 +15,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -37,7 +38,7 @@ func (s *shop) ask(router http.Handler, req map[string]any) string {
 func TestAnswersWithoutRedis(t *testing.T) {
 	s := openTrained(t)
 	req := map[string]any{"campaignArn": campaignARN(personal), "userId": "u"}
-	s.eventually("states are known to be complete", func() bool { return s.ask(s.router, req) == "" })
+	eventually.True(s, "states are known to be complete", func() bool { return s.ask(s.router, req) == "" })
 
 	away, err := userstate.Open(t.Context(), "redis://127.0.0.1:1", userstate.Options{})
 	s.must(err)
@@ -66,9 +67,9 @@ func TestAnswersWhileRedisIsRebuilt(t *testing.T) {
 	log := userstate.Log{TopicID: topics[bus.InteractionsTopic(groupKey)].ID, Partition: 1}
 	s.must(s.users.Reset(t.Context(), groupKey, log, userstate.Start, true))
 	req := map[string]any{"campaignArn": campaignARN(personal), "userId": "u"}
-	s.eventually("the rebuild is told", func() bool { return s.ask(s.router, req) == fallbackRebuilding })
+	eventually.True(s, "the rebuild is told", func() bool { return s.ask(s.router, req) == fallbackRebuilding })
 	s.must(s.users.SetRebuilt(t.Context(), groupKey, log))
-	s.eventually("the rebuild is over", func() bool { return s.ask(s.router, req) == "" })
+	eventually.True(s, "the rebuild is over", func() bool { return s.ask(s.router, req) == "" })
 }
 
 func TestShownRecommendationsAreTold(t *testing.T) {
@@ -77,7 +78,7 @@ func TestShownRecommendationsAreTold(t *testing.T) {
 	s.must(err)
 	topic := bus.RecommendationsTopic(groupKey)
 	var record bus.Record
-	s.eventually("the answer stands in the log", func() bool {
+	eventually.True(s, "the answer stands in the log", func() bool {
 		offsets, err := s.bus.Offsets(t.Context(), topic)
 		s.must(err)
 		for place, held := range offsets {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -210,7 +211,7 @@ func TestNewcomersAreKnownByTheirAttributes(t *testing.T) {
 	all := func(list []string, colour string) bool {
 		return len(list) == 8 && !slices.ContainsFunc(list[1:], func(id string) bool { return !strings.HasPrefix(id, colour) }) // red0 is what everybody likes
 	}
-	s.eventually("attributes count", func() bool { return all(first("grown"), "red") && all(first("child"), "blue") })
+	eventually.True(s, "attributes count", func() bool { return all(first("grown"), "red") && all(first("child"), "blue") })
 	// From the first event on, the history decides.
 	s.sees("child", true, "red1", "red2")
 	if list := first("child"); !all(list, "red") {

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -91,18 +92,17 @@ func jobEnds[R catalog.Resource](i *installation, job R) R {
 
 func jobEndsWithin[R catalog.Resource](i *installation, job R, limit time.Duration) R {
 	i.Helper()
-	for deadline := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
-		now, err := catalog.Get[R](i.Context(), i.store, job.Head().ARN)
-		if err != nil {
+	var now R
+	eventually.SucceedsWithin(i, limit, job.Head().ARN+" ends", func() (err error) {
+		if now, err = catalog.Get[R](i.Context(), i.store, job.Head().ARN); err != nil {
 			i.Fatal(err)
 		}
-		if now.Head().Finished() {
-			return now
+		if !now.Head().Finished() {
+			return fmt.Errorf("it is %s", now.Head().Status)
 		}
-		if time.Now().After(deadline) {
-			i.Fatalf("%s is still %s", now.Head().ARN, now.Head().Status)
-		}
-	}
+		return nil
+	})
+	return now
 }
 
 func (i *installation) succeeds(job catalog.Resource) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // pieces are the contents of a plan's pieces, by shard.
@@ -119,9 +120,8 @@ func (i *installation) sameOutput(job string, want map[string]string) {
 
 func (i *installation) noLeftovers() {
 	i.Helper()
-	var left string
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		left = ""
+	eventually.Succeeds(i, "nothing is left behind", func() error {
+		left := ""
 		for _, prefix := range []string{batchRoot, "catalog/" + catalog.TypeBatchShard} {
 			for info, err := range i.bucket.List(i.Context(), prefix) {
 				if err != nil {
@@ -130,24 +130,20 @@ func (i *installation) noLeftovers() {
 				left += info.Key + " "
 			}
 		}
-		if left == "" {
-			return
+		if left != "" {
+			return errors.New(left)
 		}
-	}
-	i.Errorf("left behind: %s", left)
+		return nil
+	})
 }
 
 // awaitReplicas waits until so many retrainers know of one another.
 func (i *installation) awaitReplicas(count int) {
 	i.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if n, err := i.bus.GroupMembers(i.Context(), consumerGroup); err == nil && n == count {
-			return
-		}
-		if time.Now().After(deadline) {
-			i.Fatalf("there are not %d retrainers", count)
-		}
-	}
+	eventually.True(i, fmt.Sprintf("there are %d retrainers", count), func() bool {
+		n, err := i.bus.GroupMembers(i.Context(), consumerGroup)
+		return err == nil && n == count
+	})
 }
 
 // smallShards have a job of some hundred lines shared.
@@ -315,11 +311,7 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); len(catalog.All[*catalog.BatchShard](i.view)) < 2; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the view does not know the shards")
-		}
-	}
+	eventually.True(t, "the view knows the shards", func() bool { return len(catalog.All[*catalog.BatchShard](i.view)) == 2 })
 	if err := s.removeLeftoversOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
@@ -183,18 +184,17 @@ func (i *installation) ends(v *catalog.SolutionVersion) *catalog.SolutionVersion
 
 func (i *installation) until(v *catalog.SolutionVersion, what string, holds func(*catalog.SolutionVersion) bool) *catalog.SolutionVersion {
 	i.Helper()
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		now, err := catalog.Get[*catalog.SolutionVersion](i.Context(), i.store, v.ARN)
-		if err != nil {
+	var now *catalog.SolutionVersion
+	eventually.Succeeds(i, what, func() (err error) {
+		if now, err = catalog.Get[*catalog.SolutionVersion](i.Context(), i.store, v.ARN); err != nil {
 			i.Fatal(err)
 		}
-		if holds(now) {
-			return now
+		if !holds(now) {
+			return fmt.Errorf("version is %s %s", now.Status, now.FailureReason)
 		}
-		if time.Now().After(deadline) {
-			i.Fatalf("waited in vain until %s: version is %s %s", what, now.Status, now.FailureReason)
-		}
-	}
+		return nil
+	})
+	return now
 }
 
 func (i *installation) versionsOf(s *catalog.Solution) []*catalog.SolutionVersion {

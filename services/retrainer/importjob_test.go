@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 const eventsDocument = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
@@ -48,18 +48,17 @@ func (i *installation) importJob(d *catalog.Dataset, name, mode, content string)
 func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *catalog.DatasetImportJob {
 	i.Helper()
 	s.wake()
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		now, err := catalog.Get[*catalog.DatasetImportJob](i.Context(), i.store, job.ARN)
-		if err != nil {
+	var now *catalog.DatasetImportJob
+	eventually.Succeeds(i, "the import job ends", func() (err error) {
+		if now, err = catalog.Get[*catalog.DatasetImportJob](i.Context(), i.store, job.ARN); err != nil {
 			i.Fatal(err)
 		}
-		if !unfinished(&now.Meta) {
-			return now
+		if unfinished(&now.Meta) {
+			return fmt.Errorf("it is %s", now.Status)
 		}
-		if time.Now().After(deadline) {
-			i.Fatalf("the import job is still %s", now.Status)
-		}
-	}
+		return nil
+	})
+	return now
 }
 
 func (i *installation) datasetVersion(d *catalog.Dataset) int64 {
