@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -90,7 +91,7 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 	}
 
 	users := penchanttest.OpenUsers(t, all.Endpoints["redis"])
-	penchanttest.Eventually(t, time.Minute, "the state holds what was imported and what was put", func() error {
+	eventually.Succeeds(t, "the state holds what was imported and what was put", func() error {
 		view, err := users.View(t.Context(), key, "ada")
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 		}
 		return nil
 	})
-	penchanttest.Eventually(t, time.Minute, "the archive holds each once", func() error {
+	eventually.Succeeds(t, "the archive holds each once", func() error {
 		found := map[string]int{}
 		for i, err := range archive.ReadActionInteractions(t.Context(), all.Bucket("penchant"), key, archive.ReadOptions{}) {
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
 // TestHTTPAbuse has many clients do to the HTTP server what one in TestBadInput cannot: hold connections, send slowly or
@@ -53,7 +55,7 @@ func TestHTTPAbuse(t *testing.T) {
 		t.Logf("%s: %s, peak memory so far %.0f MiB", abuse.name, time.Since(started).Round(time.Millisecond), process.PeakMemory()/(1<<20))
 	}
 
-	penchanttest.Eventually(t, 3*time.Minute, "goroutines and file descriptors are what they were", func() error {
+	eventually.SucceedsWithin(t, 3*time.Minute, "goroutines and file descriptors are what they were", func() error {
 		// The clients' connections that are kept for the next call are theirs, not the abuse's.
 		rawClient.CloseIdleConnections()
 		now := a.gauges()

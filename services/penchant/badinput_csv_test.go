@@ -19,7 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
-	"github.com/penchant-io/penchant/services/penchant/penchanttest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // csvFile is an import: of one file, or of a folder where the key ends in a slash.
@@ -227,7 +227,7 @@ func (s *badShop) startImport(job, dataset, key string) (arn string) {
 // finish waits for a job's end.
 func (s *badShop) finish(arn string) (job *catalog.DatasetImportJob) {
 	s.t.Helper()
-	penchanttest.Eventually(s.t, 2*time.Minute, arn+" ends", func() (err error) {
+	eventually.SucceedsWithin(s.t, 2*time.Minute, arn+" ends", func() (err error) {
 		if job, err = catalog.Get[*catalog.DatasetImportJob](s.t.Context(), s.catalog, arn); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -361,7 +362,7 @@ func (s *badShop) settle() {
 	s.t.Helper()
 	last := s.stored()
 	quietSince := time.Now()
-	penchanttest.Eventually(s.t, time.Minute, "what was created settles", func() error {
+	eventually.Succeeds(s.t, "what was created settles", func() error {
 		now := s.stored()
 		if !maps.Equal(last, now) {
 			last, quietSince = now, time.Now()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/bridge"
 	"github.com/penchant-io/penchant/services/penchant/operator"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
@@ -72,7 +73,7 @@ func TestBridgeSurvivesKills(t *testing.T) {
 		}
 		// In the middle of its work: when half of the round has arrived, or soon after all of it has.
 		half := total - total/10 - records/2
-		penchanttest.Eventually(t, time.Minute, "events arrive", func() error {
+		eventually.Succeeds(t, "events arrive", func() error {
 			if n := loggedEvents(t, kafka, group.GroupKey()); n < int64(half) {
 				return fmt.Errorf("%d", n)
 			}
@@ -87,7 +88,7 @@ func TestBridgeSurvivesKills(t *testing.T) {
 			forwarder.Restart()
 		}
 	}
-	penchanttest.Eventually(t, time.Minute, "the bridge has read everything", func() error {
+	eventually.Succeeds(t, "the bridge has read everything", func() error {
 		committed, err := kafka.Committed(t.Context(), bridge.ConsumerGroup)
 		if err != nil {
 			return err
@@ -110,7 +111,7 @@ func TestBridgeSurvivesKills(t *testing.T) {
 
 	want := total - total/10
 	times := map[string]int{}
-	penchanttest.Eventually(t, time.Minute, "every event is archived", func() error {
+	eventually.Succeeds(t, "every event is archived", func() error {
 		clear(times)
 		for i, err := range archive.ReadInteractions(t.Context(), bucket, group.GroupKey(), archive.ReadOptions{}) {
 			if err != nil {

@@ -29,6 +29,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -502,7 +503,7 @@ func TestStoryInCompose(t *testing.T) {
 	if gateway != "" {
 		checkGateway(t, gateway)
 		processes["recommender"].Terminate()
-		penchanttest.Eventually(t, time.Minute, "the gateway notices that there is no recommender", func() error {
+		eventually.Succeeds(t, "the gateway notices that there is no recommender", func() error {
 			return statusIs(http.MethodGet, gateway+"/healthz/ready", http.StatusServiceUnavailable)
 		})
 		_, err := personalizeruntime.New(s.runtime).GetRecommendations(&personalizeruntime.GetRecommendationsInput{
@@ -621,7 +622,7 @@ func startGateway(t *testing.T, addresses map[string]string) string {
 			t.Logf("output of HAProxy:\n%s", &output)
 		}
 	})
-	penchanttest.Eventually(t, time.Minute, "the gateway is ready", func() error {
+	eventually.Succeeds(t, "the gateway is ready", func() error {
 		return statusIs(http.MethodGet, "http://"+taken[0]+"/healthz/ready", http.StatusOK)
 	})
 	if err := statusIs(http.MethodGet, "http://"+taken[1]+"/metrics", http.StatusOK); err != nil {

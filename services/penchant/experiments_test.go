@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/control"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -47,7 +48,7 @@ func (x *trial) call(operation string, in, out any) {
 // eventually waits as long as a busy machine may need.
 func (x *trial) eventually(what string, check func() error) {
 	x.Helper()
-	penchanttest.Eventually(x, 2*time.Minute, what, check)
+	eventually.SucceedsWithin(x, 2*time.Minute, what, check)
 }
 
 func (x *trial) active(operation string, in any, status func() (any, *string)) {

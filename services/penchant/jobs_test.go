@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/personalize"
@@ -15,7 +14,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
-	"github.com/penchant-io/penchant/services/penchant/penchanttest"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // tellJobs goes on where the story of ada ends: she put five events after the campaign's model was trained.
@@ -41,7 +40,7 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 	}
 	ends := func(want string, describe func() (status, reason *string)) {
 		t.Helper()
-		penchanttest.Eventually(t, time.Minute, "a job is "+want, func() error {
+		eventually.Succeeds(t, "a job is "+want, func() error {
 			status, reason := describe()
 			if strings.HasSuffix(*status, "FAILED") {
 				t.Fatalf("a job failed: %s", aws.StringValue(reason))

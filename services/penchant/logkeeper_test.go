@@ -18,8 +18,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/firehose"
-	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
 
@@ -159,7 +159,7 @@ func readAll(t *testing.T, client *bus.Client, group string, topic bus.TopicPart
 	}
 	consumer.SetTopics(topic.Topic)
 	inBackground(t, consumer.Run)
-	penchanttest.Eventually(t, time.Minute, group+" has read everything", func() error {
+	eventually.Succeeds(t, group+" has read everything", func() error {
 		committed, err := client.Committed(t.Context(), group)
 		if err != nil {
 			return err

@@ -25,6 +25,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/services/control"
 	"github.com/penchant-io/penchant/services/firehose"
@@ -136,7 +137,7 @@ func numbered(first, count int) (ids []string) {
 // awaitArchived polls the archive's verification until it counts the rows of interactions, and wants no problem.
 func (c *installation) awaitArchived(rows int64) {
 	c.t.Helper()
-	penchanttest.Eventually(c.t, time.Minute, fmt.Sprintf("%d events are archived", rows), func() error {
+	eventually.Succeeds(c.t, fmt.Sprintf("%d events are archived", rows), func() error {
 		check := asked[operator.ArchiveCheck](c, 0, "archive", "verify")
 		if got := check.DatasetGroups[0].Rows; got != rows {
 			return fmt.Errorf("%d are", got)
@@ -171,7 +172,7 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 
 	// status
 	var status operator.Status
-	penchanttest.Eventually(t, time.Minute, "nothing lags", func() error {
+	eventually.Succeeds(t, "nothing lags", func() error {
 		status = asked[operator.Status](process, 0, "status")
 		if e := status.DatasetGroups[0].Events; e.ArchiveLag+e.FoldLag > 0 {
 			return fmt.Errorf("%+v", e)
@@ -313,7 +314,7 @@ func followTopics(t *testing.T, process *installation, trackingID string) {
 		}
 	}()
 	next := 20
-	penchanttest.Eventually(t, time.Minute, "an event put later is printed", func() error {
+	eventually.Succeeds(t, "an event put later is printed", func() error {
 		process.putEvents(trackingID, next, 1) // one at least comes after the tail has begun
 		next++
 		select {
@@ -432,7 +433,7 @@ func TestArchiveReplayAfterKafkaAndRedisWereLost(t *testing.T) {
 	}
 	flushRedis(t, process.Endpoints["redis"])
 	next := 20
-	penchanttest.Eventually(t, time.Minute, "events of the new topic are folded", func() error {
+	eventually.Succeeds(t, "events of the new topic are folded", func() error {
 		process.putEvents(trackingID, next, 1)
 		next++
 		if len(process.history(group, "ada")) == 0 {
@@ -441,7 +442,7 @@ func TestArchiveReplayAfterKafkaAndRedisWereLost(t *testing.T) {
 		return nil
 	})
 	fresh := next - 20
-	penchanttest.Eventually(t, time.Minute, "all of the new topic's events are folded", func() error {
+	eventually.Succeeds(t, "all of the new topic's events are folded", func() error {
 		if got := process.history(group, "ada"); !slices.Equal(got, numbered(20, fresh)) {
 			return fmt.Errorf("ada has %q", got)
 		}
@@ -508,7 +509,7 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 	// A record that nobody can read: both consumers put it aside, and it is one dead letter.
 	publish(bus.Record{Topic: topic, Key: []byte("ada"), Value: []byte("\xff no protobuf"), Headers: []bus.Header{{Key: "own", Value: []byte("header")}}})
 	var letter operator.DeadLetter
-	penchanttest.Eventually(t, time.Minute, "both consumers have put the record aside", func() error {
+	eventually.Succeeds(t, "both consumers have put the record aside", func() error {
 		letters := asked[operator.DeadLetters](process, 0, list...).Records
 		if len(letters) != 1 || len(letters[0].Failures) != 2 {
 			return fmt.Errorf("%+v", letters)
@@ -559,7 +560,7 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 		t.Errorf("once more: %+v", again)
 	}
 	process.awaitArchived(21)
-	penchanttest.Eventually(t, time.Minute, "the replayed event is in ada's history", func() error {
+	eventually.Succeeds(t, "the replayed event is in ada's history", func() error {
 		if got := process.history(group, "ada"); !slices.Equal(got, numbered(0, 21)) {
 			return fmt.Errorf("ada has %q", got)
 		}
@@ -582,7 +583,7 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 	if forced := asked[operator.LettersReplayed](process, 0, append(replay, "--force", "--record", place)...); forced.Replayed != 1 {
 		t.Errorf("--force: %+v", forced)
 	}
-	penchanttest.Eventually(t, time.Minute, "the record that can't be read is put aside again", func() error {
+	eventually.Succeeds(t, "the record that can't be read is put aside again", func() error {
 		letters := asked[operator.DeadLetters](process, 0, list...).Records
 		if len(letters) != 3 || letters[len(letters)-1].Offset != 23 || len(letters[len(letters)-1].Failures) != 2 {
 			return fmt.Errorf("%+v", letters)
@@ -650,7 +651,7 @@ func startRedis(t *testing.T, policy string) (url string) {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 	})
-	penchanttest.Eventually(t, time.Minute, "redis-server listens", func() error {
+	eventually.Succeeds(t, "redis-server listens", func() error {
 		connection, err := net.Dial("tcp", address)
 		if err != nil {
 			return err

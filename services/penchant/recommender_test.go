@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -30,7 +31,7 @@ func TestARecommenderFromEventsToRecommendations(t *testing.T) {
 		{"name":"ITEM_ID","type":"string"},{"name":"EVENT_TYPE","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`)}, &schema)
 	eventually := func(what string, check func() error) {
 		t.Helper()
-		penchanttest.Eventually(t, time.Minute, what, check)
+		eventually.Succeeds(t, what, check)
 	}
 	var dataset personalize.CreateDatasetResponse
 	eventually("a dataset is created", func() error {

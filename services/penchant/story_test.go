@@ -22,6 +22,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -213,7 +214,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 			EventList: []*personalizeevents.Event{{EventId: &id, EventType: aws.String("view"), ItemId: &item.id, SentAt: aws.Time(now.Add(time.Duration(n) * time.Second))}},
 		}))(t)
 	}
-	penchanttest.Eventually(t, time.Minute, "five events fill the first ten with their department", func() error {
+	eventually.Succeeds(t, "five events fill the first ten with their department", func() error {
 		n := 0
 		for _, id := range recommended("ada") {
 			if shop.byID[id].department == department {
@@ -248,7 +249,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		t.Errorf("an absent campaign: %v", err)
 	}
 
-	penchanttest.Eventually(t, time.Minute, "the archive holds the events once", func() error {
+	eventually.Succeeds(t, "the archive holds the events once", func() error {
 		found := map[string]int{}
 		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, archive.ReadOptions{}) {
 			if err != nil {

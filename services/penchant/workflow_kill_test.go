@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/awsapi/stepfunctions"
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/control/workflow"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -156,7 +157,7 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 		default:
 		}
 	}
-	penchanttest.Eventually(t, time.Minute, "the execution is started", func() error {
+	eventually.Succeeds(t, "the execution is started", func() error {
 		tend()
 		err := api.CallStates(t.Context(), "StartExecution", &stepfunctions.StartExecutionInput{
 			StateMachineArn: &machine.StateMachineARN, Name: new("run"), Input: new(pipelineRun(source.Name())),
@@ -170,7 +171,7 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 	arn := strings.Replace(machine.StateMachineARN, ":stateMachine:", ":execution:", 1) + ":run"
 	var ended stepfunctions.DescribeExecutionOutput
 	started := time.Now()
-	penchanttest.Eventually(t, limit, "the execution has ended", func() error {
+	eventually.SucceedsWithin(t, limit, "the execution has ended", func() error {
 		tend()
 		ended = stepfunctions.DescribeExecutionOutput{}
 		if err := api.CallStates(t.Context(), "DescribeExecution", &stepfunctions.DescribeExecutionInput{ExecutionArn: &arn}, &ended); err != nil {
@@ -183,7 +184,7 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 		return nil
 	})
 	// The last transition may have killed, too.
-	penchanttest.Eventually(t, time.Minute, "the process is ready", func() error { tend(); return process.Ready() })
+	eventually.Succeeds(t, "the process is ready", func() error { tend(); return process.Ready() })
 	kills, transitions, event := killer.counts()
 	t.Logf("%d kills at %d transitions, %d events, %s", kills, transitions, event, time.Since(started).Round(time.Second))
 	if kills < 4 {
@@ -203,7 +204,7 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 		if group.Outcome != "DEPLOYED" {
 			t.Errorf("%s is %s", group.Name, group.Outcome)
 		}
-		penchanttest.Eventually(t, time.Minute, group.Name+" recommends", func() error {
+		eventually.Succeeds(t, group.Name+" recommends", func() error {
 			var answer personalizeruntime.GetRecommendationsResponse
 			err := recommender.API().Post(t.Context(), "/recommendations", &personalizeruntime.GetRecommendationsRequest{CampaignArn: &group.CampaignARN, ItemId: new("item-1")}, &answer)
 			if err == nil && len(answer.ItemList) == 0 {

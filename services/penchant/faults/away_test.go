@@ -10,6 +10,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -36,7 +37,7 @@ func TestReadinessTellsWhatIsAway(t *testing.T) {
 		outage.cut()
 		for target, processes := range stack {
 			if outage.needs[target] {
-				penchanttest.Eventually(t, recoverLimit, target+" says that it is not ready without "+outage.name, func() error {
+				eventually.SucceedsWithin(t, recoverLimit, target+" says that it is not ready without "+outage.name, func() error {
 					if processes[0].Ready() == nil {
 						return context.DeadlineExceeded
 					}

@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -88,7 +89,7 @@ func TestTwoRetrainersShareABatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	penchanttest.Eventually(t, recoverLimit, "both retrainers are members of their group", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "both retrainers are members of their group", func() error {
 		n, err := log.GroupMembers(t.Context(), "penchant-retrainer")
 		if err == nil && n < 2 {
 			err = fmt.Errorf("%d are", n)
@@ -113,7 +114,7 @@ func TestTwoRetrainersShareABatch(t *testing.T) {
 	if n := shardsDone(t, survivor); n < 2 {
 		t.Errorf("the survivor has done %v shards", n)
 	}
-	penchanttest.Eventually(t, recoverLimit, "nothing is left of the job's shards", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "nothing is left of the job's shards", func() error {
 		for _, prefix := range []string{"batch/", "catalog/" + catalog.TypeBatchShard} {
 			for info, err := range s.bucket.List(t.Context(), prefix) {
 				if err != nil {

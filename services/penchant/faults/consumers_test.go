@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -35,7 +36,7 @@ func TestConsumersThatDieOrHangCountNothingTwice(t *testing.T) {
 		p.stack[target][0].Freeze()
 	}
 	_, admin := openLog(t, p.servers)
-	penchanttest.Eventually(t, recoverLimit, "the groups have given up the members that hang", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "the groups have given up the members that hang", func() error {
 		groups, err := admin.DescribeGroups(t.Context(), updaterGroup, firehoseGroup)
 		if err != nil {
 			return err
@@ -80,7 +81,7 @@ func (p *pipeline) awaitMember(t *testing.T, process *penchanttest.Process) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	penchanttest.Eventually(t, recoverLimit, "a consumer takes records", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "a consumer takes records", func() error {
 		return exceeds(process, "penchant_bus_consumed_records_total", before)
 	})
 }
@@ -112,7 +113,7 @@ func TestAnUpdaterKilledBetweenStateAndCommitFoldsOnce(t *testing.T) {
 		if err := p.sender.SendOnce(t.Context(), api, 0, 4); err != nil {
 			t.Fatal(err)
 		}
-		penchanttest.Eventually(t, recoverLimit, "the events are folded", func() error {
+		eventually.SucceedsWithin(t, recoverLimit, "the events are folded", func() error {
 			return exceeds(updater, "penchant_session_updater_events_folded_total", before+3)
 		})
 		broker.Freeze()
@@ -123,7 +124,7 @@ func TestAnUpdaterKilledBetweenStateAndCommitFoldsOnce(t *testing.T) {
 		updater.AwaitReady(startLimit)
 		if uncommitted == 0 {
 			// The group waits for the killed member; the next attempt needs this one at work.
-			penchanttest.Eventually(t, recoverLimit, "the new updater has its partitions", func() error {
+			eventually.SucceedsWithin(t, recoverLimit, "the new updater has its partitions", func() error {
 				if err := p.sender.SendOnce(t.Context(), api, 0, 1); err != nil {
 					return err
 				}
@@ -169,7 +170,7 @@ func TestASinkKilledInAnUploadArchivesOnce(t *testing.T) {
 		through := servers
 		through.S3 = store.Config
 		firehose := penchanttest.Start(t, "firehose", t.TempDir(), append(through.Settings(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=200ms")...)
-		penchanttest.Eventually(t, recoverLimit, "the firehose archives", func() error {
+		eventually.SucceedsWithin(t, recoverLimit, "the firehose archives", func() error {
 			return exceeds(firehose, "penchant_firehose_files_total", 0)
 		})
 		upload := penchanttest.NewHold()

@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -110,7 +111,7 @@ func TestChildOrDeletionNeverBoth(t *testing.T) {
 		}
 	}
 	t.Logf("%d children, %d deletions", created, deleted)
-	penchanttest.Eventually(t, recoverLimit, "what was deleted is gone, and every child has its parent", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "what was deleted is gone, and every child has its parent", func() error {
 		groups, err := catalog.List[*catalog.DatasetGroup](t.Context(), s.store)
 		if err != nil {
 			return err

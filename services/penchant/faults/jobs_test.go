@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -110,7 +111,7 @@ func TestZombieRetrainerChangesNothing(t *testing.T) {
 
 	zombie.Thaw()
 	hold.Release()
-	penchanttest.Eventually(t, recoverLimit, "the zombie drops its work", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "the zombie drops its work", func() error {
 		return exceeds(zombie, "penchant_retrainer_jobs_total", 0, "type", "training", "outcome", "lost")
 	})
 	after, err := catalog.Get[*catalog.SolutionVersion](t.Context(), s.store, version)
@@ -152,7 +153,7 @@ func TestTwoRetrainersShareTheJobs(t *testing.T) {
 	if len(ids) != 1 {
 		t.Errorf("equal data gave %d models: %v", len(ids), ids)
 	}
-	penchanttest.Eventually(t, recoverLimit, "every training is counted once", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "every training is counted once", func() error {
 		total := 0.0
 		for _, retrainer := range retrainers["retrainer"] {
 			n, err := retrainer.Metric("penchant_retrainer_jobs_total", "type", "training")
@@ -325,7 +326,7 @@ func TestTrainingThroughAStoreThatFails(t *testing.T) {
 
 	proxy.Fail(penchanttest.On(http.MethodGet, "/datasets/", penchanttest.Refuse(http.StatusForbidden, "AccessDenied")))
 	version := s.startVersion(solution)
-	penchanttest.Eventually(t, recoverLimit, "the training fails for good", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "the training fails for good", func() error {
 		v, err := catalog.Get[*catalog.SolutionVersion](t.Context(), s.store, version)
 		if err != nil {
 			return err

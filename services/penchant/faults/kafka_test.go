@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -34,7 +35,7 @@ func TestEventsSurviveABrokerThatFails(t *testing.T) {
 	proxy.Mute()
 	muted := time.Now()
 	api := tracker.API()
-	penchanttest.Eventually(t, recoverLimit, "calls are refused while the log swallows them", func() error { return p.unavailable(t.Context(), api) })
+	eventually.SucceedsWithin(t, recoverLimit, "calls are refused while the log swallows them", func() error { return p.unavailable(t.Context(), api) })
 	outage := sessionTimeout + 2*time.Second
 	if long {
 		outage = 2 * time.Minute
@@ -46,7 +47,7 @@ func TestEventsSurviveABrokerThatFails(t *testing.T) {
 	p.flow(t, recoverLimit, 100)
 
 	proxy.Cut()
-	penchanttest.Eventually(t, recoverLimit, "calls are refused while the log is away", func() error { return p.unavailable(t.Context(), api) })
+	eventually.SucceedsWithin(t, recoverLimit, "calls are refused while the log is away", func() error { return p.unavailable(t.Context(), api) })
 	proxy.Mend()
 	p.flow(t, recoverLimit, 100)
 
@@ -109,7 +110,7 @@ func TestMemoryIsBoundedWhileTheLogIsAway(t *testing.T) {
 	}
 	proxy.Mend()
 	p.sender.Impression = nil
-	penchanttest.Eventually(t, recoverLimit, "events are taken again", func() error { return p.sender.SendOnce(t.Context(), api, 0, 1) })
+	eventually.SucceedsWithin(t, recoverLimit, "events are taken again", func() error { return p.sender.SendOnce(t.Context(), api, 0, 1) })
 	p.check(t)
 	t.Logf("peak memory: %.0f MiB", tracker.PeakMemory()/(1<<20))
 	p.stack.terminate()
@@ -171,7 +172,7 @@ func (p *pipeline) flowEverywhere(t *testing.T, log *bus.Client, limit time.Dura
 	started := time.Now()
 	ends := func() (map[bus.TopicPartition]bus.OffsetRange, error) { return log.Offsets(t.Context(), p.topic()) }
 	var before map[bus.TopicPartition]bus.OffsetRange
-	penchanttest.Eventually(t, limit, "every partition takes events", func() error {
+	eventually.SucceedsWithin(t, limit, "every partition takes events", func() error {
 		now, err := ends()
 		if err != nil {
 			return err
@@ -192,7 +193,7 @@ func (p *pipeline) flowEverywhere(t *testing.T, log *bus.Client, limit time.Dura
 // awaitReplicas waits until so many replicas of each partition are in sync.
 func awaitReplicas(t *testing.T, admin *kadm.Client, topic string, replicas int) {
 	t.Helper()
-	penchanttest.Eventually(t, recoverLimit, "the replicas are in sync", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "the replicas are in sync", func() error {
 		topics, err := admin.ListTopics(t.Context(), topic)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -78,7 +79,7 @@ func TestTheLogMayBeMistreated(t *testing.T) {
 		tracker.AwaitReady(startLimit)
 		stop := p.stream(t)
 		p.flow(t, recoverLimit, 100)
-		penchanttest.Eventually(t, recoverLimit, "the new partitions take events", func() error {
+		eventually.SucceedsWithin(t, recoverLimit, "the new partitions take events", func() error {
 			now, err := log.Offsets(t.Context(), p.topic())
 			if err != nil {
 				return err
@@ -101,7 +102,7 @@ func TestTheLogMayBeMistreated(t *testing.T) {
 		if err := log.DeleteTopics(t.Context(), p.topic()); err != nil {
 			t.Fatal(err)
 		}
-		penchanttest.Eventually(t, recoverLimit, "the topic is there again", func() error {
+		eventually.SucceedsWithin(t, recoverLimit, "the topic is there again", func() error {
 			now, err := log.Topics(t.Context(), p.topic())
 			if err != nil {
 				return err

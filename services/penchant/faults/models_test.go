@@ -13,6 +13,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -104,7 +105,7 @@ func TestLastGoodModelAnswersOn(t *testing.T) {
 			}
 			whole := spoil(t, s.bucket, key, damage)
 			s.point(campaign, second.ARN)
-			penchanttest.Eventually(t, recoverLimit, "the damaged model is tried", func() error {
+			eventually.SucceedsWithin(t, recoverLimit, "the damaged model is tried", func() error {
 				return exceeds(recommender, "penchant_modelstore_loads_total", failed, "outcome", "failed")
 			})
 			if r := a.mustAsk(t, campaign, "nobody"); r.items != good {
@@ -180,7 +181,7 @@ func TestRecommenderStartsWhateverIsAway(t *testing.T) {
 		}
 	}
 	recommender.Restart()
-	penchanttest.Eventually(t, startLimit, "the recommender says what it lacks", func() error {
+	eventually.SucceedsWithin(t, startLimit, "the recommender says what it lacks", func() error {
 		if err, ended := recommender.Exited(); ended {
 			t.Fatalf("it ended: %v", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -89,7 +90,7 @@ func (p *pipeline) stream(t *testing.T) (stop func()) {
 func (p *pipeline) flow(t *testing.T, limit time.Duration, events int) {
 	t.Helper()
 	_, before := p.sender.Counts()
-	penchanttest.Eventually(t, limit, "events are acknowledged", func() error {
+	eventually.SucceedsWithin(t, limit, "events are acknowledged", func() error {
 		if _, now := p.sender.Counts(); now < before+events {
 			return fmt.Errorf("%d of %d are", now-before, events)
 		}

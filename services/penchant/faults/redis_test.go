@@ -6,6 +6,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -76,7 +77,7 @@ func TestUserStatesOutliveTheirRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop = p.stream(t)
-	penchanttest.Eventually(t, recoverLimit, "Redis refuses writes", func() error { return exceeds(updater, errors, before) })
+	eventually.SucceedsWithin(t, recoverLimit, "Redis refuses writes", func() error { return exceeds(updater, errors, before) })
 	p.flow(t, recoverLimit, 300)
 	stop()
 	if err := client.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
@@ -88,7 +89,7 @@ func TestUserStatesOutliveTheirRedis(t *testing.T) {
 
 func awaitRebuild(t *testing.T, updater *penchanttest.Process, before float64) {
 	t.Helper()
-	penchanttest.Eventually(t, recoverLimit, "the updater folds again what was lost", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "the updater folds again what was lost", func() error {
 		return exceeds(updater, "penchant_session_updater_rebuilds_total", before)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -34,7 +35,7 @@ func TestArchiveSurvivesAStoreThatFails(t *testing.T) {
 	for lane := range 4 {
 		sending.Go(func() { sender.Stream(ctx, always(stack.one("tracker").API()), lane) })
 	}
-	penchanttest.Eventually(t, startLimit, "the firehose archives", func() error {
+	eventually.SucceedsWithin(t, startLimit, "the firehose archives", func() error {
 		return exceeds(firehose, "penchant_firehose_records_total", 0)
 	})
 	for _, fault := range []struct {
@@ -51,7 +52,7 @@ func TestArchiveSurvivesAStoreThatFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		store.Fail(fault.fault)
-		penchanttest.Eventually(t, startLimit, "the firehose meets a store that is "+fault.name, func() error {
+		eventually.SucceedsWithin(t, startLimit, "the firehose meets a store that is "+fault.name, func() error {
 			return exceeds(firehose, "penchant_firehose_errors_total", before)
 		})
 		store.Mend()

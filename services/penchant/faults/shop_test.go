@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -129,7 +130,7 @@ func (s *shop) campaign(name, version string) (arn string) {
 func (s *shop) point(campaign, version string) {
 	s.Helper()
 	s.call("UpdateCampaign", &personalize.UpdateCampaignRequest{CampaignArn: &campaign, SolutionVersionArn: &version}, nil)
-	penchanttest.Eventually(s, time.Minute, "the campaign is updated", func() error {
+	eventually.Succeeds(s, "the campaign is updated", func() error {
 		c, err := catalog.Get[*catalog.Campaign](s.Context(), s.store, campaign)
 		if err != nil {
 			return err
@@ -234,7 +235,7 @@ func (a *asker) mustAsk(t testing.TB, campaign, user string) recommendation {
 // awaitList waits until the recommender answers, with a list other than one.
 func (a *asker) awaitList(t testing.TB, campaign, other string) (items string) {
 	t.Helper()
-	penchanttest.Eventually(t, time.Minute, "the recommender answers from the campaign's model", func() error {
+	eventually.Succeeds(t, "the recommender answers from the campaign's model", func() error {
 		r, err := a.ask(t.Context(), campaign, "nobody")
 		if err != nil {
 			return err

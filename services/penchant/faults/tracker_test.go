@@ -7,6 +7,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -60,7 +61,7 @@ func TestTerminatedTrackerAnswersTheCallsItHasTaken(t *testing.T) {
 	for lane := range cap(answers) {
 		go func() { answers <- p.sender.SendOnce(t.Context(), api, lane, 2) }()
 	}
-	penchanttest.Eventually(t, recoverLimit, "the calls wait for the log", func() error {
+	eventually.SucceedsWithin(t, recoverLimit, "the calls wait for the log", func() error {
 		return exceeds(tracker, "penchant_bus_buffered_records", 2*float64(cap(answers))-1)
 	})
 	tracker.Terminate()

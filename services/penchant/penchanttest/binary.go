@@ -7,7 +7,7 @@
 //	S3Proxy       answers S3 calls with errors, or breaks them off (HTTP)
 //	Sender        numbered events, and what became of each; FaultFree is what they should have led to
 //
-// Nothing here waits for a fixed time: what takes time is polled, with Eventually.
+// Nothing here waits for a fixed time: what takes time is polled, with pkg/eventually.
 package penchanttest
 
 import (
@@ -59,24 +59,6 @@ func Main(m *testing.M) {
 		os.RemoveAll(binary.dir)
 	}
 	os.Exit(code)
-}
-
-// Eventually polls until check returns nil, and fails the test with its last error when the time is over.
-func Eventually(t testing.TB, limit time.Duration, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("within %s it did not come true that %s: %v", limit, what, err)
-		}
-		if Pause(t.Context(), 10*time.Millisecond) != nil {
-			t.Fatalf("the test ended before it came true that %s: %v", what, err)
-		}
-	}
 }
 
 // Pause waits, unless ctx ends before.

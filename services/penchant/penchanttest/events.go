@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
@@ -63,7 +64,7 @@ func WaitActive[R catalog.Resource](t testing.TB, store *catalog.Store, arn stri
 func WaitActiveFor[R catalog.Resource](t testing.TB, limit time.Duration, store *catalog.Store, arn string) R {
 	t.Helper()
 	var resource R
-	Eventually(t, limit, arn+" is ACTIVE", func() (err error) {
+	eventually.SucceedsWithin(t, limit, arn+" is ACTIVE", func() (err error) {
 		if resource, err = catalog.Get[R](t.Context(), store, arn); err != nil {
 			return err
 		}
@@ -196,7 +197,7 @@ func (s *Sender) Counts() (sent, acknowledged int) {
 func (s *Sender) CheckArchive(t testing.TB, bucket *blob.Bucket, group string, limit time.Duration) []reco.Interaction {
 	t.Helper()
 	var archived []reco.Interaction
-	Eventually(t, limit, "every acknowledged event is archived", func() error {
+	eventually.SucceedsWithin(t, limit, "every acknowledged event is archived", func() error {
 		archived = archived[:0]
 		missing := len(s.acknowledged)
 		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, archive.ReadOptions{}) {
@@ -249,7 +250,7 @@ func FaultFree(events []reco.Interaction) map[string][]reco.RecentInteraction {
 // may be sent meanwhile.
 func CheckStates(t testing.TB, bucket *blob.Bucket, group string, users *userstate.Store, limit time.Duration) {
 	t.Helper()
-	Eventually(t, limit, "user states are what a run without faults holds", func() error {
+	eventually.SucceedsWithin(t, limit, "user states are what a run without faults holds", func() error {
 		var archived []reco.Interaction
 		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, archive.ReadOptions{}) {
 			if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // Credential may call the API of the processes of this package, and is the embedded S3's.
@@ -152,7 +153,7 @@ func (p *Process) Restart() {
 // AwaitReady waits until the process says that its work can be done, and fails the test if it ends instead.
 func (p *Process) AwaitReady(limit time.Duration) {
 	p.t.Helper()
-	Eventually(p.t, limit, "penchant "+p.target+" is ready", func() error {
+	eventually.SucceedsWithin(p.t, limit, "penchant "+p.target+" is ready", func() error {
 		if err, ended := p.Exited(); ended {
 			p.t.Fatalf("penchant %s ended: %v\n%s", p.target, err, p.Output())
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // Proxy passes TCP connections on to a server, until a test breaks it.
@@ -73,7 +74,7 @@ func (p *Proxy) Mend() {
 	p.t.Helper()
 	p.proxy.Toxics.ResetToxics(p.t.Context())
 	p.proxy.Stop()
-	Eventually(p.t, 10*time.Second, "the proxy listens", p.proxy.Start)
+	eventually.SucceedsWithin(p.t, 10*time.Second, "the proxy listens", p.proxy.Start)
 }
 
 // S3Proxy passes S3 calls on to a store, unless a test has them fail.

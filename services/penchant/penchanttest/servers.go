@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
 // Server is one process of an outside server. It goes on with its data after each of these.
@@ -27,7 +28,7 @@ type Server struct {
 func (s *Server) Kill() {
 	s.t.Helper()
 	s.signal(syscall.SIGKILL)
-	Eventually(s.t, drainLimit, s.pidFile+" is gone", func() error {
+	eventually.SucceedsWithin(s.t, drainLimit, s.pidFile+" is gone", func() error {
 		if err := syscall.Kill(s.pid(), 0); err == nil {
 			return fmt.Errorf("process %d is still there", s.pid())
 		}
