@@ -36,7 +36,7 @@ var layers = [][]string{
 	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution", "pkg/trainingset"},
 	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/stepfunctions", "pkg/awsapi/scheduler"},
 	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/experiment", "pkg/linalg", "pkg/process", "pkg/schema", "pkg/asl"},
-	{"pkg/awsapi/constraint", "pkg/reco", "pkg/schedule", "pkg/simd"},
+	{"pkg/awsapi/constraint", "pkg/backoff", "pkg/reco", "pkg/schedule", "pkg/simd"},
 	{"proto/penchant/v1"},
 }
 
