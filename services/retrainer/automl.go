@@ -7,6 +7,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 // autoMLRecipes are compared where autoMLConfig gives no recipeList, as far as the table has them.
@@ -36,7 +37,7 @@ func autoMLCandidates(version *catalog.SolutionVersion) (candidates []candidate,
 		for _, arn := range c.AutoMLConfig.RecipeList {
 			r, ok := recipe.ByARN(arn)
 			if !ok {
-				return nil, "", rejected("Recipe %s is not supported", arn)
+				return nil, "", jobs.Faultf("Recipe %s is not supported", arn)
 			}
 			recipes = append(recipes, r)
 		}

@@ -52,7 +52,7 @@ func TestBatchInferenceThroughput(t *testing.T) {
 		}
 	}
 	started := time.Now()
-	if err := i.bucket.Upload(t.Context(), "in/big.csv", bytes.NewReader(csv.Bytes()), blob.PutOptions{}); err != nil {
+	if err := i.Bucket.Upload(t.Context(), "in/big.csv", bytes.NewReader(csv.Bytes()), blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	csv = bytes.Buffer{}
@@ -75,12 +75,12 @@ func TestBatchInferenceThroughput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := i.version(i.solution("taste", r.Name, nil), "00000001")
-	key, id, err := modelstore.Publish(t.Context(), i.bucket, v.ARN, r.Name, m, modelstore.Meta{Trained: time.Now(), DataCut: modelstore.DataCut{Time: time.Now()}})
+	v := i.Version(i.Solution("taste", r.Name, nil), "00000001")
+	key, id, err := modelstore.Publish(t.Context(), i.Bucket, v.ARN, r.Name, m, modelstore.Meta{Trained: time.Now(), DataCut: modelstore.DataCut{Time: time.Now()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := catalog.Update(t.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+	if _, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
 		v.Status, v.ManifestKey, v.ModelID = catalog.StatusActive, key, id
 		return nil
 	}); err != nil {
@@ -104,7 +104,7 @@ func TestBatchInferenceThroughput(t *testing.T) {
 				replica := i.retrainer(func(config *Config) {
 					config.LeaseTTL, config.Threads, config.Log = time.Minute, c.threads, zap.NewNop()
 				})
-				stops = append(stops, i.background(replica.Run))
+				stops = append(stops, i.Background(replica.Run))
 			}
 			i.awaitReplicas(c.replicas)
 			runtime.GC()

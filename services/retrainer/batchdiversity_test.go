@@ -14,7 +14,7 @@ import (
 func TestBatchInferenceIsDiverse(t *testing.T) {
 	i := install(t)
 	s := i.retrainer(nil)
-	stop := i.background(s.Run)
+	stop := i.Background(s.Run)
 	const document = `{"type":"record","name":"Items","namespace":"x","fields":[
 		{"name":"ITEM_ID","type":"string"},{"name":"COLOUR","type":["null","string"],"categorical":true},{"name":"MAKER","type":["null","string"]}],"version":"1.0"}`
 	var items strings.Builder
@@ -22,9 +22,9 @@ func TestBatchInferenceIsDiverse(t *testing.T) {
 	for n := range 20 {
 		fmt.Fprintf(&items, "i%02d,%s,the same\n", n, []string{"red", "blue"}[n%2])
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
-	i.events(40, "click")
-	v := i.ends(i.version(i.solution("personal", "aws-user-personalization", nil), "00000001"))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
+	i.PutEvents(40, "click")
+	v := i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
 	stop()
 
 	var lines strings.Builder

@@ -15,7 +15,7 @@ import (
 func TestBatchInferenceExplores(t *testing.T) {
 	i := install(t)
 	s := i.retrainer(func(c *Config) { c.Explore = true })
-	stop := i.background(s.Run)
+	stop := i.Background(s.Run)
 	const document = `{"type":"record","name":"Items","namespace":"x","fields":[
 		{"name":"ITEM_ID","type":"string"},{"name":"CREATION_TIMESTAMP","type":"long"},{"name":"COLOUR","type":["null","string"]}],"version":"1.0"}`
 	var items strings.Builder
@@ -24,13 +24,13 @@ func TestBatchInferenceExplores(t *testing.T) {
 		fmt.Fprintf(&items, "i%02d,1000,red\n", n)
 	}
 	fmt.Fprintf(&items, "fresh,%d,red\n", time.Now().Add(-48*time.Hour).Unix())
-	i.finished(s, i.importJob(i.datasetOf(i.group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
 	const users = 300 // who like even items
-	i.events(2*users, "click")
+	i.PutEvents(2*users, "click")
 	// Not in the Items dataset: as old as its first interaction.
-	i.interact(&reco.Interaction{EventID: "undated", UserID: "u001", EventType: "click", ItemID: "undated", TimestampMS: 5000})
-	v := i.ends(i.version(i.solution("personal", "aws-user-personalization", nil), "00000001"))
-	related := i.ends(i.version(i.solution("related", "aws-sims", nil), "00000001"))
+	i.Interact(&reco.Interaction{EventID: "undated", UserID: "u001", EventType: "click", ItemID: "undated", TimestampMS: 5000})
+	v := i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
+	related := i.Ends(i.Version(i.Solution("related", "aws-sims", nil), "00000001"))
 	stop()
 
 	var lines strings.Builder

@@ -12,13 +12,11 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
-// The words that Personalize has for what a batch job cannot begin with.
-var (
-	errInputPath  = rejected("Invalid S3 input path")
-	errOutputPath = rejected("Invalid S3 output path")
-)
+// errInputPath has Personalize's words.
+var errInputPath = jobs.Faultf("Invalid S3 input path")
 
 // batchLimits bound a batch job's input.
 type batchLimits struct {
@@ -59,7 +57,7 @@ func batchInput(ctx context.Context, store *blob.Client, location string, limits
 				add(info)
 			}
 			if len(files) > limits.files {
-				return nil, nil, rejected("The input has more than %d files", limits.files)
+				return nil, nil, jobs.Faultf("The input has more than %d files", limits.files)
 			}
 		}
 	}
@@ -71,7 +69,7 @@ func batchInput(ctx context.Context, store *blob.Client, location string, limits
 		total += f.info.Size
 	}
 	if total > limits.bytes {
-		return nil, nil, rejected("The input has %d bytes, more than the %d that it may have", total, limits.bytes)
+		return nil, nil, jobs.Faultf("The input has %d bytes, more than the %d that it may have", total, limits.bytes)
 	}
 	return bucket, files, nil
 }
@@ -82,16 +80,9 @@ func inputError(name string, err error) error {
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrAccessDenied):
 		return errInputPath
 	case errors.Is(err, blob.ErrPrecondition):
-		return rejected("Input %s was changed while it was read", name)
+		return jobs.Faultf("Input %s was changed while it was read", name)
 	}
 	return fmt.Errorf("reading %s: %w", name, err)
-}
-
-func outputError(name string, err error) error {
-	if errors.Is(err, blob.ErrNotFound) || errors.Is(err, blob.ErrAccessDenied) {
-		return errOutputPath
-	}
-	return fmt.Errorf("writing %s: %w", name, err)
 }
 
 // batchLine is a line of the input without its end.
@@ -137,70 +128,6 @@ func (r *lineReader) next() (batchLine, error) {
 		}
 		return line, err
 	}
-}
-
-// outputFolder is where a job's results go.
-type outputFolder struct {
-	bucket *blob.Bucket
-	prefix string
-}
-
-// openOutput finds the folder, and whether its bucket is there: better than after hours of work.
-func openOutput(ctx context.Context, store *blob.Client, location string) (outputFolder, error) {
-	name, prefix, err := dataset.ParseLocation(strings.TrimSuffix(location, "/") + "/")
-	if err != nil {
-		return outputFolder{}, errOutputPath
-	}
-	folder := outputFolder{store.Bucket(name), prefix}
-	if err := folder.bucket.Ping(ctx); err != nil {
-		return outputFolder{}, outputError(location, err)
-	}
-	return folder, nil
-}
-
-// create begins an object that appears whole when the file is closed, or not at all. With IfAbsent the first of several
-// writers counts, and the others are told nothing.
-func (f outputFolder) create(ctx context.Context, name string, options blob.PutOptions) *outputFile {
-	reader, pipe := io.Pipe()
-	key := f.prefix + name
-	o := &outputFile{name: "s3://" + f.bucket.Name() + "/" + key, pipe: pipe, uploaded: make(chan struct{})}
-	o.Writer = bufio.NewWriterSize(pipe, 256<<10)
-	go func() {
-		defer close(o.uploaded)
-		o.failure = f.bucket.Upload(ctx, key, reader, options)
-		if options.IfAbsent && errors.Is(o.failure, blob.ErrPrecondition) {
-			o.failure = nil // it was written before, and that is the one that counts
-		}
-		_ = reader.CloseWithError(o.failure) // unblocks a writer whose upload has failed
-	}()
-	return o
-}
-
-// outputFile is one upload under way. Exactly one of close and abort ends it.
-type outputFile struct {
-	*bufio.Writer
-	name     string
-	pipe     *io.PipeWriter
-	failure  error // of the upload, once uploaded is closed
-	uploaded chan struct{}
-}
-
-func (o *outputFile) close() error {
-	err := o.Flush()
-	_ = o.pipe.CloseWithError(err) // nil is the end of the data; it never fails
-	if <-o.uploaded; o.failure != nil {
-		err = o.failure
-	}
-	if err != nil {
-		return outputError(o.name, err)
-	}
-	return nil
-}
-
-// abort leaves nothing behind.
-func (o *outputFile) abort() {
-	_ = o.pipe.CloseWithError(context.Canceled)
-	<-o.uploaded
 }
 
 // outputName is what Personalize calls the results of an input file.

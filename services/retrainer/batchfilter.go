@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 // batchFilter is a batch job's filter with the attributes that it asks for, as they were when the job began.
@@ -38,7 +39,7 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 	}
 	resource, err := catalog.Get[*catalog.Filter](ctx, s.config.Store, arn)
 	if err != nil {
-		return nil, gone(err, "filter", arn)
+		return nil, jobs.Missing(err, "filter", arn)
 	}
 	source := attributes.Source{Bucket: s.config.Bucket, Bus: s.config.Bus, View: s.config.View}
 	schemas, err := source.Schemas(group.ARN)
@@ -47,10 +48,10 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 	}
 	compiled, err := filter.Compile(resource.Expression, schemas)
 	if err != nil {
-		return nil, rejected("Filter %s: %w", arn, err)
+		return nil, jobs.Faultf("Filter %s: %w", arn, err)
 	}
 	if compiled.Target() != target {
-		return nil, rejected("Filter %s is for %s, this job needs one for %s", arn, compiled.Target(), target)
+		return nil, jobs.Faultf("Filter %s is for %s, this job needs one for %s", arn, compiled.Target(), target)
 	}
 	f := &batchFilter{Filter: compiled}
 	uses := func(t schema.Type) bool { return compiled.Uses(t.DatasetType()) }

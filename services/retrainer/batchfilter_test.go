@@ -13,12 +13,14 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/services/retrainer/output"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 func (i *installation) filter(name, expression string) string {
 	i.Helper()
-	f := &catalog.Filter{Meta: active(account+"filter/"+name, name), DatasetGroupARN: i.group.ARN, Expression: expression}
-	create(i, f)
+	f := &catalog.Filter{Meta: retrainertest.Active(retrainertest.Account+"filter/"+name, name), DatasetGroupARN: i.Group.ARN, Expression: expression}
+	retrainertest.Create(i.Installation, f)
 	return f.ARN
 }
 
@@ -29,24 +31,24 @@ const clicksDocument = `{"type":"record","name":"Interactions","namespace":"x","
 func coloured(t *testing.T) (*installation, *Service) {
 	i := install(t)
 	s := i.retrainer(nil)
-	i.background(s.Run)
-	i.datasetOf(i.group, "INTERACTIONS", clicksDocument)
+	i.Background(s.Run)
+	i.datasetOf(i.Group, "INTERACTIONS", clicksDocument)
 	var items strings.Builder
 	items.WriteString("ITEM_ID,COLOUR,PRICE\n")
 	for n := range 20 {
 		fmt.Fprintf(&items, "i%02d,%s,%d\n", n, []string{"red", "blue"}[n%2], n)
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.group, "ITEMS", itemsDocument), "items", catalog.ImportFull, items.String()))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", itemsDocument), "items", catalog.ImportFull, items.String()))
 	const users = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"MEMBER","type":["null","string"]}],"version":"1.0"}`
-	i.finished(s, i.importJob(i.datasetOf(i.group, "USERS", users), "users", catalog.ImportFull, "USER_ID,MEMBER\nu000,yes\nu001,no\n"))
-	i.events(40, "click")
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", users), "users", catalog.ImportFull, "USER_ID,MEMBER\nu000,yes\nu001,no\n"))
+	i.PutEvents(40, "click")
 	return i, s
 }
 
 func TestBatchInferenceFilters(t *testing.T) {
 	i, _ := coloured(t)
 	version := func(recipe string) *catalog.SolutionVersion {
-		return i.ends(i.version(i.solution(recipe, recipe, nil), "00000001"))
+		return i.Ends(i.Version(i.Solution(recipe, recipe, nil), "00000001"))
 	}
 	personal, popular, ranking := version("aws-user-personalization"), version("aws-popularity-count"), version("aws-personalized-ranking")
 	ofColour := i.filter("colour", `INCLUDE ItemID WHERE Items.COLOUR IN ($COLOUR)`)
@@ -104,7 +106,7 @@ func TestBatchInferenceFilters(t *testing.T) {
 	for name, c := range map[string]struct{ filter, reason string }{
 		"of-users":  {i.filter("users", `EXCLUDE UserID WHERE Users.MEMBER IN ("no")`), "needs one for ItemID"},
 		"no-column": {i.filter("gone", `EXCLUDE ItemID WHERE Items.SIZE > 1`), "SIZE"},
-		"deleted":   {account + "filter/absent", "no longer exists"},
+		"deleted":   {retrainertest.Account + "filter/absent", "no longer exists"},
 	} {
 		job := jobEnds(i, i.batch(name, popular, "in.json", func(j *catalog.BatchInferenceJob) { j.FilterARN = c.filter }))
 		if job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, c.reason) {
@@ -129,14 +131,14 @@ func (crowd) Segment(q model.SegmentQuery, k int) (users []model.ScoredUser, err
 func TestBatchSegments(t *testing.T) {
 	i, s := coloured(t)
 	i.publish(reco.Interaction{EventID: "bought", UserID: "u003", SessionID: "b", EventType: "buy", ItemID: "i01", TimestampMS: 9})
-	out, err := openOutput(t.Context(), i.s3, *i.at("out").Path)
+	out, err := output.Open(t.Context(), i.S3, *i.at("out").Path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	run := func(name string, b *segmentation, lines ...string) []answered {
 		t.Helper()
 		i.put("segments/"+name+".json", strings.Join(lines, "\n"))
-		in, files, err := batchInput(t.Context(), i.s3, *i.at("segments/" + name + ".json").Path, segmentLimits)
+		in, files, err := batchInput(t.Context(), i.S3, *i.at("segments/" + name + ".json").Path, segmentLimits)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +146,7 @@ func TestBatchSegments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.file(t.Context(), out.create(t.Context(), name, blob.PutOptions{}), read[0]); err != nil {
+		if err := b.file(t.Context(), out.Create(t.Context(), name, blob.PutOptions{}), read[0]); err != nil {
 			t.Fatal(err)
 		}
 		return i.answers("out/" + name)
@@ -172,11 +174,11 @@ func TestBatchSegments(t *testing.T) {
 
 	filtered := func(name, expression string) *segmentation {
 		t.Helper()
-		f, err := s.openFilter(t.Context(), i.filter(name, expression), i.group, filter.Users)
+		f, err := s.openFilter(t.Context(), i.filter(name, expression), i.Group, filter.Users)
 		if err != nil {
 			t.Fatal(err)
 		}
-		source, err := s.openHistories(t.Context(), i.group.GroupKey(), time.Now())
+		source, err := s.openHistories(t.Context(), i.Group.GroupKey(), time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +201,7 @@ func TestBatchSegments(t *testing.T) {
 	}
 
 	i.put("segments/many.json", strings.Repeat(`{"itemId":"i01"}`+"\n", segmentItems+1))
-	in, files, err := batchInput(t.Context(), i.s3, *i.at("segments/many.json").Path, segmentLimits)
+	in, files, err := batchInput(t.Context(), i.S3, *i.at("segments/many.json").Path, segmentLimits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,15 +212,15 @@ func TestBatchSegments(t *testing.T) {
 	}
 	// The whole job, with the recipes' models.
 	for name, line := range map[string]string{"aws-item-affinity": `{"itemId":"i02"}`, "aws-item-attribute-affinity": `{"itemAttributes":"ITEMS.COLOUR = \"red\""}`} {
-		v := i.ends(i.version(i.solution(name, name, nil), "00000001"))
+		v := i.Ends(i.Version(i.Solution(name, name, nil), "00000001"))
 		i.put("segments/in.json", line)
 		job := &catalog.BatchSegmentJob{
-			Meta:            catalog.Meta{ARN: account + "batch-segment-job/" + name, Name: name, Status: catalog.StatusCreatePending},
-			DatasetGroupARN: i.group.ARN, SolutionVersionARN: v.ARN, NumResults: 10,
+			Meta:            catalog.Meta{ARN: retrainertest.Account + "batch-segment-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN, NumResults: 10,
 			JobInput:  &personalize.BatchSegmentJobInput{S3DataSource: i.at("segments/in.json")},
 			JobOutput: &personalize.BatchSegmentJobOutput{S3DataDestination: i.at("out/" + name)},
 		}
-		create(i, job)
+		retrainertest.Create(i.Installation, job)
 		i.succeeds(job)
 		got := i.answers("out/" + name + "/in.json.out")
 		if len(got) != 1 || got[0].Output == nil || len(got[0].Output.RecommendedUsers) != 10 {
@@ -233,14 +235,14 @@ func TestBatchSegments(t *testing.T) {
 		}
 	}
 	// A recipe that makes none is refused in words.
-	v := i.ends(i.version(i.solution("popular", "aws-popularity-count", nil), "00000001"))
+	v := i.Ends(i.Version(i.Solution("popular", "aws-popularity-count", nil), "00000001"))
 	job := &catalog.BatchSegmentJob{
-		Meta:            catalog.Meta{ARN: account + "batch-segment-job/none", Name: "none", Status: catalog.StatusCreatePending},
-		DatasetGroupARN: i.group.ARN, SolutionVersionARN: v.ARN,
+		Meta:            catalog.Meta{ARN: retrainertest.Account + "batch-segment-job/none", Name: "none", Status: catalog.StatusCreatePending},
+		DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN,
 		JobInput:  &personalize.BatchSegmentJobInput{S3DataSource: i.at("segments/items.json")},
 		JobOutput: &personalize.BatchSegmentJobOutput{S3DataDestination: i.at("out/none")},
 	}
-	create(i, job)
+	retrainertest.Create(i.Installation, job)
 	if job := jobEnds(i, job); job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, "makes no user segments") {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
@@ -249,17 +251,17 @@ func TestBatchSegments(t *testing.T) {
 func TestBatchInferenceKnowsNewcomersByTheirAttributes(t *testing.T) {
 	i := install(t)
 	s := i.retrainer(nil)
-	i.background(s.Run)
-	i.datasetOf(i.group, "INTERACTIONS", clicksDocument)
+	i.Background(s.Run)
+	i.datasetOf(i.Group, "INTERACTIONS", clicksDocument)
 	const document = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"TOWN","type":"string","categorical":true}],"version":"1.0"}`
 	var users strings.Builder
 	users.WriteString("USER_ID,TOWN\nnew-even,Even\nnew-odd,Odd\n")
 	for u := range 80 {
 		fmt.Fprintf(&users, "u%03d,%s\n", u, []string{"Even", "Odd"}[u%2])
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.group, "USERS", document), "users", catalog.ImportFull, users.String()))
-	i.events(80, "click") // users of even number like even items
-	v := i.ends(i.version(i.solution("personal", "aws-user-personalization", nil), "00000001"))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", document), "users", catalog.ImportFull, users.String()))
+	i.PutEvents(80, "click") // users of even number like even items
+	v := i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
 	i.put("in.json", `{"userId":"new-even"}`+"\n"+`{"userId":"new-odd"}`+"\n"+`{"userId":"nobody"}`)
 	i.succeeds(i.batch("newcomers", v, "in.json", nil))
 	odd := func(a answered) (n int) {

@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 )
 
 // historySource reads a group's interactions as they were when a model was trained, for batch jobs: Personalize answers
@@ -40,7 +41,7 @@ type historySource struct {
 func (s *Service) openHistories(ctx context.Context, group string, cut time.Time) (*historySource, error) {
 	source := &historySource{bucket: s.config.Bucket, group: group, cut: cut, log: s.config.Bus, topic: bus.InteractionsTopic(group)}
 	var err error
-	if source.tail, err = s.beyondArchive(ctx, group, source.topic, archive.KindInteractions); err != nil {
+	if source.tail, err = s.data.Unarchived(ctx, group, source.topic, archive.KindInteractions); err != nil {
 		return nil, fmt.Errorf("finding the end of the archive of %s: %w", source.topic, err)
 	}
 	v, err := dataset.Current(ctx, s.config.Bucket, group, schema.Interactions.DatasetType())
@@ -68,7 +69,7 @@ func (h *historySource) streamed(ctx context.Context, visit func(*reco.Interacti
 		for _, r := range records {
 			i, err := reco.UnmarshalInteraction(r.Value)
 			if err == nil && !r.Arrival.After(h.cut) { // what cannot be decoded is the firehose's to report
-				i.Origin = originOf(r)
+				i.Origin = groupdata.OriginOf(r)
 				visit(&i)
 			}
 		}

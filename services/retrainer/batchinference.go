@@ -24,6 +24,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/ranking/exploration"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/output"
 )
 
 // Personalize's bounds of a batch inference job.
@@ -52,7 +54,7 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 	if err != nil {
 		return nil, err
 	}
-	out, err := openOutput(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
+	out, err := output.Open(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +73,8 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 	}
 	run := &inferenceRun{
 		inference: b, plan: plan, pieces: plan.Shards[0], report: report,
-		create: func(ctx context.Context, n int) *outputFile {
-			return out.create(ctx, plan.output(n), blob.PutOptions{ContentType: "application/json"})
+		create: func(ctx context.Context, n int) *output.File {
+			return out.Create(ctx, plan.output(n), blob.PutOptions{ContentType: "application/json"})
 		},
 	}
 	if err := run.run(ctx); err != nil {
@@ -207,11 +209,11 @@ func (b *inference) openDiversity(table *attributes.Table) {
 func (s *Service) batchModel(ctx context.Context, versionARN string) (*modelstore.Loaded, *catalog.DatasetGroup, error) {
 	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.config.Store, versionARN)
 	if err != nil {
-		return nil, nil, gone(err, "solution version", versionARN)
+		return nil, nil, jobs.Missing(err, "solution version", versionARN)
 	}
 	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, version.DatasetGroupARN)
 	if err != nil {
-		return nil, nil, gone(err, "dataset group", version.DatasetGroupARN)
+		return nil, nil, jobs.Missing(err, "dataset group", version.DatasetGroupARN)
 	}
 	loaded, err := modelstore.Load(ctx, s.config.Bucket, version.ManifestKey, "")
 	return loaded, group, err
@@ -243,13 +245,13 @@ type inferenceRun struct {
 	plan   *batchPlan
 	pieces []piece
 	// create begins the object of a piece.
-	create func(ctx context.Context, piece int) *outputFile
+	create func(ctx context.Context, piece int) *output.File
 	report func(float64)
 
 	in       *blob.Bucket
 	next     int // piece to be opened
 	reading  *openPiece
-	writing  *outputFile
+	writing  *output.File
 	answered int64
 	started  time.Time
 
@@ -294,7 +296,7 @@ func (b *inferenceRun) run(ctx context.Context) (err error) {
 			b.reading.object.Close()
 		}
 		if b.writing != nil {
-			b.writing.abort()
+			b.writing.Abort()
 		}
 	}()
 	b.started, b.counts = time.Now(), make([]int, len(b.pieces))
@@ -365,7 +367,7 @@ func (b *inferenceRun) fill(ctx context.Context, block []question) (_ []question
 }
 
 func tooManyLines(name string) error {
-	return rejected("Input %s has more than %d lines", name, inferenceLimits.lines)
+	return jobs.Faultf("Input %s has more than %d lines", name, inferenceLimits.lines)
 }
 
 func (b *inferenceRun) open(ctx context.Context, n int) (*openPiece, error) {
@@ -485,17 +487,15 @@ func (b *inferenceRun) write(ctx context.Context, q *question, answer []byte) er
 	if q.text == nil {
 		done := b.writing
 		b.writing = nil
-		return done.close()
+		return done.Close()
 	}
 	b.lines++
 	if q.refusal != "" {
 		b.refused++
 	}
 	b.answered += int64(len(q.text)) + 1
-	if _, err := b.writing.Write(answer); err != nil {
-		return outputError(b.writing.name, err)
-	}
-	return nil
+	_, err := b.writing.Write(answer)
+	return err
 }
 
 func (b *inferenceRun) progress() {

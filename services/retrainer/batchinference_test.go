@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 // answered is a line of a batch job's output.
@@ -36,14 +37,14 @@ type answered struct {
 
 func (i *installation) put(key, content string) {
 	i.Helper()
-	if _, err := i.bucket.Put(i.Context(), key, []byte(content), blob.PutOptions{}); err != nil {
+	if _, err := i.Bucket.Put(i.Context(), key, []byte(content), blob.PutOptions{}); err != nil {
 		i.Fatal(err)
 	}
 }
 
 func (i *installation) get(key string) string {
 	i.Helper()
-	data, _, err := i.bucket.Get(i.Context(), key)
+	data, _, err := i.Bucket.Get(i.Context(), key)
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func (i *installation) get(key string) string {
 }
 
 func (i *installation) at(key string) *personalize.S3DataConfig {
-	path := "s3://" + i.bucket.Name() + "/" + key
+	path := "s3://" + i.Bucket.Name() + "/" + key
 	return &personalize.S3DataConfig{Path: &path}
 }
 
@@ -72,15 +73,15 @@ func (i *installation) answers(key string) []answered {
 func (i *installation) batch(name string, v *catalog.SolutionVersion, input string, change func(*catalog.BatchInferenceJob)) *catalog.BatchInferenceJob {
 	i.Helper()
 	job := &catalog.BatchInferenceJob{
-		Meta:            catalog.Meta{ARN: account + "batch-inference-job/" + name, Name: name, Status: catalog.StatusCreatePending},
-		DatasetGroupARN: i.group.ARN, SolutionVersionARN: v.ARN, Mode: "BATCH_INFERENCE",
+		Meta:            catalog.Meta{ARN: retrainertest.Account + "batch-inference-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN, Mode: "BATCH_INFERENCE",
 		JobInput:  &personalize.BatchInferenceJobInput{S3DataSource: i.at(input)},
 		JobOutput: &personalize.BatchInferenceJobOutput{S3DataDestination: i.at("out/" + name)},
 	}
 	if change != nil {
 		change(job)
 	}
-	create(i, job)
+	retrainertest.Create(i.Installation, job)
 	return job
 }
 
@@ -93,8 +94,8 @@ func jobEnds[R catalog.Resource](i *installation, job R) R {
 func jobEndsWithin[R catalog.Resource](i *installation, job R, limit time.Duration) R {
 	i.Helper()
 	var now R
-	eventually.SucceedsWithin(i, limit, job.Head().ARN+" ends", func() (err error) {
-		if now, err = catalog.Get[R](i.Context(), i.store, job.Head().ARN); err != nil {
+	eventually.SucceedsWithin(i.T, limit, job.Head().ARN+" ends", func() (err error) {
+		if now, err = catalog.Get[R](i.Context(), i.Store, job.Head().ARN); err != nil {
 			i.Fatal(err)
 		}
 		if !now.Head().Finished() {
@@ -120,9 +121,9 @@ func (i *installation) publish(interactions ...reco.Interaction) {
 		if err != nil {
 			i.Fatal(err)
 		}
-		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.group.GroupKey()), Key: []byte(interactions[k].Key()), Value: value})
+		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.Group.GroupKey()), Key: []byte(interactions[k].Key()), Value: value})
 	}
-	if err := i.bus.Publish(i.Context(), records...); err != nil {
+	if err := i.Bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)
 	}
 }
@@ -130,7 +131,7 @@ func (i *installation) publish(interactions ...reco.Interaction) {
 // expected is what a trained version recommends to the users of the data that it was trained on.
 func (i *installation) expected(s *Service, v *catalog.SolutionVersion, k int) func(userID string) []string {
 	i.Helper()
-	loaded, err := modelstore.Load(i.Context(), i.bucket, v.ManifestKey, "")
+	loaded, err := modelstore.Load(i.Context(), i.Bucket, v.ManifestKey, "")
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -159,9 +160,9 @@ func TestBatchInference(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	s := i.retrainer(nil)
-	i.background(s.Run)
+	i.Background(s.Run)
 	i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200)))
-	i.events(40, "click")
+	i.PutEvents(40, "click")
 	// A visitor who was a stranger at first, and one who was never more.
 	i.publish(
 		reco.Interaction{EventID: "a1", SessionID: "visit", EventType: "click", ItemID: "i01", TimestampMS: 1},
@@ -169,7 +170,7 @@ func TestBatchInference(t *testing.T) {
 		reco.Interaction{EventID: "a3", SessionID: "passing", EventType: "click", ItemID: "i05", TimestampMS: 3},
 	)
 	version := func(recipe string) *catalog.SolutionVersion {
-		v := i.ends(i.version(i.solution(recipe, recipe, nil), "00000001"))
+		v := i.Ends(i.Version(i.Solution(recipe, recipe, nil), "00000001"))
 		if v.Status != catalog.StatusActive {
 			t.Fatalf("%s: %s", recipe, v.FailureReason)
 		}
@@ -238,7 +239,7 @@ func TestBatchInference(t *testing.T) {
 	if o := a[0].Output; len(o.RecommendedItems) != 3 || o.Scores != nil || slices.Contains(o.RecommendedItems, "i01") {
 		t.Errorf("related to i01: %v", o)
 	}
-	if _, _, err := i.bucket.Get(t.Context(), "out/related/c.json.out"); err == nil {
+	if _, _, err := i.Bucket.Get(t.Context(), "out/related/c.json.out"); err == nil {
 		t.Error("a folder's folder was answered")
 	}
 
@@ -280,7 +281,7 @@ func TestBatchInputIsBounded(t *testing.T) {
 		i.put(fmt.Sprintf("many/%d.json", n), "{}\n")
 	}
 	for name, limits := range map[string]batchLimits{"more than 3 files": {files: 3, bytes: 100}, "12 bytes, more than the 11": {files: 4, bytes: 11}} {
-		_, _, err := batchInput(t.Context(), i.s3, *i.at("many/").Path, limits)
+		_, _, err := batchInput(t.Context(), i.S3, *i.at("many/").Path, limits)
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want %q", err, name)
 		}
@@ -309,10 +310,10 @@ func TestHistoriesAreThoseOfTheTraining(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	s := i.retrainer(nil)
-	stop := i.background(s.Run)
+	stop := i.Background(s.Run)
 	i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(700)))
 	stop()
-	i.events(20, "click")
+	i.PutEvents(20, "click")
 	i.publish(
 		reco.Interaction{EventID: "s1", SessionID: "both", EventType: "click", ItemID: "i1", TimestampMS: 5},
 		reco.Interaction{EventID: "s2", SessionID: "both", UserID: "u001", EventType: "click", ItemID: "i2", TimestampMS: 6},
@@ -321,17 +322,17 @@ func TestHistoriesAreThoseOfTheTraining(t *testing.T) {
 		reco.Interaction{EventID: "s5", SessionID: "own", UserID: "u002", EventType: "click", ItemID: "i2", TimestampMS: 9},
 		reco.Interaction{EventID: "s5", SessionID: "own", UserID: "u002", EventType: "click", ItemID: "i2", TimestampMS: 9},
 	)
-	loaded, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: i.group.GroupKey(), More: func(b *trainingset.Builder) error {
-		tail, err := s.openTail(t.Context(), i.group.GroupKey())
+	loaded, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.Bucket, Group: i.Group.GroupKey(), More: func(b *trainingset.Builder) error {
+		tail, err := s.data.OpenTail(t.Context(), i.Group.GroupKey())
 		if err != nil {
 			return err
 		}
-		return tail.read(t.Context(), b)
+		return tail.Read(t.Context(), b)
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := s.openHistories(t.Context(), i.group.GroupKey(), time.Now())
+	source, err := s.openHistories(t.Context(), i.Group.GroupKey(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,32 +13,34 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/output"
 )
-
-// errResultsNotLoaded says that a job's output was written, and cannot be looked up.
-var errResultsNotLoaded = errors.New("loading results")
 
 // resultsAtOnce are read from the output before they are written to Redis.
 const resultsAtOnce = 512
 
 // loadResults reads a job's output back and lets it be looked up by user, or by item where the recipe finds related items,
 // if the job was created with a result set. Lines that were answered by an error are left out.
-func (s *Service) loadResults(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out outputFolder, lines int) error {
+func (s *Service) loadResults(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, lines int) error {
 	if job.ResultSet == "" {
 		return nil
 	}
 	started := time.Now()
-	fail := func(err error) error { return fmt.Errorf("%w of %s: %w", errResultsNotLoaded, job.ARN, err) }
+	fail := func(err error) error {
+		return jobs.Explain(fmt.Errorf("loading results of %s: %w", job.ARN, err),
+			"the results are in the output, but could not be loaded into Redis; the retrainer's log holds the details")
+	}
 	if s.config.Users == nil {
 		return fail(errors.New("there is no Redis"))
 	}
 	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.config.Store, job.SolutionVersionARN)
 	if err != nil {
-		return gone(err, "solution version", job.SolutionVersionARN)
+		return jobs.Missing(err, "solution version", job.SolutionVersionARN)
 	}
 	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, job.DatasetGroupARN)
 	if err != nil {
-		return gone(err, "dataset group", job.DatasetGroupARN)
+		return jobs.Missing(err, "dataset group", job.DatasetGroupARN)
 	}
 	used, _ := recipe.ByARN(version.RecipeARN)
 	load := &resultLoad{
@@ -73,8 +75,8 @@ type resultLoad struct {
 	loaded  int
 }
 
-func (l *resultLoad) file(ctx context.Context, out outputFolder, name string) error {
-	object, _, err := out.bucket.Open(ctx, out.prefix+name)
+func (l *resultLoad) file(ctx context.Context, out output.Folder, name string) error {
+	object, _, err := out.Bucket.Open(ctx, out.Prefix+name)
 	if err != nil {
 		return err
 	}

@@ -26,15 +26,15 @@ func TestBatchResultsCanBeLookedUp(t *testing.T) {
 	i := install(t)
 	users := openUsers(t)
 	s := i.retrainer(func(c *Config) { c.Users, c.BatchShardLines = users, 50 })
-	stop := i.background(s.Run)
+	stop := i.Background(s.Run)
 	v, want := i.sharedJob(s)
-	related := i.ends(i.version(i.solution("related", "aws-sims", nil), "00000001"))
+	related := i.Ends(i.Version(i.Solution("related", "aws-sims", nil), "00000001"))
 	stop()
 	results := func(set string) func(*catalog.BatchInferenceJob) {
 		return func(job *catalog.BatchInferenceJob) { job.ResultSet, job.ResultsTTL = set, time.Hour }
 	}
 	lookUp := func(set, id string) (string, *userstate.ResultSet, error) {
-		value, found, err := users.FindResult(t.Context(), i.group.GroupKey(), set, id)
+		value, found, err := users.FindResult(t.Context(), i.Group.GroupKey(), set, id)
 		return string(value), found, err
 	}
 	spread, old := i.batch("spread", v, "in/", results("home")), i.batch("old", v, "in/", results("mail"))
@@ -42,7 +42,7 @@ func TestBatchResultsCanBeLookedUp(t *testing.T) {
 	i.put("items.json", `{"itemId":"i01","userId":"u001"}`+"\n"+`{"userId":"u002"}`+"\n")
 	newer := i.batch("newer", related, "items.json", results("mail"))
 	i.spread(s, spread, 3)
-	i.background(i.retrainer(func(c *Config) { c.Users, c.BatchShardLines = users, 50 }).Run)
+	i.Background(i.retrainer(func(c *Config) { c.Users, c.BatchShardLines = users, 50 }).Run)
 	for _, job := range []*catalog.BatchInferenceJob{newer, old, spread} {
 		i.succeeds(job)
 	}
@@ -90,7 +90,7 @@ func TestAJobWhoseResultsCannotBeLoadedFails(t *testing.T) {
 	i := install(t)
 	users := openUsers(t)
 	s := i.retrainer(func(c *Config) { c.Users, c.Attempts, c.LeaseTTL = users, 2, 200*time.Millisecond })
-	i.background(s.Run)
+	i.Background(s.Run)
 	v, want := i.sharedJob(s)
 	users.Close()
 	job := jobEnds(i, i.batch("unloaded", v, "in/", func(job *catalog.BatchInferenceJob) { job.ResultSet, job.ResultsTTL = "home", time.Hour }))

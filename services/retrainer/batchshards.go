@@ -15,6 +15,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/output"
 )
 
 // How one batch inference job is spread over the retrainers.
@@ -252,7 +254,7 @@ func (p *batchPlan) lineEnd(ctx context.Context, in *blob.Bucket, file int, offs
 
 // coordinate has the shards of a plan worked on, by whichever retrainers are there, and joins their parts. It returns how many
 // lines there were.
-func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out outputFolder, report func(float64)) (int, error) {
+func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, report func(float64)) (int, error) {
 	const answered = 0.95
 	arns := make([]string, len(plan.Shards))
 	for n := range plan.Shards {
@@ -265,8 +267,8 @@ func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob
 		}
 		arns[n] = shard.ARN
 	}
-	s.shards.wake()
-	shards, err := s.awaitShards(ctx, arns, between(report, 0, answered))
+	s.shards.Wake()
+	shards, err := s.awaitShards(ctx, arns, jobs.Between(report, 0, answered))
 	if err != nil {
 		return 0, err
 	}
@@ -283,7 +285,7 @@ func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob
 			return 0, tooManyLines(plan.name(file))
 		}
 	}
-	return total, s.join(ctx, plan, out, between(report, answered, 1))
+	return total, s.join(ctx, plan, out, jobs.Between(report, answered, 1))
 }
 
 func newShard(job *catalog.BatchInferenceJob, n int) (*catalog.BatchShard, error) {
@@ -312,7 +314,7 @@ func (s *Service) awaitShards(ctx context.Context, arns []string, report func(fl
 			switch {
 			case !known: // the view lags behind
 			case shard.Status == catalog.StatusCreateFailed:
-				return nil, rejected("%s", shard.FailureReason)
+				return nil, jobs.Faultf("%s", shard.FailureReason)
 			case shard.Status == catalog.StatusActive:
 				shards[n] = shard
 				done++
@@ -334,26 +336,26 @@ func (s *Service) awaitShards(ctx context.Context, arns []string, report func(fl
 }
 
 // join writes the output from the parts. Each file appears whole.
-func (s *Service) join(ctx context.Context, plan *batchPlan, out outputFolder, report func(float64)) error {
-	var writing *outputFile
+func (s *Service) join(ctx context.Context, plan *batchPlan, out output.Folder, report func(float64)) error {
+	var writing *output.File
 	defer func() {
 		if writing != nil {
-			writing.abort()
+			writing.Abort()
 		}
 	}()
-	parts := outputFolder{s.config.Bucket, batchFolder(plan.JobID)}
+	parts := output.Folder{Bucket: s.config.Bucket, Prefix: batchFolder(plan.JobID)}
 	for shard, pieces := range plan.Shards {
 		for k, p := range pieces {
 			if writing == nil {
-				writing = out.create(ctx, plan.output(p.File), blob.PutOptions{ContentType: "application/json"})
+				writing = out.Create(ctx, plan.output(p.File), blob.PutOptions{ContentType: "application/json"})
 			}
-			if err := parts.copyTo(ctx, partName(shard, k), writing); err != nil {
+			if err := parts.CopyTo(ctx, partName(shard, k), writing); err != nil {
 				return err
 			}
 			if p.To == plan.Files[p.File].Size {
 				done := writing
 				writing = nil
-				if err := done.close(); err != nil {
+				if err := done.Close(); err != nil {
 					return err
 				}
 			}
@@ -363,23 +365,11 @@ func (s *Service) join(ctx context.Context, plan *batchPlan, out outputFolder, r
 	return nil
 }
 
-func (f outputFolder) copyTo(ctx context.Context, name string, to *outputFile) error {
-	part, _, err := f.bucket.Open(ctx, f.prefix+name)
-	if err != nil {
-		return err
-	}
-	defer part.Close()
-	if _, err := io.Copy(to, part); err != nil {
-		return fmt.Errorf("joining %s: %w", to.name, err)
-	}
-	return nil
-}
-
 // answerShard runs one shard of a batch inference job.
 func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
 	job, err := catalog.Get[*catalog.BatchInferenceJob](ctx, s.config.Store, shard.JobARN)
 	if errors.Is(err, catalog.ErrNotFound) || err == nil && (job.ID != shard.JobID || job.Finished()) {
-		return nil, errors.Join(errLeaseLost, catalog.Delete(ctx, s.config.Store, shard)) // a coordinator that was too late has made it
+		return nil, errors.Join(jobs.ErrLeaseLost, catalog.Delete(ctx, s.config.Store, shard)) // a coordinator that was too late has made it
 	}
 	if err != nil {
 		return nil, err
@@ -393,11 +383,11 @@ func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, re
 			return nil, err
 		}
 	}
-	parts := outputFolder{s.config.Bucket, batchFolder(job.ID)}
+	parts := output.Folder{Bucket: s.config.Bucket, Prefix: batchFolder(job.ID)}
 	run := &inferenceRun{
 		inference: s.answering, plan: plan, pieces: plan.Shards[shard.Number], report: report,
-		create: func(ctx context.Context, n int) *outputFile {
-			return parts.create(ctx, partName(shard.Number, n), blob.PutOptions{IfAbsent: true})
+		create: func(ctx context.Context, n int) *output.File {
+			return parts.Create(ctx, partName(shard.Number, n), blob.PutOptions{IfAbsent: true})
 		},
 	}
 	err = run.run(ctx)
@@ -414,7 +404,7 @@ func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, re
 // shardsWait says whether another shard of a shard's job waits for a worker.
 func (s *Service) shardsWait(of *catalog.BatchShard) bool {
 	for _, shard := range catalog.All[*catalog.BatchShard](s.config.View) {
-		if shard.JobID == of.JobID && shard.Number != of.Number && s.shards.waiting(shard.Head()) {
+		if shard.JobID == of.JobID && shard.Number != of.Number && jobs.Waiting(shard.Head()) {
 			return true
 		}
 	}

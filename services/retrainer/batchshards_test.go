@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/output"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 // pieces are the contents of a plan's pieces, by shard.
@@ -50,18 +54,18 @@ func TestABatchIsCutAtTheEndsOfLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := strings.ReplaceAll(name, " ", "-") + "/"
-			plan := &batchPlan{Bucket: i.bucket.Name()}
+			plan := &batchPlan{Bucket: i.Bucket.Name()}
 			for n, content := range c.files {
 				i.put(fmt.Sprintf("%s%d", folder, n), content)
 			}
-			_, files, err := batchInput(t.Context(), i.s3, *i.at(folder).Path, inferenceLimits)
+			_, files, err := batchInput(t.Context(), i.S3, *i.at(folder).Path, inferenceLimits)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, f := range files {
 				plan.Files = append(plan.Files, plannedFile{f.info.Key, f.info.Size, f.info.ETag})
 			}
-			if err := plan.cut(t.Context(), i.bucket, c.count); err != nil {
+			if err := plan.cut(t.Context(), i.Bucket, c.count); err != nil {
 				t.Fatal(err)
 			}
 			if len(plan.Shards) != c.shards {
@@ -89,8 +93,8 @@ func TestABatchIsCutAtTheEndsOfLines(t *testing.T) {
 // sharedJob trains a model, and prepares an input of two files and what one undisturbed retrainer makes of it.
 func (i *installation) sharedJob(s *Service) (v *catalog.SolutionVersion, want map[string]string) {
 	i.Helper()
-	i.events(40, "click")
-	v = i.ends(i.version(i.solution("personal", "aws-user-personalization", nil), "00000001"))
+	i.PutEvents(40, "click")
+	v = i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
 	var lines strings.Builder
 	for n := range 300 {
 		fmt.Fprintf(&lines, "{\"userId\":\"u%03d\"}\n", n%45)
@@ -120,10 +124,10 @@ func (i *installation) sameOutput(job string, want map[string]string) {
 
 func (i *installation) noLeftovers() {
 	i.Helper()
-	eventually.Succeeds(i, "nothing is left behind", func() error {
+	eventually.Succeeds(i.T, "nothing is left behind", func() error {
 		left := ""
 		for _, prefix := range []string{batchRoot, "catalog/" + catalog.TypeBatchShard} {
-			for info, err := range i.bucket.List(i.Context(), prefix) {
+			for info, err := range i.Bucket.List(i.Context(), prefix) {
 				if err != nil {
 					i.Fatal(err)
 				}
@@ -140,8 +144,8 @@ func (i *installation) noLeftovers() {
 // awaitReplicas waits until so many retrainers know of one another.
 func (i *installation) awaitReplicas(count int) {
 	i.Helper()
-	eventually.True(i, fmt.Sprintf("there are %d retrainers", count), func() bool {
-		n, err := i.bus.GroupMembers(i.Context(), consumerGroup)
+	eventually.True(i.T, fmt.Sprintf("there are %d retrainers", count), func() bool {
+		n, err := i.Bus.GroupMembers(i.Context(), consumerGroup)
 		return err == nil && n == count
 	})
 }
@@ -152,19 +156,19 @@ func smallShards(c *Config) { c.BatchShardLines = 50 }
 func TestTwoRetrainersShareABatch(t *testing.T) {
 	i := install(t)
 	trainer := i.retrainer(nil)
-	stop := i.background(trainer.Run)
+	stop := i.Background(trainer.Run)
 	v, want := i.sharedJob(trainer)
 	stop()
 	first, second := i.retrainer(smallShards), i.retrainer(smallShards)
-	i.background(first.Run)
-	i.background(second.Run)
+	i.Background(first.Run)
+	i.Background(second.Run)
 	i.awaitReplicas(2)
 	// Neither goes on with a shard before the other has one.
 	both := make(chan struct{})
 	arrived := make(chan *Service, 100)
 	for _, s := range []*Service{first, second} {
-		answer := s.shards.runJob
-		s.shards.runJob = func(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
+		answer := s.shards.Runner
+		s.shards.Runner = func(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
 			arrived <- s
 			select {
 			case <-both:
@@ -190,25 +194,25 @@ func TestTwoRetrainersShareABatch(t *testing.T) {
 func TestAFailedShardFailsItsJob(t *testing.T) {
 	i := install(t)
 	trainer := i.retrainer(nil)
-	stop := i.background(trainer.Run)
+	stop := i.Background(trainer.Run)
 	v, _ := i.sharedJob(trainer)
 	stop()
 	s := i.retrainer(smallShards)
 	job := i.batch("failing", v, "in/", nil)
 	i.spread(s, job, 4)
-	answer := s.shards.runJob
-	s.shards.runJob = func(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
+	answer := s.shards.Runner
+	s.shards.Runner = func(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
 		if shard.Number == 2 {
-			return nil, rejected("The third shard is cursed")
+			return nil, jobs.Faultf("The third shard is cursed")
 		}
 		return answer(ctx, shard, report)
 	}
-	i.background(s.Run)
+	i.Background(s.Run)
 	if ended := jobEnds(i, job); ended.Status != catalog.StatusCreateFailed || ended.FailureReason != "The third shard is cursed" {
 		t.Errorf("%s %q", ended.Status, ended.FailureReason)
 	}
 	i.noLeftovers()
-	for info, err := range i.bucket.List(t.Context(), "out/failing/") {
+	for info, err := range i.Bucket.List(t.Context(), "out/failing/") {
 		t.Errorf("a failed job has written %s, %v", info.Key, err)
 	}
 }
@@ -221,7 +225,7 @@ func (i *installation) spread(s *Service, job *catalog.BatchInferenceJob, shards
 		i.Fatal(err)
 	}
 	plan.Shards = nil
-	if err := plan.cut(i.Context(), i.bucket, shards); err != nil {
+	if err := plan.cut(i.Context(), i.Bucket, shards); err != nil {
 		i.Fatal(err)
 	}
 	if err := s.writePlan(i.Context(), plan); err != nil {
@@ -234,13 +238,13 @@ func (i *installation) spread(s *Service, job *catalog.BatchInferenceJob, shards
 func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 	i := install(t)
 	s := i.retrainer(smallShards)
-	stop := i.background(s.Run)
+	stop := i.Background(s.Run)
 	v, want := i.sharedJob(s)
 	stop()
 	job := i.batch("interrupted", v, "in/", nil)
 	i.spread(s, job, 5)
 	// The first shard is done, the second has its part but was not marked as done, and the third was only begun.
-	if _, _, err := catalog.Acquire[*catalog.BatchInferenceJob](t.Context(), i.store, job.ARN, "dead", 300*time.Millisecond); err != nil {
+	if _, _, err := catalog.Acquire[*catalog.BatchInferenceJob](t.Context(), i.Store, job.ARN, "dead", 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 3 {
@@ -248,8 +252,8 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		create(i, shard)
-		if _, _, err := catalog.Acquire[*catalog.BatchShard](t.Context(), i.store, shard.ARN, "dead", 300*time.Millisecond); err != nil {
+		retrainertest.Create(i.Installation, shard)
+		if _, _, err := catalog.Acquire[*catalog.BatchShard](t.Context(), i.Store, shard.ARN, "dead", 300*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		finish := func(shard *catalog.BatchShard) {}
@@ -258,7 +262,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := catalog.Update(t.Context(), i.store, shard.ARN, func(shard *catalog.BatchShard) error {
+		if _, err := catalog.Update(t.Context(), i.Store, shard.ARN, func(shard *catalog.BatchShard) error {
 			if shard.Begin(); n == 0 {
 				finish(shard)
 				shard.Succeed()
@@ -269,7 +273,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 		}
 	}
 	again := i.retrainer(smallShards)
-	i.background(again.Run)
+	i.Background(again.Run)
 	i.succeeds(job)
 	i.sameOutput("interrupted", want)
 	i.noLeftovers()
@@ -279,9 +283,9 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	create(i, late)
+	retrainertest.Create(i.Installation, late)
 	i.noLeftovers()
-	if _, err := catalog.Get[*catalog.BatchShard](t.Context(), i.store, late.ARN); !errors.Is(err, catalog.ErrNotFound) {
+	if _, err := catalog.Get[*catalog.BatchShard](t.Context(), i.Store, late.ARN); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("the late shard: %v", err)
 	}
 }
@@ -289,7 +293,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 	i := install(t)
 	s := i.retrainer(smallShards)
-	stop := i.background(s.Run)
+	stop := i.Background(s.Run)
 	v, _ := i.sharedJob(s)
 	stop()
 	running, over := i.batch("running", v, "in/", nil), i.batch("over", v, "in/", nil)
@@ -299,25 +303,25 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		create(i, shard)
+		retrainertest.Create(i.Installation, shard)
 		if _, err := s.answerShard(t.Context(), shard, func(float64) {}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	i.put(batchFolder("nobody-knows")+partName(0, 0), "the part of a zombie")
-	if _, err := catalog.Update(t.Context(), i.store, over.ARN, func(job *catalog.BatchInferenceJob) error {
+	if _, err := catalog.Update(t.Context(), i.Store, over.ARN, func(job *catalog.BatchInferenceJob) error {
 		job.Succeed()
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	eventually.True(t, "the view knows the shards", func() bool { return len(catalog.All[*catalog.BatchShard](i.view)) >= 2 })
+	eventually.True(t, "the view knows the shards", func() bool { return len(catalog.All[*catalog.BatchShard](i.View)) >= 2 })
 	if err := s.removeLeftoversOnce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for job, left := range map[string]int{running.ID: 2, over.ID: 0, "nobody-knows": 1} {
 		count := 0
-		for _, err := range i.bucket.List(t.Context(), batchFolder(job)) {
+		for _, err := range i.Bucket.List(t.Context(), batchFolder(job)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -335,7 +339,7 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := catalog.Get[*catalog.BatchShard](t.Context(), i.store, shard.ARN); !errors.Is(err, want) {
+		if _, err := catalog.Get[*catalog.BatchShard](t.Context(), i.Store, shard.ARN); !errors.Is(err, want) {
 			t.Errorf("the shard of %s: %v", job.Name, err)
 		}
 	}
@@ -344,13 +348,13 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 // Of a part that is written twice the first counts.
 func TestPartsAreWrittenOnce(t *testing.T) {
 	i := install(t)
-	folder := outputFolder{i.bucket, "parts/"}
+	folder := output.Folder{Bucket: i.Bucket, Prefix: "parts/"}
 	for _, content := range []string{"first", "second"} {
-		o := folder.create(t.Context(), "a", blob.PutOptions{IfAbsent: true})
-		if _, err := o.WriteString(content); err != nil {
+		o := folder.Create(t.Context(), "a", blob.PutOptions{IfAbsent: true})
+		if _, err := io.WriteString(o, content); err != nil {
 			t.Fatal(err)
 		}
-		if err := o.close(); err != nil {
+		if err := o.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}

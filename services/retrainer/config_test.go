@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 // cliques puts interactions of so many circles of five users into the log: each circle has eight items of its own, of which
@@ -34,7 +35,7 @@ func (i *installation) cliques(circles int) {
 			}
 		}
 	}
-	if err := i.bus.Publish(i.Context(), records...); err != nil {
+	if err := i.Bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)
 	}
 }
@@ -45,7 +46,7 @@ func (i *installation) interaction(e *reco.Interaction) bus.Record {
 	if err != nil {
 		i.Fatal(err)
 	}
-	return bus.Record{Topic: bus.InteractionsTopic(i.group.GroupKey()), Key: []byte(e.UserID), Value: value}
+	return bus.Record{Topic: bus.InteractionsTopic(i.Group.GroupKey()), Key: []byte(e.UserID), Value: value}
 }
 
 func (i *installation) putItem(id string, properties map[string]any) {
@@ -54,7 +55,7 @@ func (i *installation) putItem(id string, properties map[string]any) {
 	if err != nil {
 		i.Fatal(err)
 	}
-	if err := i.bus.Publish(i.Context(), bus.Record{Topic: bus.ItemsTopic(i.group.GroupKey()), Key: []byte(id), Value: value}); err != nil {
+	if err := i.Bus.Publish(i.Context(), bus.Record{Topic: bus.ItemsTopic(i.Group.GroupKey()), Key: []byte(id), Value: value}); err != nil {
 		i.Fatal(err)
 	}
 }
@@ -64,7 +65,7 @@ func (i *installation) model(v *catalog.SolutionVersion) *modelstore.Loaded {
 	if v.Status != catalog.StatusActive {
 		i.Fatalf("%s is %s: %s", v.ARN, v.Status, v.FailureReason)
 	}
-	loaded, err := modelstore.Load(i.Context(), i.bucket, v.ManifestKey, "")
+	loaded, err := modelstore.Load(i.Context(), i.Bucket, v.ManifestKey, "")
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -85,11 +86,11 @@ func weigh(eventType string, weight float64) personalize.EventParameters {
 
 func TestEventsConfigSelectsAndWeighsEvents(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
-	i.events(40, "buy")
-	i.background(i.retrainer(nil).Run)
+	i.PutEvents(40, "click")
+	i.PutEvents(40, "buy")
+	i.Background(i.retrainer(nil).Run)
 	train := func(name string, c *personalize.SolutionConfig) *modelstore.Loaded {
-		return i.model(i.ends(i.version(i.solution(name, "aws-user-personalization", configured(c)), "00000001")))
+		return i.model(i.Ends(i.Version(i.Solution(name, "aws-user-personalization", configured(c)), "00000001")))
 	}
 	both := train("both", nil)
 	equal := train("equal", events(weigh("click", 0.3), weigh("buy", 0.3)))
@@ -109,12 +110,12 @@ func TestEventsConfigSelectsAndWeighsEvents(t *testing.T) {
 
 func TestTrainingDataConfigHidesColumns(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
+	i.PutEvents(40, "click")
 	i.putItem("i01", map[string]any{"GENRES": "x", "PRICE": 2.5})
-	solution := i.solution("taste", "aws-sims", configured(&personalize.SolutionConfig{
+	solution := i.Solution("taste", "aws-sims", configured(&personalize.SolutionConfig{
 		TrainingDataConfig: &personalize.TrainingDataConfig{ExcludedDatasetColumns: map[string][]string{"Items": {"PRICE"}}},
 	}))
-	set, err := i.retrainer(nil).load(t.Context(), i.version(solution, "00000001"))
+	set, err := i.retrainer(nil).load(t.Context(), i.Version(solution, "00000001"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +131,13 @@ func TestTrainingDataConfigHidesColumns(t *testing.T) {
 
 func TestObjectiveIsTrainedAndMeasured(t *testing.T) {
 	i := install(t)
-	i.events(60, "click")
+	i.PutEvents(60, "click")
 	for k := range 20 {
 		i.putItem(fmt.Sprintf("i%02d", k), map[string]any{"PRICE": float64(k)})
 	}
-	i.background(i.retrainer(nil).Run)
+	i.Background(i.retrainer(nil).Run)
 	objective := func(sensitivity string) *catalog.SolutionVersion {
-		return i.ends(i.version(i.solution("to-"+sensitivity, "aws-user-personalization", configured(&personalize.SolutionConfig{
+		return i.Ends(i.Version(i.Solution("to-"+sensitivity, "aws-user-personalization", configured(&personalize.SolutionConfig{
 			OptimizationObjective: &personalize.OptimizationObjective{ItemAttribute: new("PRICE"), ObjectiveSensitivity: &sensitivity},
 		})), "00000001"))
 	}
@@ -160,10 +161,10 @@ func hpo(jobs, parallel string) *personalize.HPOConfig {
 func TestHPOFindsTheBetterParameter(t *testing.T) {
 	i := install(t)
 	i.cliques(60)
-	i.background(i.retrainer(nil).Run)
+	i.Background(i.retrainer(nil).Run)
 	bad := map[string]string{"min_cointeraction_count": "10"}
-	plain := i.ends(i.version(i.solution("plain", "aws-sims", configured(&personalize.SolutionConfig{AlgorithmHyperParameters: bad})), "00000001"))
-	v := i.ends(i.version(i.solution("tuned", "aws-sims", func(s *catalog.Solution) {
+	plain := i.Ends(i.Version(i.Solution("plain", "aws-sims", configured(&personalize.SolutionConfig{AlgorithmHyperParameters: bad})), "00000001"))
+	v := i.Ends(i.Version(i.Solution("tuned", "aws-sims", func(s *catalog.Solution) {
 		s.PerformHPO, s.Config = true, &personalize.SolutionConfig{AlgorithmHyperParameters: bad, HpoConfig: hpo("8", "2")}
 	}), "00000001"))
 	count, err := strconv.Atoi(v.TunedHyperParameters["min_cointeraction_count"])
@@ -184,9 +185,9 @@ func TestHPOFindsTheBetterParameter(t *testing.T) {
 func TestHPOStaysWithinItsRanges(t *testing.T) {
 	i := install(t)
 	i.cliques(20)
-	i.background(i.retrainer(nil).Run)
+	i.Background(i.retrainer(nil).Run)
 	low, high := int64(2), int64(4)
-	v := i.ends(i.version(i.solution("tuned", "aws-sims", func(s *catalog.Solution) {
+	v := i.Ends(i.Version(i.Solution("tuned", "aws-sims", func(s *catalog.Solution) {
 		s.PerformHPO, s.Config = true, &personalize.SolutionConfig{
 			AlgorithmHyperParameters: map[string]string{"min_cointeraction_count": "0", "popularity_discount_factor": "0.25"},
 			HpoConfig: &personalize.HPOConfig{AlgorithmHyperParameterRanges: &personalize.HyperParameterRanges{
@@ -209,10 +210,10 @@ func TestHPOStaysWithinItsRanges(t *testing.T) {
 func TestHPOGoesOnAfterAWorkerDied(t *testing.T) {
 	i := install(t)
 	i.cliques(20)
-	s := i.solution("tuned", "aws-sims", func(s *catalog.Solution) {
+	s := i.Solution("tuned", "aws-sims", func(s *catalog.Solution) {
 		s.PerformHPO, s.Config = true, &personalize.SolutionConfig{HpoConfig: hpo("4", "1")}
 	})
-	v := i.version(s, "00000001")
+	v := i.Version(s, "00000001")
 	c, err := candidateOf(v)
 	if err != nil {
 		t.Fatal(err)
@@ -222,14 +223,14 @@ func TestHPOGoesOnAfterAWorkerDied(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := catalog.Trial{RecipeARN: s.RecipeARN, HyperParameters: tried[2].params.Map(), Metric: eval.Gain, Value: 2}
-	if _, err := catalog.Update(t.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+	if _, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
 		v.Trials = []catalog.Trial{before}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	i.background(i.retrainer(nil).Run)
-	v = i.ends(v)
+	i.Background(i.retrainer(nil).Run)
+	v = i.Ends(v)
 	if len(v.Trials) != 4 {
 		t.Errorf("trials %v", v.Trials)
 	}
@@ -243,21 +244,21 @@ func TestHPOGoesOnAfterAWorkerDied(t *testing.T) {
 func TestASearchIsStopped(t *testing.T) {
 	i := install(t)
 	i.cliques(60)
-	i.background(i.retrainer(nil).Run)
-	v := i.version(i.solution("tuned", "aws-user-personalization", func(s *catalog.Solution) {
+	i.Background(i.retrainer(nil).Run)
+	v := i.Version(i.Solution("tuned", "aws-user-personalization", func(s *catalog.Solution) {
 		s.PerformHPO, s.Config = true, &personalize.SolutionConfig{HpoConfig: hpo("40", "1")}
 	}), "00000001")
-	v = i.until(v, "a candidate is measured", func(v *catalog.SolutionVersion) bool { return len(v.Trials) > 0 || v.Finished() })
+	v = i.Until(v, "a candidate is measured", func(v *catalog.SolutionVersion) bool { return len(v.Trials) > 0 || v.Finished() })
 	if v.Finished() {
 		t.Fatalf("all %d candidates were tried too fast to be stopped: %s %s", len(v.Trials), v.Status, v.FailureReason)
 	}
-	if _, err := catalog.Update(t.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+	if _, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
 		v.Status = catalog.StatusCreateStopping
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if v = i.ends(v); v.Status != catalog.StatusCreateStopped || len(v.Trials) >= 40 || v.ManifestKey != "" {
+	if v = i.Ends(v); v.Status != catalog.StatusCreateStopped || len(v.Trials) >= 40 || v.ManifestKey != "" {
 		t.Errorf("%s after %d trials", v.Status, len(v.Trials))
 	}
 }
@@ -265,8 +266,8 @@ func TestASearchIsStopped(t *testing.T) {
 func TestASearchEndsInTime(t *testing.T) {
 	i := install(t)
 	i.cliques(20)
-	i.background(i.retrainer(func(c *Config) { c.SearchTime = time.Nanosecond }).Run)
-	v := i.ends(i.version(i.solution("tuned", "aws-sims", func(s *catalog.Solution) {
+	i.Background(i.retrainer(func(c *Config) { c.SearchTime = time.Nanosecond }).Run)
+	v := i.Ends(i.Version(i.Solution("tuned", "aws-sims", func(s *catalog.Solution) {
 		s.PerformHPO, s.Config = true, &personalize.SolutionConfig{HpoConfig: hpo("40", "1")}
 	}), "00000001"))
 	if v.Status != catalog.StatusActive || len(v.Trials) != 1 {
@@ -277,22 +278,22 @@ func TestASearchEndsInTime(t *testing.T) {
 func TestAutoMLChoosesARecipe(t *testing.T) {
 	i := install(t)
 	i.cliques(60)
-	i.background(i.retrainer(nil).Run)
+	i.Background(i.retrainer(nil).Run)
 	const prefix = "arn:aws:personalize:::recipe/"
-	solution := i.solution("best", "", func(s *catalog.Solution) {
+	solution := i.Solution("best", "", func(s *catalog.Solution) {
 		s.RecipeARN, s.PerformAutoML = "", true
 		s.Config = &personalize.SolutionConfig{AutoMLConfig: &personalize.AutoMLConfig{
 			RecipeList: []string{prefix + "aws-popularity-count", prefix + "aws-user-personalization"},
 		}}
 	})
-	v := i.version(solution, "00000001")
-	i.until(v, "it ends", func(v *catalog.SolutionVersion) bool {
+	v := i.Version(solution, "00000001")
+	i.Until(v, "it ends", func(v *catalog.SolutionVersion) bool {
 		if !v.Finished() && v.RecipeARN != "" {
 			t.Error("the recipe is known before the version is trained")
 		}
 		return v.Finished()
 	})
-	v = i.ends(v)
+	v = i.Ends(v)
 	loaded := i.model(v)
 	if v.RecipeARN != prefix+"aws-user-personalization" || loaded.Recipe.ARN() != v.RecipeARN || len(v.Trials) != 2 || v.TunedHyperParameters != nil {
 		t.Errorf("recipe %s after %v", v.RecipeARN, v.Trials)
@@ -312,26 +313,26 @@ func TestAutoMLComparesTheUsualRecipes(t *testing.T) {
 // served has a campaign answer with a version.
 func (i *installation) served(v *catalog.SolutionVersion) {
 	i.Helper()
-	create(i, &catalog.Campaign{
-		Meta: active(account+"campaign/shop", "shop"), DatasetGroupARN: i.group.ARN, SolutionVersionARN: v.ARN, MinProvisionedTPS: 1,
+	retrainertest.Create(i.Installation, &catalog.Campaign{
+		Meta: retrainertest.Active(retrainertest.Account+"campaign/shop", "shop"), DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN, MinProvisionedTPS: 1,
 	})
-	i.seen(account + "campaign/shop")
+	i.seen(retrainertest.Account + "campaign/shop")
 }
 
 // seen waits until the view knows a resource as it is in the store.
 func (i *installation) seen(arn string) {
 	i.Helper()
-	if err := i.view.Fetch(i.Context(), arn); err != nil {
+	if err := i.View.Fetch(i.Context(), arn); err != nil {
 		i.Fatal(err)
 	}
 }
 
 func TestUpdateTakesInNewItems(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
-	i.background(i.retrainer(nil).Run)
-	s := i.solution("taste", "aws-user-personalization", nil)
-	full := i.ends(i.version(s, "00000001"))
+	i.PutEvents(40, "click")
+	i.Background(i.retrainer(nil).Run)
+	s := i.Solution("taste", "aws-user-personalization", nil)
+	full := i.Ends(i.Version(s, "00000001"))
 	i.seen(full.ARN)
 	i.putItem("new", nil)
 	update := &catalog.SolutionVersion{
@@ -339,10 +340,10 @@ func TestUpdateTakesInNewItems(t *testing.T) {
 		SolutionARN: s.ARN, RecipeARN: s.RecipeARN, DatasetGroupARN: s.DatasetGroupARN,
 		TrainingMode: catalog.TrainingUpdate, TrainingType: catalog.TrainingManual,
 	}
-	if err := catalog.CreateUnder(t.Context(), i.store, update, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
+	if err := catalog.CreateUnder(t.Context(), i.Store, update, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
 		t.Fatal(err)
 	}
-	update = i.ends(update)
+	update = i.Ends(update)
 	before, after := i.model(full), i.model(update)
 	if _, known := after.Model.Items().Index("new"); !known || after.Model.Items().Len() != before.Model.Items().Len()+1 {
 		t.Errorf("the update knows %d items, the training %d", after.Model.Items().Len(), before.Model.Items().Len())
@@ -354,13 +355,13 @@ func TestUpdateTakesInNewItems(t *testing.T) {
 
 func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
+	i.PutEvents(40, "click")
 	now := &clock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
-	stop := i.background(s.Run)
-	solution := i.solution("taste", "aws-user-personalization", nil)
-	v := i.ends(i.version(solution, "00000001"))
-	other := i.ends(i.version(i.solution("other", "aws-user-personalization", nil), "00000001"))
+	stop := i.Background(s.Run)
+	solution := i.Solution("taste", "aws-user-personalization", nil)
+	v := i.Ends(i.Version(solution, "00000001"))
+	other := i.Ends(i.Version(i.Solution("other", "aws-user-personalization", nil), "00000001"))
 	stop()
 	i.seen(v.ARN)
 	i.seen(other.ARN)
@@ -372,7 +373,7 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 		t.Helper()
 		now.add(after)
 		u.look(t.Context())
-		current, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, v.ARN)
+		current, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -403,11 +404,11 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 	if _, known := i.model(last).Model.Items().Index("newest"); !known {
 		t.Error("the third new item is not known")
 	}
-	if _, _, err := ReadQualityReport(t.Context(), i.bucket, last.ReportFolder); err != nil {
+	if _, _, err := ReadQualityReport(t.Context(), i.Bucket, last.ReportFolder); err != nil {
 		t.Errorf("the report of the training did not stay: %v", err)
 	}
 	manifests := 0
-	for _, err := range i.bucket.List(t.Context(), "models/taste/00000001/manifest-") {
+	for _, err := range i.Bucket.List(t.Context(), "models/taste/00000001/manifest-") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -416,19 +417,19 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 	if manifests != 2 {
 		t.Errorf("the bucket holds %d models of the version, not the last two", manifests)
 	}
-	if unserved, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, other.ARN); err != nil || unserved.ModelID != other.ModelID {
+	if unserved, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, other.ARN); err != nil || unserved.ModelID != other.ModelID {
 		t.Errorf("a version that nobody serves was updated, or is gone: %v", err)
 	}
-	if n := len(i.versionsOf(solution)); n != 1 {
+	if n := len(i.VersionsOf(solution)); n != 1 {
 		t.Errorf("there are %d versions", n)
 	}
 }
 
 func TestTwoReplicasUpdateOnce(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
-	stop := i.background(i.retrainer(nil).Run)
-	v := i.ends(i.version(i.solution("taste", "aws-user-personalization", nil), "00000001"))
+	i.PutEvents(40, "click")
+	stop := i.Background(i.retrainer(nil).Run)
+	v := i.Ends(i.Version(i.Solution("taste", "aws-user-personalization", nil), "00000001"))
 	stop()
 	i.seen(v.ARN)
 	i.served(v)
@@ -436,14 +437,14 @@ func TestTwoReplicasUpdateOnce(t *testing.T) {
 	later := func() time.Time { return time.Now().Add(3 * time.Hour) }
 	first := i.retrainer(func(c *Config) { c.Now = later })
 	first.updates.look(t.Context())
-	updated, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, v.ARN)
+	updated, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
 	if err != nil || updated.ModelID == v.ModelID {
 		t.Fatalf("not updated: %v", err)
 	}
 	// The second has decided by what it saw before the first was done.
 	second := i.retrainer(func(c *Config) { c.Now = later })
-	second.updates.hold(t.Context(), v)
-	again, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, v.ARN)
+	second.updates.maintain(t.Context(), v)
+	again, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
 	if err != nil || !again.RefreshedAt.Equal(updated.RefreshedAt) || again.ModelID != updated.ModelID {
 		t.Errorf("updated twice: %v, %v", again, err)
 	}
@@ -452,14 +453,14 @@ func TestTwoReplicasUpdateOnce(t *testing.T) {
 // TestUseCasesTrainOnTheirTypeOfEvent has a domain use case without a configuration of its own.
 func TestUseCasesTrainOnTheirTypeOfEvent(t *testing.T) {
 	i := install(t)
-	i.events(40, "View")
-	i.events(5, "Purchase")
-	i.background(i.retrainer(nil).Run)
-	views := i.ends(i.version(i.solution("_views", "aws-ecomm-popular-items-by-views", nil), "00000001"))
+	i.PutEvents(40, "View")
+	i.PutEvents(5, "Purchase")
+	i.Background(i.retrainer(nil).Run)
+	views := i.Ends(i.Version(i.Solution("_views", "aws-ecomm-popular-items-by-views", nil), "00000001"))
 	if n := i.model(views).Manifest.DataCut.Interactions; n != 240 {
 		t.Errorf("trained on %d interactions", n)
 	}
-	bought := i.ends(i.version(i.solution("_bought", "aws-ecomm-popular-items-by-purchases", nil), "00000001"))
+	bought := i.Ends(i.Version(i.Solution("_bought", "aws-ecomm-popular-items-by-purchases", nil), "00000001"))
 	if want := "Dataset has fewer than 100 interactions after filtering by event type: Purchase"; bought.FailureReason != want {
 		t.Errorf("%s: %q, want %q", bought.Status, bought.FailureReason, want)
 	}
@@ -467,11 +468,11 @@ func TestUseCasesTrainOnTheirTypeOfEvent(t *testing.T) {
 
 func TestWhatTrendsIsTrainedAgain(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
+	i.PutEvents(40, "click")
 	now := &clock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
-	stop := i.background(s.Run)
-	v := i.ends(i.version(i.solution("trends", "aws-trending-now", configured(&personalize.SolutionConfig{
+	stop := i.Background(s.Run)
+	v := i.Ends(i.Version(i.Solution("trends", "aws-trending-now", configured(&personalize.SolutionConfig{
 		FeatureTransformationParameters: map[string]string{"trend_discovery_frequency": "1h"},
 	})), "00000001"))
 	stop()
@@ -487,12 +488,12 @@ func TestWhatTrendsIsTrainedAgain(t *testing.T) {
 			TimestampMS: (24 * time.Hour).Milliseconds() + int64(k),
 		}))
 	}
-	if err := i.bus.Publish(t.Context(), rising...); err != nil {
+	if err := i.Bus.Publish(t.Context(), rising...); err != nil {
 		t.Fatal(err)
 	}
 	now.add(61 * time.Minute)
 	newUpdates(s).look(t.Context())
-	updated, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, v.ARN)
+	updated, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 const (
@@ -44,12 +45,12 @@ func (s *Service) deleteUsers(ctx context.Context, job *catalog.DataDeletionJob,
 	}
 	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, job.DatasetGroupARN)
 	if err != nil {
-		return nil, gone(err, "dataset group", job.DatasetGroupARN)
+		return nil, jobs.Missing(err, "dataset group", job.DatasetGroupARN)
 	}
 	d := &deletion{service: s, job: job, group: group.GroupKey(), ids: map[string]struct{}{}, put: map[string]struct{}{}}
 	err = dataset.UserIDs(ctx, s.config.S3, job.DataLocation, func(id string) { d.ids[id] = struct{}{} })
 	if reason, fault := dataset.Reason(err); fault {
-		return nil, userFault(errors.New(cut(reason, reasonLength)))
+		return nil, jobs.Fault(errors.New(cut(reason, reasonLength)))
 	}
 	if err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func (d *deletion) kinds() []stream {
 func (d *deletion) archived(ctx context.Context) error {
 	return d.wait(ctx, "the firehose has archived what the log holds", func() (bool, error) {
 		for kind, c := range d.cuts {
-			ranges, err := d.service.beyondArchive(ctx, d.group, c.topic, kind)
+			ranges, err := d.service.data.Unarchived(ctx, d.group, c.topic, kind)
 			if err != nil {
 				return false, err
 			}
@@ -250,7 +251,7 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 		if of.DatasetGroupARN != d.job.DatasetGroupARN {
 			continue
 		}
-		_, parsed, err := d.service.schemaOf(ctx, of)
+		_, parsed, err := d.service.data.SchemaOf(ctx, of)
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 func (i *installation) redis() *userstate.Store {
@@ -32,26 +33,26 @@ func (i *installation) deletion(name, ids string) *catalog.DataDeletionJob {
 	i.Helper()
 	i.put("delete/"+name+".csv", ids)
 	job := &catalog.DataDeletionJob{
-		Meta:            catalog.Meta{ARN: account + "data-deletion-job/" + name, Name: name, Status: catalog.StatusPending},
-		DatasetGroupARN: i.group.ARN, DataLocation: *i.at("delete/" + name + ".csv").Path,
+		Meta:            catalog.Meta{ARN: retrainertest.Account + "data-deletion-job/" + name, Name: name, Status: catalog.StatusPending},
+		DatasetGroupARN: i.Group.ARN, DataLocation: *i.at("delete/" + name + ".csv").Path,
 	}
-	create(i, job)
+	retrainertest.Create(i.Installation, job)
 	return job
 }
 
 // folds says what the session-updater does of its progress: everything in the log is folded, the current import merged.
 func (i *installation) folds(users *userstate.Store) func(context.Context) error {
-	key := i.group.GroupKey()
+	key := i.Group.GroupKey()
 	foldKind := func(ctx context.Context, kind userstate.Kind, topic, datasetType string) error {
-		topics, err := i.bus.Topics(ctx, topic)
+		topics, err := i.Bus.Topics(ctx, topic)
 		if err != nil {
 			return err
 		}
-		held, err := i.bus.Offsets(ctx, topic)
+		held, err := i.Bus.Offsets(ctx, topic)
 		if err != nil {
 			return err
 		}
-		version, err := dataset.Current(ctx, i.bucket, key, datasetType)
+		version, err := dataset.Current(ctx, i.Bucket, key, datasetType)
 		if err != nil && !errors.Is(err, dataset.ErrNoData) {
 			return err
 		}
@@ -86,12 +87,12 @@ func (i *installation) folds(users *userstate.Store) func(context.Context) error
 // known are the users and sessions of whom anything is left in datasets and archive, and of whom metadata is.
 func (i *installation) known(s *Service) (visitors, described []string) {
 	i.Helper()
-	tail, err := s.openTail(i.Context(), i.group.GroupKey())
+	tail, err := s.data.OpenTail(i.Context(), i.Group.GroupKey())
 	if err != nil {
 		i.Fatal(err)
 	}
-	set, err := dataset.Load(i.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: i.group.GroupKey(), More: func(b *trainingset.Builder) error {
-		return tail.read(i.Context(), b)
+	set, err := dataset.Load(i.Context(), dataset.LoadRequest{Bucket: i.Bucket, Group: i.Group.GroupKey(), More: func(b *trainingset.Builder) error {
+		return tail.Read(i.Context(), b)
 	}})
 	if err != nil {
 		i.Fatal(err)
@@ -108,10 +109,10 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	i := install(t)
 	users := i.redis()
 	s := i.retrainer(func(c *Config) { c.Users, c.MinInteractions = users, 1 })
-	i.background(s.Run)
+	i.Background(s.Run)
 	events := i.interactionsDataset()
 	const document = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"AGE","type":["null","int"]}],"version":"1.0"}`
-	i.finished(s, i.importJob(i.datasetOf(i.group, "USERS", document), "users", catalog.ImportFull, "USER_ID,AGE\nann,30\nben,40\n"))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", document), "users", catalog.ImportFull, "USER_ID,AGE\nann,30\nben,40\n"))
 	i.finished(s, i.importJob(events, "events", catalog.ImportFull, "USER_ID,ITEM_ID,TIMESTAMP\nann,a,1\nben,b,2\nann,c,3\n"))
 	i.publish(
 		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i1", TimestampMS: 1000},
@@ -120,9 +121,9 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		reco.Interaction{EventID: "4", SessionID: "third", UserID: "cid", EventType: "click", ItemID: "i3", TimestampMS: 3000},
 		reco.Interaction{EventID: "5", SessionID: "fourth", EventType: "click", ItemID: "i3", TimestampMS: 3000},
 	)
-	usersTopic := bus.UsersTopic(i.group.GroupKey())
+	usersTopic := bus.UsersTopic(i.Group.GroupKey())
 	i.putEntities(usersTopic, reco.Entity{ID: "cid", Properties: map[string]any{"AGE": int64(5)}}, reco.Entity{ID: "ann", Properties: map[string]any{"AGE": int64(31)}})
-	key := i.group.GroupKey()
+	key := i.Group.GroupKey()
 	var states []*userstate.State
 	for _, id := range []string{"ann", "ben", "visit", "fourth"} {
 		loaded, err := users.Load(t.Context(), key, []string{id})
@@ -140,11 +141,11 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	s.wake()
 	// Until the firehose has archived what was put, nothing can be said to be gone.
 	time.Sleep(2 * catchUpInterval)
-	if now, err := catalog.Get[*catalog.DataDeletionJob](t.Context(), i.store, job.ARN); err != nil || now.Status != catalog.StatusInProgress {
+	if now, err := catalog.Get[*catalog.DataDeletionJob](t.Context(), i.Store, job.ARN); err != nil || now.Status != catalog.StatusInProgress {
 		t.Fatalf("%v, %v", now, err)
 	}
 	i.archives(s)
-	i.background(i.folds(users))
+	i.Background(i.folds(users))
 	job = jobEnds(i, job)
 	// Two imported interactions, one imported row, two events, one put row.
 	if job.Status != catalog.StatusCompleted || job.NumDeleted != 6 || job.Progress != 1 {
@@ -154,7 +155,7 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	if !slices.Equal(visitors, []string{"ben", "cid", "fourth"}) || !slices.Equal(described, []string{"ben", "cid"}) {
 		t.Errorf("left are %v, described %v", visitors, described)
 	}
-	report, err := archive.Verify(t.Context(), i.bucket, key)
+	report, err := archive.Verify(t.Context(), i.Bucket, key)
 	if err != nil || len(report.Problems) != 0 {
 		t.Errorf("the archive: %+v, %v", report, err)
 	}
@@ -167,11 +168,11 @@ func TestDeletedUsersAreGone(t *testing.T) {
 			t.Errorf("the state of %s holds %v", id, loaded[0].Recent)
 		}
 	}
-	if d, err := catalog.Get[*catalog.Dataset](t.Context(), i.store, events.ARN); err != nil || d.Version != 2 {
+	if d, err := catalog.Get[*catalog.Dataset](t.Context(), i.Store, events.ARN); err != nil || d.Version != 2 {
 		t.Errorf("dataset version %d, %v", d.Version, err)
 	}
 	// Nothing in the bucket holds the user's id any more, but the request.
-	for info, err := range i.bucket.List(t.Context(), "") {
+	for info, err := range i.Bucket.List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,11 +184,11 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		}
 	}
 	// A session-updater that folds the log again knows whom to leave out.
-	held, err := i.bus.Offsets(t.Context(), bus.InteractionsTopic(key))
+	held, err := i.Bus.Offsets(t.Context(), bus.InteractionsTopic(key))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofEvents, err := i.bus.Topics(t.Context(), bus.InteractionsTopic(key))
+	ofEvents, err := i.Bus.Topics(t.Context(), bus.InteractionsTopic(key))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,19 +196,19 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		if offsets.End == 0 {
 			continue
 		}
-		all, err := dataset.LoadForgotten(t.Context(), i.bucket, key, ofEvents[place.Topic].ID, place.Partition, 0)
+		all, err := dataset.LoadForgotten(t.Context(), i.Bucket, key, ofEvents[place.Topic].ID, place.Partition, 0)
 		if err != nil || len(all) != 1 || !all[0].Has("ann", place.Partition, offsets.End-1) || !all[0].Has("visit", place.Partition, 0) ||
 			all[0].Has("ben", place.Partition, 0) || all[0].Has("ann", place.Partition, offsets.End) {
 			t.Errorf("partition %d: %d lists, %v", place.Partition, len(all), err)
 		}
 	}
 	// Kafka is told to drop the metadata.
-	topics, err := i.bus.Topics(t.Context(), usersTopic)
+	topics, err := i.Bus.Topics(t.Context(), usersTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	emptied := false
-	held, err = i.bus.Offsets(t.Context(), usersTopic)
+	held, err = i.Bus.Offsets(t.Context(), usersTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	for place, offsets := range held {
 		ranges[place.Partition] = offsets
 	}
-	err = i.bus.ReadRange(t.Context(), usersTopic, ranges, func(records []bus.Record) error {
+	err = i.Bus.ReadRange(t.Context(), usersTopic, ranges, func(records []bus.Record) error {
 		for _, r := range records {
 			emptied = emptied || string(r.Key) == "ann" && len(r.Value) == 0
 		}
@@ -237,7 +238,7 @@ func TestDeletionsFailWithTheUsersReason(t *testing.T) {
 	i := install(t)
 	users := i.redis()
 	s := i.retrainer(func(c *Config) { c.Users = users })
-	i.background(s.Run)
+	i.Background(s.Run)
 	for name, c := range map[string]struct{ content, reason string }{
 		"column": {"ID\nann\n", "Input CSV is missing the following columns:[USER_ID]"},
 		"empty":  {"", "is empty: it has no header"},

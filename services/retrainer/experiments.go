@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/reco"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 )
 
 // experiments counts what the arms of experiments have shown and what came of it, and stops an experiment whose guard metric
@@ -255,7 +256,7 @@ func (s *Service) countUntil(ctx context.Context, group string, e *catalog.Exper
 	err = s.config.Bus.ReadRange(ctx, happened, events.held, func(records []bus.Record) error {
 		for _, record := range records {
 			if i, err := reco.UnmarshalInteraction(record.Value); err == nil { // else it is the firehose's to report
-				i.Origin = originOf(record)
+				i.Origin = groupdata.OriginOf(record)
 				tally.Happen(&i)
 			}
 		}

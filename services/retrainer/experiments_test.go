@@ -18,12 +18,13 @@ import (
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/reco"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 // experimenting creates an experiment of two arms, control and new, the way control does.
 func (i *installation) experimenting() *catalog.Experiment {
 	i.Helper()
-	if err := i.bus.EnsureTopics(i.Context(), bus.TopicSpec{Name: bus.RecommendationsTopic(i.group.GroupKey())}); err != nil {
+	if err := i.Bus.EnsureTopics(i.Context(), bus.TopicSpec{Name: bus.RecommendationsTopic(i.Group.GroupKey())}); err != nil {
 		i.Fatal(err)
 	}
 	shares := []experiment.Share{{Arm: "control", Share: 0.5}, {Arm: "new", Share: 0.5}}
@@ -32,14 +33,14 @@ func (i *installation) experimenting() *catalog.Experiment {
 		i.Fatal(err)
 	}
 	e := &catalog.Experiment{
-		Meta: active(account+"experiment/layout", "layout"), DatasetGroupARN: i.group.ARN,
-		Arms:       []catalog.ExperimentArm{{Name: "control", CampaignARN: account + "campaign/old"}, {Name: "new", CampaignARN: account + "campaign/new"}},
+		Meta: retrainertest.Active(retrainertest.Account+"experiment/layout", "layout"), DatasetGroupARN: i.Group.ARN,
+		Arms:       []catalog.ExperimentArm{{Name: "control", CampaignARN: retrainertest.Account + "campaign/old"}, {Name: "new", CampaignARN: retrainertest.Account + "campaign/new"}},
 		Allocation: allocation, Phases: [][]experiment.Share{shares},
 		Metric: experiment.Metric{EventType: "click", Per: experiment.PerImpression},
 		Guard:  &experiment.Guard{Metric: experiment.Metric{EventType: "buy", Per: experiment.PerUser}, Worse: experiment.Lower},
 		Window: time.Hour, Effect: 0.3, Confidence: 0.999, // a test that fails one time in a thousand without a reason at most
 	}
-	create(i, e)
+	retrainertest.Create(i.Installation, e)
 	return e
 }
 
@@ -56,16 +57,16 @@ func (i *installation) shows(e *catalog.Experiment, number int, users ...string)
 		if err != nil {
 			i.Fatal(err)
 		}
-		records = append(records, bus.Record{Topic: bus.RecommendationsTopic(i.group.GroupKey()), Key: []byte(id), Value: value})
+		records = append(records, bus.Record{Topic: bus.RecommendationsTopic(i.Group.GroupKey()), Key: []byte(id), Value: value})
 	}
-	if err := i.bus.Publish(i.Context(), records...); err != nil {
+	if err := i.Bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)
 	}
 }
 
 func (i *installation) results(e *catalog.Experiment) experiment.Results {
 	i.Helper()
-	data, _, err := i.bucket.Get(i.Context(), e.TallyKey())
+	data, _, err := i.Bucket.Get(i.Context(), e.TallyKey())
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -119,8 +120,8 @@ func TestAnExperimentIsCounted(t *testing.T) {
 	// Interactions that the log no longer has, and a retrainer that starts anew.
 	i.happens(reco.Interaction{EventID: "7", EventType: "click", ItemID: "a", RecommendationID: "RID-eve-1"})
 	i.archive()
-	topic := bus.InteractionsTopic(i.group.GroupKey())
-	held, err := i.bus.Offsets(t.Context(), topic)
+	topic := bus.InteractionsTopic(i.Group.GroupKey())
+	held, err := i.Bus.Offsets(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestAnExperimentIsCounted(t *testing.T) {
 	for place, offsets := range held {
 		ends[place] = offsets.End
 	}
-	if err := i.bus.DeleteRecords(t.Context(), ends); err != nil {
+	if err := i.Bus.DeleteRecords(t.Context(), ends); err != nil {
 		t.Fatal(err)
 	}
 	i.happens(reco.Interaction{EventID: "8", EventType: "click", ItemID: "a", RecommendationID: "RID-bob-1"})
@@ -140,7 +141,7 @@ func TestAnExperimentIsCounted(t *testing.T) {
 	}
 
 	// Its end: the last answers are waited for, and then nothing is counted any more.
-	e, err = catalog.Update(t.Context(), i.store, e.ARN, func(e *catalog.Experiment) error {
+	e, err = catalog.Update(t.Context(), i.Store, e.ARN, func(e *catalog.Experiment) error {
 		e.Stop("new", "enough", time.Now())
 		return nil
 	})
@@ -243,7 +244,7 @@ func TestABadCanaryIsRolledBack(t *testing.T) {
 	}
 	stored := func() *catalog.Experiment {
 		t.Helper()
-		now, err := catalog.Get[*catalog.Experiment](t.Context(), i.store, e.ARN)
+		now, err := catalog.Get[*catalog.Experiment](t.Context(), i.Store, e.ARN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -263,13 +264,13 @@ func TestABadCanaryIsRolledBack(t *testing.T) {
 	}
 
 	// Gone with everything: what a retrainer writes too late for it goes, too.
-	if err := catalog.Delete(t.Context(), i.store, now); err != nil {
+	if err := catalog.Delete(t.Context(), i.Store, now); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.experiments.count(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := i.bucket.Get(t.Context(), e.TallyKey()); !errors.Is(err, blob.ErrNotFound) {
+	if _, _, err := i.Bucket.Get(t.Context(), e.TallyKey()); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("what was counted stays: %v", err)
 	}
 }

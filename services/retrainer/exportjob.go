@@ -20,6 +20,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/output"
 )
 
 const (
@@ -59,17 +62,17 @@ func (s stream) archived(ctx context.Context, b *blob.Bucket, group string) iter
 func (s *Service) exportData(ctx context.Context, job *catalog.DatasetExportJob, report func(float64)) (func(*catalog.DatasetExportJob), error) {
 	d, err := catalog.Get[*catalog.Dataset](ctx, s.config.Store, job.DatasetARN)
 	if err != nil {
-		return nil, gone(err, "dataset", job.DatasetARN)
+		return nil, jobs.Missing(err, "dataset", job.DatasetARN)
 	}
-	group, parsed, err := s.schemaOf(ctx, d)
+	group, parsed, err := s.data.SchemaOf(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	out, err := openOutput(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
+	out, err := output.Open(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
 	if err != nil {
 		return nil, err
 	}
-	out.prefix += job.Name + "/"
+	out.Prefix += job.Name + "/"
 	e := &export{
 		service: s, group: group, schema: parsed, put: job.IngestionMode != catalog.IngestionBulk, report: report,
 		file: exportFiles{out: out, rows: dataset.NewCSVRows(parsed), maxBytes: exportFileBytes}, maxHashes: exportHashes,
@@ -85,23 +88,6 @@ func (s *Service) exportData(ctx context.Context, job *catalog.DatasetExportJob,
 	}
 	s.config.Log.Info("dataset exported", zap.String("job", job.ARN), zap.Int64("rows", e.file.written), zap.Int("files", e.file.number))
 	return nil, nil
-}
-
-// schemaOf is a dataset's group key and its schema.
-func (s *Service) schemaOf(ctx context.Context, d *catalog.Dataset) (group string, _ *schema.Schema, err error) {
-	g, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, d.DatasetGroupARN)
-	if err != nil {
-		return "", nil, gone(err, "dataset group", d.DatasetGroupARN)
-	}
-	document, err := catalog.Get[*catalog.Schema](ctx, s.config.Store, d.SchemaARN)
-	if err != nil {
-		return "", nil, gone(err, "schema", d.SchemaARN)
-	}
-	parsed, err := schema.Parse(document.Document, document.Domain)
-	if err != nil {
-		return "", nil, fmt.Errorf("parsing schema %s: %w", document.ARN, err)
-	}
-	return g.GroupKey(), parsed, nil
 }
 
 // export is one job under way.
@@ -132,7 +118,7 @@ func (e *export) run(ctx context.Context) (err error) {
 	rows := e.bulk.Rows
 	if e.put {
 		topic := e.stream.topic(e.group)
-		if e.tail, err = e.service.beyondArchive(ctx, e.group, topic, e.stream.kind); err != nil {
+		if e.tail, err = e.service.data.Unarchived(ctx, e.group, topic, e.stream.kind); err != nil {
 			return fmt.Errorf("finding the end of the archive of %s: %w", topic, err)
 		}
 		archived, err := archive.Survey(ctx, e.service.config.Bucket, e.group)
@@ -261,7 +247,7 @@ func (e *export) streamedInteractions(ctx context.Context, visit func(*reco.Inte
 	return e.service.config.Bus.ReadRange(ctx, e.stream.topic(e.group), e.tail, func(records []bus.Record) error {
 		for _, r := range records {
 			if i, err := reco.UnmarshalInteraction(r.Value); err == nil { // what cannot be decoded is the firehose's to report
-				i.Origin = originOf(r)
+				i.Origin = groupdata.OriginOf(r)
 				if err := visit(&i); err != nil {
 					return err
 				}
@@ -303,7 +289,7 @@ func (e *export) entities(ctx context.Context, visit func(entity *reco.Entity, s
 	return e.service.config.Bus.ReadRange(ctx, e.stream.topic(e.group), e.tail, func(records []bus.Record) error {
 		for _, r := range records {
 			if entity, err := reco.UnmarshalEntity(r.Value); err == nil {
-				entity.Origin = originOf(r)
+				entity.Origin = groupdata.OriginOf(r)
 				if err := visit(&entity, r.Arrival); err != nil {
 					return err
 				}
@@ -315,7 +301,7 @@ func (e *export) entities(ctx context.Context, visit func(entity *reco.Entity, s
 
 // damaged fails an export rather than that it would leave records out unseen.
 func damaged(err *archive.CorruptError) error {
-	return rejected("The archive file %s is damaged; `penchant archive verify` tells more", err.Key)
+	return jobs.Faultf("The archive file %s is damaged; `penchant archive verify` tells more", err.Key)
 }
 
 // visitors knows who the strangers of sessions turned out to be. Its rules are the training's: the one user who was seen in
@@ -361,11 +347,11 @@ func (v *visitors) of(i *reco.Interaction) string {
 
 // exportFiles writes lines to part-00000.csv and so on, each with the header.
 type exportFiles struct {
-	out      outputFolder
+	out      output.Folder
 	rows     dataset.CSVRows
 	maxBytes int64
 
-	current *outputFile
+	current *output.File
 	number  int // files begun
 	bytes   int64
 	written int64 // lines
@@ -387,7 +373,7 @@ func (f *exportFiles) write(ctx context.Context, line []byte) error {
 }
 
 func (f *exportFiles) begin(ctx context.Context) error {
-	f.current = f.out.create(ctx, fmt.Sprintf("part-%05d.csv", f.number), blob.PutOptions{ContentType: "text/csv"})
+	f.current = f.out.Create(ctx, fmt.Sprintf("part-%05d.csv", f.number), blob.PutOptions{ContentType: "text/csv"})
 	f.number++
 	f.bytes = 0
 	return f.append(f.rows.Header())
@@ -395,16 +381,14 @@ func (f *exportFiles) begin(ctx context.Context) error {
 
 func (f *exportFiles) append(line []byte) error {
 	f.bytes += int64(len(line))
-	if _, err := f.current.Write(line); err != nil {
-		return outputError(f.current.name, err)
-	}
-	return nil
+	_, err := f.current.Write(line)
+	return err
 }
 
 func (f *exportFiles) finish() error {
 	done := f.current
 	f.current = nil
-	return done.close()
+	return done.Close()
 }
 
 // close completes the last file; an export without rows is a file with a header.
@@ -422,7 +406,7 @@ func (f *exportFiles) close(ctx context.Context) error {
 
 func (f *exportFiles) abort() {
 	if f.current != nil {
-		f.current.abort()
+		f.current.Abort()
 		f.current = nil
 	}
 }

@@ -16,6 +16,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
+	"github.com/penchant-io/penchant/services/retrainer/output"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 const itemsDocument = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
@@ -25,13 +28,13 @@ const itemsDocument = `{"type":"record","name":"Items","namespace":"com.amazonaw
 func (i *installation) datasetOf(group *catalog.DatasetGroup, kind, document string) *catalog.Dataset {
 	i.Helper()
 	name := group.Name + kind
-	s := &catalog.Schema{Meta: active(account+"schema/"+name, name), Document: document}
-	create(i, s)
+	s := &catalog.Schema{Meta: retrainertest.Active(retrainertest.Account+"schema/"+name, name), Document: document}
+	retrainertest.Create(i.Installation, s)
 	d := &catalog.Dataset{
-		Meta:            active(account+"dataset/"+group.Name+"/"+kind, name),
+		Meta:            retrainertest.Active(retrainertest.Account+"dataset/"+group.Name+"/"+kind, name),
 		DatasetGroupARN: group.ARN, DatasetType: kind, SchemaARN: s.ARN,
 	}
-	create(i, d)
+	retrainertest.Create(i.Installation, d)
 	return d
 }
 
@@ -42,7 +45,7 @@ func (i *installation) putEntities(topic string, entities ...reco.Entity) {
 		if err != nil {
 			i.Fatal(err)
 		}
-		if err := i.bus.Publish(i.Context(), bus.Record{Topic: topic, Key: []byte(entities[k].ID), Value: value}); err != nil {
+		if err := i.Bus.Publish(i.Context(), bus.Record{Topic: topic, Key: []byte(entities[k].ID), Value: value}); err != nil {
 			i.Fatal(err)
 		}
 	}
@@ -51,14 +54,14 @@ func (i *installation) putEntities(topic string, entities ...reco.Entity) {
 // archives does the firehose's work: it archives what the log holds beyond the archive's end.
 func (i *installation) archives(s *Service) {
 	i.Helper()
-	ctx, key := i.Context(), i.group.GroupKey()
+	ctx, key := i.Context(), i.Group.GroupKey()
 	for _, of := range streams {
 		topic := of.topic(key)
-		ranges, err := s.beyondArchive(ctx, key, topic, of.kind)
+		ranges, err := s.data.Unarchived(ctx, key, topic, of.kind)
 		if err != nil {
 			i.Fatal(err)
 		}
-		topics, err := i.bus.Topics(ctx, topic)
+		topics, err := i.Bus.Topics(ctx, topic)
 		if err != nil {
 			i.Fatal(err)
 		}
@@ -66,23 +69,23 @@ func (i *installation) archives(s *Service) {
 			if offsets.Start >= offsets.End {
 				continue
 			}
-			chain, err := archive.OpenChain(ctx, i.bucket, archive.ChainID{Group: key, Kind: of.kind, TopicID: topics[topic].ID, Partition: partition})
+			chain, err := archive.OpenChain(ctx, i.Bucket, archive.ChainID{Group: key, Kind: of.kind, TopicID: topics[topic].ID, Partition: partition})
 			if err != nil {
 				i.Fatal(err)
 			}
 			var interactions []reco.Interaction
 			var entities []reco.Entity
-			err = i.bus.ReadRange(ctx, topic, map[int32]bus.OffsetRange{partition: offsets}, func(records []bus.Record) error {
+			err = i.Bus.ReadRange(ctx, topic, map[int32]bus.OffsetRange{partition: offsets}, func(records []bus.Record) error {
 				for _, r := range records {
 					if archive.OfInteractions(of.kind) {
 						row, err := reco.UnmarshalInteraction(r.Value)
 						if err != nil {
 							return err
 						}
-						row.Origin = originOf(r)
+						row.Origin = groupdata.OriginOf(r)
 						interactions = append(interactions, row)
 					} else if row, err := reco.UnmarshalEntity(r.Value); err == nil { // a record without value is a deletion
-						row.Origin = originOf(r)
+						row.Origin = groupdata.OriginOf(r)
 						entities = append(entities, row)
 					}
 				}
@@ -103,11 +106,11 @@ func (i *installation) archives(s *Service) {
 func (i *installation) export(name, mode string, d *catalog.Dataset) *catalog.DatasetExportJob {
 	i.Helper()
 	job := &catalog.DatasetExportJob{
-		Meta:       catalog.Meta{ARN: account + "dataset-export-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-export-job/" + name, Name: name, Status: catalog.StatusCreatePending},
 		DatasetARN: d.ARN, DatasetGroupARN: d.DatasetGroupARN, IngestionMode: mode,
 		JobOutput: &personalize.DatasetExportJobOutput{S3DataDestination: i.at("exported")},
 	}
-	create(i, job)
+	retrainertest.Create(i.Installation, job)
 	return job
 }
 
@@ -123,10 +126,10 @@ func (i *installation) exported(name, mode string, d *catalog.Dataset) (header s
 func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
 	i := install(t)
 	s := i.retrainer(nil)
-	i.background(s.Run)
-	items := i.datasetOf(i.group, "ITEMS", itemsDocument)
+	i.Background(s.Run)
+	items := i.datasetOf(i.Group, "ITEMS", itemsDocument)
 	i.finished(s, i.importJob(items, "first", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\na,red,1\nb,blue,\na,red,1\nc,green,3\n"))
-	topic := bus.ItemsTopic(i.group.GroupKey())
+	topic := bus.ItemsTopic(i.Group.GroupKey())
 	i.putEntities(topic, reco.Entity{ID: "b", Properties: map[string]any{"COLOUR": "black", "PRICE": 2.5}}, reco.Entity{ID: "d"})
 	i.archives(s)
 	i.putEntities(topic, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}}, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}})
@@ -145,7 +148,7 @@ func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
 	if _, lines := i.exported("newer", catalog.IngestionAll, items); !cmp.Equal(lines, []string{"b,black,2.5", "d,white,9"}) {
 		t.Errorf("after an import: %v", lines)
 	}
-	users := i.datasetOf(i.group, "USERS", strings.NewReplacer("Items", "Users", "ITEM_ID", "USER_ID").Replace(itemsDocument))
+	users := i.datasetOf(i.Group, "USERS", strings.NewReplacer("Items", "Users", "ITEM_ID", "USER_ID").Replace(itemsDocument))
 	if header, lines := i.exported("nothing", catalog.IngestionAll, users); header != "USER_ID,COLOUR,PRICE" || len(lines) != 0 {
 		t.Errorf("of nothing: %s %v", header, lines)
 	}
@@ -160,17 +163,17 @@ func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
 func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 	i := install(t)
 	s := i.retrainer(nil)
-	i.background(s.Run)
+	i.Background(s.Run)
 	const document = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
 		{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"EVENT_TYPE","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`
-	d := i.datasetOf(i.group, "INTERACTIONS", document)
+	d := i.datasetOf(i.Group, "INTERACTIONS", document)
 	var csv strings.Builder
 	csv.WriteString("USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n")
 	for n := range 300 {
 		fmt.Fprintf(&csv, "u%d,i%d,view,%d\n", n%10, n%7, n/40)
 	}
 	i.finished(s, i.importJob(d, "full", catalog.ImportFull, csv.String()))
-	i.events(20, "click")
+	i.PutEvents(20, "click")
 	i.publish(
 		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i01", TimestampMS: 1000},
 		reco.Interaction{EventID: "2", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i03", TimestampMS: 2000},
@@ -183,32 +186,32 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 	i.publish(reco.Interaction{EventID: "7", SessionID: "z", UserID: "zoe", EventType: "buy", ItemID: "i05", TimestampMS: 6000})
 
 	load := func(group string, more func(*trainingset.Builder) error) *trainingset.Set {
-		set, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.bucket, Group: group, More: more})
+		set, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.Bucket, Group: group, More: more})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return set.Set
 	}
-	want := load(i.group.GroupKey(), func(b *trainingset.Builder) error {
-		tail, err := s.openTail(t.Context(), i.group.GroupKey())
+	want := load(i.Group.GroupKey(), func(b *trainingset.Builder) error {
+		tail, err := s.data.OpenTail(t.Context(), i.Group.GroupKey())
 		if err != nil {
 			return err
 		}
-		return tail.read(t.Context(), b)
+		return tail.Read(t.Context(), b)
 	})
-	copied := &catalog.DatasetGroup{Meta: active(account+"dataset-group/copy", "copy"), ShortID: "3c4d"}
-	create(i, copied)
+	copied := &catalog.DatasetGroup{Meta: retrainertest.Active(retrainertest.Account+"dataset-group/copy", "copy"), ShortID: "3c4d"}
+	retrainertest.Create(i.Installation, copied)
 	into := i.datasetOf(copied, "INTERACTIONS", document)
 	for name, maxHashes := range map[string]int64{"one-pass": exportHashes, "passes": 50} {
-		out, err := openOutput(t.Context(), i.s3, *i.at("exported/" + name).Path)
+		out, err := output.Open(t.Context(), i.S3, *i.at("exported/" + name).Path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		group, parsed, err := s.schemaOf(t.Context(), d)
+		group, parsed, err := s.data.SchemaOf(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		bulk, err := dataset.Current(t.Context(), i.bucket, group, "INTERACTIONS")
+		bulk, err := dataset.Current(t.Context(), i.Bucket, group, "INTERACTIONS")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,10 +226,10 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 			t.Errorf("%s: %d rows in %d files, %d events", name, e.file.written, e.file.number, want.Events())
 		}
 		job := &catalog.DatasetImportJob{
-			Meta:       catalog.Meta{ARN: account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
 			DatasetARN: into.ARN, DatasetGroupARN: copied.ARN, DataLocation: *i.at("exported/" + name + "/").Path, ImportMode: catalog.ImportFull,
 		}
-		create(i, job)
+		retrainertest.Create(i.Installation, job)
 		if job := i.finished(s, job); job.Status != catalog.StatusActive {
 			t.Fatalf("%s %s", job.Status, job.FailureReason)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 // Defaults of hpoResourceConfig.
@@ -28,10 +29,10 @@ func (s *search) tune(ctx context.Context, start candidate, report func(float64)
 	if c := s.version.Config; c != nil && c.HpoConfig != nil {
 		config = *c.HpoConfig
 	}
-	jobs, parallel := jobsOf(config)
-	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), jobs, s.service.config.Seed)
+	trainings, parallel := jobsOf(config)
+	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), trainings, s.service.config.Seed)
 	if err != nil {
-		return candidate{}, userFault(err)
+		return candidate{}, jobs.Fault(err)
 	}
 	best, err := s.best(ctx, candidates, comparison{eval.Gain, parallel}, report)
 	if err != nil {
@@ -41,12 +42,12 @@ func (s *search) tune(ctx context.Context, start candidate, report func(float64)
 }
 
 // jobsOf is how many trainings a search makes, and how many of them at a time.
-func jobsOf(config personalize.HPOConfig) (jobs, parallel int) {
-	jobs, parallel = defaultTrainingJobs, defaultParallelJobs
+func jobsOf(config personalize.HPOConfig) (trainings, parallel int) {
+	trainings, parallel = defaultTrainingJobs, defaultParallelJobs
 	if r := config.HpoResourceConfig; r != nil {
-		jobs, parallel = count(r.MaxNumberOfTrainingJobs, jobs), count(r.MaxParallelTrainingJobs, parallel)
+		trainings, parallel = count(r.MaxNumberOfTrainingJobs, trainings), count(r.MaxParallelTrainingJobs, parallel)
 	}
-	return jobs, parallel
+	return trainings, parallel
 }
 
 // candidatesOf is how many trainings the searches of a version, for a recipe and for its parameters, make one after the other.
@@ -60,8 +61,8 @@ func candidatesOf(version *catalog.SolutionVersion) (recipes, parameters float64
 		if c := version.Config; c != nil && c.HpoConfig != nil {
 			config = *c.HpoConfig
 		}
-		jobs, parallel := jobsOf(config)
-		parameters = float64(jobs) / float64(parallel)
+		trainings, parallel := jobsOf(config)
+		parameters = float64(trainings) / float64(parallel)
 	}
 	return recipes, parameters
 }

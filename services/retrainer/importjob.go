@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 const (
@@ -38,7 +38,7 @@ func (s *Service) importData(ctx context.Context, job *catalog.DatasetImportJob,
 	version, err := s.importPatiently(ctx, request)
 	if err != nil {
 		if reason, ok := dataset.Reason(err); ok {
-			return nil, userFault(errors.New(cut(reason, reasonLength)))
+			return nil, jobs.Fault(errors.New(cut(reason, reasonLength)))
 		}
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *Service) importData(ctx context.Context, job *catalog.DatasetImportJob,
 		return nil
 	})
 	if err != nil {
-		return nil, gone(err, "dataset", job.DatasetARN)
+		return nil, jobs.Missing(err, "dataset", job.DatasetARN)
 	}
 	if err := s.reportImport(ctx, job, version); err != nil {
 		// The data is imported, and importing it again would not bring the report.
@@ -82,9 +82,9 @@ func (s *Service) importRequest(ctx context.Context, job *catalog.DatasetImportJ
 	var none dataset.ImportRequest
 	d, err := catalog.Get[*catalog.Dataset](ctx, s.config.Store, job.DatasetARN)
 	if err != nil {
-		return none, gone(err, "dataset", job.DatasetARN)
+		return none, jobs.Missing(err, "dataset", job.DatasetARN)
 	}
-	group, parsed, err := s.schemaOf(ctx, d)
+	group, parsed, err := s.data.SchemaOf(ctx, d)
 	if err != nil {
 		return none, err
 	}
@@ -117,14 +117,6 @@ func (s *Service) importPatiently(ctx context.Context, request dataset.ImportReq
 		}
 		pause *= 2
 	}
-}
-
-// gone makes the failure of a look-up the user's where he has deleted what the job needs.
-func gone(err error, what, arn string) error {
-	if errors.Is(err, catalog.ErrNotFound) || errors.Is(err, catalog.ErrDeleting) {
-		return userFault(fmt.Errorf("The %s %s no longer exists", what, arn))
-	}
-	return fmt.Errorf("looking up %s: %w", arn, err)
 }
 
 // cut shortens text to a number of characters.

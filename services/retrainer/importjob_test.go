@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 const eventsDocument = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
@@ -21,26 +22,26 @@ const eventsDocument = `{"type":"record","name":"Interactions","namespace":"com.
 // interactionsDataset creates an Interactions dataset and its schema.
 func (i *installation) interactionsDataset() *catalog.Dataset {
 	i.Helper()
-	s := &catalog.Schema{Meta: active(account+"schema/events", "events"), Document: eventsDocument}
-	create(i, s)
+	s := &catalog.Schema{Meta: retrainertest.Active(retrainertest.Account+"schema/events", "events"), Document: eventsDocument}
+	retrainertest.Create(i.Installation, s)
 	d := &catalog.Dataset{
-		Meta: active(account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.group.ARN, DatasetType: "INTERACTIONS", SchemaARN: s.ARN,
+		Meta: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: s.ARN,
 	}
-	create(i, d)
+	retrainertest.Create(i.Installation, d)
 	return d
 }
 
 // importJob puts a file and creates the job that imports it.
 func (i *installation) importJob(d *catalog.Dataset, name, mode, content string) *catalog.DatasetImportJob {
 	i.Helper()
-	if _, err := i.bucket.Put(i.Context(), "in/"+name+".csv", []byte(content), blob.PutOptions{}); err != nil {
+	if _, err := i.Bucket.Put(i.Context(), "in/"+name+".csv", []byte(content), blob.PutOptions{}); err != nil {
 		i.Fatal(err)
 	}
 	job := &catalog.DatasetImportJob{
-		Meta:       catalog.Meta{ARN: account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
-		DatasetARN: d.ARN, DatasetGroupARN: i.group.ARN, DataLocation: "s3://" + i.bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
+		Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		DatasetARN: d.ARN, DatasetGroupARN: i.Group.ARN, DataLocation: "s3://" + i.Bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
 	}
-	create(i, job)
+	retrainertest.Create(i.Installation, job)
 	return job
 }
 
@@ -49,11 +50,11 @@ func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *cata
 	i.Helper()
 	s.wake()
 	var now *catalog.DatasetImportJob
-	eventually.Succeeds(i, "the import job ends", func() (err error) {
-		if now, err = catalog.Get[*catalog.DatasetImportJob](i.Context(), i.store, job.ARN); err != nil {
+	eventually.Succeeds(i.T, "the import job ends", func() (err error) {
+		if now, err = catalog.Get[*catalog.DatasetImportJob](i.Context(), i.Store, job.ARN); err != nil {
 			i.Fatal(err)
 		}
-		if unfinished(&now.Meta) {
+		if !now.Finished() {
 			return fmt.Errorf("it is %s", now.Status)
 		}
 		return nil
@@ -63,7 +64,7 @@ func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *cata
 
 func (i *installation) datasetVersion(d *catalog.Dataset) int64 {
 	i.Helper()
-	now, err := catalog.Get[*catalog.Dataset](i.Context(), i.store, d.ARN)
+	now, err := catalog.Get[*catalog.Dataset](i.Context(), i.Store, d.ARN)
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -83,13 +84,13 @@ func TestImportJobs(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	s := i.retrainer(nil)
-	i.background(s.Run)
+	i.Background(s.Run)
 
 	job := i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200)))
 	if job.Status != catalog.StatusActive || i.datasetVersion(d) != 1 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
-	v, err := dataset.Current(t.Context(), i.bucket, i.group.GroupKey(), "INTERACTIONS")
+	v, err := dataset.Current(t.Context(), i.Bucket, i.Group.GroupKey(), "INTERACTIONS")
 	if err != nil || v.Rows != 200 || v.Number != 1 {
 		t.Errorf("version %+v, %v", v, err)
 	}
@@ -97,7 +98,7 @@ func TestImportJobs(t *testing.T) {
 	if job.Status != catalog.StatusActive || i.datasetVersion(d) != 2 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
-	if v, err = dataset.Current(t.Context(), i.bucket, i.group.GroupKey(), "INTERACTIONS"); err != nil || v.Rows != 350 {
+	if v, err = dataset.Current(t.Context(), i.Bucket, i.Group.GroupKey(), "INTERACTIONS"); err != nil || v.Rows != 350 {
 		t.Errorf("version %+v, %v", v, err)
 	}
 }
@@ -107,7 +108,7 @@ func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	s := i.retrainer(func(c *Config) { c.MinUsers = 15 })
-	i.background(s.Run)
+	i.Background(s.Run)
 
 	report := func(job *catalog.DatasetImportJob) (r datadoctor.Report) {
 		t.Helper()
@@ -145,7 +146,7 @@ func TestImportJobsNameWhatIsWrong(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	s := i.retrainer(nil)
-	i.background(s.Run)
+	i.Background(s.Run)
 	for name, c := range map[string]struct{ content, want string }{
 		"row":     {interactionsCSV(150) + "u,i,soon\n", "/in/row.csv, line 152, column TIMESTAMP: the value is not a long"},
 		"few":     {interactionsCSV(99), "has 99 rows; an import of Interactions needs at least 100"},
@@ -174,11 +175,11 @@ func TestAnImportWhoseWorkerDiedIsNotDoneTwice(t *testing.T) {
 	if _, err := dataset.Import(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	i.background(s.Run)
+	i.Background(s.Run)
 	if job := i.finished(s, job); job.Status != catalog.StatusActive {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
-	v, err := dataset.Current(t.Context(), i.bucket, i.group.GroupKey(), "INTERACTIONS")
+	v, err := dataset.Current(t.Context(), i.Bucket, i.Group.GroupKey(), "INTERACTIONS")
 	if err != nil || v.Number != 1 || i.datasetVersion(d) != 1 {
 		t.Errorf("version %d, in the catalog %d, %v", v.Number, i.datasetVersion(d), err)
 	}
@@ -188,11 +189,11 @@ func TestImportJobsFailWithoutTheirDataset(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
-	if err := catalog.Delete(t.Context(), i.store, d); err != nil {
+	if err := catalog.Delete(t.Context(), i.Store, d); err != nil {
 		t.Fatal(err)
 	}
 	s := i.retrainer(nil)
-	i.background(s.Run)
+	i.Background(s.Run)
 	if job := i.finished(s, job); job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, "no longer exists") {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}

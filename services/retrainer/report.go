@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 )
 
 // reports writes the reports of metric attributions: for each window of 15 minutes in which something happened one file in the
@@ -97,7 +98,7 @@ func reportDue(m *catalog.MetricAttribution, now time.Time) bool {
 // write reports what is due of one attribution.
 func (r *reports) write(ctx context.Context, arn string, now time.Time) error {
 	s := r.service
-	m, epoch, err := catalog.Acquire[*catalog.MetricAttribution](ctx, s.config.Store, arn, s.owner, reportLease)
+	m, epoch, err := catalog.Acquire[*catalog.MetricAttribution](ctx, s.config.Store, arn, s.worker.Owner, reportLease)
 	if err != nil {
 		return err
 	}
@@ -110,9 +111,9 @@ func (r *reports) write(ctx context.Context, arn string, now time.Time) error {
 		progress, err = r.report(ctx, m, until)
 	}
 	if err != nil {
-		return errors.Join(err, catalog.Release(context.WithoutCancel(ctx), s.config.Store, arn, s.owner, epoch))
+		return errors.Join(err, catalog.Release(context.WithoutCancel(ctx), s.config.Store, arn, s.worker.Owner, epoch))
 	}
-	_, err = catalog.Held(ctx, s.config.Store, arn, s.owner, epoch, func(current *catalog.MetricAttribution) error {
+	_, err = catalog.Held(ctx, s.config.Store, arn, s.worker.Owner, epoch, func(current *catalog.MetricAttribution) error {
 		current.Lease.Owner = ""
 		if current.Reports != nil { // else reports have been switched off meanwhile
 			current.Reports = progress
@@ -249,7 +250,7 @@ func (s *Service) collect(ctx context.Context, group string, from *catalog.Repor
 	} else {
 		s.config.Log.Warn("the interactions topic was made again: what the one before held and was not reported is left out of reports", zap.String("topic", topic))
 	}
-	ranges, err := s.beyondArchive(ctx, group, topic, archive.KindInteractions)
+	ranges, err := s.data.Unarchived(ctx, group, topic, archive.KindInteractions)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +267,7 @@ func (s *Service) collect(ctx context.Context, group string, from *catalog.Repor
 	err = s.config.Bus.ReadRange(ctx, topic, ranges, func(records []bus.Record) error {
 		for _, record := range records {
 			if i, err := reco.UnmarshalInteraction(record.Value); err == nil { // else it is the firehose's to report
-				i.Origin = originOf(record)
+				i.Origin = groupdata.OriginOf(record)
 				partitions[record.Partition].take(&i)
 			}
 		}
@@ -359,7 +360,7 @@ func (s *Service) itemsOf(ctx context.Context, group string, ids map[string]bool
 		}
 	}
 	// Before the archive is read, so that nothing is missed between the two.
-	ranges, err := s.beyondArchive(ctx, group, bus.ItemsTopic(group), archive.KindItems)
+	ranges, err := s.data.Unarchived(ctx, group, bus.ItemsTopic(group), archive.KindItems)
 	if err != nil {
 		return nil, err
 	}

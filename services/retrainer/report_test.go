@@ -20,19 +20,21 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 // reporting creates a metric attribution the way control does, with reports under reports/shop/ in the installation's bucket.
 func (i *installation) reporting() *catalog.MetricAttribution {
 	i.Helper()
-	topic := bus.InteractionsTopic(i.group.GroupKey())
-	topics, err := i.bus.Topics(i.Context(), topic)
+	topic := bus.InteractionsTopic(i.Group.GroupKey())
+	topics, err := i.Bus.Topics(i.Context(), topic)
 	if err != nil {
 		i.Fatal(err)
 	}
 	id := topics[topic].ID
 	m := &catalog.MetricAttribution{
-		Meta: active(account+"metric-attribution/revenue", "revenue"), DatasetGroupARN: i.group.ARN,
+		Meta: retrainertest.Active(retrainertest.Account+"metric-attribution/revenue", "revenue"), DatasetGroupARN: i.Group.ARN,
 		Metrics: []personalize.MetricAttribute{
 			{MetricName: new("clicks"), EventType: new("click"), Expression: new("SAMPLECOUNT()")},
 			{MetricName: new("revenue"), EventType: new("buy"), Expression: new("SUM(Items.PRICE)")},
@@ -40,7 +42,7 @@ func (i *installation) reporting() *catalog.MetricAttribution {
 		OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: i.at("reports/shop").Path}},
 		Reports:      &catalog.ReportProgress{Until: attribution.Begin(time.Now()), TopicID: hex.EncodeToString(id[:]), Next: map[int32]int64{}},
 	}
-	create(i, m)
+	retrainertest.Create(i.Installation, m)
 	return m
 }
 
@@ -54,9 +56,9 @@ func (i *installation) happens(interactions ...reco.Interaction) {
 		if err != nil {
 			i.Fatal(err)
 		}
-		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.group.GroupKey()), Key: []byte(event.UserID), Value: value})
+		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.Group.GroupKey()), Key: []byte(event.UserID), Value: value})
 	}
-	if err := i.bus.Publish(i.Context(), records...); err != nil {
+	if err := i.Bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)
 	}
 }
@@ -64,29 +66,29 @@ func (i *installation) happens(interactions ...reco.Interaction) {
 // archive does the firehose's part for everything that the log holds and the archive does not.
 func (i *installation) archive() {
 	i.Helper()
-	group, topic := i.group.GroupKey(), bus.InteractionsTopic(i.group.GroupKey())
-	topics, err := i.bus.Topics(i.Context(), topic)
+	group, topic := i.Group.GroupKey(), bus.InteractionsTopic(i.Group.GroupKey())
+	topics, err := i.Bus.Topics(i.Context(), topic)
 	if err != nil {
 		i.Fatal(err)
 	}
-	held, err := i.bus.Offsets(i.Context(), topic)
+	held, err := i.Bus.Offsets(i.Context(), topic)
 	if err != nil {
 		i.Fatal(err)
 	}
 	for place, offsets := range held {
-		chain, err := archive.OpenChain(i.Context(), i.bucket, archive.ChainID{Group: group, Kind: archive.KindInteractions, TopicID: topics[topic].ID, Partition: place.Partition})
+		chain, err := archive.OpenChain(i.Context(), i.Bucket, archive.ChainID{Group: group, Kind: archive.KindInteractions, TopicID: topics[topic].ID, Partition: place.Partition})
 		if err != nil {
 			i.Fatal(err)
 		}
 		var rows []reco.Interaction
 		offsets.Start = chain.Next()
-		err = i.bus.ReadRange(i.Context(), topic, map[int32]bus.OffsetRange{place.Partition: offsets}, func(records []bus.Record) error {
+		err = i.Bus.ReadRange(i.Context(), topic, map[int32]bus.OffsetRange{place.Partition: offsets}, func(records []bus.Record) error {
 			for _, r := range records {
 				event, err := reco.UnmarshalInteraction(r.Value)
 				if err != nil {
 					return err
 				}
-				event.Origin = originOf(r)
+				event.Origin = groupdata.OriginOf(r)
 				rows = append(rows, event)
 			}
 			return nil
@@ -104,11 +106,11 @@ func (i *installation) archive() {
 func (i *installation) files() map[string]string {
 	i.Helper()
 	files := map[string]string{}
-	for info, err := range i.bucket.List(i.Context(), "reports/") {
+	for info, err := range i.Bucket.List(i.Context(), "reports/") {
 		if err != nil {
 			i.Fatal(err)
 		}
-		data, _, err := i.bucket.Get(i.Context(), info.Key)
+		data, _, err := i.Bucket.Get(i.Context(), info.Key)
 		if err != nil {
 			i.Fatal(err)
 		}
@@ -144,11 +146,11 @@ func totals(t *testing.T, files map[string]string) map[string]float64 {
 // Every interaction is in one report, whether the archive has it or only the log, and whoever dies when.
 func TestReportsOfMetrics(t *testing.T) {
 	i := install(t)
-	recommendations := bus.RecommendationsTopic(i.group.GroupKey())
-	if err := i.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: recommendations}); err != nil {
+	recommendations := bus.RecommendationsTopic(i.Group.GroupKey())
+	if err := i.Bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: recommendations}); err != nil {
 		t.Fatal(err)
 	}
-	shown, err := proto.Marshal(&penchantv1.RecommendationShown{RecommendationId: "RID-1", CampaignArn: account + "campaign/home"})
+	shown, err := proto.Marshal(&penchantv1.RecommendationShown{RecommendationId: "RID-1", CampaignArn: retrainertest.Account + "campaign/home"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,9 +158,9 @@ func TestReportsOfMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := i.bus.Publish(t.Context(),
+	if err := i.Bus.Publish(t.Context(),
 		bus.Record{Topic: recommendations, Key: []byte("RID-1"), Value: shown},
-		bus.Record{Topic: bus.ItemsTopic(i.group.GroupKey()), Key: []byte("a"), Value: item}); err != nil {
+		bus.Record{Topic: bus.ItemsTopic(i.Group.GroupKey()), Key: []byte("a"), Value: item}); err != nil {
 		t.Fatal(err)
 	}
 	m := i.reporting()
@@ -166,7 +168,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	stored := func() *catalog.MetricAttribution {
 		t.Helper()
-		m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.store, m.ARN)
+		m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.Store, m.ARN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +195,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	s.reports.look(t.Context())
 	files := i.files()
 	want := map[string]float64{
-		"clicks SOURCE_NAME_UNDEFINED": 1, "clicks " + account + "campaign/home": 1, "clicks mail": 1,
+		"clicks SOURCE_NAME_UNDEFINED": 1, "clicks " + retrainertest.Account + "campaign/home": 1, "clicks mail": 1,
 		"revenue SOURCE_NAME_UNDEFINED": 0, "revenue mail": 5,
 	}
 	if got := totals(t, files); !maps.Equal(got, want) {
@@ -205,7 +207,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	}
 
 	// One that died between the files and its progress: another writes the same files again.
-	if _, err := catalog.Update(t.Context(), i.store, m.ARN, func(m *catalog.MetricAttribution) error {
+	if _, err := catalog.Update(t.Context(), i.Store, m.ARN, func(m *catalog.MetricAttribution) error {
 		m.Reports = before.Reports
 		return nil
 	}); err != nil {
@@ -243,7 +245,7 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	m := i.reporting()
 	redirect := func(path string) {
 		t.Helper()
-		if _, err := catalog.Update(t.Context(), i.store, m.ARN, func(m *catalog.MetricAttribution) error {
+		if _, err := catalog.Update(t.Context(), i.Store, m.ARN, func(m *catalog.MetricAttribution) error {
 			m.OutputConfig.S3DataDestination.Path = &path
 			return nil
 		}); err != nil {
@@ -255,7 +257,7 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	later := 2*attribution.Window + reportDelay
 	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	s.reports.look(t.Context())
-	if m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.store, m.ARN); err != nil || m.Leased(time.Now()) || len(m.Reports.Next) != 0 {
+	if m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.Store, m.ARN); err != nil || m.Leased(time.Now()) || len(m.Reports.Next) != 0 {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	redirect(*i.at("reports/shop/").Path)
@@ -271,11 +273,11 @@ func TestAnImportIsReported(t *testing.T) {
 	i := install(t)
 	i.reporting()
 	document := strings.Replace(eventsDocument, `{"name":"TIMESTAMP"`, `{"name":"EVENT_TYPE","type":"string"},{"name":"EVENT_ATTRIBUTION_SOURCE","type":["null","string"]},{"name":"TIMESTAMP"`, 1)
-	create(i, &catalog.Schema{Meta: active(account+"schema/typed", "typed"), Document: document})
+	retrainertest.Create(i.Installation, &catalog.Schema{Meta: retrainertest.Active(retrainertest.Account+"schema/typed", "typed"), Document: document})
 	d := &catalog.Dataset{
-		Meta: active(account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.group.ARN, DatasetType: "INTERACTIONS", SchemaARN: account + "schema/typed",
+		Meta: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: retrainertest.Account + "schema/typed",
 	}
-	create(i, d)
+	retrainertest.Create(i.Installation, d)
 	content := func(rows int) string {
 		var b strings.Builder
 		b.WriteString("USER_ID,ITEM_ID,EVENT_TYPE,EVENT_ATTRIBUTION_SOURCE,TIMESTAMP\n")
@@ -289,18 +291,18 @@ func TestAnImportIsReported(t *testing.T) {
 		return b.String()
 	}
 	s := i.retrainer(nil)
-	i.background(s.Run)
+	i.Background(s.Run)
 	imported := func(name, mode string, rows int, publish bool) {
 		t.Helper()
-		if _, err := i.bucket.Put(t.Context(), "in/"+name+".csv", []byte(content(rows)), blob.PutOptions{}); err != nil {
+		if _, err := i.Bucket.Put(t.Context(), "in/"+name+".csv", []byte(content(rows)), blob.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		job := &catalog.DatasetImportJob{
-			Meta:       catalog.Meta{ARN: account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
-			DatasetARN: d.ARN, DatasetGroupARN: i.group.ARN, DataLocation: "s3://" + i.bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
+			Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			DatasetARN: d.ARN, DatasetGroupARN: i.Group.ARN, DataLocation: "s3://" + i.Bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
 			PublishAttributionMetricsToS3: &publish,
 		}
-		create(i, job)
+		retrainertest.Create(i.Installation, job)
 		if job = i.finished(s, job); job.Status != catalog.StatusActive {
 			t.Fatalf("%s: %s %s", name, job.Status, job.FailureReason)
 		}

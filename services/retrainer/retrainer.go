@@ -14,10 +14,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -26,6 +24,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 // Config is what a retrainer works with. The clients stay the caller's, who closes them after Run has returned.
@@ -76,14 +76,14 @@ type Config struct {
 
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
+
+	heartbeat time.Duration // of tests
 }
 
 const (
 	usualMinInteractions = 1000
 
 	consumerGroup = "penchant-retrainer"
-	// scanInterval is how long a job can wait if every notice of it was lost.
-	scanInterval = 5 * time.Second
 )
 
 func (c *Config) setDefaults() {
@@ -94,14 +94,12 @@ func (c *Config) setDefaults() {
 	set(&c.UserHistory, 200)
 	set(&c.BatchRows, 8_000_000)
 	set(&c.BatchShardLines, leastShardLines)
-	set(&c.Attempts, 5)
 	set(&c.AutoTrainInitialDelay, 30*time.Minute)
 	if c.AutoUpdateInterval == 0 {
 		c.AutoUpdateInterval = 2 * time.Hour
 	}
 	set(&c.SearchTime, 2*time.Hour)
 	set(&c.ExperimentInterval, 15*time.Second)
-	set(&c.LeaseTTL, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -117,16 +115,17 @@ func set[T int | int64 | time.Duration](field *T, value T) {
 type Service struct {
 	config  Config
 	metrics *metrics
-	// owner names this process in leases; no other process ever has the name.
-	owner       string
-	jobs        *bus.Consumer
-	imports     *queue[*catalog.DatasetImportJob]
-	training    *queue[*catalog.SolutionVersion]
-	batches     *queue[*catalog.BatchInferenceJob]
-	shards      *queue[*catalog.BatchShard]
-	segments    *queue[*catalog.BatchSegmentJob]
-	exports     *queue[*catalog.DatasetExportJob]
-	deletion    *queue[*catalog.DataDeletionJob]
+	worker  *jobs.Worker
+	data    *groupdata.Source
+
+	wakeUps     *bus.Consumer
+	imports     *jobs.Queue[*catalog.DatasetImportJob]
+	training    *jobs.Queue[*catalog.SolutionVersion]
+	batches     *jobs.Queue[*catalog.BatchInferenceJob]
+	shards      *jobs.Queue[*catalog.BatchShard]
+	segments    *jobs.Queue[*catalog.BatchSegmentJob]
+	exports     *jobs.Queue[*catalog.DatasetExportJob]
+	deletion    *jobs.Queue[*catalog.DataDeletionJob]
 	schedule    *schedule
 	reports     *reports
 	updates     *updates
@@ -142,30 +141,34 @@ func New(config Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	host, err := os.Hostname()
+	worker, err := jobs.NewWorker(jobs.Config{
+		Store: config.Store, View: config.View, LeaseTTL: config.LeaseTTL, Attempts: config.Attempts,
+		Heartbeat: config.heartbeat, Log: config.Log, Registerer: config.Registerer,
+	})
 	if err != nil {
-		host = "unknown"
+		return nil, err
 	}
-	s := &Service{config: config, metrics: m, owner: host + "-" + uuid.NewString()}
-	s.imports = newQueue(s, "import", config.Imports, s.importData)
-	s.training = newQueue(s, "training", config.Trainings, s.train)
-	s.batches = newQueue(s, "batch inference", 1, s.inferBatch)
-	s.batches.ended = s.batchEnded
-	s.shards = newQueue(s, "batch shard", 1, s.answerShard)
-	s.segments = newQueue(s, "batch segments", 1, s.segment)
-	s.exports = newQueue(s, "export", 1, s.exportData)
-	s.deletion = newQueue(s, "deletion", 1, s.deleteUsers)
+	s := &Service{config: config, metrics: m, worker: worker}
+	s.data = &groupdata.Source{Store: config.Store, View: config.View, Bucket: config.Bucket, Bus: config.Bus}
+	s.imports = jobs.NewQueue(worker, "import", config.Imports, s.importData)
+	s.training = jobs.NewQueue(worker, "training", config.Trainings, s.train)
+	s.batches = jobs.NewQueue(worker, "batch inference", 1, s.inferBatch)
+	s.batches.OnEnd(s.batchEnded)
+	s.shards = jobs.NewQueue(worker, "batch shard", 1, s.answerShard)
+	s.segments = jobs.NewQueue(worker, "batch segments", 1, s.segment)
+	s.exports = jobs.NewQueue(worker, "export", 1, s.exportData)
+	s.deletion = jobs.NewQueue(worker, "deletion", 1, s.deleteUsers)
 	s.schedule = newSchedule(s)
 	s.reports = newReports(s)
 	s.updates = newUpdates(s)
 	s.experiments = newExperiments(s)
-	s.jobs, err = bus.NewConsumer(bus.ConsumerConfig{
+	s.wakeUps, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
 	}, func(a bus.Assignment) bus.PartitionConsumer { return wakeUps{wake: s.wake, from: a.End} })
 	if err != nil {
 		return nil, fmt.Errorf("preparing to be woken up: %w", err)
 	}
-	s.jobs.SetTopics(bus.JobsTopic)
+	s.wakeUps.SetTopics(bus.JobsTopic)
 	return s, nil
 }
 
@@ -177,15 +180,15 @@ func (s *Service) Run(ctx context.Context) error {
 	unsubscribe := s.config.View.Subscribe(func(string) { s.wake() })
 	defer unsubscribe()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.jobs.Run(ctx) })
-	group.Go(func() error { return s.imports.run(ctx) })
-	group.Go(func() error { return s.training.run(ctx) })
-	group.Go(func() error { return s.batches.run(ctx) })
-	group.Go(func() error { return s.shards.run(ctx) })
+	group.Go(func() error { return s.wakeUps.Run(ctx) })
+	group.Go(func() error { return s.imports.Run(ctx) })
+	group.Go(func() error { return s.training.Run(ctx) })
+	group.Go(func() error { return s.batches.Run(ctx) })
+	group.Go(func() error { return s.shards.Run(ctx) })
 	group.Go(func() error { return s.removeLeftovers(ctx) })
-	group.Go(func() error { return s.segments.run(ctx) })
-	group.Go(func() error { return s.exports.run(ctx) })
-	group.Go(func() error { return s.deletion.run(ctx) })
+	group.Go(func() error { return s.segments.Run(ctx) })
+	group.Go(func() error { return s.exports.Run(ctx) })
+	group.Go(func() error { return s.deletion.Run(ctx) })
 	group.Go(func() error { return s.schedule.run(ctx) })
 	group.Go(func() error { return s.reports.run(ctx) })
 	group.Go(func() error { return s.updates.run(ctx) })
@@ -209,13 +212,13 @@ func (s *Service) Ready(ctx context.Context) error {
 
 // wake has the workers look for jobs now.
 func (s *Service) wake() {
-	s.imports.wake()
-	s.training.wake()
-	s.batches.wake()
-	s.shards.wake()
-	s.segments.wake()
-	s.exports.wake()
-	s.deletion.wake()
+	s.imports.Wake()
+	s.training.Wake()
+	s.batches.Wake()
+	s.shards.Wake()
+	s.segments.Wake()
+	s.exports.Wake()
+	s.deletion.Wake()
 }
 
 // wakeUps turns each record of penchant.jobs into a look at the catalog, which knows what there is to do.

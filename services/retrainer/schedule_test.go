@@ -7,6 +7,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
 // clock is a time that the test moves.
@@ -36,7 +37,7 @@ func automatic(s *catalog.Solution) { s.PerformAutoTraining = true }
 // finish ends a version as a training would.
 func (i *installation) finish(v *catalog.SolutionVersion) {
 	i.Helper()
-	_, err := catalog.Update(i.Context(), i.store, v.ARN, func(v *catalog.SolutionVersion) error {
+	_, err := catalog.Update(i.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
 		v.Status = catalog.StatusActive
 		return nil
 	})
@@ -47,14 +48,14 @@ func (i *installation) finish(v *catalog.SolutionVersion) {
 
 func TestAutomaticTrainingFollowsItsSchedule(t *testing.T) {
 	i := install(t)
-	i.events(30, "click")
+	i.PutEvents(30, "click")
 	now := &clock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now, c.AutoTrainInitialDelay = now.Now, 30*time.Minute })
-	weekly := i.solution("weekly", "aws-sims", automatic)
-	daily := i.solution("daily", "aws-sims", func(s *catalog.Solution) { s.PerformAutoTraining, s.Config = true, every("rate(1 day)") })
-	byHand := i.solution("by-hand", "aws-sims", automatic)
-	i.finish(i.version(byHand, "00000001"))
-	off := i.solution("off", "aws-sims", nil)
+	weekly := i.Solution("weekly", "aws-sims", automatic)
+	daily := i.Solution("daily", "aws-sims", func(s *catalog.Solution) { s.PerformAutoTraining, s.Config = true, every("rate(1 day)") })
+	byHand := i.Solution("by-hand", "aws-sims", automatic)
+	i.finish(i.Version(byHand, "00000001"))
+	off := i.Solution("off", "aws-sims", nil)
 
 	// look moves the clock and has the schedule look; it then ends the versions made, and checks how many each solution has.
 	look := func(after time.Duration, want map[*catalog.Solution]int) {
@@ -63,7 +64,7 @@ func TestAutomaticTrainingFollowsItsSchedule(t *testing.T) {
 		s.schedule.look(t.Context())
 		s.schedule.look(t.Context()) // what was made is not due any more
 		for solution, n := range want {
-			versions := i.versionsOf(solution)
+			versions := i.VersionsOf(solution)
 			if len(versions) != n {
 				t.Errorf("%s has %d versions, not %d", solution.Name, len(versions), n)
 			}
@@ -78,16 +79,16 @@ func TestAutomaticTrainingFollowsItsSchedule(t *testing.T) {
 	look(day, map[*catalog.Solution]int{weekly: 1, daily: 2, byHand: 1, off: 0})
 	look(7*day, map[*catalog.Solution]int{weekly: 2, byHand: 2, off: 0})
 
-	v := i.versionsOf(weekly)[0]
-	if v.TrainingType != catalog.TrainingAutomatic || v.RecipeARN != weekly.RecipeARN || v.DatasetGroupARN != i.group.ARN {
+	v := i.VersionsOf(weekly)[0]
+	if v.TrainingType != catalog.TrainingAutomatic || v.RecipeARN != weekly.RecipeARN || v.DatasetGroupARN != i.Group.ARN {
 		t.Errorf("automatic version %+v", v)
 	}
 }
 
 func TestTwoReplicasMakeOneVersion(t *testing.T) {
 	i := install(t)
-	i.events(30, "click")
-	solution := i.solution("taste", "aws-sims", automatic)
+	i.PutEvents(30, "click")
+	solution := i.Solution("taste", "aws-sims", automatic)
 	later := func() time.Time { return time.Now().Add(time.Hour) }
 	var replicas sync.WaitGroup
 	for range 4 {
@@ -95,25 +96,25 @@ func TestTwoReplicasMakeOneVersion(t *testing.T) {
 		replicas.Go(func() { s.schedule.look(t.Context()) })
 	}
 	replicas.Wait()
-	if versions := i.versionsOf(solution); len(versions) != 1 {
+	if versions := i.VersionsOf(solution); len(versions) != 1 {
 		t.Errorf("%d versions", len(versions))
 	}
 }
 
 func TestAutomaticTrainingWaitsForData(t *testing.T) {
 	i := install(t)
-	solution := i.solution("taste", "aws-sims", automatic)
+	solution := i.Solution("taste", "aws-sims", automatic)
 	now := &clock{now: time.Now().Add(time.Hour)}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
 	s.schedule.look(t.Context())
-	i.events(30, "click")
+	i.PutEvents(30, "click")
 	s.schedule.look(t.Context())
-	if versions := i.versionsOf(solution); len(versions) != 0 {
+	if versions := i.VersionsOf(solution); len(versions) != 0 {
 		t.Errorf("%d versions without data, or sooner than the data is looked at again", len(versions))
 	}
 	now.add(lookAgain)
 	s.schedule.look(t.Context())
-	if versions := i.versionsOf(solution); len(versions) != 1 {
+	if versions := i.VersionsOf(solution); len(versions) != 1 {
 		t.Errorf("%d versions once there is data", len(versions))
 	}
 }
@@ -139,30 +140,30 @@ func TestSchedulingExpressions(t *testing.T) {
 // TestRecommendersAreTrainedAgain has the hidden solution of a recommender, whose first version control makes.
 func TestRecommendersAreTrainedAgain(t *testing.T) {
 	i := install(t)
-	i.events(30, "View")
+	i.PutEvents(30, "View")
 	now := &clock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
-	hidden := i.solution("_views-1a2b3c4d", "aws-sims", func(s *catalog.Solution) {
-		s.PerformAutoTraining, s.OwnedBy, s.EventType = true, account+"recommender/views", "View"
+	hidden := i.Solution("_views-1a2b3c4d", "aws-sims", func(s *catalog.Solution) {
+		s.PerformAutoTraining, s.OwnedBy, s.EventType = true, retrainertest.Account+"recommender/views", "View"
 	})
-	i.finish(i.version(hidden, "00000001"))
+	i.finish(i.Version(hidden, "00000001"))
 	for _, look := range []struct {
 		after time.Duration
 		want  int
 	}{{time.Hour, 1}, {6 * 24 * time.Hour, 1}, {24 * time.Hour, 2}} {
 		now.add(look.after)
 		s.schedule.look(t.Context())
-		if versions := i.versionsOf(hidden); len(versions) != look.want {
+		if versions := i.VersionsOf(hidden); len(versions) != look.want {
 			t.Errorf("%d versions after another %v, want %d", len(versions), look.after, look.want)
 		}
 	}
-	for _, v := range i.versionsOf(hidden) {
+	for _, v := range i.VersionsOf(hidden) {
 		if v.EventType != "View" {
 			t.Errorf("%s is trained on events of type %q", v.ARN, v.EventType)
 		}
 	}
 	// A recommender that is stopped is not.
-	if _, err := catalog.Update(t.Context(), i.store, hidden.ARN, func(s *catalog.Solution) error {
+	if _, err := catalog.Update(t.Context(), i.Store, hidden.ARN, func(s *catalog.Solution) error {
 		s.PerformAutoTraining = false
 		return nil
 	}); err != nil {
@@ -171,7 +172,7 @@ func TestRecommendersAreTrainedAgain(t *testing.T) {
 	i.seen(hidden.ARN)
 	now.add(30 * 24 * time.Hour)
 	s.schedule.look(t.Context())
-	if n := len(i.versionsOf(hidden)); n != 2 {
+	if n := len(i.VersionsOf(hidden)); n != 2 {
 		t.Errorf("%d versions of a recommender that is stopped", n)
 	}
 }

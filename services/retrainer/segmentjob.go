@@ -15,6 +15,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/output"
 )
 
 // Personalize's bounds of a batch segment job's input: of items, and of attributes.
@@ -34,13 +36,13 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 	}
 	segmenter, ok := loaded.Model.(model.Segmenter)
 	if !ok {
-		return nil, rejected("Recipe %s makes no user segments", loaded.Recipe.ARN())
+		return nil, jobs.Faultf("Recipe %s makes no user segments", loaded.Recipe.ARN())
 	}
 	in, files, err := batchInput(ctx, s.config.S3, *job.JobInput.S3DataSource.Path, segmentLimits)
 	if err != nil {
 		return nil, err
 	}
-	out, err := openOutput(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
+	out, err := output.Open(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +67,7 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 		return nil, err
 	}
 	for n, f := range files {
-		if err := b.file(ctx, out.create(ctx, outputName(f.info), blob.PutOptions{ContentType: "application/json"}), questions[n]); err != nil {
+		if err := b.file(ctx, out.Create(ctx, outputName(f.info), blob.PutOptions{ContentType: "application/json"}), questions[n]); err != nil {
 			return nil, err
 		}
 		report(float64(n+1) / float64(len(files)))
@@ -119,7 +121,7 @@ func (b *segmentation) read(ctx context.Context, in *blob.Bucket, files []batchF
 				return nil, inputError(f.name, err)
 			}
 			if total++; total > most {
-				return nil, rejected("The input has more than %d %s", most, of)
+				return nil, jobs.Faultf("The input has more than %d %s", most, of)
 			}
 			lines[n] = append(lines[n], line)
 		}
@@ -128,7 +130,7 @@ func (b *segmentation) read(ctx context.Context, in *blob.Bucket, files []batchF
 }
 
 // file answers one file's lines.
-func (b *segmentation) file(ctx context.Context, out *outputFile, lines []batchLine) error {
+func (b *segmentation) file(ctx context.Context, out *output.File, lines []batchLine) error {
 	for _, line := range lines {
 		answer, err := b.line(line)
 		if err == nil {
@@ -138,11 +140,11 @@ func (b *segmentation) file(ctx context.Context, out *outputFile, lines []batchL
 			err = ctx.Err()
 		}
 		if err != nil {
-			out.abort()
+			out.Abort()
 			return fmt.Errorf("writing segments: %w", err)
 		}
 	}
-	return out.close()
+	return out.Close()
 }
 
 // line makes the answer to one line. Personalize echoes a request for an item as input, and one for attributes as it is.

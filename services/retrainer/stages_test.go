@@ -1,9 +1,10 @@
 package retrainer
 
 import (
-	"fmt"
 	"testing"
 	"time"
+
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 // TestWhatRemainsIsWithinAFactorOfTwo plays trainings of very different kinds on a clock of their own and looks at every end
@@ -29,7 +30,7 @@ func TestWhatRemainsIsWithinAFactorOfTwo(t *testing.T) {
 			foretold := 0
 			c := newClock(func(share float64) {
 				passed := now.Sub(began).Seconds()
-				end := expectedEnd(began, now, share)
+				end := jobs.ExpectedEnd(began, now, share)
 				if end.IsZero() || passed < total/10 {
 					return
 				}
@@ -62,23 +63,6 @@ func TestWhatRemainsIsWithinAFactorOfTwo(t *testing.T) {
 			c.enter(publishing)
 			if foretold < 100 {
 				t.Errorf("the end was foretold %d times only", foretold)
-			}
-		})
-	}
-}
-
-func TestTheEndIsNotForetoldTooEarly(t *testing.T) {
-	began := time.Unix(1_700_000_000, 0)
-	now := began.Add(90 * time.Second)
-	for _, c := range []struct {
-		done float64
-		want time.Time
-	}{
-		{0, time.Time{}}, {0.09, time.Time{}}, {0.1, now.Add(810 * time.Second)}, {0.5, now.Add(90 * time.Second)}, {1, now}, {2, now},
-	} {
-		t.Run(fmt.Sprint(c.done), func(t *testing.T) {
-			if got := expectedEnd(began, now, c.done); !got.Equal(c.want) {
-				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
 	}

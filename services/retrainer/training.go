@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 // train makes a solution version: it loads the data, chooses the recipe (automl.go) and its parameters (hpo.go) where the
@@ -47,7 +48,7 @@ func (s *Service) train(ctx context.Context, version *catalog.SolutionVersion, r
 		}
 	}
 	if err := s.enough(chosen.recipe, set.Set); err != nil {
-		return nil, userFault(err)
+		return nil, jobs.Fault(err)
 	}
 	if chosen, err = s.choose(ctx, version, chosen, set.Set, clock); err != nil {
 		return nil, err
@@ -114,14 +115,14 @@ func (s *Service) choose(ctx context.Context, version *catalog.SolutionVersion, 
 	chosen := given
 	if version.PerformAutoML {
 		var err error
-		if chosen, err = search.chooseRecipe(ctx, between(report, 0, first)); err != nil {
+		if chosen, err = search.chooseRecipe(ctx, jobs.Between(report, 0, first)); err != nil {
 			return candidate{}, err
 		}
 	}
 	if !tunes(version, chosen.recipe) {
 		return chosen, nil
 	}
-	return search.tune(ctx, chosen, between(report, first, 1))
+	return search.tune(ctx, chosen, jobs.Between(report, first, 1))
 }
 
 // tunes says whether a version's parameters are searched for. A recipe that AutoML has chosen need not have any to tune.
@@ -172,7 +173,7 @@ func (s *Service) enough(r *recipe.Recipe, ts *trainingset.Set) error {
 // suits says why a candidate cannot learn from a training set; the error is the user's to read.
 func suits(c candidate, ts *trainingset.Set) error {
 	if err := c.recipe.CheckData(ts, c.params); err != nil {
-		return userFault(err)
+		return jobs.Fault(err)
 	}
 	return nil
 }
@@ -181,7 +182,7 @@ func suits(c candidate, ts *trainingset.Set) error {
 func candidateOf(version *catalog.SolutionVersion) (candidate, error) {
 	r, ok := recipe.ByARN(version.RecipeARN)
 	if !ok {
-		return candidate{}, rejected("Recipe %s is not supported", version.RecipeARN)
+		return candidate{}, jobs.Faultf("Recipe %s is not supported", version.RecipeARN)
 	}
 	var algorithm, feature map[string]string
 	if c := version.Config; c != nil {
@@ -189,7 +190,7 @@ func candidateOf(version *catalog.SolutionVersion) (candidate, error) {
 	}
 	params, err := r.ParseConfig(algorithm, feature)
 	if err != nil {
-		return candidate{}, userFault(err)
+		return candidate{}, jobs.Fault(err)
 	}
 	return candidate{r, params}, nil
 }
@@ -205,45 +206,34 @@ type loaded struct {
 func (s *Service) load(ctx context.Context, version *catalog.SolutionVersion) (*loaded, error) {
 	group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, version.DatasetGroupARN)
 	if !ok {
-		return nil, rejected("The dataset group does not exist any more")
+		return nil, jobs.Faultf("The dataset group does not exist any more")
 	}
 	options, err := builderOptions(version)
 	if err != nil {
 		return nil, err
 	}
-	if options.ItemSchema, err = s.schemaFor(ctx, group, schema.Items); err != nil {
+	if options.ItemSchema, err = s.data.SchemaFor(ctx, group, schema.Items); err != nil {
 		return nil, err
 	}
-	if options.UserSchema, err = s.schemaFor(ctx, group, schema.Users); err != nil {
+	if options.UserSchema, err = s.data.SchemaFor(ctx, group, schema.Users); err != nil {
 		return nil, err
 	}
-	mark, err := s.dataMark(ctx, group.GroupKey())
+	mark, err := s.data.Mark(ctx, group.GroupKey())
 	if err != nil {
 		return nil, fmt.Errorf("looking for new data: %w", err)
 	}
-	tail, err := s.openTail(ctx, group.GroupKey())
+	tail, err := s.data.OpenTail(ctx, group.GroupKey())
 	if err != nil {
 		return nil, err
 	}
 	set, err := dataset.Load(ctx, dataset.LoadRequest{
 		Bucket: s.config.Bucket, Group: group.GroupKey(), Options: options,
-		More: func(b *trainingset.Builder) error { return tail.read(ctx, b) },
+		More: func(b *trainingset.Builder) error { return tail.Read(ctx, b) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("loading the data: %w", err)
 	}
 	return &loaded{set, mark}, nil
-}
-
-// schemaFor is the schema of a group's dataset of a type, nil where there is none.
-func (s *Service) schemaFor(ctx context.Context, group *catalog.DatasetGroup, t schema.Type) (*schema.Schema, error) {
-	for _, d := range catalog.All[*catalog.Dataset](s.config.View) {
-		if d.DatasetGroupARN == group.ARN && d.DatasetType == t.DatasetType() && !d.Deleting() {
-			_, parsed, err := s.schemaOf(ctx, d)
-			return parsed, err
-		}
-	}
-	return nil, nil
 }
 
 // damagedNamed bounds how many damaged files the catalog names for a solution version; the log names all.
@@ -273,7 +263,7 @@ func builderOptions(version *catalog.SolutionVersion) (trainingset.Options, erro
 	if c.EventValueThreshold != nil {
 		threshold, err := strconv.ParseFloat(*c.EventValueThreshold, 64)
 		if err != nil {
-			return options, rejected("eventValueThreshold %q is not a number", *c.EventValueThreshold)
+			return options, jobs.Faultf("eventValueThreshold %q is not a number", *c.EventValueThreshold)
 		}
 		options.EventValueThreshold = &threshold
 	}
@@ -336,9 +326,4 @@ func (s *Service) enoughData(ctx context.Context, version *catalog.SolutionVersi
 	}
 	r, _ := recipe.ByARN(version.RecipeARN)
 	return s.enough(r, set.Set) == nil, nil
-}
-
-// between maps the progress of one step to its part of the whole.
-func between(report func(float64), from, to float64) func(float64) {
-	return func(done float64) { report(from + (to-from)*min(max(done, 0), 1)) }
 }

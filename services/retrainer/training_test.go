@@ -18,13 +18,13 @@ import (
 
 func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
-	i.background(i.retrainer(nil).Run)
+	i.PutEvents(40, "click")
+	i.Background(i.retrainer(nil).Run)
 	for _, r := range recipe.All() {
 		if r.Domain != "" || r.NeedsItems || r.Type == recipe.PersonalizedActions {
 			continue // trained by recommenders, or on data that is not here
 		}
-		v := i.ends(i.version(i.solution(r.Name, r.Name, nil), "00000001"))
+		v := i.Ends(i.Version(i.Solution(r.Name, r.Name, nil), "00000001"))
 		if v.Status != catalog.StatusActive {
 			t.Fatalf("%s: %s: %s", r.Name, v.Status, v.FailureReason)
 		}
@@ -37,7 +37,7 @@ func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
 		if !measured || v.TrainingHours <= 0 || v.Progress != 1 {
 			t.Errorf("%s: metrics %v, %v hours, progress %v", r.Name, v.Metrics, v.TrainingHours, v.Progress)
 		}
-		loaded, err := modelstore.Load(t.Context(), i.bucket, v.ManifestKey, "")
+		loaded, err := modelstore.Load(t.Context(), i.Bucket, v.ManifestKey, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,9 +49,9 @@ func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
 
 func TestTrainingFailsWithTheUsersReason(t *testing.T) {
 	i := install(t)
-	i.events(30, "click")
-	i.events(5, "buy")
-	i.background(i.retrainer(nil).Run)
+	i.PutEvents(30, "click")
+	i.PutEvents(5, "buy")
+	i.Background(i.retrainer(nil).Run)
 	threshold := "high"
 	for name, c := range map[string]struct {
 		change func(*catalog.Solution)
@@ -76,7 +76,7 @@ func TestTrainingFailsWithTheUsersReason(t *testing.T) {
 			reason: "eventValueThreshold",
 		},
 	} {
-		v := i.ends(i.version(i.solution(strings.ReplaceAll(name, " ", "-"), "aws-user-personalization", c.change), "00000001"))
+		v := i.Ends(i.Version(i.Solution(strings.ReplaceAll(name, " ", "-"), "aws-user-personalization", c.change), "00000001"))
 		if v.Status != catalog.StatusCreateFailed || !strings.Contains(v.FailureReason, c.reason) {
 			t.Errorf("%s: %s: %q", name, v.Status, v.FailureReason)
 		}
@@ -86,19 +86,19 @@ func TestTrainingFailsWithTheUsersReason(t *testing.T) {
 // TestSameDataAndSeedGiveTheSameModel trains every recipe twice, in processes with different numbers of threads.
 func TestSameDataAndSeedGiveTheSameModel(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
+	i.PutEvents(40, "click")
 	trained := map[string][]*catalog.SolutionVersion{}
 	solutions := map[string]*catalog.Solution{}
 	for run, threads := range []int{1, 3} {
-		stop := i.background(i.retrainer(func(c *Config) { c.Threads = threads }).Run)
+		stop := i.Background(i.retrainer(func(c *Config) { c.Threads = threads }).Run)
 		for _, r := range recipe.All() {
 			if r.Domain != "" || r.NeedsItems || r.Type == recipe.PersonalizedActions {
 				continue // trained by recommenders, or on data that is not here
 			}
 			if solutions[r.Name] == nil {
-				solutions[r.Name] = i.solution(r.Name, r.Name, nil)
+				solutions[r.Name] = i.Solution(r.Name, r.Name, nil)
 			}
-			trained[r.Name] = append(trained[r.Name], i.ends(i.version(solutions[r.Name], fmt.Sprintf("0000000%d", run))))
+			trained[r.Name] = append(trained[r.Name], i.Ends(i.Version(solutions[r.Name], fmt.Sprintf("0000000%d", run))))
 		}
 		stop()
 	}
@@ -109,7 +109,7 @@ func TestSameDataAndSeedGiveTheSameModel(t *testing.T) {
 		reports := make([]*QualityReport, 2)
 		for k := range v {
 			var err error
-			if reports[k], _, err = ReadQualityReport(t.Context(), i.bucket, v[k].ReportFolder); err != nil {
+			if reports[k], _, err = ReadQualityReport(t.Context(), i.Bucket, v[k].ReportFolder); err != nil {
 				t.Fatal(err)
 			}
 			reports[k].SolutionVersion = ""
@@ -122,13 +122,13 @@ func TestSameDataAndSeedGiveTheSameModel(t *testing.T) {
 
 func TestATrainingReportsItsQuality(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
-	i.background(i.retrainer(nil).Run)
-	v := i.ends(i.version(i.solution("taste", "aws-user-personalization", nil), "00000001"))
+	i.PutEvents(40, "click")
+	i.Background(i.retrainer(nil).Run)
+	v := i.Ends(i.Version(i.Solution("taste", "aws-user-personalization", nil), "00000001"))
 	if want := fmt.Sprintf("models/taste/00000001/report-%s", v.ModelID); v.ReportFolder != want {
 		t.Errorf("the report is in %q, want %q", v.ReportFolder, want)
 	}
-	report, files, err := ReadQualityReport(t.Context(), i.bucket, v.ReportFolder)
+	report, files, err := ReadQualityReport(t.Context(), i.Bucket, v.ReportFolder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,17 +158,17 @@ func TestATrainingReportsItsQuality(t *testing.T) {
 	if !v.ExpectedEnd.IsZero() {
 		t.Errorf("a training that has ended is expected to end at %v", v.ExpectedEnd)
 	}
-	if info, err := i.bucket.Head(t.Context(), v.ReportFolder+"/metrics.svg"); err != nil || info.Size == 0 {
+	if info, err := i.Bucket.Head(t.Context(), v.ReportFolder+"/metrics.svg"); err != nil || info.Size == 0 {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
 
 func TestAModelWithoutWeightsReportsNone(t *testing.T) {
 	i := install(t)
-	i.events(40, "click")
-	i.background(i.retrainer(nil).Run)
-	v := i.ends(i.version(i.solution("related", "aws-sims", nil), "00000001"))
-	report, files, err := ReadQualityReport(t.Context(), i.bucket, v.ReportFolder)
+	i.PutEvents(40, "click")
+	i.Background(i.retrainer(nil).Run)
+	v := i.Ends(i.Version(i.Solution("related", "aws-sims", nil), "00000001"))
+	report, files, err := ReadQualityReport(t.Context(), i.Bucket, v.ReportFolder)
 	if err != nil {
 		t.Fatal(err)
 	}

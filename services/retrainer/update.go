@@ -3,21 +3,16 @@ package retrainer
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
-	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 // There are two ways in which items that appeared after a training become eligible without another one. Both take the
@@ -37,7 +32,7 @@ import (
 func (s *Service) extend(ctx context.Context, version *catalog.SolutionVersion, r *recipe.Recipe, set *loaded, started time.Time) (func(*catalog.SolutionVersion), error) {
 	base := s.newestFull(version)
 	if base == nil {
-		return nil, rejected("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
+		return nil, jobs.Faultf("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
 	}
 	next, err := s.publishExtended(ctx, base, version.ARN, r, set, started)
 	if err != nil || next == nil {
@@ -97,7 +92,7 @@ func (s *Service) publishTrainedAgain(ctx context.Context, v *catalog.SolutionVe
 // updates keeps the models that are being served up to date with new items.
 type updates struct {
 	service *Service
-	queue   *queue[*catalog.SolutionVersion]
+	queue   *jobs.Queue[*catalog.SolutionVersion]
 	// fixed are versions whose models cannot be extended, by ARN. Run's alone.
 	fixed map[string]bool
 }
@@ -107,7 +102,7 @@ const updatesInterval = 15 * time.Second
 
 func newUpdates(s *Service) *updates {
 	u := &updates{service: s, fixed: map[string]bool{}}
-	u.queue = newQueue(s, "update", 1, u.update)
+	u.queue = jobs.NewQueue(s.worker, "update", 1, u.update)
 	return u
 }
 
@@ -141,9 +136,18 @@ func (u *updates) look(ctx context.Context) {
 			last = v.RefreshedAt
 		}
 		if !u.fixed[v.ARN] && !v.Leased(now) && !now.Before(last.Add(u.interval(v))) {
-			u.hold(ctx, v)
+			u.maintain(ctx, v)
 		}
 	}
+}
+
+// maintain updates a version under its lease, unless another retrainer was faster. After a failure the next attempt comes
+// when the interval has passed again.
+func (u *updates) maintain(ctx context.Context, v *catalog.SolutionVersion) {
+	now := u.service.config.Now().UTC()
+	u.queue.Maintain(ctx, v.ARN, func(newest *catalog.SolutionVersion) bool {
+		return newest.RefreshedAt.Equal(v.RefreshedAt) && fullyTrained(newest)
+	}, func(v *catalog.SolutionVersion) { v.RefreshedAt = now })
 }
 
 // interval is how long a version's model is left as it is.
@@ -182,48 +186,6 @@ func (u *updates) served() []*catalog.SolutionVersion {
 	return due
 }
 
-// hold updates a version under its lease, so that of several retrainers one does.
-func (u *updates) hold(ctx context.Context, v *catalog.SolutionVersion) {
-	s := u.service
-	log := s.config.Log.With(zap.String("solution_version", v.ARN))
-	job, epoch, err := catalog.Acquire[*catalog.SolutionVersion](ctx, s.config.Store, v.ARN, s.owner, s.config.LeaseTTL)
-	if err != nil {
-		if !errors.Is(err, catalog.ErrLeased) && !errors.Is(err, catalog.ErrDeleting) && !errors.Is(err, catalog.ErrNotFound) && ctx.Err() == nil {
-			log.Warn("a model that is due cannot be updated yet", zap.Error(err))
-		}
-		return
-	}
-	h := &held[*catalog.SolutionVersion]{queue: u.queue, job: job, arn: v.ARN, epoch: epoch, log: log}
-	finish := func(*catalog.SolutionVersion) {}
-	if job.RefreshedAt.Equal(v.RefreshedAt) && fullyTrained(job) { // nobody was faster
-		finish = u.outcome(ctx, h)
-	}
-	h.write(ctx, "writing the outcome of an automatic update", finish)
-}
-
-// outcome is what to write down about an update. After a failure the next is tried when the interval has passed again: what
-// is served stays as it is.
-func (u *updates) outcome(ctx context.Context, h *held[*catalog.SolutionVersion]) func(*catalog.SolutionVersion) {
-	started, now, result := time.Now(), u.service.config.Now(), "active"
-	finish, err := h.runWatched(ctx)
-	switch {
-	case err == nil:
-	case ctx.Err() != nil || errors.Is(err, errLeaseLost):
-		return func(*catalog.SolutionVersion) {}
-	default:
-		result = "failed"
-		h.log.Error("updating a model failed; the model stays as it was", zap.Error(err))
-	}
-	u.service.metrics.jobs.WithLabelValues(u.queue.name, result).Inc()
-	u.service.metrics.seconds.WithLabelValues(u.queue.name).Observe(time.Since(started).Seconds())
-	return func(v *catalog.SolutionVersion) {
-		if finish != nil {
-			finish(v)
-		}
-		v.RefreshedAt = now.UTC()
-	}
-}
-
 // update gives a version a model with the items of now.
 func (u *updates) update(ctx context.Context, v *catalog.SolutionVersion, report func(float64)) (func(*catalog.SolutionVersion), error) {
 	s, started := u.service, time.Now()
@@ -233,7 +195,7 @@ func (u *updates) update(ctx context.Context, v *catalog.SolutionVersion, report
 	if !ok || err != nil {
 		return nil, err
 	}
-	mark, err := s.dataMark(ctx, group.GroupKey())
+	mark, err := s.data.Mark(ctx, group.GroupKey())
 	if err != nil {
 		return nil, fmt.Errorf("looking for new data: %w", err)
 	}
@@ -265,35 +227,4 @@ func (u *updates) update(ctx context.Context, v *catalog.SolutionVersion, report
 	return func(v *catalog.SolutionVersion) {
 		v.ManifestKey, v.ModelID, v.DataMark = next.key, next.id, set.mark
 	}, nil
-}
-
-// dataMark names the state of a dataset group's interactions and items: as long as it stays the same, nothing has arrived.
-func (s *Service) dataMark(ctx context.Context, group string) (string, error) {
-	var marks []string
-	for _, t := range []schema.Type{schema.Interactions, schema.Items} {
-		v, err := dataset.Current(ctx, s.config.Bucket, group, t.DatasetType())
-		if err != nil && !errors.Is(err, dataset.ErrNoData) {
-			return "", err
-		}
-		marks = append(marks, strconv.FormatInt(v.Number, 10))
-	}
-	for _, topic := range []string{bus.InteractionsTopic(group), bus.ItemsTopic(group)} {
-		known, err := s.config.Bus.Topics(ctx, topic)
-		if err != nil {
-			return "", err
-		}
-		if _, ok := known[topic]; !ok {
-			continue
-		}
-		offsets, err := s.config.Bus.Offsets(ctx, topic)
-		if err != nil {
-			return "", err
-		}
-		total := int64(0)
-		for _, o := range offsets {
-			total += o.End
-		}
-		marks = append(marks, fmt.Sprintf("%x:%d", known[topic].ID, total))
-	}
-	return strings.Join(marks, " "), nil
 }
