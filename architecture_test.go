@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"pkg/model"},
 	{"pkg/dataset", "pkg/userstate"},
 	{"pkg/archive"},
-	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution", "pkg/trainingset"},
+	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution", "pkg/trainingset", "pkg/wire"},
 	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/stepfunctions", "pkg/awsapi/scheduler"},
 	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/experiment", "pkg/linalg", "pkg/process", "pkg/schema", "pkg/asl"},
 	{"pkg/awsapi/constraint", "pkg/backoff", "pkg/reco", "pkg/schedule", "pkg/simd"},

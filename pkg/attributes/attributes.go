@@ -31,6 +31,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // Table is the attributes of one type of entities of a dataset group.
@@ -188,7 +189,7 @@ func (t *Table) putRecord(r bus.Record) error {
 	if len(r.Value) == 0 {
 		return t.putAt(reco.Entity{ID: string(r.Key)}, moment{nanos: r.Arrival.UnixNano(), offset: r.Offset, deleted: true})
 	}
-	e, err := reco.UnmarshalEntity(r.Value)
+	e, err := wire.UnmarshalEntity(r.Value)
 	if err != nil {
 		return nil
 	}

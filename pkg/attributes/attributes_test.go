@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 const account = "arn:aws:personalize:us-east-1:000000000000:"
@@ -112,7 +113,7 @@ func (s *shop) imports(mode dataset.Mode, rows ...string) {
 
 func (s *shop) puts(id, genres string) {
 	s.Helper()
-	value, err := reco.MarshalEntity(&reco.Entity{ID: id, Properties: map[string]any{"GENRES": genres, "STORY": "put"}})
+	value, err := wire.MarshalEntity(&reco.Entity{ID: id, Properties: map[string]any{"GENRES": genres, "STORY": "put"}})
 	s.must(err)
 	s.publish(id, value)
 }

@@ -1,6 +1,6 @@
 // Package reco holds the nouns that every part of Penchant shares: the interaction that a visitor causes, what is kept of
 // it per user, the item and user records beside it, and the recommendation that comes back. It imports nothing of
-// Penchant but the messages it is sent as; services, models and stores point at it and never at each other.
+// Penchant; services, models and stores point at it and never at each other. pkg/wire encodes its nouns for Kafka.
 package reco
 
 import (

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // installation is a Kafka, a bucket and a catalog with what the test puts into them.
@@ -93,7 +94,7 @@ func (i *installation) put(g *catalog.DatasetGroup, first, last int) {
 	var all []bus.Record
 	for n := first; n <= last; n++ {
 		user := fmt.Sprintf("user-%d", n%17)
-		value, err := reco.MarshalInteraction(&reco.Interaction{
+		value, err := wire.MarshalInteraction(&reco.Interaction{
 			EventID: fmt.Sprint(n), UserID: user, ItemID: "item", EventType: "click", TimestampMS: int64(n),
 			Properties: map[string]any{"DEVICE": "phone"},
 		})

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 var (
@@ -111,7 +112,7 @@ func (s *sinks) wantArchived(want ...string) {
 }
 
 func eventRecord(offset int64, eventID string) bus.Record {
-	value, err := reco.MarshalInteraction(&reco.Interaction{
+	value, err := wire.MarshalInteraction(&reco.Interaction{
 		EventID: eventID, UserID: "user", ItemID: "item", EventType: "click", TimestampMS: 1.7e12 + offset,
 	})
 	if err != nil {
@@ -290,7 +291,7 @@ func (s *sinks) startItems() *partition {
 }
 
 func actionRecord(offset int64, eventID string) bus.Record {
-	value, err := reco.MarshalActionInteraction(&reco.Interaction{
+	value, err := wire.MarshalActionInteraction(&reco.Interaction{
 		EventID: eventID, UserID: "user", ItemID: "offer", EventType: "TAKEN", TimestampMS: 1.7e12 + offset, Impression: []string{"offer", "other"},
 	})
 	if err != nil {
@@ -348,7 +349,7 @@ func TestActionInteractionsAreArchivedOnce(t *testing.T) {
 }
 
 func itemRecord(offset int64) bus.Record {
-	value, err := reco.MarshalEntity(&reco.Entity{ID: "item", Properties: map[string]any{"GENRE": "drama"}})
+	value, err := wire.MarshalEntity(&reco.Entity{ID: "item", Properties: map[string]any{"GENRE": "drama"}})
 	if err != nil {
 		panic(err)
 	}
@@ -418,7 +419,7 @@ func TestABadRecordIsSetAsideAndDoesNotBlock(t *testing.T) {
 	nonsense := eventRecord(1, "")
 	nonsense.Value = []byte("nonsense")
 	nonsense.Headers = []bus.Header{{Key: "ce_id", Value: []byte("x")}}
-	noColumn, err := reco.MarshalInteraction(&reco.Interaction{
+	noColumn, err := wire.MarshalInteraction(&reco.Interaction{
 		EventID: "3", UserID: "user", ItemID: "item", EventType: "click", TimestampMS: 1, Properties: map[string]any{"NO,COLUMN": "x"},
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/eventfile"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // rows is a partition's buffer: decoded records in the order of their offsets.
@@ -31,13 +32,13 @@ type rows interface {
 func newRows(kind string) rows {
 	switch kind {
 	case archive.KindInteractions:
-		return interactionRows(reco.UnmarshalInteraction, reco.MarshalInteraction)
+		return interactionRows(wire.UnmarshalInteraction, wire.MarshalInteraction)
 	case archive.KindActionInteractions:
-		return interactionRows(reco.UnmarshalActionInteraction, reco.MarshalActionInteraction)
+		return interactionRows(wire.UnmarshalActionInteraction, wire.MarshalActionInteraction)
 	}
 	return &typedRows[reco.Entity]{
-		decode:  reco.UnmarshalEntity,
-		marshal: func(e *reco.Entity) ([]byte, error) { return reco.MarshalEntity(e) },
+		decode:  wire.UnmarshalEntity,
+		marshal: func(e *reco.Entity) ([]byte, error) { return wire.MarshalEntity(e) },
 		encode:  eventfile.EncodeEntities,
 		write:   (*archive.Chain).AppendEntities,
 		origin:  func(e *reco.Entity) *reco.Origin { return &e.Origin },

@@ -27,6 +27,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/control"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/penchant/operator"
@@ -536,7 +537,7 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 	}
 
 	// A record that an earlier version could not read, and this one can.
-	value, err := reco.MarshalInteraction(&reco.Interaction{EventID: "event-020", UserID: "ada", ItemID: "item-20", EventType: "view", TimestampMS: 1_700_000_020_000})
+	value, err := wire.MarshalInteraction(&reco.Interaction{EventID: "event-020", UserID: "ada", ItemID: "item-20", EventType: "view", TimestampMS: 1_700_000_020_000})
 	if err != nil {
 		t.Fatal(err)
 	}

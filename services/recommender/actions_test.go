@@ -30,6 +30,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
@@ -131,7 +132,7 @@ func openOffers(t *testing.T, put ...reco.Entity) *shop {
 	s.must(s.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: bus.ActionsTopic(groupKey), Compacted: true}))
 	var records []bus.Record
 	for k := range put {
-		value, err := reco.MarshalEntity(&put[k])
+		value, err := wire.MarshalEntity(&put[k])
 		s.must(err)
 		records = append(records, bus.Record{Topic: bus.ActionsTopic(groupKey), Key: []byte(put[k].ID), Value: value})
 	}

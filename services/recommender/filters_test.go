@@ -28,6 +28,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // documents are the fields of the datasets' schemas.
@@ -65,7 +66,7 @@ func (s *shop) put(topic string, entities ...reco.Entity) {
 	s.Helper()
 	records := make([]bus.Record, len(entities))
 	for i := range entities {
-		value, err := reco.MarshalEntity(&entities[i])
+		value, err := wire.MarshalEntity(&entities[i])
 		s.must(err)
 		records[i] = bus.Record{Topic: topic, Key: []byte(entities[i].ID), Value: value}
 	}
@@ -587,7 +588,7 @@ func TestImpressionsAreCounted(t *testing.T) {
 	})
 	event := interaction("u", "blue1", 1)
 	event.Impression = []string{"cold", "unknown"}
-	value, err := reco.MarshalInteraction(event)
+	value, err := wire.MarshalInteraction(event)
 	s.must(err)
 	s.must(s.bus.Publish(t.Context(), bus.Record{Topic: bus.InteractionsTopic(groupKey), Key: []byte("u"), Value: value}))
 	eventually.True(s, "explicit impressions are counted", func() bool { return s.service.impressions.of(groupKey, "cold") == 1 })

@@ -10,7 +10,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/ranking/exploration"
-	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
@@ -123,7 +123,7 @@ func (i *impressions) countShown(group string, value []byte) {
 }
 
 func (i *impressions) countEvent(group string, value []byte) {
-	event, err := reco.UnmarshalInteraction(value)
+	event, err := wire.UnmarshalInteraction(value)
 	if err != nil {
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 )
 
@@ -67,7 +68,7 @@ func (h *historySource) streamed(ctx context.Context, visit func(*reco.Interacti
 	}
 	return h.log.ReadRange(ctx, h.topic, h.tail, func(records []bus.Record) error {
 		for _, r := range records {
-			i, err := reco.UnmarshalInteraction(r.Value)
+			i, err := wire.UnmarshalInteraction(r.Value)
 			if err == nil && !r.Arrival.After(h.cut) { // what cannot be decoded is the firehose's to report
 				i.Origin = groupdata.OriginOf(r)
 				visit(&i)

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
@@ -117,7 +118,7 @@ func (i *installation) publish(interactions ...reco.Interaction) {
 	i.Helper()
 	var records []bus.Record
 	for k := range interactions {
-		value, err := reco.MarshalInteraction(&interactions[k])
+		value, err := wire.MarshalInteraction(&interactions[k])
 		if err != nil {
 			i.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
@@ -42,7 +43,7 @@ func (i *installation) cliques(circles int) {
 
 func (i *installation) interaction(e *reco.Interaction) bus.Record {
 	i.Helper()
-	value, err := reco.MarshalInteraction(e)
+	value, err := wire.MarshalInteraction(e)
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func (i *installation) interaction(e *reco.Interaction) bus.Record {
 
 func (i *installation) putItem(id string, properties map[string]any) {
 	i.Helper()
-	value, err := reco.MarshalEntity(&reco.Entity{ID: id, Properties: properties})
+	value, err := wire.MarshalEntity(&reco.Entity{ID: id, Properties: properties})
 	if err != nil {
 		i.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/experiment"
-	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 )
@@ -255,7 +255,7 @@ func (s *Service) countUntil(ctx context.Context, group string, e *catalog.Exper
 	}
 	err = s.config.Bus.ReadRange(ctx, happened, events.held, func(records []bus.Record) error {
 		for _, record := range records {
-			if i, err := reco.UnmarshalInteraction(record.Value); err == nil { // else it is the firehose's to report
+			if i, err := wire.UnmarshalInteraction(record.Value); err == nil { // else it is the firehose's to report
 				i.Origin = groupdata.OriginOf(record)
 				tally.Happen(&i)
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 	"github.com/penchant-io/penchant/services/retrainer/output"
@@ -246,7 +247,7 @@ func (e *export) streamedInteractions(ctx context.Context, visit func(*reco.Inte
 	}
 	return e.service.config.Bus.ReadRange(ctx, e.stream.topic(e.group), e.tail, func(records []bus.Record) error {
 		for _, r := range records {
-			if i, err := reco.UnmarshalInteraction(r.Value); err == nil { // what cannot be decoded is the firehose's to report
+			if i, err := wire.UnmarshalInteraction(r.Value); err == nil { // what cannot be decoded is the firehose's to report
 				i.Origin = groupdata.OriginOf(r)
 				if err := visit(&i); err != nil {
 					return err
@@ -288,7 +289,7 @@ func (e *export) entities(ctx context.Context, visit func(entity *reco.Entity, s
 	}
 	return e.service.config.Bus.ReadRange(ctx, e.stream.topic(e.group), e.tail, func(records []bus.Record) error {
 		for _, r := range records {
-			if entity, err := reco.UnmarshalEntity(r.Value); err == nil {
+			if entity, err := wire.UnmarshalEntity(r.Value); err == nil {
 				entity.Origin = groupdata.OriginOf(r)
 				if err := visit(&entity, r.Arrival); err != nil {
 					return err

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/output"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
@@ -41,7 +42,7 @@ func (i *installation) datasetOf(group *catalog.DatasetGroup, kind, document str
 func (i *installation) putEntities(topic string, entities ...reco.Entity) {
 	i.Helper()
 	for k := range entities {
-		value, err := reco.MarshalEntity(&entities[k])
+		value, err := wire.MarshalEntity(&entities[k])
 		if err != nil {
 			i.Fatal(err)
 		}
@@ -78,13 +79,13 @@ func (i *installation) archives(s *Service) {
 			err = i.Bus.ReadRange(ctx, topic, map[int32]bus.OffsetRange{partition: offsets}, func(records []bus.Record) error {
 				for _, r := range records {
 					if archive.OfInteractions(of.kind) {
-						row, err := reco.UnmarshalInteraction(r.Value)
+						row, err := wire.UnmarshalInteraction(r.Value)
 						if err != nil {
 							return err
 						}
 						row.Origin = groupdata.OriginOf(r)
 						interactions = append(interactions, row)
-					} else if row, err := reco.UnmarshalEntity(r.Value); err == nil { // a record without value is a deletion
+					} else if row, err := wire.UnmarshalEntity(r.Value); err == nil { // a record without value is a deletion
 						row.Origin = groupdata.OriginOf(r)
 						entities = append(entities, row)
 					}

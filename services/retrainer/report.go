@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 )
@@ -266,7 +267,7 @@ func (s *Service) collect(ctx context.Context, group string, from *catalog.Repor
 	}
 	err = s.config.Bus.ReadRange(ctx, topic, ranges, func(records []bus.Record) error {
 		for _, record := range records {
-			if i, err := reco.UnmarshalInteraction(record.Value); err == nil { // else it is the firehose's to report
+			if i, err := wire.UnmarshalInteraction(record.Value); err == nil { // else it is the firehose's to report
 				i.Origin = groupdata.OriginOf(record)
 				partitions[record.Partition].take(&i)
 			}
@@ -388,7 +389,7 @@ func (s *Service) itemsOf(ctx context.Context, group string, ids map[string]bool
 	}
 	err = s.config.Bus.ReadRange(ctx, bus.ItemsTopic(group), ranges, func(records []bus.Record) error {
 		for _, record := range records {
-			if e, err := reco.UnmarshalEntity(record.Value); err == nil {
+			if e, err := wire.UnmarshalEntity(record.Value); err == nil {
 				add(e, record.Arrival)
 			}
 		}

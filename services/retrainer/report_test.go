@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
@@ -52,7 +53,7 @@ func (i *installation) happens(interactions ...reco.Interaction) {
 	var records []bus.Record
 	for _, event := range interactions {
 		event.UserID, event.TimestampMS = "u"+event.EventID, time.Now().UnixMilli()
-		value, err := reco.MarshalInteraction(&event)
+		value, err := wire.MarshalInteraction(&event)
 		if err != nil {
 			i.Fatal(err)
 		}
@@ -84,7 +85,7 @@ func (i *installation) archive() {
 		offsets.Start = chain.Next()
 		err = i.Bus.ReadRange(i.Context(), topic, map[int32]bus.OffsetRange{place.Partition: offsets}, func(records []bus.Record) error {
 			for _, r := range records {
-				event, err := reco.UnmarshalInteraction(r.Value)
+				event, err := wire.UnmarshalInteraction(r.Value)
 				if err != nil {
 					return err
 				}
@@ -154,7 +155,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	item, err := reco.MarshalEntity(&reco.Entity{ID: "a", Properties: map[string]any{"PRICE": 2.5}})
+	item, err := wire.MarshalEntity(&reco.Entity{ID: "a", Properties: map[string]any{"PRICE": 2.5}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // installActions is an installation whose group has the topic of action interactions.
@@ -44,7 +45,7 @@ func (i *installation) act(interactions ...reco.Interaction) {
 	i.Helper()
 	var records []bus.Record
 	for k := range interactions {
-		value, err := reco.MarshalActionInteraction(&interactions[k])
+		value, err := wire.MarshalActionInteraction(&interactions[k])
 		i.must(err)
 		records = append(records, bus.Record{Topic: i.actionTopic(), Key: []byte(interactions[k].Key()), Value: value})
 	}
@@ -162,7 +163,7 @@ func TestActionsAreRebuiltFromTheArchive(t *testing.T) {
 // A bad record of the one topic neither blocks nor dead-letters anything of the other.
 func TestABadActionBlocksNothing(t *testing.T) {
 	i := installActions(t)
-	good, err := reco.MarshalInteraction(&reco.Interaction{EventID: "e", UserID: "user-1", ItemID: "item", TimestampMS: 1})
+	good, err := wire.MarshalInteraction(&reco.Interaction{EventID: "e", UserID: "user-1", ItemID: "item", TimestampMS: 1})
 	i.must(err)
 	i.must(i.bus.Publish(t.Context(), bus.Record{Topic: i.actionTopic(), Key: []byte("user-1"), Value: []byte("no protobuf")},
 		bus.Record{Topic: i.topic(), Key: []byte("user-1"), Value: good}))

@@ -9,6 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // feed is one of the two kinds of interactions that every dataset group has: what differs between them. Everything else of
@@ -25,11 +26,11 @@ type feed struct {
 var (
 	withItems = &feed{
 		kind: userstate.WithItems, datasetType: "INTERACTIONS", topic: bus.InteractionsTopic,
-		unmarshal: reco.UnmarshalInteraction, archived: archive.ReadInteractions,
+		unmarshal: wire.UnmarshalInteraction, archived: archive.ReadInteractions,
 	}
 	withActions = &feed{
 		kind: userstate.WithActions, datasetType: "ACTION_INTERACTIONS", topic: bus.ActionInteractionsTopic,
-		unmarshal: reco.UnmarshalActionInteraction, archived: archive.ReadActionInteractions,
+		unmarshal: wire.UnmarshalActionInteraction, archived: archive.ReadActionInteractions,
 	}
 	feeds = []*feed{withItems, withActions}
 )

@@ -23,6 +23,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, embeddedtest.LeakOptions()...) }
@@ -137,7 +138,7 @@ func (i *installation) put(events ...reco.Interaction) {
 	i.Helper()
 	var records []bus.Record
 	for k := range events {
-		value, err := reco.MarshalInteraction(&events[k])
+		value, err := wire.MarshalInteraction(&events[k])
 		i.must(err)
 		records = append(records, bus.Record{Topic: i.topic(), Key: []byte(events[k].Key()), Value: value})
 	}

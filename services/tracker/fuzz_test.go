@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
-	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/tracker"
 )
 
@@ -53,7 +53,7 @@ func FuzzPutEvents(f *testing.F) {
 				t.Fatalf("%d records of %d events, %v", len(published), len(sent.EventList), err)
 			}
 			for _, record := range published {
-				i, err := reco.UnmarshalInteraction(record.Value)
+				i, err := wire.UnmarshalInteraction(record.Value)
 				if err != nil || i.Key() != string(record.Key) || !utf8.Valid(record.Key) || i.TimestampMS < 0 {
 					t.Fatalf("record %+v: %v", i, err)
 				}
@@ -81,7 +81,7 @@ func FuzzPutActionInteractions(f *testing.F) {
 	router := newRouter(f, log)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		fuzzCall(t, router, log, "/action-interactions", body, func(value, key []byte) error {
-			i, err := reco.UnmarshalActionInteraction(value)
+			i, err := wire.UnmarshalActionInteraction(value)
 			if err == nil && (i.Key() != string(key) || i.TimestampMS < 0) {
 				err = fmt.Errorf("key %q, time %d", key, i.TimestampMS)
 			}
@@ -102,7 +102,7 @@ func FuzzPutActions(f *testing.F) {
 	router := newRouter(f, log)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		fuzzCall(t, router, log, "/actions", body, func(value, key []byte) error {
-			e, err := reco.UnmarshalEntity(value)
+			e, err := wire.UnmarshalEntity(value)
 			if err == nil && e.ID != string(key) {
 				err = fmt.Errorf("key %q of %q", key, e.ID)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/tracker"
 )
 
@@ -136,7 +137,7 @@ func (l *eventLog) interaction(t *testing.T) reco.Interaction {
 	if len(records) != 1 {
 		t.Fatalf("%d records were published, want one", len(records))
 	}
-	i, err := reco.UnmarshalInteraction(records[0].Value)
+	i, err := wire.UnmarshalInteraction(records[0].Value)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
-	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/tracker"
 )
 
@@ -110,7 +110,7 @@ func TestActionInteractionsOverRealServers(t *testing.T) {
 		t.Errorf("action interactions with the event tracker's id: status %d, %s", resp.StatusCode, answer)
 	}
 	records := in.read(t, 1, bus.ActionInteractionsTopic(group.GroupKey()))
-	if i, err := reco.UnmarshalActionInteraction(records[0].Value); err != nil || i.ItemID != "join" || headersOf(records[0])["ce_source"] != actionSetARN {
+	if i, err := wire.UnmarshalActionInteraction(records[0].Value); err != nil || i.ItemID != "join" || headersOf(records[0])["ce_source"] != actionSetARN {
 		t.Errorf("%+v, %v", i, err)
 	}
 	dataset, err := catalog.Get[*catalog.Dataset](t.Context(), in.control, actionSetARN)
@@ -162,7 +162,7 @@ func TestOverRealServers(t *testing.T) {
 			t.Errorf("partition %d of key %s, headers %v", record.Partition, record.Key, headersOf(record))
 		}
 		if record.Topic == bus.InteractionsTopic(group.GroupKey()) {
-			i, err := reco.UnmarshalInteraction(record.Value)
+			i, err := wire.UnmarshalInteraction(record.Value)
 			if err != nil || i.EventID != "e1" || i.UserID != "u1" {
 				t.Errorf("interaction %+v, %v", i, err)
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // PutActionInteractions takes what users did with actions. It keeps PutEvents' promises: all or nothing, and 200 only once
@@ -36,7 +37,7 @@ func (s *Service) putActionInteractions(ctx context.Context, req *personalizeeve
 		if err != nil {
 			return inMember("actionInteractions", i, err)
 		}
-		value, err := reco.MarshalActionInteraction(&interaction)
+		value, err := wire.MarshalActionInteraction(&interaction)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // actionCall is the body of a PutActionInteractions call.
@@ -52,7 +53,7 @@ func TestPutActionInteractionsPublishesThem(t *testing.T) {
 			if len(records) != 1 {
 				t.Fatalf("%d records", len(records))
 			}
-			got, err := reco.UnmarshalActionInteraction(records[0].Value)
+			got, err := wire.UnmarshalActionInteraction(records[0].Value)
 			if err != nil {
 				t.Fatal(err)
 			}

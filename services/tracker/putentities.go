@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // PutItems takes items. Each replaces the whole record that its id had.
@@ -70,7 +71,7 @@ func (s *Service) putEntities(ctx context.Context, datasetARN string, t schema.T
 		if err != nil {
 			return inMember(string(kind)+"s", i, err)
 		}
-		value, err := reco.MarshalEntity(&reco.Entity{ID: e.id, Properties: columns})
+		value, err := wire.MarshalEntity(&reco.Entity{ID: e.id, Properties: columns})
 		if err != nil {
 			return err
 		}

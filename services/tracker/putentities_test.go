@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 func item(id, properties string) string {
@@ -56,7 +57,7 @@ func TestPutEntities(t *testing.T) {
 			}
 			var got []reco.Entity
 			for _, record := range f.log.take() {
-				e, err := reco.UnmarshalEntity(record.Value)
+				e, err := wire.UnmarshalEntity(record.Value)
 				if err != nil || record.Topic != c.topic || string(record.Key) != e.ID {
 					t.Errorf("topic %s, key %s, %v", record.Topic, record.Key, err)
 				}

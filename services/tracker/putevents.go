@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // PutEvents takes the events of one session. The call is accepted as a whole or refused as a whole, and it is accepted
@@ -50,7 +51,7 @@ func eventRecords(ctx context.Context, req *personalizeevents.PutEventsRequest, 
 		if err != nil {
 			return nil, inMember("eventList", i, err)
 		}
-		value, err := reco.MarshalInteraction(&interaction)
+		value, err := wire.MarshalInteraction(&interaction)
 		if err != nil {
 			return nil, err
 		}

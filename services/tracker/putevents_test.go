@@ -11,6 +11,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // call is the body of a PutEvents call with a session and the events.
@@ -165,7 +166,7 @@ func TestEventsWithoutIDKeepTheirOrder(t *testing.T) {
 	}
 	last := ""
 	for _, record := range f.log.take() {
-		i, err := reco.UnmarshalInteraction(record.Value)
+		i, err := wire.UnmarshalInteraction(record.Value)
 		if err != nil {
 			t.Fatal(err)
 		}

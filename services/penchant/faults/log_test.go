@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -151,7 +152,7 @@ func (p *pipeline) verify(t *testing.T, gaps int) {
 // testPoison puts records into the topic that are no interactions, one of them so large that not even the dead-letter topic takes
 // it with its reason. All are kept in the bucket, and the good ones behind them flow.
 func testPoison(t *testing.T, p *pipeline, log *bus.Client) {
-	large, err := reco.MarshalInteraction(&reco.Interaction{UserID: "large", ItemID: "", EventID: "large", RecommendationID: strings.Repeat("x", 999_850)})
+	large, err := wire.MarshalInteraction(&reco.Interaction{UserID: "large", ItemID: "", EventID: "large", RecommendationID: strings.Repeat("x", 999_850)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +218,7 @@ func testRetention(t *testing.T, p *pipeline, log *bus.Client) {
 	events := 0
 	if err := log.ReadRange(t.Context(), p.topic(), lost, func(records []bus.Record) error {
 		for _, record := range records {
-			interaction, err := reco.UnmarshalInteraction(record.Value)
+			interaction, err := wire.UnmarshalInteraction(record.Value)
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // The headers that consumers add to a record which they put on the dead-letter topic, behind the record's own.
@@ -344,11 +344,11 @@ func readable(l *DeadLetter) error {
 	var err error
 	switch {
 	case strings.HasSuffix(l.Topic, interactionsSuffix):
-		_, err = reco.UnmarshalInteraction(l.Value)
+		_, err = wire.UnmarshalInteraction(l.Value)
 	case strings.HasSuffix(l.Topic, actionEventsSuffix):
-		_, err = reco.UnmarshalActionInteraction(l.Value)
+		_, err = wire.UnmarshalActionInteraction(l.Value)
 	case holdsEntities(l.Topic):
-		_, err = reco.UnmarshalEntity(l.Value)
+		_, err = wire.UnmarshalEntity(l.Value)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // Tail is what a dataset group's log holds beyond its archive at one moment: from each chain's end to the partition's.
@@ -33,9 +34,9 @@ func (s *Source) OpenTail(ctx context.Context, group string) (*Tail, error) {
 		name, kind string
 		add        func(*trainingset.Builder, bus.Record)
 	}{
-		{bus.InteractionsTopic(group), archive.KindInteractions, addInteraction(reco.UnmarshalInteraction, (*trainingset.Builder).Add)},
+		{bus.InteractionsTopic(group), archive.KindInteractions, addInteraction(wire.UnmarshalInteraction, (*trainingset.Builder).Add)},
 		{bus.ActionInteractionsTopic(group), archive.KindActionInteractions,
-			addInteraction(reco.UnmarshalActionInteraction, (*trainingset.Builder).AddActionInteraction)},
+			addInteraction(wire.UnmarshalActionInteraction, (*trainingset.Builder).AddActionInteraction)},
 		{bus.ItemsTopic(group), archive.KindItems, addEntity((*trainingset.Builder).AddItem)},
 		{bus.UsersTopic(group), archive.KindUsers, addEntity((*trainingset.Builder).AddUser)},
 		{bus.ActionsTopic(group), archive.KindActions, addEntity((*trainingset.Builder).AddAction)},
@@ -78,7 +79,7 @@ func addInteraction(
 
 func addEntity(add func(*trainingset.Builder, reco.Entity)) func(*trainingset.Builder, bus.Record) {
 	return func(b *trainingset.Builder, r bus.Record) {
-		if e, err := reco.UnmarshalEntity(r.Value); err == nil {
+		if e, err := wire.UnmarshalEntity(r.Value); err == nil {
 			e.Origin = OriginOf(r)
 			add(b, e)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 // Account begins every ARN of the tests.
@@ -151,7 +152,7 @@ func (i *Installation) Interact(interactions ...*reco.Interaction) {
 	i.Helper()
 	var records []bus.Record
 	for _, interaction := range interactions {
-		value, err := reco.MarshalInteraction(interaction)
+		value, err := wire.MarshalInteraction(interaction)
 		if err != nil {
 			i.Fatal(err)
 		}

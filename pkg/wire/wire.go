@@ -1,4 +1,6 @@
-package reco
+// Package wire encodes interactions and entities as the protobuf records that travel through Kafka, and decodes them. Producers
+// (tracker, operator) marshal; the session-updater, the firehose, the retrainer and the recommender unmarshal.
+package wire
 
 import (
 	"errors"
@@ -11,12 +13,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penchant-io/penchant/pkg/reco"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
 // MarshalInteraction is the interaction as it stands in Kafka, without its Origin. It fails if a property's value has
 // another type than string, int64, float64, bool or nil, or a text is not UTF-8.
-func MarshalInteraction(i *Interaction) ([]byte, error) {
+func MarshalInteraction(i *reco.Interaction) ([]byte, error) {
 	value, err := proto.Marshal(&penchantv1.Interaction{
 		EventId:                i.EventID,
 		UserId:                 i.UserID,
@@ -37,12 +40,12 @@ func MarshalInteraction(i *Interaction) ([]byte, error) {
 
 // UnmarshalInteraction reads what MarshalInteraction, or another producer, wrote. The error tells a record that can never
 // be used: one that is not an Interaction, or lacks the event id, the item id, or both user id and session id.
-func UnmarshalInteraction(value []byte) (Interaction, error) {
+func UnmarshalInteraction(value []byte) (reco.Interaction, error) {
 	var wire penchantv1.Interaction
 	if err := proto.Unmarshal(value, &wire); err != nil {
-		return Interaction{}, fmt.Errorf("decoding an interaction: %w", err)
+		return reco.Interaction{}, fmt.Errorf("decoding an interaction: %w", err)
 	}
-	i := Interaction{
+	i := reco.Interaction{
 		EventID:                wire.EventId,
 		UserID:                 wire.UserId,
 		SessionID:              wire.SessionId,
@@ -57,18 +60,18 @@ func UnmarshalInteraction(value []byte) (Interaction, error) {
 	}
 	switch {
 	case i.EventID == "":
-		return Interaction{}, errors.New("decoding an interaction: no event id")
+		return reco.Interaction{}, errors.New("decoding an interaction: no event id")
 	case i.ItemID == "":
-		return Interaction{}, errors.New("decoding an interaction: no item id")
+		return reco.Interaction{}, errors.New("decoding an interaction: no item id")
 	case i.Key() == "":
-		return Interaction{}, errors.New("decoding an interaction: neither user id nor session id")
+		return reco.Interaction{}, errors.New("decoding an interaction: neither user id nor session id")
 	}
 	return i, nil
 }
 
 // MarshalActionInteraction is an interaction with an action as it stands in Kafka, without its Origin; it fails as
 // MarshalInteraction does. Its EventValue and EventAttributionSource are not kept: actions have none.
-func MarshalActionInteraction(i *Interaction) ([]byte, error) {
+func MarshalActionInteraction(i *reco.Interaction) ([]byte, error) {
 	value, err := proto.Marshal(&penchantv1.ActionInteraction{
 		EventId:          i.EventID,
 		UserId:           i.UserID,
@@ -87,12 +90,12 @@ func MarshalActionInteraction(i *Interaction) ([]byte, error) {
 
 // UnmarshalActionInteraction reads what MarshalActionInteraction, or another producer, wrote. The error tells a record that
 // can never be used.
-func UnmarshalActionInteraction(value []byte) (Interaction, error) {
+func UnmarshalActionInteraction(value []byte) (reco.Interaction, error) {
 	var wire penchantv1.ActionInteraction
 	if err := proto.Unmarshal(value, &wire); err != nil {
-		return Interaction{}, fmt.Errorf("decoding an action interaction: %w", err)
+		return reco.Interaction{}, fmt.Errorf("decoding an action interaction: %w", err)
 	}
-	i := Interaction{
+	i := reco.Interaction{
 		EventID:          wire.EventId,
 		UserID:           wire.UserId,
 		SessionID:        wire.SessionId,
@@ -105,17 +108,17 @@ func UnmarshalActionInteraction(value []byte) (Interaction, error) {
 	}
 	switch {
 	case i.EventID == "":
-		return Interaction{}, errors.New("decoding an action interaction: no event id")
+		return reco.Interaction{}, errors.New("decoding an action interaction: no event id")
 	case i.ItemID == "":
-		return Interaction{}, errors.New("decoding an action interaction: no action id")
+		return reco.Interaction{}, errors.New("decoding an action interaction: no action id")
 	case i.Key() == "":
-		return Interaction{}, errors.New("decoding an action interaction: neither user id nor session id")
+		return reco.Interaction{}, errors.New("decoding an action interaction: neither user id nor session id")
 	}
 	return i, nil
 }
 
 // MarshalEntity is the item, user or action as it stands in Kafka, without its Origin; it fails as MarshalInteraction does.
-func MarshalEntity(e *Entity) ([]byte, error) {
+func MarshalEntity(e *reco.Entity) ([]byte, error) {
 	value, err := proto.Marshal(&penchantv1.EntityRecord{Id: e.ID})
 	if err != nil {
 		return nil, fmt.Errorf("encoding a record: %w", err)
@@ -124,15 +127,15 @@ func MarshalEntity(e *Entity) ([]byte, error) {
 }
 
 // UnmarshalEntity reads what MarshalEntity wrote. The error tells a record that can never be used.
-func UnmarshalEntity(value []byte) (Entity, error) {
+func UnmarshalEntity(value []byte) (reco.Entity, error) {
 	var wire penchantv1.EntityRecord
 	if err := proto.Unmarshal(value, &wire); err != nil {
-		return Entity{}, fmt.Errorf("decoding a record: %w", err)
+		return reco.Entity{}, fmt.Errorf("decoding a record: %w", err)
 	}
 	if wire.Id == "" {
-		return Entity{}, errors.New("decoding a record: no id")
+		return reco.Entity{}, errors.New("decoding a record: no id")
 	}
-	return Entity{ID: wire.Id, Properties: fromWire(wire.Properties)}, nil
+	return reco.Entity{ID: wire.Id, Properties: fromWire(wire.Properties)}, nil
 }
 
 // The numbers of the members called properties, a map from string to Value, in the messages; action interactions have that

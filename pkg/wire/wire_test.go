@@ -1,4 +1,4 @@
-package reco_test
+package wire_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
@@ -24,11 +25,11 @@ func TestInteractionSurvivesTheWire(t *testing.T) {
 			Properties: map[string]any{"TEXT": "ü", "EMPTY": "", "LONG": int64(math.MaxInt64), "FLOAT": 0.1, "YES": true, "NO": false, "NULL": nil},
 		},
 	} {
-		wire, err := reco.MarshalInteraction(&i)
+		encoded, err := wire.MarshalInteraction(&i)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		got, err := reco.UnmarshalInteraction(wire)
+		got, err := wire.UnmarshalInteraction(encoded)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -46,11 +47,11 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 			RecommendationID: "r", Impression: []string{"a", "b"}, Properties: map[string]any{"TEXT": "ü", "EVENT_VALUE": 0.5, "NULL": nil},
 		},
 	} {
-		wire, err := reco.MarshalActionInteraction(&i)
+		encoded, err := wire.MarshalActionInteraction(&i)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		got, err := reco.UnmarshalActionInteraction(wire)
+		got, err := wire.UnmarshalActionInteraction(encoded)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -58,7 +59,7 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 		var message penchantv1.ActionInteraction
-		if err := proto.Unmarshal(wire, &message); err != nil || message.ActionId != "a" || len(message.Properties) != len(i.Properties) {
+		if err := proto.Unmarshal(encoded, &message); err != nil || message.ActionId != "a" || len(message.Properties) != len(i.Properties) {
 			t.Errorf("%s: the generated code reads %v, %v", name, &message, err)
 		}
 	}
@@ -67,11 +68,11 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 		"no action id": {EventId: "e", UserId: "u"},
 		"nobody's":     {EventId: "e", ActionId: "a"},
 	} {
-		wire, err := proto.Marshal(message)
+		encoded, err := proto.Marshal(message)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i, err := reco.UnmarshalActionInteraction(wire); err == nil {
+		if i, err := wire.UnmarshalActionInteraction(encoded); err == nil {
 			t.Errorf("%s: read as %+v", name, i)
 		}
 	}
@@ -79,11 +80,11 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 
 func TestEntitySurvivesTheWire(t *testing.T) {
 	for _, e := range []reco.Entity{{ID: "i"}, {ID: "i", Properties: map[string]any{"GENRES": "a|b", "YEAR": int64(1999), "PRICE": nil}}} {
-		wire, err := reco.MarshalEntity(&e)
+		encoded, err := wire.MarshalEntity(&e)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := reco.UnmarshalEntity(wire)
+		got, err := wire.UnmarshalEntity(encoded)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,12 +97,12 @@ func TestEntitySurvivesTheWire(t *testing.T) {
 // The properties, which are encoded by hand, are what the generated code understands, whatever their number and order.
 func TestPropertiesAreTheProtosMap(t *testing.T) {
 	e := reco.Entity{ID: "i", Properties: map[string]any{"S": strings.Repeat("ü", 5000), "I": int64(math.MinInt64), "F": math.Inf(-1), "B": false, "N": nil, "": ""}}
-	wire, err := reco.MarshalEntity(&e)
+	encoded, err := wire.MarshalEntity(&e)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got penchantv1.EntityRecord
-	if err := proto.Unmarshal(wire, &got); err != nil {
+	if err := proto.Unmarshal(encoded, &got); err != nil {
 		t.Fatal(err)
 	}
 	want := &penchantv1.EntityRecord{Id: "i", Properties: map[string]*penchantv1.Value{
@@ -115,21 +116,21 @@ func TestPropertiesAreTheProtosMap(t *testing.T) {
 	if !proto.Equal(want, &got) {
 		t.Errorf("got %v", &got)
 	}
-	again, err := reco.MarshalEntity(&e)
-	if err != nil || !bytes.Equal(wire, again) {
+	again, err := wire.MarshalEntity(&e)
+	if err != nil || !bytes.Equal(encoded, again) {
 		t.Errorf("the same record has two encodings, %v", err)
 	}
 }
 
 func TestUnmarshalRefusesUselessRecords(t *testing.T) {
 	encode := func(m proto.Message) []byte {
-		wire, err := proto.Marshal(m)
+		encoded, err := proto.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return wire
+		return encoded
 	}
-	for name, wire := range map[string][]byte{
+	for name, encoded := range map[string][]byte{
 		"empty":         nil,
 		"not protobuf":  []byte("\xff\xff\xff"),
 		"no event id":   encode(&penchantv1.Interaction{UserId: "u", ItemId: "i"}),
@@ -137,12 +138,12 @@ func TestUnmarshalRefusesUselessRecords(t *testing.T) {
 		"nobody's":      encode(&penchantv1.Interaction{EventId: "e", ItemId: "i"}),
 		"text not UTF8": []byte("\x0a\x01\xff"),
 	} {
-		if i, err := reco.UnmarshalInteraction(wire); err == nil {
+		if i, err := wire.UnmarshalInteraction(encoded); err == nil {
 			t.Errorf("%s: read as %+v", name, i)
 		}
 	}
-	for name, wire := range map[string][]byte{"empty": nil, "not protobuf": []byte("\xff\xff\xff")} {
-		if e, err := reco.UnmarshalEntity(wire); err == nil {
+	for name, encoded := range map[string][]byte{"empty": nil, "not protobuf": []byte("\xff\xff\xff")} {
+		if e, err := wire.UnmarshalEntity(encoded); err == nil {
 			t.Errorf("%s: read as %+v", name, e)
 		}
 	}
@@ -150,7 +151,7 @@ func TestUnmarshalRefusesUselessRecords(t *testing.T) {
 
 func TestMarshalRefusesOtherTypes(t *testing.T) {
 	for _, value := range []any{1, float32(1), []string{"a"}, "\xff"} {
-		if _, err := reco.MarshalEntity(&reco.Entity{ID: "i", Properties: map[string]any{"C": value}}); err == nil {
+		if _, err := wire.MarshalEntity(&reco.Entity{ID: "i", Properties: map[string]any{"C": value}}); err == nil {
 			t.Errorf("%T %v was encoded", value, value)
 		}
 	}
@@ -161,7 +162,7 @@ func BenchmarkMarshalInteraction(b *testing.B) {
 		Properties: map[string]any{"DEVICE": "phone", "PRICE": 9.5}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := reco.MarshalInteraction(&i); err != nil {
+		if _, err := wire.MarshalInteraction(&i); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -169,13 +170,13 @@ func BenchmarkMarshalInteraction(b *testing.B) {
 
 func BenchmarkUnmarshalInteraction(b *testing.B) {
 	i := reco.Interaction{EventID: "0199-e", UserID: "user-1", SessionID: "session-1", ItemID: "item-1", EventType: "click", TimestampMS: 1700000000123}
-	wire, err := reco.MarshalInteraction(&i)
+	encoded, err := wire.MarshalInteraction(&i)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := reco.UnmarshalInteraction(wire); err != nil {
+		if _, err := wire.UnmarshalInteraction(encoded); err != nil {
 			b.Fatal(err)
 		}
 	}
