@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -17,28 +18,55 @@ import (
 
 const module = "github.com/penchant-io/penchant/"
 
-// layers are the packages from the top down. A package imports what stands below its own layer, never beside or above:
-// so a reader who knows the layers below a package knows all that it can touch.
-var layers = [][]string{
-	{"services/penchant"},
-	{"services/penchant/operator"},
-	{"services/bridge", "services/tracker", "services/sessionupdater", "services/firehose", "services/retrainer", "services/recommender", "services/control"},
-	{"services/control/workflow", "services/retrainer/groupdata", "services/retrainer/output"},
-	{"services/retrainer/jobs"},
-	{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore"},
-	{"pkg/ranking/diversity", "pkg/ranking/exploration", "pkg/recipe"},
-	{"pkg/model/stack"},
-	{"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/newcomer", "pkg/model/nextaction", "pkg/model/objective", "pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims", "pkg/model/trending"},
-	{"pkg/model/content", "pkg/model/ials"},
-	{"pkg/model/linear", "pkg/model/related"},
-	{"pkg/model"},
-	{"pkg/dataset", "pkg/userstate"},
-	{"pkg/archive"},
-	{"pkg/catalog", "pkg/eventfile", "pkg/embedded", "pkg/filter", "pkg/attribution", "pkg/trainingset", "pkg/wire"},
-	{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/stepfunctions", "pkg/awsapi/scheduler"},
-	{"pkg/awsapi", "pkg/blob", "pkg/bus", "pkg/experiment", "pkg/linalg", "pkg/process", "pkg/schema", "pkg/asl"},
-	{"pkg/awsapi/constraint", "pkg/backoff", "pkg/reco", "pkg/schedule", "pkg/simd"},
-	{"proto/penchant/v1"},
+// A band is what one line of README's picture shows. A package imports what stands in the bands below its own, and inside
+// its band what stands in a later row: so a reader who knows the bands below a package knows all that it can touch, and no
+// two packages of a band need each other.
+type band struct {
+	name string
+	rows [][]string
+}
+
+// bands are the packages from the top down.
+var bands = []band{
+	{"the program", [][]string{
+		{"services/penchant"},
+		{"services/penchant/operator"},
+	}},
+	{"services", [][]string{
+		{"services/bridge", "services/control", "services/firehose", "services/recommender", "services/retrainer", "services/sessionupdater", "services/tracker"},
+		{"services/control/workflow", "services/retrainer/groupdata", "services/retrainer/output"},
+		{"services/retrainer/jobs"},
+	}},
+	{"learning and lists", [][]string{
+		{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore"},
+		{"pkg/ranking/diversity", "pkg/ranking/exploration"},
+	}},
+	{"stored data", [][]string{
+		{"pkg/dataset"},
+		{"pkg/archive", "pkg/catalog"},
+		{"pkg/attribution", "pkg/eventfile", "pkg/experiment", "pkg/filter", "pkg/userstate", "pkg/wire"},
+	}},
+	{"outside systems and APIs", [][]string{
+		{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/scheduler", "pkg/awsapi/stepfunctions", "pkg/embedded"},
+		{"pkg/asl", "pkg/awsapi", "pkg/awsapi/constraint", "pkg/backoff", "pkg/blob", "pkg/bus", "pkg/process", "pkg/schedule"},
+		{"proto/penchant/v1"},
+	}},
+	{"models", [][]string{
+		{"pkg/recipe"},
+		{"pkg/model/stack"},
+		{
+			"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/newcomer", "pkg/model/nextaction", "pkg/model/objective",
+			"pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims",
+			"pkg/model/trending",
+		},
+		{"pkg/model/content", "pkg/model/ials"},
+		{"pkg/model/linear", "pkg/model/related"},
+		{"pkg/model"},
+	}},
+	{"nouns and numbers", [][]string{
+		{"pkg/linalg", "pkg/trainingset"},
+		{"pkg/reco", "pkg/schema", "pkg/simd"},
+	}},
 }
 
 // supporting packages hold no product code: generators, and what only tests import.
@@ -89,8 +117,18 @@ func listPackages(t *testing.T) []listedPackage {
 	}
 }
 
-func layerOf(path string) int {
-	return slices.IndexFunc(layers, func(layer []string) bool { return slices.Contains(layer, path) })
+// heightOf is the place of a package in the bands and their rows, counted from the top; -1 where it is in none.
+func heightOf(path string) int {
+	height := 0
+	for _, b := range bands {
+		for _, row := range b.rows {
+			if slices.Contains(row, path) {
+				return height
+			}
+			height++
+		}
+	}
+	return -1
 }
 
 func isSupporting(path string) bool {
@@ -103,9 +141,9 @@ func TestImportsPointDown(t *testing.T) {
 		if isSupporting(p.ImportPath) {
 			continue
 		}
-		layer := layerOf(p.ImportPath)
-		if layer < 0 {
-			t.Errorf("%s stands in no layer: place it in the table above", p.ImportPath)
+		height := heightOf(p.ImportPath)
+		if height < 0 {
+			t.Errorf("%s stands in no band: place it in the table above", p.ImportPath)
 			continue
 		}
 		for _, path := range p.Imports {
@@ -114,7 +152,7 @@ func TestImportsPointDown(t *testing.T) {
 			case !ours:
 			case isSupporting(own):
 				t.Errorf("%s imports %s, which is for tests and generators only", p.ImportPath, own)
-			case layerOf(own) <= layer:
+			case heightOf(own) <= height:
 				t.Errorf("%s imports %s, which does not stand below it: move what they share further down", p.ImportPath, own)
 			}
 		}
@@ -160,19 +198,60 @@ func TestReadmeShowsTheLayers(t *testing.T) {
 		return
 	}
 	if want != string(content) {
-		t.Error("README.md shows other layers than the code has: run this test with -update")
+		t.Error("README.md shows other bands than the code has: run this test with -update")
 	}
 }
 
+// drawLayers shows each band as a line; a folder of several packages is shown as one.
 func drawLayers() string {
 	var b strings.Builder
 	b.WriteString("```\n")
-	for i, layer := range layers {
+	for i, band := range bands {
 		if i > 0 {
 			b.WriteString("   ↓\n")
 		}
-		fmt.Fprintln(&b, strings.Join(layer, "   "))
+		packages := map[string]int{}
+		for _, path := range slices.Concat(band.rows...) {
+			folders := strings.SplitN(path, "/", 3)
+			packages[folders[0]+"/"+folders[1]]++
+		}
+		fmt.Fprintf(&b, "%s:", band.name)
+		for _, folder := range slices.Sorted(maps.Keys(packages)) {
+			if packages[folder] > 1 || heightOf(folder) < 0 {
+				folder += "/…"
+			}
+			fmt.Fprintf(&b, "   %s", folder)
+		}
+		b.WriteString("\n")
 	}
 	b.WriteString("```\n")
 	return b.String()
+}
+
+// storage is what no model may link, whatever it imports.
+var storage = []string{
+	"pkg/archive", "pkg/blob", "pkg/bus", "pkg/catalog", "pkg/dataset", "pkg/eventfile", "pkg/userstate", "proto/",
+}
+
+// TestLinksOfModels keeps models free of storage: whoever writes one reads pkg/model and pkg/trainingset, and builds little.
+func TestLinksOfModels(t *testing.T) {
+	t.Parallel()
+	linked := func(path string) []string {
+		out, err := exec.Command("go", "list", "-deps", module+path).Output()
+		if err != nil {
+			t.Fatalf("listing what %s links: %v", path, err)
+		}
+		return strings.Fields(string(out))
+	}
+	for _, path := range linked("pkg/recipe") {
+		own, _ := strings.CutPrefix(path, module)
+		if slices.ContainsFunc(storage, func(s string) bool { return strings.HasPrefix(own, s) }) {
+			t.Errorf("models link %s", own)
+		}
+	}
+	// Package fmt alone links 60 others.
+	const most = 80
+	if all := linked("pkg/model/popularity"); len(all) > most {
+		t.Errorf("the simplest model links %d packages, more than %d:\n%s", len(all), most, strings.Join(all, "\n"))
+	}
 }
