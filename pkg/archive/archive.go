@@ -3,7 +3,7 @@
 //
 // The files of one partition form a chain:
 //
-//	archive/<group>/<kind>/<topic id, hex>/<partition, 5 digits>/<first offset, 20 digits>.parquet
+//	archive/<group>/<type>/<topic id, hex>/<partition, 5 digits>/<first offset, 20 digits>.parquet
 //
 // A file's name is the offset after the previous file's last one, and nothing else; its own last offset stands in the
 // object's metadata. It is written only if the name is free. So whoever writes, whenever, after whatever crash, can only
@@ -20,22 +20,9 @@ import (
 	"hash/crc32"
 	"strconv"
 	"strings"
-)
 
-// The kinds of records that have chains.
-const (
-	KindInteractions = "interactions"
-	KindItems        = "items"
-	KindUsers        = "users"
-	KindActions      = "actions"
-	// KindActionInteractions holds reco.Interactions whose ItemID is an action's.
-	KindActionInteractions = "action-interactions"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
-
-// OfInteractions reports whether a kind's rows are interactions, with items or with actions, and not entities.
-func OfInteractions(kind string) bool {
-	return kind == KindInteractions || kind == KindActionInteractions
-}
 
 // MaxFileBytes bounds every archived object, so that one conditional put writes it whole and a reader can hold it.
 const MaxFileBytes = 64 << 20
@@ -57,8 +44,7 @@ const (
 type ChainID struct {
 	// Group is the dataset group's key.
 	Group string
-	// Kind is one of the constants.
-	Kind string
+	Type  schema.Type
 	// TopicID is Kafka's id of the topic: a topic made again under its old name has a chain of its own.
 	TopicID   [16]byte
 	Partition int32
@@ -66,7 +52,7 @@ type ChainID struct {
 
 // Prefix is where the chain's objects stand, with a slash at its end.
 func (id ChainID) Prefix() string {
-	return fmt.Sprintf("%s%s/%s/%s/%05d/", root, id.Group, id.Kind, hex.EncodeToString(id.TopicID[:]), id.Partition)
+	return fmt.Sprintf("%s%s/%s/%s/%05d/", root, id.Group, id.Type.Folder(), hex.EncodeToString(id.TopicID[:]), id.Partition)
 }
 
 func (id ChainID) key(first int64) string {
@@ -76,7 +62,7 @@ func (id ChainID) key(first int64) string {
 // GroupPrefix is where all chains of a dataset group stand.
 func GroupPrefix(group string) string { return root + group + "/" }
 
-func kindPrefix(group, kind string) string { return GroupPrefix(group) + kind + "/" }
+func typePrefix(group string, t schema.Type) string { return GroupPrefix(group) + t.Folder() + "/" }
 
 // parseKey is the inverse of key; ok is false for every other name.
 func parseKey(key string) (id ChainID, first int64, ok bool) {
@@ -84,7 +70,10 @@ func parseKey(key string) (id ChainID, first int64, ok bool) {
 	if len(parts) != 6 {
 		return ChainID{}, 0, false
 	}
-	id.Group, id.Kind = parts[1], parts[2]
+	id.Group = parts[1]
+	if id.Type, ok = schema.TypeOfFolder(parts[2]); !ok {
+		return ChainID{}, 0, false
+	}
 	topic, err := hex.DecodeString(parts[3])
 	if err != nil || len(topic) != len(id.TopicID) {
 		return ChainID{}, 0, false

@@ -15,9 +15,10 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-var shop = ChainID{Group: "shop-1a2b", Kind: KindInteractions, TopicID: [16]byte{0xab, 1}, Partition: 7}
+var shop = ChainID{Group: "shop-1a2b", Type: schema.Interactions, TopicID: [16]byte{0xab, 1}, Partition: 7}
 
 func open(t *testing.T, b *blob.Bucket, id ChainID) *Chain {
 	t.Helper()
@@ -48,7 +49,7 @@ func appendEvents(t *testing.T, c *Chain, first, last int64) {
 
 func readAll(t *testing.T, b *blob.Bucket, opts ReadOptions) (rows []reco.Interaction) {
 	t.Helper()
-	for row, err := range ReadInteractions(t.Context(), b, shop.Group, opts) {
+	for row, err := range ReadInteractions(t.Context(), b, shop.Group, schema.Interactions, opts) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +226,7 @@ func TestReadingPartOfTheArchive(t *testing.T) {
 
 func TestEntitiesHaveChainsToo(t *testing.T) {
 	b := embeddedtest.Bucket(t)
-	id := ChainID{Group: shop.Group, Kind: KindItems, TopicID: [16]byte{1}, Partition: 2}
+	id := ChainID{Group: shop.Group, Type: schema.Items, TopicID: [16]byte{1}, Partition: 2}
 	c := open(t, b, id)
 	want := []reco.Entity{
 		{ID: "a", Properties: map[string]any{"GENRE": "drama"}, Origin: reco.Origin{TopicID: id.TopicID, Partition: 2, Offset: 3}},
@@ -235,7 +236,7 @@ func TestEntitiesHaveChainsToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []reco.Entity
-	for row, err := range ReadEntities(t.Context(), b, id.Group, KindItems) {
+	for row, err := range ReadEntities(t.Context(), b, id.Group, schema.Items) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +251,7 @@ func TestActionInteractionsHaveChainsOfTheirOwn(t *testing.T) {
 	b := embeddedtest.Bucket(t)
 	appendEvents(t, open(t, b, shop), 0, 2)
 	id := shop
-	id.Kind = KindActionInteractions
+	id.Type = schema.ActionInteractions
 	c := open(t, b, id)
 	want := events(3, 5)
 	for k := range want {
@@ -264,7 +265,7 @@ func TestActionInteractionsHaveChainsOfTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []reco.Interaction
-	for row, err := range ReadActionInteractions(t.Context(), b, shop.Group, ReadOptions{}) {
+	for row, err := range ReadInteractions(t.Context(), b, shop.Group, schema.ActionInteractions, ReadOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -321,7 +322,7 @@ func TestDamagedFilesAreNamedAndPassedOver(t *testing.T) {
 
 	var rows []reco.Interaction
 	var corrupt *CorruptError
-	for row, err := range ReadInteractions(t.Context(), b, shop.Group, ReadOptions{}) {
+	for row, err := range ReadInteractions(t.Context(), b, shop.Group, schema.Interactions, ReadOptions{}) {
 		if errors.As(err, &corrupt) {
 			continue
 		}
@@ -443,7 +444,7 @@ func TestReadingEndsWithTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	failed := false
-	for _, err := range ReadInteractions(ctx, b, shop.Group, ReadOptions{}) {
+	for _, err := range ReadInteractions(ctx, b, shop.Group, schema.Interactions, ReadOptions{}) {
 		failed = failed || err != nil
 	}
 	if !failed {

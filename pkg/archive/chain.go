@@ -215,7 +215,7 @@ func (c *Chain) remember(key string) {
 
 // emptyFile is readable like every other one: tools that read all files of a prefix do not stumble over it.
 func (c *Chain) emptyFile() ([]byte, error) {
-	if OfInteractions(c.id.Kind) {
+	if c.id.Type.IsInteractions() {
 		return eventfile.EncodeInteractions(c.schema(nil), nil)
 	}
 	return eventfile.EncodeEntities(c.schema(nil), nil)
@@ -226,12 +226,7 @@ func (c *Chain) schema(s *schema.Schema) *schema.Schema {
 	if s != nil {
 		return s
 	}
-	return &schema.Schema{Type: typeOfKind[c.id.Kind]}
-}
-
-var typeOfKind = map[string]schema.Type{
-	KindInteractions: schema.Interactions, KindItems: schema.Items, KindUsers: schema.Users,
-	KindActions: schema.Actions, KindActionInteractions: schema.ActionInteractions,
+	return &schema.Schema{Type: c.id.Type}
 }
 
 // printable makes a reason fit for an object's metadata, which are HTTP headers.

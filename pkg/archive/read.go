@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/eventfile"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // ReadOptions narrows what is read; the zero value reads everything.
@@ -24,35 +25,30 @@ type ReadOptions struct {
 	Covered func(first, last int64, gap string)
 }
 
-// ReadInteractions reads a group's interactions in the order of topic id, partition and offset, one file in memory at a
-// time, with Origin filled in. Repeats of an event id that were too far apart for the sink are still there. After a
+// ReadInteractions reads a group's interactions, with items or with actions, in the order of topic id, partition and offset,
+// one file in memory at a time, with Origin filled in. Repeats of an event id that were too far apart for the sink are still there. After a
 // *CorruptError the caller may go on with the sequence, which continues behind the object; every other error ends it.
-func ReadInteractions(ctx context.Context, b *blob.Bucket, group string, opts ReadOptions) iter.Seq2[reco.Interaction, error] {
-	return readInteractions(ctx, b, group, KindInteractions, opts)
-}
-
-// ReadActionInteractions reads a group's interactions with actions in the same way: their ItemID is the action's.
-func ReadActionInteractions(ctx context.Context, b *blob.Bucket, group string, opts ReadOptions) iter.Seq2[reco.Interaction, error] {
-	return readInteractions(ctx, b, group, KindActionInteractions, opts)
-}
-
-func readInteractions(ctx context.Context, b *blob.Bucket, group, kind string, opts ReadOptions) iter.Seq2[reco.Interaction, error] {
-	return read(ctx, b, group, kind, opts, eventfile.DecodeInteractions,
+func ReadInteractions(
+	ctx context.Context, b *blob.Bucket, group string, t schema.Type, opts ReadOptions,
+) iter.Seq2[reco.Interaction, error] {
+	return read(ctx, b, typePrefix(group, t), opts, eventfile.DecodeInteractions,
 		func(i *reco.Interaction) *reco.Origin { return &i.Origin })
 }
 
 // ReadEntities reads a group's items, users or actions in the same way: every record that was put, of which the newest per id counts.
-func ReadEntities(ctx context.Context, b *blob.Bucket, group, kind string) iter.Seq2[reco.Entity, error] {
-	return read(ctx, b, group, kind, ReadOptions{}, eventfile.DecodeEntities,
+func ReadEntities(ctx context.Context, b *blob.Bucket, group string, t schema.Type) iter.Seq2[reco.Entity, error] {
+	return read(ctx, b, typePrefix(group, t), ReadOptions{}, eventfile.DecodeEntities,
 		func(e *reco.Entity) *reco.Origin { return &e.Origin })
 }
 
 type decoder[T any] func(io.ReaderAt, int64) iter.Seq2[T, error]
 
-func read[T any](ctx context.Context, b *blob.Bucket, group, kind string, opts ReadOptions, decode decoder[T], origin func(*T) *reco.Origin) iter.Seq2[T, error] {
+func read[T any](
+	ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions, decode decoder[T], origin func(*T) *reco.Origin,
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
-		for f, err := range files(ctx, b, kindPrefix(group, kind), opts) {
+		for f, err := range files(ctx, b, prefix, opts) {
 			if err != nil {
 				yield(none, err)
 				return

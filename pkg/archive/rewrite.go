@@ -20,21 +20,21 @@ import (
 
 // RewriteInteractions takes the interactions out of a group's archive that drop says true to, and gives their number. A
 // damaged file is a *CorruptError: nobody can say whom it holds.
-func RewriteInteractions(ctx context.Context, b *blob.Bucket, group, kind string, drop func(*reco.Interaction) bool) (dropped int64, err error) {
-	return rewriteFiles(ctx, b, group, kind, eventfile.DecodeInteractions, func(i *reco.Interaction) *reco.Origin { return &i.Origin }, drop,
+func RewriteInteractions(ctx context.Context, b *blob.Bucket, group string, t schema.Type, drop func(*reco.Interaction) bool) (dropped int64, err error) {
+	return rewriteFiles(ctx, b, typePrefix(group, t), eventfile.DecodeInteractions, func(i *reco.Interaction) *reco.Origin { return &i.Origin }, drop,
 		func(rows []reco.Interaction) ([]byte, error) { return eventfile.EncodeInteractions(nil, rows) })
 }
 
 // RewriteUsers does the same for users.
 func RewriteUsers(ctx context.Context, b *blob.Bucket, group string, drop func(*reco.Entity) bool) (dropped int64, err error) {
-	return rewriteFiles(ctx, b, group, KindUsers, eventfile.DecodeEntities, func(e *reco.Entity) *reco.Origin { return &e.Origin }, drop,
+	return rewriteFiles(ctx, b, typePrefix(group, schema.Users), eventfile.DecodeEntities, func(e *reco.Entity) *reco.Origin { return &e.Origin }, drop,
 		func(rows []reco.Entity) ([]byte, error) {
 			return eventfile.EncodeEntities(&schema.Schema{Type: schema.Users}, rows)
 		})
 }
 
-func rewriteFiles[T any](ctx context.Context, b *blob.Bucket, group, kind string, decode decoder[T], origin func(*T) *reco.Origin, drop func(*T) bool, encode func([]T) ([]byte, error)) (dropped int64, err error) {
-	for f, err := range files(ctx, b, kindPrefix(group, kind), ReadOptions{}) {
+func rewriteFiles[T any](ctx context.Context, b *blob.Bucket, prefix string, decode decoder[T], origin func(*T) *reco.Origin, drop func(*T) bool, encode func([]T) ([]byte, error)) (dropped int64, err error) {
+	for f, err := range files(ctx, b, prefix, ReadOptions{}) {
 		if err != nil {
 			return dropped, err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func TestRewritingTakesRowsOutAndNothingElse(t *testing.T) {
@@ -31,7 +32,7 @@ func TestRewritingTakesRowsOutAndNothingElse(t *testing.T) {
 		return i.Origin.Offset%2 == 0 && i.Origin.Offset < 10 || i.Origin.Offset == 20
 	}
 	for _, want := range []int64{6, 0} {
-		if dropped, err := RewriteInteractions(t.Context(), b, shop.Group, KindInteractions, drop); err != nil || dropped != want {
+		if dropped, err := RewriteInteractions(t.Context(), b, shop.Group, schema.Interactions, drop); err != nil || dropped != want {
 			t.Errorf("dropped %d rows, %v; want %d", dropped, err, want)
 		}
 	}
@@ -59,7 +60,7 @@ func TestRewritingTakesRowsOutAndNothingElse(t *testing.T) {
 
 	rewrite(t, b, names[1], func(data []byte, _ map[string]string) []byte { data[len(data)/2] ^= 1; return data })
 	var corrupt *CorruptError
-	if _, err := RewriteInteractions(t.Context(), b, shop.Group, KindInteractions, drop); !errors.As(err, &corrupt) || corrupt.Key != names[1] {
+	if _, err := RewriteInteractions(t.Context(), b, shop.Group, schema.Interactions, drop); !errors.As(err, &corrupt) || corrupt.Key != names[1] {
 		t.Errorf("of a damaged file: %v", err)
 	}
 }
@@ -73,7 +74,7 @@ func TestRewritingUsers(t *testing.T) {
 	t.Cleanup(client.Close)
 	b := client.Bucket(name)
 	id := shop
-	id.Kind = KindUsers
+	id.Type = schema.Users
 	c := open(t, b, id)
 	rows := []reco.Entity{
 		{ID: "ann", Properties: map[string]any{"AGE": int64(30)}, Origin: reco.Origin{TopicID: id.TopicID, Partition: id.Partition, Offset: 3}},
@@ -87,7 +88,7 @@ func TestRewritingUsers(t *testing.T) {
 		t.Errorf("dropped %d, %v", dropped, err)
 	}
 	var left []reco.Entity
-	for e, err := range ReadEntities(t.Context(), b, shop.Group, KindUsers) {
+	for e, err := range ReadEntities(t.Context(), b, shop.Group, schema.Users) {
 		if err != nil {
 			t.Fatal(err)
 		}

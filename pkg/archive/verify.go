@@ -8,6 +8,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/eventfile"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // Report is what Verify finds in a group's archive.
@@ -76,7 +77,7 @@ type verification struct {
 func (v *verification) name(info blob.Info) (id ChainID, first int64, ok bool) {
 	id, first, ok = parseKey(info.Key)
 	if !ok {
-		v.problem(info.Key, Foreign, "its name is not <first offset, 20 digits>.parquet under kind, topic id and partition")
+		v.problem(info.Key, Foreign, "its name is not <first offset, 20 digits>.parquet under type, topic id and partition")
 		return id, first, false
 	}
 	if id != v.chain || v.report.Files == 0 {
@@ -121,12 +122,12 @@ func (v *verification) object(ctx context.Context, info blob.Info) error {
 	if err != nil || last < 0 {
 		return err
 	}
-	v.rows(info.Key, id.Kind, data, first, last)
+	v.rows(info.Key, id.Type, data, first, last)
 	return nil
 }
 
 // rows checks the offsets of a file's rows.
-func (v *verification) rows(key, kind string, data []byte, first, last int64) {
+func (v *verification) rows(key string, t schema.Type, data []byte, first, last int64) {
 	previous := first - 1
 	check := func(offset int64, err error) bool {
 		if err != nil {
@@ -142,7 +143,7 @@ func (v *verification) rows(key, kind string, data []byte, first, last int64) {
 		return true
 	}
 	r, size := bytes.NewReader(data), int64(len(data))
-	if OfInteractions(kind) {
+	if t.IsInteractions() {
 		for row, err := range eventfile.DecodeInteractions(r, size) {
 			if !check(row.Origin.Offset, err) {
 				return

@@ -234,7 +234,7 @@ func (s Source) Load(ctx context.Context, group *catalog.DatasetGroup, t schema.
 		return fail(err)
 	}
 	table := newTable(parsed, false, &budget{})
-	topic := topicOf(group.GroupKey(), t)
+	topic := t.Topic(group.GroupKey())
 	ranges, err := s.ranges(ctx, topic)
 	if err != nil {
 		return fail(err)
@@ -329,16 +329,4 @@ func (s Source) Schemas(groupARN string) (filter.Schemas, error) {
 		schemas[d.DatasetType] = parsed
 	}
 	return schemas, nil
-}
-
-// topicOf is where records of a type are put: of items, users or actions.
-func topicOf(group string, t schema.Type) string {
-	switch t {
-	case schema.Users:
-		return bus.UsersTopic(group)
-	case schema.Actions:
-		return bus.ActionsTopic(group)
-	default:
-		return bus.ItemsTopic(group)
-	}
 }

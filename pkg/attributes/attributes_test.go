@@ -68,7 +68,7 @@ func newShop(t *testing.T) *shop {
 	s.must(catalog.Create(t.Context(), s.store, s.dataset))
 	s.schema, err = schema.Parse(document, "")
 	s.must(err)
-	s.must(s.source.Bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: bus.ItemsTopic(s.group.GroupKey()), Compacted: true}))
+	s.must(s.source.Bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: schema.Items.Topic(s.group.GroupKey()), Compacted: true}))
 	return s
 }
 
@@ -120,7 +120,7 @@ func (s *shop) puts(id, genres string) {
 
 func (s *shop) publish(id string, value []byte) {
 	s.Helper()
-	s.must(s.source.Bus.Publish(s.Context(), bus.Record{Topic: bus.ItemsTopic(s.group.GroupKey()), Key: []byte(id), Value: value}))
+	s.must(s.source.Bus.Publish(s.Context(), bus.Record{Topic: schema.Items.Topic(s.group.GroupKey()), Key: []byte(id), Value: value}))
 }
 
 func (s *shop) live(limit int64) *attributes.Live {

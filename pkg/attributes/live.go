@@ -331,7 +331,7 @@ func (f *follower) read(ctx context.Context) (_ *reading, err error) {
 	}()
 	caughtUp := make(chan struct{})
 	r.running.Go(func() {
-		r.follow(ctx, source.Bus, topicOf(need.Group.GroupKey(), need.Type), func() { close(caughtUp) })
+		r.follow(ctx, source.Bus, need.Type.Topic(need.Group.GroupKey()), func() { close(caughtUp) })
 	})
 	imported, err := source.version(ctx, need.Group.GroupKey(), need.Type)
 	if err != nil {

@@ -21,28 +21,11 @@ import (
 // ErrOverloaded is returned by Publish when the buffer of records that wait for the brokers is full.
 var ErrOverloaded = errors.New("the event log is overloaded")
 
-// Topics that exist once in an installation.
+// Topics that exist once in an installation. Those of the types of data are named in pkg/schema.
 const (
 	ControlTopic = "penchant.control" // compacted; key: ARN, "this resource changed"
 	JobsTopic    = "penchant.jobs"    // key: job ARN, a wake-up
 )
-
-// InteractionsTopic is the topic of a dataset group's interactions; group is the group's key.
-func InteractionsTopic(group string) string { return "penchant." + group + ".interactions" }
-
-// ItemsTopic is the compacted topic of a dataset group's items.
-func ItemsTopic(group string) string { return "penchant." + group + ".items" }
-
-// UsersTopic is the compacted topic of a dataset group's users.
-func UsersTopic(group string) string { return "penchant." + group + ".users" }
-
-// ActionsTopic is the compacted topic of a dataset group's actions.
-func ActionsTopic(group string) string { return "penchant." + group + ".actions" }
-
-// ActionInteractionsTopic is the topic of what users did with a dataset group's actions.
-func ActionInteractionsTopic(group string) string {
-	return "penchant." + group + ".action-interactions"
-}
 
 // DeadLetterTopic is the topic of a dataset group's records that could not be handled.
 func DeadLetterTopic(group string) string { return "penchant." + group + ".deadletter" }

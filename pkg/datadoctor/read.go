@@ -121,16 +121,16 @@ func (g Group) examine(ctx context.Context, e *Examiner, t schema.Type) error {
 	left := g.Rows
 	switch t {
 	case schema.Interactions, schema.ActionInteractions:
-		add, archived := e.Interaction, archive.ReadInteractions
+		add := e.Interaction
 		if t == schema.ActionInteractions {
-			add, archived = e.ActionInteraction, archive.ReadActionInteractions
+			add = e.ActionInteraction
 		} else {
 			for _, p := range v.Parts {
 				e.Dropped(p.Repeats)
 			}
 		}
 		if err = take(e, t, &left, dataset.Interactions(ctx, g.Bucket, v), add); err == nil {
-			err = take(e, t, &left, archived(ctx, g.Bucket, key, archive.ReadOptions{}), add)
+			err = take(e, t, &left, archive.ReadInteractions(ctx, g.Bucket, key, t, archive.ReadOptions{}), add)
 		}
 		return err
 	default:
@@ -145,7 +145,7 @@ func (g Group) examine(ctx context.Context, e *Examiner, t schema.Type) error {
 				return err
 			}
 		}
-		for row, err := range undamaged(archive.ReadEntities(ctx, g.Bucket, key, archiveKinds[t])) {
+		for row, err := range undamaged(archive.ReadEntities(ctx, g.Bucket, key, t)) {
 			if err != nil {
 				return err
 			}
@@ -158,8 +158,6 @@ func (g Group) examine(ctx context.Context, e *Examiner, t schema.Type) error {
 		return nil
 	}
 }
-
-var archiveKinds = map[schema.Type]string{schema.Items: archive.KindItems, schema.Users: archive.KindUsers, schema.Actions: archive.KindActions}
 
 // take shows rows to an examiner, as many as are left.
 func take[T any](e *Examiner, t schema.Type, left *int64, rows iter.Seq2[T, error], add func(*T)) error {

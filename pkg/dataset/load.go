@@ -42,19 +42,19 @@ type Loaded struct {
 // damaged imported data is an error, for importing it again mends it.
 func Load(ctx context.Context, req LoadRequest) (*Loaded, error) {
 	l := &loader{LoadRequest: req, builder: trainingset.NewBuilder(req.Options), loaded: Loaded{Imported: map[string]int64{}}}
-	if err := l.interactions(ctx, schema.Interactions, archive.ReadInteractions, l.builder.Add); err != nil {
+	if err := l.interactions(ctx, schema.Interactions, l.builder.Add); err != nil {
 		return nil, fmt.Errorf("loading interactions: %w", err)
 	}
-	if err := l.interactions(ctx, schema.ActionInteractions, archive.ReadActionInteractions, l.builder.AddActionInteraction); err != nil {
+	if err := l.interactions(ctx, schema.ActionInteractions, l.builder.AddActionInteraction); err != nil {
 		return nil, fmt.Errorf("loading action interactions: %w", err)
 	}
-	if err := l.entities(ctx, schema.Items, archive.KindItems); err != nil {
+	if err := l.entities(ctx, schema.Items); err != nil {
 		return nil, fmt.Errorf("loading items: %w", err)
 	}
-	if err := l.entities(ctx, schema.Users, archive.KindUsers); err != nil {
+	if err := l.entities(ctx, schema.Users); err != nil {
 		return nil, fmt.Errorf("loading users: %w", err)
 	}
-	if err := l.entities(ctx, schema.Actions, archive.KindActions); err != nil {
+	if err := l.entities(ctx, schema.Actions); err != nil {
 		return nil, fmt.Errorf("loading actions: %w", err)
 	}
 	if req.More != nil {
@@ -77,7 +77,7 @@ type loader struct {
 }
 
 // interactions adds what was imported into the dataset of a type and what its archive has received.
-func (l *loader) interactions(ctx context.Context, t schema.Type, archived readArchive, add func(*reco.Interaction)) error {
+func (l *loader) interactions(ctx context.Context, t schema.Type, add func(*reco.Interaction)) error {
 	v, err := l.current(ctx, t)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (l *loader) interactions(ctx context.Context, t schema.Type, archived readA
 		}
 		add(&i)
 	}
-	for i, err := range tolerate(archived(ctx, l.Bucket, l.Group, archive.ReadOptions{}), &l.loaded.Damaged) {
+	for i, err := range tolerate(archive.ReadInteractions(ctx, l.Bucket, l.Group, t, archive.ReadOptions{}), &l.loaded.Damaged) {
 		if err != nil {
 			return err
 		}
@@ -98,8 +98,6 @@ func (l *loader) interactions(ctx context.Context, t schema.Type, archived readA
 	}
 	return nil
 }
-
-type readArchive func(context.Context, *blob.Bucket, string, archive.ReadOptions) iter.Seq2[reco.Interaction, error]
 
 // current is the imported data of a type, without parts where there is none.
 func (l *loader) current(ctx context.Context, t schema.Type) (Version, error) {
@@ -116,7 +114,7 @@ func (l *loader) current(ctx context.Context, t schema.Type) (Version, error) {
 func (l *loader) arrived(o reco.Origin) bool { return l.Until.IsZero() || !o.Arrival.After(l.Until) }
 
 // entities adds the newest row of every item or user. An imported row counts from the end of its import.
-func (l *loader) entities(ctx context.Context, t schema.Type, kind string) error {
+func (l *loader) entities(ctx context.Context, t schema.Type) error {
 	v, err := l.current(ctx, t)
 	if err != nil {
 		return err
@@ -129,7 +127,7 @@ func (l *loader) entities(ctx context.Context, t schema.Type, kind string) error
 			l.builder.AddEntity(t, e, p.Imported)
 		}
 	}
-	for e, err := range tolerate(archive.ReadEntities(ctx, l.Bucket, l.Group, kind), &l.loaded.Damaged) {
+	for e, err := range tolerate(archive.ReadEntities(ctx, l.Bucket, l.Group, t), &l.loaded.Damaged) {
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -42,7 +43,7 @@ func histories(set *trainingset.Set) string {
 // archived writes one file of interactions to partition 0.
 func (s *shop) archived(rows ...reco.Interaction) {
 	s.Helper()
-	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindInteractions, TopicID: [16]byte{1}})
+	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Interactions, TopicID: [16]byte{1}})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func (s *shop) archived(rows ...reco.Interaction) {
 
 func (s *shop) archivedItems(rows ...reco.Entity) {
 	s.Helper()
-	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindItems, TopicID: [16]byte{2}})
+	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Items, TopicID: [16]byte{2}})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestLoadJoinsActions(t *testing.T) {
 	s.put("acted.csv", "USER_ID,ACTION_ID,TIMESTAMP,EVENT_TYPE,IMPRESSION,RECOMMENDATION_ID,EVENT_VALUE\nu,join,1,VIEWED,,,\n")
 	s.mustImport(s.request(someActionInteractions, "acted.csv"))
 	now := time.Now().Add(time.Minute)
-	chain, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindActionInteractions, TopicID: [16]byte{3}})
+	chain, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.ActionInteractions, TopicID: [16]byte{3}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func TestLoadJoinsActions(t *testing.T) {
 	if err := chain.AppendInteractions(t.Context(), nil, []reco.Interaction{act("1", "join", "TAKEN", 2, now), late}, 1); err != nil {
 		t.Fatal(err)
 	}
-	entities, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Kind: archive.KindActions, TopicID: [16]byte{4}})
+	entities, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Actions, TopicID: [16]byte{4}})
 	if err != nil {
 		t.Fatal(err)
 	}

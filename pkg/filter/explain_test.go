@@ -8,6 +8,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/filter/filtertest"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func TestExplainSaysWhatEachExpressionDid(t *testing.T) {
@@ -57,7 +58,7 @@ func TestFilterDescribesItself(t *testing.T) {
 			t.Errorf("uses %s: %v", datasetType, !want)
 		}
 	}
-	if !f.UsesCurrentItem() || f.Target() != filter.Items {
+	if !f.UsesCurrentItem() || f.Target() != schema.Items {
 		t.Errorf("current item %v, target %v", f.UsesCurrentItem(), f.Target())
 	}
 	want := `INCLUDE ItemID WHERE Items.PRICE < CurrentItem.YEAR AND Items.GENRES IN ("a",$B,$A) AND Items.PRICE > $B` +

@@ -37,29 +37,24 @@ const (
 	MaxFields = 5
 )
 
-// Target is what a filter keeps or removes.
-type Target int
+// targets are the types of rows that filters select.
+var targets = []schema.Type{schema.Items, schema.Users, schema.Actions}
 
-// The targets, as expressions name them: ItemID, UserID, ActionID.
-const (
-	Items Target = iota
-	Users
-	Actions
-)
-
-var targetNames = [...]string{"ItemID", "UserID", "ActionID"}
-
-// String is the target's name in expressions.
-func (t Target) String() string { return targetNames[t] }
-
-// entities is the dataset whose rows the target's filters select.
-func (t Target) entities() schema.Type {
-	return [...]schema.Type{schema.Items, schema.Users, schema.Actions}[t]
+// TargetName is the name of a target in expressions: ItemID, UserID or ActionID.
+func TargetName(target schema.Type) string {
+	switch target {
+	case schema.Users:
+		return "UserID"
+	case schema.Actions:
+		return "ActionID"
+	default:
+		return "ItemID"
+	}
 }
 
-// events is the dataset whose EVENT_TYPE the target's filters can ask for.
-func (t Target) events() schema.Type {
-	if t == Actions {
+// eventsOf is the dataset whose EVENT_TYPE the target's filters can ask for.
+func eventsOf(target schema.Type) schema.Type {
+	if target == schema.Actions {
 		return schema.ActionInteractions
 	}
 	return schema.Interactions
@@ -89,7 +84,7 @@ func (e *Error) Error() string {
 
 // Filter is a checked expression. It is read-only and safe for concurrent use.
 type Filter struct {
-	target      Target
+	target      schema.Type
 	expressions []expression
 	parameters  []string
 	fields      []string
@@ -123,8 +118,8 @@ func checkLength(text string) error {
 	return &Error{Offset: limit, Message: fmt.Sprintf("the expression has %d characters, at most %d are allowed", length, MaxExpression)}
 }
 
-// Target is what the filter keeps or removes.
-func (f *Filter) Target() Target { return f.target }
+// Target is the type of the rows that the filter keeps or removes: Items, Users or Actions.
+func (f *Filter) Target() schema.Type { return f.target }
 
 // Parameters are the names of the parameters, without $, in order of first appearance.
 func (f *Filter) Parameters() []string { return slices.Clone(f.parameters) }
@@ -226,8 +221,8 @@ type operand struct {
 	number number
 }
 
-func (e *expression) write(b *strings.Builder, target Target) {
-	fmt.Fprintf(b, "%s %s WHERE ", effect(e.include), target)
+func (e *expression) write(b *strings.Builder, target schema.Type) {
+	fmt.Fprintf(b, "%s %s WHERE ", effect(e.include), TargetName(target))
 	for i, group := range e.where {
 		if i > 0 {
 			b.WriteString(" OR ")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/filter/filtertest"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // FuzzCompile holds Compile to never panicking, to errors that stand within the expression, and to filters that, printed,
@@ -83,7 +84,7 @@ func FuzzBind(f *testing.F) {
 		}
 		filters = append(filters, compiled)
 	}
-	table := filtertest.Table(filter.Items)
+	table := filtertest.Table(schema.Items)
 	subject := filtertest.Subject("ann", "i01")
 	f.Fuzz(func(t *testing.T, value string) {
 		for _, compiled := range filters {
@@ -137,7 +138,7 @@ func compareScenario(t *testing.T, data []byte) {
 		if selection.Has(int32(row)) != want[id] {
 			t.Fatalf("%s\nwith %v\nselects row %s: %v, want %v\nrecord %v\nsubject %+v", s.text, s.values, id, selection.Has(int32(row)), want[id], s.records[id], s.subject)
 		}
-		for _, f := range s.schemas[map[filter.Target]string{filter.Items: "ITEMS", filter.Users: "USERS", filter.Actions: "ACTIONS"}[s.target]].Fields {
+		for _, f := range s.schemas[s.target.DatasetType()].Fields {
 			if got := s.table.Attribute(int32(row), f.Name); got != s.records[id][f.Name] {
 				t.Fatalf("%s of %s is %v, want %v", f.Name, id, got, s.records[id][f.Name])
 			}

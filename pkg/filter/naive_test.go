@@ -18,7 +18,7 @@ import (
 // scenario is a random filter with random data, evaluated here row by row and value by value, as the language is
 // described and with nothing of package filter.
 type scenario struct {
-	target      filter.Target
+	target      schema.Type
 	schemas     filter.Schemas
 	ids         []string
 	records     map[string]map[string]any
@@ -93,15 +93,14 @@ var (
 
 func newScenario(data []byte) *scenario {
 	d := newDice(data)
-	s := &scenario{target: filter.Target(d.below(3)), records: make(map[string]map[string]any), values: make(map[string]string), userEvents: make(map[string][]string)}
-	entities := []schema.Type{schema.Items, schema.Users, schema.Actions}[s.target]
+	s := &scenario{target: []schema.Type{schema.Items, schema.Users, schema.Actions}[d.below(3)], records: make(map[string]map[string]any), values: make(map[string]string), userEvents: make(map[string][]string)}
 	events := schema.Interactions
-	if s.target == filter.Actions {
+	if s.target == schema.Actions {
 		events = schema.ActionInteractions
 	}
-	entity := randomSchema(d, entities, 4)
-	s.schemas = filter.Schemas{entities.DatasetType(): entity, events.DatasetType(): {Type: events, Fields: []schema.Field{{Name: "EVENT_TYPE"}}}}
-	if s.target != filter.Users {
+	entity := randomSchema(d, s.target, 4)
+	s.schemas = filter.Schemas{s.target.DatasetType(): entity, events.DatasetType(): {Type: events, Fields: []schema.Field{{Name: "EVENT_TYPE"}}}}
+	if s.target != schema.Users {
 		s.schemas["USERS"] = randomSchema(d, schema.Users, 1)
 	}
 	s.fill(d, entity)
@@ -206,16 +205,16 @@ func (s *scenario) randomSubject(d *dice) filter.Subject {
 		slices.SortFunc(history, reco.CompareRecent)
 	}
 	switch s.target {
-	case filter.Items:
+	case schema.Items:
 		subject.History = history
-	case filter.Actions:
+	case schema.Actions:
 		subject.ActionHistory = history
 	default:
 		for _, h := range history {
 			s.userEvents[h.ItemID] = append(s.userEvents[h.ItemID], h.EventType)
 		}
 	}
-	if users := s.schemas["USERS"]; users != nil && s.target != filter.Users && !d.chance(4) {
+	if users := s.schemas["USERS"]; users != nil && s.target != schema.Users && !d.chance(4) {
 		subject.User = randomRecord(d, users)
 		subject.UserID = "id" + fmt.Sprint(d.below(3))
 	}
@@ -225,14 +224,14 @@ func (s *scenario) randomSubject(d *dice) filter.Subject {
 
 // think makes the filter up.
 func (s *scenario) think(d *dice, events schema.Type) {
-	entity := s.schemas[[]schema.Type{schema.Items, schema.Users, schema.Actions}[s.target].DatasetType()]
+	entity := s.schemas[s.target.DatasetType()]
 	var b strings.Builder
 	for i := range 1 + d.below(4) {
 		if i > 0 {
 			b.WriteString(pick(d, []string{"|", " | ", "\n|\t"}))
 		}
 		e := naiveExpression{include: d.chance(2)}
-		b.WriteString(anyCase(d, map[bool]string{true: "INCLUDE ", false: "EXCLUDE "}[e.include]) + anyCase(d, s.target.String()) + anyCase(d, " WHERE "))
+		b.WriteString(anyCase(d, map[bool]string{true: "INCLUDE ", false: "EXCLUDE "}[e.include]) + anyCase(d, filter.TargetName(s.target)) + anyCase(d, " WHERE "))
 		aboutEvents := d.chance(3)
 		for g := range 1 + d.below(3) {
 			if g > 0 {
@@ -252,7 +251,7 @@ func (s *scenario) think(d *dice, events schema.Type) {
 			}
 			e.where = append(e.where, group)
 		}
-		if users := s.schemas["USERS"]; s.target != filter.Users && d.chance(3) {
+		if users := s.schemas["USERS"]; s.target != schema.Users && d.chance(3) {
 			b.WriteString(anyCase(d, " IF "))
 			for p := range 1 + d.below(2) {
 				if p > 0 {
@@ -285,7 +284,7 @@ func (s *scenario) predicate(d *dice, b *strings.Builder, e *naiveExpression, p 
 	}
 	p.op = pick(d, operators)
 	b.WriteString(anyCase(d, prefix) + "." + anyCase(d, p.field.Name) + " " + anyCase(d, p.op) + " ")
-	if entity != nil && s.target == filter.Items && d.chance(4) {
+	if entity != nil && s.target == schema.Items && d.chance(4) {
 		if f := entity.Fields[d.below(len(entity.Fields)-2)]; f.Kind.Numeric() == numeric {
 			p.current = &f
 			b.WriteString("CurrentItem." + f.Name)
@@ -474,12 +473,12 @@ func (s *scenario) predicateMatches(id string, p *naivePredicate) bool {
 
 // eventTypes are the types of the events that count with a row.
 func (s *scenario) eventTypes(id string) []string {
-	if s.target == filter.Users {
+	if s.target == schema.Users {
 		return s.userEvents[id]
 	}
 	if s.counted == nil {
 		history, most := s.subject.History, 100
-		if s.target == filter.Actions {
+		if s.target == schema.Actions {
 			history, most = s.subject.ActionHistory, 300
 		}
 		s.counted = make(map[string][]string)

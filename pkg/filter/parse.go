@@ -81,14 +81,14 @@ func (p *parser) parseExpression() error {
 }
 
 func (p *parser) parseTarget() error {
-	i := slices.IndexFunc(targetNames[:], p.isKeyword)
+	i := slices.IndexFunc(targets, func(t schema.Type) bool { return p.isKeyword(TargetName(t)) })
 	if i < 0 {
 		return p.unexpected("ItemID, UserID or ActionID")
 	}
-	if first := len(p.filter.expressions) == 1; !first && Target(i) != p.filter.target {
-		return p.fail("found %s, but all expressions of a filter have the same target, here %s", p.token.describe(), p.filter.target)
+	if first := len(p.filter.expressions) == 1; !first && targets[i] != p.filter.target {
+		return p.fail("found %s, but all expressions of a filter have the same target, here %s", p.token.describe(), TargetName(p.filter.target))
 	}
-	p.filter.target = Target(i)
+	p.filter.target = targets[i]
 	return p.advance()
 }
 
@@ -124,7 +124,7 @@ func (p *parser) parseWhere() error {
 
 // parseIf reads: IF predicate { AND predicate }.
 func (p *parser) parseIf() error {
-	if p.filter.target == Users {
+	if p.filter.target == schema.Users {
 		return p.fail("found IF, but a filter of UserID has no current user: write the condition on Users into WHERE")
 	}
 	for {
@@ -166,7 +166,7 @@ func (p *parser) parsePredicate(parseColumn func() (column, error)) (predicate, 
 // entityColumn reads the column of a condition after WHERE.
 func (p *parser) entityColumn() (column, error) {
 	target := p.filter.target
-	allowed := fmt.Sprintf("a column of %s or %s.EVENT_TYPE", target.entities(), target.events())
+	allowed := fmt.Sprintf("a column of %s or %s.EVENT_TYPE", target, eventsOf(target))
 	switch {
 	case p.isSymbol("("):
 		return column{}, p.fail("found %q, but conditions cannot be put in parentheses, allowed is %s", "(", allowed)
@@ -181,8 +181,8 @@ func (p *parser) entityColumn() (column, error) {
 	if !ok {
 		return column{}, p.unexpected(allowed)
 	}
-	if t != target.entities() && t != target.events() {
-		return column{}, p.fail("found %s, but a filter of %s can only ask for %s", p.token.describe(), target, allowed)
+	if t != target && t != eventsOf(target) {
+		return column{}, p.fail("found %s, but a filter of %s can only ask for %s", p.token.describe(), TargetName(target), allowed)
 	}
 	return p.parseColumn(t, string(t))
 }
@@ -197,7 +197,7 @@ func (p *parser) userColumn() (column, error) {
 
 // parseCurrentItem reads the column of the current item that c is compared with.
 func (p *parser) parseCurrentItem(c *column) (*column, error) {
-	if c.dataset != schema.Items || p.filter.target != Items {
+	if c.dataset != schema.Items || p.filter.target != schema.Items {
 		return nil, p.fail("found %s, but only a column of Items can be compared with the current item", p.token.describe())
 	}
 	start := p.token.offset

@@ -95,7 +95,7 @@ func (b *Bound) Select(t *Table, s Subject) *Selection {
 type evaluation struct {
 	table   *Table
 	subject *Subject
-	target  Target
+	target  schema.Type
 	rows    int
 	// events are the rows that the subject has events with, by event type in lower case; nil until someone asks.
 	events map[string][]int32
@@ -292,9 +292,9 @@ func (e *evaluation) eventRows() map[string][]int32 {
 	}
 	e.events = make(map[string][]int32)
 	switch {
-	case e.target == Users:
+	case e.target == schema.Users:
 		e.eventsOfUsers()
-	case e.target.events() == schema.ActionInteractions:
+	case eventsOf(e.target) == schema.ActionInteractions:
 		e.eventsOfSubject(e.subject.ActionHistory, ActionEventsPerType)
 	default:
 		e.eventsOfSubject(e.subject.History, EventsPerType)

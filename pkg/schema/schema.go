@@ -10,32 +10,6 @@ import (
 	"strings"
 )
 
-// Type is the kind of dataset a schema describes: the record name in its document.
-type Type string
-
-// The dataset types of Personalize, spelled as in schema documents.
-const (
-	Interactions       Type = "Interactions"
-	Items              Type = "Items"
-	Users              Type = "Users"
-	Actions            Type = "Actions"
-	ActionInteractions Type = "Action_Interactions"
-)
-
-// DatasetType is the type as CreateDataset and ARNs spell it, for example ACTION_INTERACTIONS.
-func (t Type) DatasetType() string { return strings.ToUpper(string(t)) }
-
-// ParseType finds the dataset type of a name in any case, from a document ("Interactions") or an API call
-// ("INTERACTIONS").
-func ParseType(name string) (Type, bool) {
-	for _, t := range []Type{Interactions, Items, Users, Actions, ActionInteractions} {
-		if strings.EqualFold(name, string(t)) {
-			return t, true
-		}
-	}
-	return "", false
-}
-
 // Kind is the type of a column's values.
 type Kind int
 
@@ -118,16 +92,7 @@ func (s *Schema) Property(key string) (Field, bool) {
 
 // IDField is the name of the column that identifies a row of an Items, Users or Actions dataset, and the item or action
 // column of the interaction datasets.
-func (s *Schema) IDField() string {
-	switch s.Type {
-	case Users:
-		return "USER_ID"
-	case Actions, ActionInteractions:
-		return "ACTION_ID"
-	default:
-		return "ITEM_ID"
-	}
-}
+func (s *Schema) IDField() string { return types[s.Type].id }
 
 // Metadata is the list of columns that go into the Properties of an interaction or entity: everything but the members
 // that reco.Interaction and reco.Entity have themselves. CREATION_TIMESTAMP is among them.

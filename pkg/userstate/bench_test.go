@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func longState(n int) *State {
 	s := newState(bounds{200, 20, 900})
 	for k := range n {
-		s.Apply(&reco.Interaction{
+		s.Apply(schema.Interactions, &reco.Interaction{
 			EventID: fmt.Sprintf("0b5e3c1e-6f0a-4f6e-9d2b-%012d", k), UserID: "u", SessionID: fmt.Sprint("session-", k/20),
 			ItemID: fmt.Sprint("item-", k), EventType: "view", TimestampMS: 1_700_000_000_000 + int64(k)*1000,
 			Origin: reco.Origin{Offset: int64(k)},
@@ -29,7 +30,7 @@ func BenchmarkApplyToAFullHistory(b *testing.B) {
 		if err := s.decode(encoded); err != nil {
 			b.Fatal(err)
 		}
-		s.Apply(&reco.Interaction{
+		s.Apply(schema.Interactions, &reco.Interaction{
 			EventID: fmt.Sprintf("0b5e3c1e-6f0a-4f6e-9d2b-x%011d", n), UserID: "u", ItemID: "item", EventType: "view", TimestampMS: 1_800_000_000_000,
 		})
 		s.encode()
@@ -57,7 +58,7 @@ func BenchmarkFoldThroughRedis(b *testing.B) {
 						b.Fatal(err)
 					}
 					for _, state := range states {
-						state.Apply(&reco.Interaction{
+						state.Apply(schema.Interactions, &reco.Interaction{
 							EventID: fmt.Sprint("event-", n), UserID: state.ID, ItemID: "item", EventType: "view", TimestampMS: 1_800_000_000_000 + int64(n),
 						})
 						state.Fold([]Model{{"m", counting{}}})

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // The codec writes and reads penchantv1.UserState by hand: states are read and written for every event, and the generated
@@ -17,7 +18,7 @@ import (
 
 // encode returns the state, but for its interactions with actions, as penchantv1.UserState.
 func (s *State) encode() []byte {
-	h := &s.histories[WithItems]
+	h := &s.items
 	out := make([]byte, 0, 96*(h.len()+len(s.sessions)+2))
 	out = h.append(out)
 	for _, session := range s.sessions {
@@ -40,7 +41,7 @@ func (s *State) encode() []byte {
 
 // encodeActions returns the interactions with actions as penchantv1.ActionHistory.
 func (s *State) encodeActions() []byte {
-	h := &s.histories[WithActions]
+	h := &s.actions
 	return appendInt(h.append(make([]byte, 0, 96*(h.len()+1))), 5, h.version)
 }
 
@@ -118,7 +119,7 @@ const (
 
 // decode fills the state from its stored bytes. Texts are cut out of encoded, which therefore lives as long as they do.
 func (s *State) decode(encoded string) error {
-	items := s.decoding(WithItems, encoded)
+	items := s.decoding(schema.Interactions, encoded)
 	in := reader{rest: encoded}
 	for in.more() {
 		switch tag := in.int(); tag {
@@ -150,7 +151,7 @@ func (s *State) decodeActions(encoded string) error {
 	if encoded == "" {
 		return nil
 	}
-	actions := s.decoding(WithActions, encoded)
+	actions := s.decoding(schema.ActionInteractions, encoded)
 	in := reader{rest: encoded}
 	for in.more() {
 		switch tag := in.int(); tag {
@@ -170,11 +171,11 @@ func (s *State) decodeActions(encoded string) error {
 type decoding struct {
 	*history
 	state  *State
-	kind   Kind
+	data   schema.Type
 	values []float64 // what event values point to
 }
 
-func (s *State) decoding(kind Kind, encoded string) decoding {
+func (s *State) decoding(t schema.Type, encoded string) decoding {
 	count := 0
 	for in := (reader{rest: encoded}); in.more(); {
 		if tag := in.int(); tag == recentTag {
@@ -184,10 +185,10 @@ func (s *State) decoding(kind Kind, encoded string) decoding {
 			in.skip(tag)
 		}
 	}
-	h := &s.histories[kind]
+	h := s.history(t)
 	// Room for one more: what follows a decode is mostly one new event.
-	h.streamed = make([]reco.RecentInteraction, 0, min(count, s.keep.of(kind))+1)
-	return decoding{h, s, kind, make([]float64, 0, count)}
+	h.streamed = make([]reco.RecentInteraction, 0, min(count, s.keep.of(t))+1)
+	return decoding{h, s, t, make([]float64, 0, count)}
 }
 
 func (d *decoding) recent(encoded string) error {
@@ -203,9 +204,9 @@ func (d *decoding) recent(encoded string) error {
 
 // done drops what is no longer kept, and was when it was stored.
 func (d *decoding) done() {
-	d.streamed = newest(d.streamed, d.state.keep.of(d.kind))
-	d.imported = newest(d.imported, d.state.keep.of(d.kind))
-	d.state.unite(d.kind)
+	d.streamed = newest(d.streamed, d.state.keep.of(d.data))
+	d.imported = newest(d.imported, d.state.keep.of(d.data))
+	d.state.unite(d.data)
 }
 
 // decodeRecent reads one interaction; its event value goes to the end of values.

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
@@ -17,20 +18,18 @@ func fullState() *State {
 	long := string(bytes.Repeat([]byte("long"), 60))
 	return &State{
 		ID: "u", keep: bounds{200, 20, 900},
-		histories: [kinds]history{
-			WithItems: {
-				streamed: []reco.RecentInteraction{
-					{EventID: "a", ItemID: "i1", EventType: "view", TimestampMS: -5},
-					{EventID: "c", ItemID: long, EventType: "buy", TimestampMS: 1 << 40, EventValue: &value},
-				},
-				imported: []reco.RecentInteraction{{EventID: "b", ItemID: "i2", EventValue: &zero, TimestampMS: 7, ImportedVersion: 3}},
-				version:  3,
+		items: history{
+			streamed: []reco.RecentInteraction{
+				{EventID: "a", ItemID: "i1", EventType: "view", TimestampMS: -5},
+				{EventID: "c", ItemID: long, EventType: "buy", TimestampMS: 1 << 40, EventValue: &value},
 			},
-			WithActions: {
-				streamed: []reco.RecentInteraction{{EventID: "d", ItemID: "offer", EventType: "TAKEN", TimestampMS: 8}},
-				imported: []reco.RecentInteraction{{EventID: "e", ItemID: "call", EventType: "VIEWED", TimestampMS: 7, ImportedVersion: 2}},
-				version:  2,
-			},
+			imported: []reco.RecentInteraction{{EventID: "b", ItemID: "i2", EventValue: &zero, TimestampMS: 7, ImportedVersion: 3}},
+			version:  3,
+		},
+		actions: history{
+			streamed: []reco.RecentInteraction{{EventID: "d", ItemID: "offer", EventType: "TAKEN", TimestampMS: 8}},
+			imported: []reco.RecentInteraction{{EventID: "e", ItemID: "call", EventType: "VIEWED", TimestampMS: 7, ImportedVersion: 2}},
+			version:  2,
 		},
 		sessions:      []linkedSession{{"s1", 5}, {long, 6}},
 		applied:       []AppliedOffset{{TopicID: [16]byte{0xab, 15: 1}, Partition: 4, Offset: 1 << 50}, {Partition: 5}},
@@ -45,7 +44,7 @@ func wireState() *penchantv1.UserState {
 		Recent: []*penchantv1.RecentInteraction{
 			{EventId: "a", ItemId: "i1", EventType: "view", TimestampMs: -5},
 			{EventId: "b", ItemId: "i2", EventValue: proto.Float64(0), TimestampMs: 7, ImportedVersion: 3},
-			{EventId: "c", ItemId: s.histories[WithItems].streamed[1].ItemID, EventType: "buy", TimestampMs: 1 << 40, EventValue: proto.Float64(3.5)},
+			{EventId: "c", ItemId: s.items.streamed[1].ItemID, EventType: "buy", TimestampMs: 1 << 40, EventValue: proto.Float64(3.5)},
 		},
 		Sessions:      []*penchantv1.LinkedSession{{SessionId: "s1", SeenMs: 5}, {SessionId: s.sessions[1].id, SeenMs: 6}},
 		Applied:       []*penchantv1.AppliedOffset{{TopicId: topic[:], Partition: 4, Offset: 1 << 50}, {TopicId: make([]byte, 16), Partition: 5}},
@@ -94,8 +93,8 @@ func TestTheCodecIsProtobuf(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fullState()
-	want.unite(WithItems)
-	want.unite(WithActions)
+	want.unite(schema.Interactions)
+	want.unite(schema.ActionInteractions)
 	if diff := gocmp.Diff(want, decoded, gocmp.AllowUnexported(State{}, bounds{}, history{}, linkedSession{})); diff != "" {
 		t.Errorf("decoding (-schema +codec):\n%s", diff)
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // ErrLost says that Redis lost users: a watermark is missing or below what was written.
@@ -23,25 +25,25 @@ const (
 	Start = int64(-1)
 )
 
-// Log is one partition of one topic: what a watermark speaks of. Its records are interactions of one kind.
+// Log is one partition of one topic: what a watermark speaks of. Its records are interactions of one type.
 type Log struct {
 	TopicID   [16]byte
 	Partition int32
-	Kind      Kind
+	Type      schema.Type
 }
 
-// The prefixes of watermarks by the kind of interactions: of the log, and of imported data.
+// The prefixes of watermarks by the type of interactions: of the log, and of imported data.
 var (
-	logPrefixes    = [kinds]string{WithItems: "o:", WithActions: "a:"}
-	importPrefixes = [kinds]string{WithItems: "i:", WithActions: "j:"}
+	logPrefixes    = map[schema.Type]string{schema.Interactions: "o:", schema.ActionInteractions: "a:"}
+	importPrefixes = map[schema.Type]string{schema.Interactions: "i:", schema.ActionInteractions: "j:"}
 )
 
 func (l Log) field() string {
-	return logPrefixes[l.Kind] + hex.EncodeToString(l.TopicID[:]) + ":" + strconv.Itoa(int(l.Partition))
+	return logPrefixes[l.Type] + hex.EncodeToString(l.TopicID[:]) + ":" + strconv.Itoa(int(l.Partition))
 }
 
-func importField(kind Kind, partition int32) string {
-	return importPrefixes[kind] + strconv.Itoa(int(partition))
+func importField(t schema.Type, partition int32) string {
+	return importPrefixes[t] + strconv.Itoa(int(partition))
 }
 
 // rebuildPrefix marks the fields that say that a watermark is being brought up from a loss.
@@ -58,17 +60,17 @@ type Marks struct {
 // Applied is the last offset of the partition whose users are written, Start or None.
 func (m Marks) Applied(l Log) int64 { return m.value(l.field()) }
 
-// Imported is the version of the dataset of a kind that is merged into the users of a partition of its log, 0 for none.
-func (m Marks) Imported(kind Kind, partition int32) int64 {
-	return max(0, m.value(importField(kind, partition)))
+// Imported is the version of the dataset of a type that is merged into the users of a partition of its log, 0 for none.
+func (m Marks) Imported(t schema.Type, partition int32) int64 {
+	return max(0, m.value(importField(t, partition)))
 }
 
 // Rebuilding reports whether a loss of the partition is still being made good.
 func (m Marks) Rebuilding(l Log) bool { return m.rebuilding[l.field()] }
 
 // RebuildingImport reports whether imported interactions, lost from a partition's users, are still being merged again.
-func (m Marks) RebuildingImport(kind Kind, partition int32) bool {
-	return m.rebuilding[importField(kind, partition)]
+func (m Marks) RebuildingImport(t schema.Type, partition int32) bool {
+	return m.rebuilding[importField(t, partition)]
 }
 
 func (m Marks) value(field string) int64 {
@@ -157,23 +159,18 @@ func (s *Store) RecentMarks(ctx context.Context, group string, maxAge time.Durat
 	}
 }
 
-// Healthy reports whether the group's user states are complete: every partition of the interactions with items has been
+// Healthy reports whether the group's user states are complete: every partition of the interactions of the type has been
 // folded from the beginning and no loss is being made good. It is cheap enough for every request: readings are shared and up
 // to a second old. partitions is the number of the topic, 0 when the caller does not know it. A Redis that does not answer is
 // not healthy.
-func (s *Store) Healthy(ctx context.Context, group string, partitions int32) bool {
-	return s.HealthyKind(ctx, group, WithItems, partitions)
-}
-
-// HealthyKind is Healthy for either kind of interactions, each of which has a topic of its own.
-func (s *Store) HealthyKind(ctx context.Context, group string, kind Kind, partitions int32) bool {
+func (s *Store) Healthy(ctx context.Context, group string, t schema.Type, partitions int32) bool {
 	m, err := s.RecentMarks(ctx, group, time.Second)
 	if err != nil || len(m.rebuilding) > 0 {
 		return false
 	}
 	var folded int32
 	for name := range m.values {
-		if strings.HasPrefix(name, logPrefixes[kind]) {
+		if strings.HasPrefix(name, logPrefixes[t]) {
 			folded++
 		}
 	}
@@ -255,27 +252,27 @@ func (s *Store) SetRebuilt(ctx context.Context, group string, l Log) error {
 	return s.clearRebuilding(ctx, group, l.field())
 }
 
-// ResetImported says that the users of the partitions have no imported interactions of a kind, and that this is being made
+// ResetImported says that the users of the partitions have no imported interactions of a type, and that this is being made
 // good.
-func (s *Store) ResetImported(ctx context.Context, group string, kind Kind, partitions []int32) error {
+func (s *Store) ResetImported(ctx context.Context, group string, t schema.Type, partitions []int32) error {
 	fields := make([]string, len(partitions))
 	for k, partition := range partitions {
-		fields[k] = importField(kind, partition)
+		fields[k] = importField(t, partition)
 	}
 	return s.setMarks(ctx, group, fields, 0, true)
 }
 
 // AdvanceImported says that a dataset version is merged into the users of the partitions, which had version from, or more,
 // when the merge began. The error is ErrLost when Redis does not say so any more.
-func (s *Store) AdvanceImported(ctx context.Context, group string, kind Kind, partitions []int32, from, version int64) error {
+func (s *Store) AdvanceImported(ctx context.Context, group string, t schema.Type, partitions []int32, from, version int64) error {
 	var (
 		moves  []move
 		fields []string
 	)
 	for _, partition := range partitions {
-		fields = append(fields, importField(kind, partition))
+		fields = append(fields, importField(t, partition))
 		for shard := range shards {
-			moves = append(moves, move{shard, importField(kind, partition), from, version})
+			moves = append(moves, move{shard, importField(t, partition), from, version})
 		}
 	}
 	if err := s.moveMarks(ctx, group, moves); err != nil {

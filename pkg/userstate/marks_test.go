@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func TestWatermarkKeysLieInTheirShards(t *testing.T) {
@@ -45,8 +47,8 @@ func TestSlotsAreThoseOfRedisCluster(t *testing.T) {
 }
 
 var (
-	p0 = Log{TopicID: [16]byte{1}, Partition: 0}
-	p1 = Log{TopicID: [16]byte{1}, Partition: 1}
+	p0 = Log{TopicID: [16]byte{1}, Partition: 0, Type: schema.Interactions}
+	p1 = Log{TopicID: [16]byte{1}, Partition: 1, Type: schema.Interactions}
 )
 
 func marks(t *testing.T, s *Store) Marks {
@@ -152,23 +154,23 @@ func TestImportedVersionsAreMarkedByPartition(t *testing.T) {
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	some := []int32{0, 2}
-	if err := s.ResetImported(ctx, "shop-1", WithItems, some); err != nil {
+	if err := s.ResetImported(ctx, "shop-1", schema.Interactions, some); err != nil {
 		t.Fatal(err)
 	}
-	if m := marks(t, s); !m.RebuildingImport(WithItems, 2) || m.RebuildingImport(WithItems, 1) || m.RebuildingImport(WithActions, 2) || m.Imported(WithItems, 2) != 0 {
+	if m := marks(t, s); !m.RebuildingImport(schema.Interactions, 2) || m.RebuildingImport(schema.Interactions, 1) || m.RebuildingImport(schema.ActionInteractions, 2) || m.Imported(schema.Interactions, 2) != 0 {
 		t.Errorf("while merging: %+v", m)
 	}
-	if err := s.AdvanceImported(ctx, "shop-1", WithItems, some, 0, 3); err != nil {
+	if err := s.AdvanceImported(ctx, "shop-1", schema.Interactions, some, 0, 3); err != nil {
 		t.Fatal(err)
 	}
 	m := marks(t, s)
 	for partition, want := range []int64{3, 0, 3} {
-		if got := m.Imported(WithItems, int32(partition)); got != want || m.Imported(WithActions, int32(partition)) != 0 || m.RebuildingImport(WithItems, int32(partition)) {
+		if got := m.Imported(schema.Interactions, int32(partition)); got != want || m.Imported(schema.ActionInteractions, int32(partition)) != 0 || m.RebuildingImport(schema.Interactions, int32(partition)) {
 			t.Errorf("partition %d has version %d", partition, got)
 		}
 	}
 	flush(t, s)
-	if err := s.AdvanceImported(ctx, "shop-1", WithItems, some, 3, 4); !errors.Is(err, ErrLost) {
+	if err := s.AdvanceImported(ctx, "shop-1", schema.Interactions, some, 3, 4); !errors.Is(err, ErrLost) {
 		t.Errorf("a merge in which Redis was emptied: %v", err)
 	}
 }
@@ -181,7 +183,7 @@ func TestHealth(t *testing.T) {
 		s.mu.Lock()
 		clear(s.marks) // as if a second had passed
 		s.mu.Unlock()
-		if got := s.Healthy(ctx, "shop-1", 2); got != want {
+		if got := s.Healthy(ctx, "shop-1", schema.Interactions, 2); got != want {
 			t.Errorf("healthy is %v: %s", got, when)
 		}
 	}
@@ -200,11 +202,11 @@ func TestHealth(t *testing.T) {
 		t.Fatal(err)
 	}
 	healthy(true, "all is folded")
-	if s.Healthy(ctx, "shop-1", 3) {
+	if s.Healthy(ctx, "shop-1", schema.Interactions, 3) {
 		t.Error("healthy with a partition missing")
 	}
 	flush(t, s)
-	if !s.Healthy(ctx, "shop-1", 2) {
+	if !s.Healthy(ctx, "shop-1", schema.Interactions, 2) {
 		t.Error("the reading of a moment ago is not used")
 	}
 	healthy(false, "everything is lost")

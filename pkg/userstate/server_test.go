@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // startRedis runs the machine's redis-server with the arguments until the test ends, and returns its URL.
@@ -101,7 +102,7 @@ func TestAServerThatDoesNotSayPasses(t *testing.T) {
 func TestServersDescribeThemselves(t *testing.T) {
 	s := openURL(t, startRedis(t, "--appendonly", "yes", "--maxmemory", "100mb"))
 	state := load(t, s, "ada")
-	state.MergeImported(1, 1, nil)
+	state.MergeImported(schema.Interactions, 1, 1, nil)
 	save(t, s, state)
 	servers, err := s.Servers(t.Context())
 	if err != nil {

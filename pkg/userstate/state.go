@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // State is one user's, or one anonymous session's, state between Load and Save. It is not safe for concurrent use.
@@ -21,9 +22,9 @@ type State struct {
 	// Vectors holds a vector per model id. Load leaves it nil; what it holds at Save is what the hash holds afterwards.
 	Vectors map[string][]float32
 
-	histories [kinds]history
-	sessions  []linkedSession // oldest first, at most keep.sessions
-	applied   []AppliedOffset
+	items, actions history         // interactions with them
+	sessions       []linkedSession // oldest first, at most keep.sessions
+	applied        []AppliedOffset
 
 	lastArrivalMS int64
 
@@ -33,17 +34,7 @@ type State struct {
 	stored  []string // the vector fields of the hash as read
 }
 
-// Kind says what a user's interactions are with.
-type Kind int
-
-// The kinds of interactions that a state keeps.
-const (
-	WithItems Kind = iota
-	WithActions
-	kinds
-)
-
-// history is what is kept of one kind of interactions.
+// history is what is kept of one type of interactions.
 type history struct {
 	streamed []reco.RecentInteraction // oldest first, at most what the bounds say
 	imported []reco.RecentInteraction // likewise, each with its ImportedVersion
@@ -54,8 +45,8 @@ type history struct {
 // bounds are what is kept of one user.
 type bounds struct{ recent, sessions, actions int }
 
-func (b bounds) of(kind Kind) int {
-	if kind == WithActions {
+func (b bounds) of(t schema.Type) int {
+	if t == schema.ActionInteractions {
 		return b.actions
 	}
 	return b.recent
@@ -86,18 +77,23 @@ type Folder interface {
 	Fold(history []reco.RecentInteraction, vector []float32)
 }
 
-// Apply folds a streamed interaction with an item, whose Key is the state's ID. It reports whether the recent interactions
-// changed: they do not when the event was folded before, or is older than everything that is kept.
-func (s *State) Apply(i *reco.Interaction) bool { return s.ApplyKind(WithItems, i) }
+// history is what the state holds of Interactions or ActionInteractions.
+func (s *State) history(t schema.Type) *history {
+	if t == schema.ActionInteractions {
+		return &s.actions
+	}
+	return &s.items
+}
 
-// ApplyKind is Apply for either kind of interactions.
-func (s *State) ApplyKind(kind Kind, i *reco.Interaction) bool {
-	h := &s.histories[kind]
-	streamed, admitted := admit(h.streamed, i.Recent(), s.keep.of(kind))
+// Apply folds a streamed interaction of a type, whose Key is the state's ID. It reports whether the recent interactions
+// changed: they do not when the event was folded before, or is older than everything that is kept.
+func (s *State) Apply(t schema.Type, i *reco.Interaction) bool {
+	h := s.history(t)
+	streamed, admitted := admit(h.streamed, i.Recent(), s.keep.of(t))
 	h.streamed = streamed
 	if admitted {
 		h.changed = true
-		s.unite(kind)
+		s.unite(t)
 	}
 	linked := i.UserID != "" && s.link(i.SessionID, i.TimestampMS)
 	reached := s.reach(i.Origin)
@@ -161,17 +157,12 @@ func (s *State) reach(o reco.Origin) bool {
 	return true
 }
 
-// MergeImported brings the interactions with items to a dataset version: imported interactions of versions below base, the
+// MergeImported brings the interactions of a type to a dataset version: imported interactions of versions below base, the
 // full import that the data begins with, are dropped, and rows, which carry their ImportedVersion, are added. Rows that were
 // merged before count once, so all of the user's rows are as good as the new ones. A version older than the one already
 // merged changes nothing. It reports whether the state changed.
-func (s *State) MergeImported(base, version int64, rows []reco.RecentInteraction) bool {
-	return s.MergeImportedKind(WithItems, base, version, rows)
-}
-
-// MergeImportedKind is MergeImported for either kind of interactions; each comes from a dataset of its own.
-func (s *State) MergeImportedKind(kind Kind, base, version int64, rows []reco.RecentInteraction) bool {
-	h := &s.histories[kind]
+func (s *State) MergeImported(t schema.Type, base, version int64, rows []reco.RecentInteraction) bool {
+	h := s.history(t)
 	if version < h.version {
 		return false
 	}
@@ -181,38 +172,38 @@ func (s *State) MergeImportedKind(kind Kind, base, version int64, rows []reco.Re
 			merged = append(merged, r)
 		}
 	}
-	merged = Newest(merged, s.keep.of(kind))
+	merged = Newest(merged, s.keep.of(t))
 	if version == h.version && slices.EqualFunc(merged, h.imported, func(a, b reco.RecentInteraction) bool {
 		return a.ImportedVersion == b.ImportedVersion && compare(a, b) == 0
 	}) {
 		return false
 	}
 	h.imported, h.version = merged, version
-	s.unite(kind)
+	s.unite(t)
 	h.changed, s.changed = true, true
 	return true
 }
 
 // unite renews Recent or Actions.
-func (s *State) unite(kind Kind) {
-	h := &s.histories[kind]
-	united := unite(h.streamed, h.imported, s.keep.of(kind))
-	if kind == WithActions {
+func (s *State) unite(t schema.Type) {
+	h := s.history(t)
+	united := unite(h.streamed, h.imported, s.keep.of(t))
+	if t == schema.ActionInteractions {
 		s.Actions = united
 	} else {
 		s.Recent = united
 	}
 }
 
-// HoldsImportedBefore reports whether the state holds imported interactions of the kind and lacks a dataset version.
-func (s *State) HoldsImportedBefore(kind Kind, version int64) bool {
-	h := &s.histories[kind]
+// HoldsImportedBefore reports whether the state holds imported interactions of the type and lacks a dataset version.
+func (s *State) HoldsImportedBefore(t schema.Type, version int64) bool {
+	h := s.history(t)
 	return len(h.imported) > 0 && h.version < version
 }
 
-// HasImported reports whether the state holds imported interactions of any kind.
+// HasImported reports whether the state holds imported interactions of any type.
 func (s *State) HasImported() bool {
-	return len(s.histories[WithItems].imported)+len(s.histories[WithActions].imported) > 0
+	return len(s.items.imported)+len(s.actions.imported) > 0
 }
 
 // Sessions returns the sessions in which the user was seen, the one seen last at the end.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // event makes an interaction of user "u" out of "id@time" or "id@time/session".
@@ -61,7 +62,7 @@ func TestApplyKeepsTheNewestOfEachEvent(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newState(bounds{recent: 3, sessions: 2})
 			for _, text := range strings.Fields(test.events) {
-				s.Apply(event(text))
+				s.Apply(schema.Interactions, event(text))
 			}
 			if got := describe(s.Recent); got != test.recent {
 				t.Errorf("recent is %q, not %q", got, test.recent)
@@ -77,16 +78,16 @@ func TestApplyTellsWhatIsNews(t *testing.T) {
 	s := newState(bounds{recent: 2, sessions: 2})
 	first := event("a@1")
 	first.Origin = reco.Origin{Offset: 7, Arrival: time.UnixMilli(5)}
-	if !s.Apply(first) || !s.Changed() {
+	if !s.Apply(schema.Interactions, first) || !s.Changed() {
 		t.Error("a first event is no news")
 	}
 	s.saved("rev")
-	if s.Apply(first) || s.Changed() {
+	if s.Apply(schema.Interactions, first) || s.Changed() {
 		t.Error("the same record again is news")
 	}
 	// A client's repeat is a record of its own: only the offset moves.
 	first.Origin.Offset = 8
-	if s.Apply(first) || !s.Changed() {
+	if s.Apply(schema.Interactions, first) || !s.Changed() {
 		t.Error("a repeat counts as an event, or its offset is forgotten")
 	}
 	if got := s.Applied(); len(got) != 1 || got[0].Offset != 8 {
@@ -96,7 +97,7 @@ func TestApplyTellsWhatIsNews(t *testing.T) {
 
 func TestAnonymousEventsLinkNothing(t *testing.T) {
 	s := &State{ID: "session", keep: bounds{3, 3, 3}}
-	s.Apply(&reco.Interaction{EventID: "a", ItemID: "i", SessionID: "session", TimestampMS: 1})
+	s.Apply(schema.Interactions, &reco.Interaction{EventID: "a", ItemID: "i", SessionID: "session", TimestampMS: 1})
 	if len(s.Recent) != 1 || len(s.Sessions()) != 0 {
 		t.Errorf("recent %v, sessions %v", s.Recent, s.Sessions())
 	}
@@ -115,10 +116,10 @@ func rows(version int64, text string) []reco.RecentInteraction {
 
 func TestImportsAddAndReplace(t *testing.T) {
 	s := newState(bounds{recent: 3, sessions: 2})
-	s.Apply(event("s@2"))
+	s.Apply(schema.Interactions, event("s@2"))
 	step := func(name string, base, version int64, list []reco.RecentInteraction, changed bool, want string) {
 		t.Helper()
-		if s.MergeImported(base, version, list) != changed {
+		if s.MergeImported(schema.Interactions, base, version, list) != changed {
 			t.Errorf("%s: changed is %v", name, !changed)
 		}
 		if got := describe(s.Recent); got != want {
@@ -131,7 +132,7 @@ func TestImportsAddAndReplace(t *testing.T) {
 	step("the older one, late", 1, 1, rows(1, "z@9"), false, "s@2 b@3v1 c@4v2")
 	step("a full one, of newer events than any", 3, 3, rows(3, "d@5 e@6 f@7"), true, "d@5v3 e@6v3 f@7v3")
 	step("a full one without the user", 4, 4, nil, true, "s@2")
-	if v := s.histories[WithItems].version; s.HasImported() || v != 4 {
+	if v := s.items.version; s.HasImported() || v != 4 {
 		t.Errorf("version %d, imported interactions: %v", v, s.HasImported())
 	}
 }
@@ -156,14 +157,14 @@ func naiveState(events, acted []reco.Interaction, imported, importedActions []re
 		return sorted[max(0, len(sorted)-limit):]
 	}
 	var (
-		streamed [kinds][]reco.RecentInteraction
+		streamed = map[schema.Type][]reco.RecentInteraction{}
 		seen     = map[string]int64{}
 		n        = naive{applied: map[int32]int64{}}
 	)
 	for k, e := range slices.Concat(events, acted) {
-		kind := WithItems
+		kind := schema.Interactions
 		if k >= len(events) {
-			kind = WithActions
+			kind = schema.ActionInteractions
 		}
 		streamed[kind] = append(streamed[kind], e.Recent())
 		if e.SessionID != "" {
@@ -171,8 +172,8 @@ func naiveState(events, acted []reco.Interaction, imported, importedActions []re
 		}
 		n.applied[e.Origin.Partition] = max(n.applied[e.Origin.Partition], e.Origin.Offset)
 	}
-	n.recent = newestOf(append(streamed[WithItems], imported...), keep.recent)
-	n.actions = newestOf(append(streamed[WithActions], importedActions...), keep.actions)
+	n.recent = newestOf(append(streamed[schema.Interactions], imported...), keep.recent)
+	n.actions = newestOf(append(streamed[schema.ActionInteractions], importedActions...), keep.actions)
 	n.sessions = slices.SortedFunc(maps.Keys(seen), func(a, b string) int {
 		return cmp.Or(cmp.Compare(seen[a], seen[b]), cmp.Compare(a, b))
 	})
@@ -205,8 +206,8 @@ func TestAnyArrivalGivesTheSameState(t *testing.T) {
 			// One event id at one time is one event: two clients that disagree about it are compare's business.
 			e.ItemID = fmt.Sprint(e.EventID, e.TimestampMS)
 		}
-		var imported [kinds][]reco.RecentInteraction
-		for kind := range kinds {
+		imported := map[schema.Type][]reco.RecentInteraction{}
+		for _, kind := range schema.InteractionTypes() {
 			for k := range random.IntN(20) {
 				imported[kind] = append(imported[kind], reco.RecentInteraction{
 					EventID: fmt.Sprint("imported", k), ItemID: "i", EventType: "view", TimestampMS: int64(random.IntN(20)), ImportedVersion: 2,
@@ -221,22 +222,22 @@ func TestAnyArrivalGivesTheSameState(t *testing.T) {
 		arrivals = append(arrivals, arrivals[:random.IntN(len(all)+1)]...)
 		random.Shuffle(len(arrivals), func(a, b int) { arrivals[a], arrivals[b] = arrivals[b], arrivals[a] })
 		s := newState(keep)
-		s.MergeImported(1, 1, rows(1, "old@5 older@4"))
-		s.MergeImportedKind(WithActions, 1, 1, rows(1, "old@5"))
+		s.MergeImported(schema.Interactions, 1, 1, rows(1, "old@5 older@4"))
+		s.MergeImported(schema.ActionInteractions, 1, 1, rows(1, "old@5"))
 		mergeAt, mergeActionsAt := random.IntN(len(arrivals)+1), random.IntN(len(arrivals)+1)
 		for k := range len(arrivals) + 1 {
 			if k == mergeAt {
-				s.MergeImported(2, 2, imported[WithItems])
+				s.MergeImported(schema.Interactions, 2, 2, imported[schema.Interactions])
 			}
 			if k == mergeActionsAt {
-				s.MergeImportedKind(WithActions, 2, 2, imported[WithActions])
+				s.MergeImported(schema.ActionInteractions, 2, 2, imported[schema.ActionInteractions])
 			}
 			switch {
 			case k == len(arrivals):
 			case arrivals[k] < len(events):
-				s.Apply(&all[arrivals[k]])
+				s.Apply(schema.Interactions, &all[arrivals[k]])
 			default:
-				s.ApplyKind(WithActions, &all[arrivals[k]])
+				s.Apply(schema.ActionInteractions, &all[arrivals[k]])
 			}
 			if random.IntN(4) == 0 {
 				stored := newState(keep)
@@ -254,7 +255,7 @@ func TestAnyArrivalGivesTheSameState(t *testing.T) {
 		for _, a := range s.Applied() {
 			got.applied[a.Partition] = a.Offset
 		}
-		want := naiveState(events, acted, imported[WithItems], imported[WithActions], keep)
+		want := naiveState(events, acted, imported[schema.Interactions], imported[schema.ActionInteractions], keep)
 		if diff := gocmp.Diff(want, got, gocmp.AllowUnexported(naive{}), cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("seed %d (-definition +state):\n%s", seed, diff)
 		}

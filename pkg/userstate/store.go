@@ -16,6 +16,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // Options are the settings of a Store; zero values stand for the defaults. Every process of an installation must have the
@@ -50,10 +52,6 @@ type Store struct {
 	marks  map[string]reading // the newest of them, by group
 }
 
-// actionHistory is how many of a user's newest interactions with actions are kept, of streamed and of imported ones each.
-// Filters look at 300 of each event type, of which there are three.
-const actionHistory = 900
-
 const (
 	// perPipeline bounds the users in one pipeline: some megabytes of states.
 	perPipeline = 512
@@ -73,7 +71,11 @@ func Open(_ context.Context, rawURL string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("reading the Redis URL: %w", err)
 	}
 	s := &Store{
-		reader: reader, writer: writer, keep: bounds{cmp.Or(opts.History, 200), cmp.Or(opts.Sessions, 20), actionHistory}, ttl: opts.TTL, perCall: perCall,
+		reader: reader, writer: writer, ttl: opts.TTL, perCall: perCall,
+		keep: bounds{
+			recent: cmp.Or(opts.History, schema.Interactions.History()), sessions: cmp.Or(opts.Sessions, 20),
+			actions: schema.ActionInteractions.History(),
+		},
 		save: redis.NewScript(saveScript), advance: redis.NewScript(advanceScript), change: redis.NewScript(switchScript),
 		marks: map[string]reading{},
 	}
@@ -135,11 +137,8 @@ func newClient(rawURL string, poolSize int, retry bool) (client redis.UniversalC
 // Close closes the connections.
 func (s *Store) Close() error { return errors.Join(s.reader.Close(), s.writer.Close()) }
 
-// History is how many of a user's newest interactions are kept.
-func (s *Store) History() int { return s.HistoryOf(WithItems) }
-
-// HistoryOf is History for either kind of interactions.
-func (s *Store) HistoryOf(kind Kind) int { return s.keep.of(kind) }
+// History is how many of a user's newest interactions of a type are kept.
+func (s *Store) History(t schema.Type) int { return s.keep.of(t) }
 
 // Ping reports whether Redis answers.
 func (s *Store) Ping(ctx context.Context) error {
@@ -264,7 +263,7 @@ func (s *Store) appendSave(args []any, state *State, rev string) []any {
 	for model, vector := range state.Vectors {
 		written = append(written, vectorPrefix+model, encodeVector(rev, vector))
 	}
-	if state.histories[WithActions].changed {
+	if state.actions.changed {
 		written = append(written, actionsField, state.encodeActions())
 	}
 	args = append(args, state.rev, rev, state.encode(), s.expiry(state), len(written)/2, len(dropped))
@@ -286,9 +285,7 @@ func (s *Store) expiry(state *State) string {
 func (s *State) saved(rev string) {
 	s.rev, s.changed = rev, false
 	s.stored = s.stored[:0]
-	for kind := range s.histories {
-		s.histories[kind].changed = false
-	}
+	s.items.changed, s.actions.changed = false, false
 	for model := range s.Vectors {
 		s.stored = append(s.stored, vectorPrefix+model)
 	}

@@ -12,6 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // counting is a model whose vector is the number of interactions and the newest time.
@@ -42,7 +43,7 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 		}
 		e := event(fmt.Sprintf("e%d@%d/session", k, k))
 		e.UserID = state.ID
-		state.Apply(e)
+		state.Apply(schema.Interactions, e)
 	}
 	save(t, s, states...)
 	again, err := s.Load(t.Context(), "shop-1", ids)
@@ -61,8 +62,8 @@ func TestAWriteBetweenLoadAndSaveIsAConflict(t *testing.T) {
 	s := openStore(t, Options{})
 	for _, known := range []bool{false, true} {
 		first, second := load(t, s, "u"), load(t, s, "u")
-		first.Apply(event(fmt.Sprint("first", known, "@1")))
-		second.Apply(event(fmt.Sprint("second", known, "@2")))
+		first.Apply(schema.Interactions, event(fmt.Sprint("first", known, "@1")))
+		second.Apply(schema.Interactions, event(fmt.Sprint("second", known, "@2")))
 		save(t, s, first)
 		conflicts, err := s.Save(t.Context(), "shop-1", []*State{second})
 		if err != nil || len(conflicts) != 1 || conflicts[0] != second {
@@ -76,7 +77,7 @@ func TestAWriteBetweenLoadAndSaveIsAConflict(t *testing.T) {
 	}
 	// What Redis lost meanwhile is a conflict as well: the state was folded from what is gone.
 	stale := load(t, s, "u")
-	stale.Apply(event("stale@3"))
+	stale.Apply(schema.Interactions, event("stale@3"))
 	flush(t, s)
 	if conflicts, err := s.Save(t.Context(), "shop-1", []*State{stale}); err != nil || len(conflicts) != 1 {
 		t.Errorf("after a loss: conflicts %v, error %v", conflicts, err)
@@ -96,7 +97,7 @@ func TestTwoWritersRacingLoseNothing(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					states[0].Apply(event(fmt.Sprintf("w%de%d@%d", writer, k, k)))
+					states[0].Apply(schema.Interactions, event(fmt.Sprintf("w%de%d@%d", writer, k, k)))
 					states[0].Fold([]Model{{"m", counting{}}})
 					conflicts, err := s.Save(t.Context(), "shop-1", states)
 					if err != nil {
@@ -120,21 +121,21 @@ func TestTwoWritersRacingLoseNothing(t *testing.T) {
 func TestVectorsAreThoseOfTheServingModels(t *testing.T) {
 	s := openStore(t, Options{})
 	state := load(t, s, "u")
-	state.Apply(event("a@7"))
+	state.Apply(schema.Interactions, event("a@7"))
 	state.Fold([]Model{{"old", counting{}}, {"kept", counting{}}})
 	save(t, s, state)
 	if diff := gocmp.Diff(map[string][]float32{"old": {1, 7}, "kept": {1, 7}}, view(t, s, "u").Vectors); diff != "" {
 		t.Errorf("first: %s", diff)
 	}
 	// Saved twice from one Load, then once more from another: fields of models gone are dropped each time.
-	state.Apply(event("b@8"))
+	state.Apply(schema.Interactions, event("b@8"))
 	state.Fold([]Model{{"kept", counting{}}, {"new", counting{}}})
 	save(t, s, state)
 	if diff := gocmp.Diff(map[string][]float32{"new": {2, 8}, "kept": {2, 8}}, view(t, s, "u").Vectors); diff != "" {
 		t.Errorf("second: %s", diff)
 	}
 	state = load(t, s, "u")
-	state.Apply(event("c@9"))
+	state.Apply(schema.Interactions, event("c@9"))
 	state.Fold(nil)
 	save(t, s, state)
 	if v := view(t, s, "u"); v.Vectors != nil || !v.Known || v.Revision == 0 {
@@ -154,7 +155,7 @@ func TestAServerThatForgotTheScriptIsSentItAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		state := load(t, s, "u")
-		state.Apply(event(fmt.Sprintf("e%d@%d", k, k)))
+		state.Apply(schema.Interactions, event(fmt.Sprintf("e%d@%d", k, k)))
 		save(t, s, state)
 	}
 	if got := len(load(t, s, "u").Recent); got != 3 {
@@ -169,7 +170,7 @@ func TestOneKeyACall(t *testing.T) {
 	a, b := load(t, s, "a"), load(t, s, "b")
 	other := load(t, s, "a")
 	for _, state := range []*State{a, b, other} {
-		state.Apply(&reco.Interaction{EventID: "e", ItemID: "i", UserID: state.ID, TimestampMS: 1})
+		state.Apply(schema.Interactions, &reco.Interaction{EventID: "e", ItemID: "i", UserID: state.ID, TimestampMS: 1})
 	}
 	save(t, s, other)
 	conflicts, err := s.Save(t.Context(), "shop-1", []*State{a, b})
@@ -184,8 +185,8 @@ func TestIdleUsersExpire(t *testing.T) {
 	streamed, imported := load(t, s, "u"), load(t, s, "i")
 	e := event("a@1")
 	e.Origin = reco.Origin{Offset: 1, Arrival: arrival}
-	streamed.Apply(e)
-	imported.MergeImported(1, 1, rows(1, "b@1"))
+	streamed.Apply(schema.Interactions, e)
+	imported.MergeImported(schema.Interactions, 1, 1, rows(1, "b@1"))
 	save(t, s, streamed, imported)
 	ttl := func(id string) time.Duration {
 		left, err := s.writer.TTL(t.Context(), userKey("shop-1", id)).Result()
@@ -200,7 +201,7 @@ func TestIdleUsersExpire(t *testing.T) {
 	if left := ttl("i"); left > 0 {
 		t.Errorf("imported interactions expire in %v", left)
 	}
-	streamed.MergeImported(1, 1, rows(1, "b@1"))
+	streamed.MergeImported(schema.Interactions, 1, 1, rows(1, "b@1"))
 	save(t, s, streamed)
 	if left := ttl("u"); left > 0 {
 		t.Errorf("the user who got imported interactions expires in %v", left)
@@ -217,14 +218,14 @@ func TestIDsAreThoseOfTheGroup(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			states[0].Apply(&reco.Interaction{EventID: "e", ItemID: "i", UserID: id})
+			states[0].Apply(schema.Interactions, &reco.Interaction{EventID: "e", ItemID: "i", UserID: id})
 			if _, err := s.Save(t.Context(), group, states); err != nil {
 				t.Fatal(err)
 			}
 			want[group+"/"+id] = true
 		}
 	}
-	if err := s.Reset(t.Context(), "shop-1", Log{}, 5, false); err != nil {
+	if err := s.Reset(t.Context(), "shop-1", Log{Type: schema.Interactions}, 5, false); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]bool{}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func anonymous(id string, at int64) *reco.Interaction {
@@ -13,7 +14,7 @@ func anonymous(id string, at int64) *reco.Interaction {
 func apply(t *testing.T, s *Store, i *reco.Interaction) {
 	t.Helper()
 	state := load(t, s, i.Key())
-	state.Apply(i)
+	state.Apply(schema.Interactions, i)
 	state.Fold([]Model{{"m", counting{}}})
 	save(t, s, state)
 }
@@ -66,9 +67,9 @@ func TestASessionThatAddsNothingLeavesTheVectors(t *testing.T) {
 func TestImportedAndStreamedAreOneHistory(t *testing.T) {
 	s := openStore(t, Options{History: 3})
 	state := load(t, s, "u")
-	state.MergeImported(1, 1, rows(1, "a@1 c@3"))
-	state.Apply(event("b@2"))
-	state.Apply(event("d@4"))
+	state.MergeImported(schema.Interactions, 1, 1, rows(1, "a@1 c@3"))
+	state.Apply(schema.Interactions, event("b@2"))
+	state.Apply(schema.Interactions, event("d@4"))
 	state.Fold([]Model{{"m", counting{}}})
 	save(t, s, state)
 	v := view(t, s, "u")
@@ -76,7 +77,7 @@ func TestImportedAndStreamedAreOneHistory(t *testing.T) {
 		t.Errorf("history %q, vectors %v", got, v.Vectors)
 	}
 	// Nothing of what a replacement uncovers was lost.
-	state.MergeImported(2, 2, nil)
+	state.MergeImported(schema.Interactions, 2, 2, nil)
 	save(t, s, state)
 	if got := describe(view(t, s, "u").History); got != "b@2 d@4" {
 		t.Errorf("after the replacement: %q", got)
@@ -90,7 +91,7 @@ func TestActionsAreAHistoryOfTheirOwn(t *testing.T) {
 	act := func(i *reco.Interaction) {
 		t.Helper()
 		state := load(t, s, i.Key())
-		if !state.ApplyKind(WithActions, i) {
+		if !state.Apply(schema.ActionInteractions, i) {
 			t.Errorf("%s is no news", i.EventID)
 		}
 		state.Fold([]Model{{"m", counting{}}})
@@ -113,20 +114,20 @@ func TestActionsAreAHistoryOfTheirOwn(t *testing.T) {
 	}
 	// Imports of either dataset replace their own rows only.
 	state := load(t, s, "u")
-	state.MergeImported(1, 1, rows(1, "e@6"))
-	state.MergeImportedKind(WithActions, 1, 1, rows(1, "f@0"))
+	state.MergeImported(schema.Interactions, 1, 1, rows(1, "e@6"))
+	state.MergeImported(schema.ActionInteractions, 1, 1, rows(1, "f@0"))
 	save(t, s, state)
 	state = load(t, s, "u")
-	if !state.HoldsImportedBefore(WithActions, 2) || state.HoldsImportedBefore(WithActions, 1) {
+	if !state.HoldsImportedBefore(schema.ActionInteractions, 2) || state.HoldsImportedBefore(schema.ActionInteractions, 1) {
 		t.Error("the version of imported actions is lost")
 	}
-	state.MergeImportedKind(WithActions, 2, 2, nil)
+	state.MergeImported(schema.ActionInteractions, 2, 2, nil)
 	save(t, s, state)
 	if v := view(t, s, "u"); describe(v.History) != "a@1 d@5 e@6v1" || describe(v.Actions) != "a@2 b@3 c@4" {
 		t.Errorf("history %q, actions %q", describe(v.History), describe(v.Actions))
 	}
 	state = load(t, s, "u")
-	if state.MergeImportedKind(WithActions, 1, 1, rows(1, "late@9")) {
+	if state.MergeImported(schema.ActionInteractions, 1, 1, rows(1, "late@9")) {
 		t.Error("a version older than the merged one was merged")
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 	"github.com/google/uuid"
 
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 const (
@@ -58,13 +58,13 @@ func TestGroupsOfEarlierReleasesGetTheTopicsOfActions(t *testing.T) {
 	i := install(t, Quotas{})
 	group := i.group("old")
 	key := must(catalog.Get[*catalog.DatasetGroup](t.Context(), i.store, group))(t).GroupKey()
-	missing := []string{bus.ActionsTopic(key), bus.ActionInteractionsTopic(key)}
+	missing := []string{schema.Actions.Topic(key), schema.ActionInteractions.Topic(key)}
 	must(0, i.bus.DeleteTopics(t.Context(), missing...))(t)
 	eventually.True(t, "the topics are created", func() bool {
 		i.service.repairTopics(t.Context())
 		return len(must(i.bus.Topics(t.Context(), missing...))(t)) == 2
 	})
-	if !addedLater(missing, key) || addedLater([]string{bus.ItemsTopic(key)}, key) || addedLater(append(missing, bus.ItemsTopic(key)), key) || addedLater(missing[:1], key) {
+	if !addedLater(missing, key) || addedLater([]string{schema.Items.Topic(key)}, key) || addedLater(append(missing, schema.Items.Topic(key)), key) || addedLater(missing[:1], key) {
 		t.Error("what is new and what was lost are confused")
 	}
 }

@@ -20,8 +20,8 @@ type batchRequest struct {
 	name          string
 	versionARN    string
 	filterARN     *string
-	filters       filter.Target // what a filter must be for
-	input, output string        // S3 paths
+	filters       schema.Type // what a filter must be for
+	input, output string      // S3 paths
 	numResults    *int64
 	mostResults   int64
 	running       int // quota
@@ -109,7 +109,7 @@ func (s *Service) placeBatch(ctx context.Context, req batchRequest) (*batchPlace
 }
 
 // checkBatchFilter refuses a filter that the job could do nothing with.
-func (s *Service) checkBatchFilter(f *catalog.Filter, target filter.Target, version *catalog.SolutionVersion) error {
+func (s *Service) checkBatchFilter(f *catalog.Filter, target schema.Type, version *catalog.SolutionVersion) error {
 	schemas, err := attributes.Source{View: s.view}.Schemas(f.DatasetGroupARN)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (s *Service) checkBatchFilter(f *catalog.Filter, target filter.Target, vers
 	case err != nil:
 		return awsapi.InvalidInput("Filter %s: %v", f.ARN, err)
 	case compiled.Target() != target:
-		return awsapi.InvalidInput("Filter %s is for %s, this job needs one for %s", f.ARN, compiled.Target(), target)
+		return awsapi.InvalidInput("Filter %s is for %s, this job needs one for %s", f.ARN, filter.TargetName(compiled.Target()), filter.TargetName(target))
 	case version.RecipeARN == attributeAffinity && compiled.Uses(schema.Interactions.DatasetType()):
 		return awsapi.InvalidInput("Filter %s asks for interactions, which is not possible with recipe %s", f.ARN, version.RecipeARN)
 	}

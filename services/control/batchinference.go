@@ -8,8 +8,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 
 func (s *Service) createBatchInferenceJob(ctx context.Context, req *personalize.CreateBatchInferenceJobRequest) (*personalize.CreateBatchInferenceJobResponse, error) {
 	placed, err := s.placeBatch(ctx, batchRequest{
-		kind: catalog.TypeBatchInferenceJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: filter.Items,
+		kind: catalog.TypeBatchInferenceJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: schema.Items,
 		input: location(req.JobInput.S3DataSource), output: location(req.JobOutput.S3DataDestination),
 		numResults: req.NumResults, mostResults: mostBatchResults, running: s.quotas.RunningBatchInferences, tags: req.Tags,
 	})

@@ -6,15 +6,15 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 const mostSegmentUsers = 5_000_000
 
 func (s *Service) createBatchSegmentJob(ctx context.Context, req *personalize.CreateBatchSegmentJobRequest) (*personalize.CreateBatchSegmentJobResponse, error) {
 	placed, err := s.placeBatch(ctx, batchRequest{
-		kind: catalog.TypeBatchSegmentJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: filter.Users,
+		kind: catalog.TypeBatchSegmentJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: schema.Users,
 		input: location(req.JobInput.S3DataSource), output: location(req.JobOutput.S3DataDestination),
 		numResults: req.NumResults, mostResults: mostSegmentUsers, running: s.quotas.RunningBatchSegments, tags: req.Tags,
 	})

@@ -12,7 +12,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/constraint"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -233,7 +232,7 @@ func (s *Service) endOfLog(ctx context.Context, groupARN string) (*catalog.Repor
 	if err := s.reachLog(ctx); err != nil {
 		return nil, err
 	}
-	topic := bus.InteractionsTopic(group.GroupKey())
+	topic := schema.Interactions.Topic(group.GroupKey())
 	topics, err := s.bus.Topics(ctx, topic)
 	if err != nil {
 		return nil, err

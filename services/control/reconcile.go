@@ -13,6 +13,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/schema"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
@@ -155,7 +156,7 @@ func (s *Service) repairTopics(ctx context.Context) {
 
 // addedLater reports whether the missing topics are those that no group had before there were actions.
 func addedLater(missing []string, group string) bool {
-	return slices.Equal(missing, []string{bus.ActionsTopic(group), bus.ActionInteractionsTopic(group)})
+	return slices.Equal(missing, []string{schema.Actions.Topic(group), schema.ActionInteractions.Topic(group)})
 }
 
 // unsettled says whether there is something for control to do about a resource.
@@ -266,15 +267,11 @@ func OwnTopics() []bus.TopicSpec {
 
 // GroupTopics are the topics of a dataset group.
 func GroupTopics(group string) []bus.TopicSpec {
-	return []bus.TopicSpec{
-		{Name: bus.InteractionsTopic(group)},
-		{Name: bus.ItemsTopic(group), Compacted: true},
-		{Name: bus.UsersTopic(group), Compacted: true},
-		{Name: bus.ActionsTopic(group), Compacted: true},
-		{Name: bus.ActionInteractionsTopic(group)},
-		{Name: bus.DeadLetterTopic(group)},
-		{Name: bus.RecommendationsTopic(group)},
+	var specs []bus.TopicSpec
+	for _, t := range schema.Types() {
+		specs = append(specs, bus.TopicSpec{Name: t.Topic(group), Compacted: !t.IsInteractions()})
 	}
+	return append(specs, bus.TopicSpec{Name: bus.DeadLetterTopic(group)}, bus.TopicSpec{Name: bus.RecommendationsTopic(group)})
 }
 
 func (s *Service) createTopics(ctx context.Context, g *catalog.DatasetGroup) error {

@@ -9,8 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 	"go.uber.org/zap/zaptest"
 
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // replica runs a second control plane on the same servers, which drives the same resources.
@@ -72,7 +72,7 @@ func TestADeletedTopicIsMadeAgain(t *testing.T) {
 	i := install(t, Quotas{})
 	arn := i.group("used")
 	group := must(catalog.Get[*catalog.DatasetGroup](t.Context(), i.store, arn))(t)
-	topic := bus.InteractionsTopic(group.GroupKey())
+	topic := schema.Interactions.Topic(group.GroupKey())
 	before := must(i.bus.Topics(t.Context(), topic))(t)[topic]
 	must(0, i.bus.DeleteTopics(t.Context(), topic))(t)
 	reaches(t, "made again", func() (string, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
@@ -71,8 +72,8 @@ func (i *installation) group(name string) *catalog.DatasetGroup {
 		ShortID: "1a2b",
 	}
 	key := g.GroupKey()
-	i.topics(bus.TopicSpec{Name: bus.InteractionsTopic(key)}, bus.TopicSpec{Name: bus.DeadLetterTopic(key)},
-		bus.TopicSpec{Name: bus.ItemsTopic(key), Compacted: true}, bus.TopicSpec{Name: bus.UsersTopic(key), Compacted: true})
+	i.topics(bus.TopicSpec{Name: schema.Interactions.Topic(key)}, bus.TopicSpec{Name: bus.DeadLetterTopic(key)},
+		bus.TopicSpec{Name: schema.Items.Topic(key), Compacted: true}, bus.TopicSpec{Name: schema.Users.Topic(key), Compacted: true})
 	if err := catalog.Create(i.Context(), i.store, g); err != nil {
 		i.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func (i *installation) put(g *catalog.DatasetGroup, first, last int) {
 		if err != nil {
 			i.Fatal(err)
 		}
-		all = append(all, bus.Record{Topic: bus.InteractionsTopic(g.GroupKey()), Key: []byte(user), Value: value})
+		all = append(all, bus.Record{Topic: schema.Interactions.Topic(g.GroupKey()), Key: []byte(user), Value: value})
 	}
 	if err := i.bus.Publish(i.Context(), all...); err != nil {
 		i.Fatal(err)
@@ -113,7 +114,7 @@ func (i *installation) wantArchived(g *catalog.DatasetGroup, first, last int) {
 	i.Helper()
 	eventually.Succeeds(i, "the events are archived once", func() error {
 		var numbers []int
-		for row, err := range archive.ReadInteractions(i.Context(), i.bucket, g.GroupKey(), archive.ReadOptions{}) {
+		for row, err := range archive.ReadInteractions(i.Context(), i.bucket, g.GroupKey(), schema.Interactions, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -158,7 +159,7 @@ func TestEventsOfAllActiveGroupsAreArchived(t *testing.T) {
 	stop()
 
 	// What is archived is committed, for lag displays.
-	topic := bus.InteractionsTopic(first.GroupKey())
+	topic := schema.Interactions.Topic(first.GroupKey())
 	ends, err := i.bus.Offsets(i.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +201,7 @@ func TestColumnsFollowTheDatasetsSchema(t *testing.T) {
 	s := schemas{view: i.view, log: zap.NewNop()}
 	targets := targetsOf(g)
 	eventually.Succeeds(i, "the schema has the column", func() error {
-		schema := s.of(targets[bus.InteractionsTopic(g.GroupKey())])
+		schema := s.of(targets[schema.Interactions.Topic(g.GroupKey())])
 		if schema == nil {
 			return errors.New("no schema")
 		}
@@ -209,7 +210,7 @@ func TestColumnsFollowTheDatasetsSchema(t *testing.T) {
 		}
 		return nil
 	})
-	if schema := s.of(targets[bus.ItemsTopic(g.GroupKey())]); schema != nil {
+	if schema := s.of(targets[schema.Items.Topic(g.GroupKey())]); schema != nil {
 		t.Errorf("items have the schema %+v, there is none", schema)
 	}
 }

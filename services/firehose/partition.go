@@ -42,7 +42,7 @@ const recordOverhead = 512
 
 func newPartition(s *Service, t target, a bus.Assignment) *partition {
 	return &partition{
-		service: s, target: t, Assignment: a, rows: newRows(t.kind), told: bus.NoCommit,
+		service: s, target: t, Assignment: a, rows: newRows(t.data), told: bus.NoCommit,
 		log: s.log.With(zap.String("topic", a.Topic), zap.Int32("partition", a.Partition)),
 	}
 }
@@ -67,7 +67,7 @@ func (p *partition) start(ctx context.Context) (int64, error) {
 			return 0, err
 		}
 	}
-	if p.target.contiguous && p.next < p.Assignment.Start {
+	if p.target.contiguous() && p.next < p.Assignment.Start {
 		if err := p.closeGap(ctx, p.Assignment.Start-1, "the log was trimmed before these offsets were archived"); err != nil {
 			return 0, err
 		}
@@ -82,7 +82,7 @@ func (p *partition) start(ctx context.Context) (int64, error) {
 }
 
 func (p *partition) chainID() archive.ChainID {
-	return archive.ChainID{Group: p.target.group, Kind: p.target.kind, TopicID: p.TopicID, Partition: p.Partition}
+	return archive.ChainID{Group: p.target.group, Type: p.target.data, TopicID: p.TopicID, Partition: p.Partition}
 }
 
 // checkEnd refuses to go on when the archive is ahead of the log, which must have lost records: offsets that are archived
@@ -124,7 +124,7 @@ func (p *partition) handle(ctx context.Context, batch []bus.Record) error {
 		if record.Offset < p.next {
 			continue
 		}
-		if record.Offset > p.next && p.target.contiguous {
+		if record.Offset > p.next && p.target.contiguous() {
 			if err := p.closeGap(ctx, record.Offset-1, "the log skipped these offsets"); err != nil {
 				return err
 			}
@@ -171,7 +171,7 @@ func (p *partition) take(record bus.Record) {
 		p.oldest.Store(record.Arrival.UnixMilli())
 	}
 	p.next = record.Offset + 1
-	if len(record.Value) == 0 && !p.target.contiguous {
+	if len(record.Value) == 0 && !p.target.contiguous() {
 		return // a tombstone: what compaction leaves of a deleted key
 	}
 	p.bytes += int64(len(record.Value))
@@ -313,7 +313,7 @@ func (p *partition) readWindow(ctx context.Context) error {
 	}
 	size := p.service.config.DedupWindow
 	var files [][]string // newest first
-	if archive.OfInteractions(p.target.kind) {
+	if p.target.data.IsInteractions() {
 		known := 0
 		for ids, err := range p.chain.NewestEventIDs(ctx) {
 			var corrupt *archive.CorruptError

@@ -15,12 +15,13 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
 var (
 	group   = &catalog.DatasetGroup{Meta: catalog.Meta{ARN: "arn:aws:personalize:eu-central-1:000000000000:dataset-group/shop", Name: "shop"}, ShortID: "1a2b"}
-	topic   = bus.InteractionsTopic(group.GroupKey())
+	topic   = schema.Interactions.Topic(group.GroupKey())
 	topicID = bus.TopicID{0xab}
 )
 
@@ -82,7 +83,7 @@ func (s *sinks) stop(p *partition) (commit int64) {
 // archived are the event ids in the archive, which must be in order.
 func (s *sinks) archived() (ids []string) {
 	s.Helper()
-	for row, err := range archive.ReadInteractions(s.Context(), s.config.Bucket, group.GroupKey(), archive.ReadOptions{}) {
+	for row, err := range archive.ReadInteractions(s.Context(), s.config.Bucket, group.GroupKey(), schema.Interactions, archive.ReadOptions{}) {
 		if err != nil {
 			s.Fatal(err)
 		}
@@ -283,7 +284,7 @@ func TestOffsetsThatTheLogHasLostBecomeAGap(t *testing.T) {
 // startItems is a new sink for partition 3 of the items, a compacted topic.
 func (s *sinks) startItems() *partition {
 	s.Helper()
-	p := s.assign(bus.ItemsTopic(group.GroupKey()), bus.Assignment{Committed: -1, End: 100})
+	p := s.assign(schema.Items.Topic(group.GroupKey()), bus.Assignment{Committed: -1, End: 100})
 	if _, err := p.Start(s.Context()); err != nil {
 		s.Fatal(err)
 	}
@@ -298,7 +299,7 @@ func actionRecord(offset int64, eventID string) bus.Record {
 		panic(err)
 	}
 	return bus.Record{
-		Topic: bus.ActionInteractionsTopic(group.GroupKey()), Partition: 3, TopicID: topicID, Offset: offset, Key: []byte("user"), Value: value, Arrival: time.UnixMilli(1.7e12 + offset),
+		Topic: schema.ActionInteractions.Topic(group.GroupKey()), Partition: 3, TopicID: topicID, Offset: offset, Key: []byte("user"), Value: value, Arrival: time.UnixMilli(1.7e12 + offset),
 	}
 }
 
@@ -308,7 +309,7 @@ func TestActionInteractionsAreArchivedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := func() *partition {
-		p := s.assign(bus.ActionInteractionsTopic(group.GroupKey()), bus.Assignment{Committed: -1, End: 1 << 40})
+		p := s.assign(schema.ActionInteractions.Topic(group.GroupKey()), bus.Assignment{Committed: -1, End: 1 << 40})
 		if _, err := p.Start(s.Context()); err != nil {
 			s.Fatal(err)
 		}
@@ -328,7 +329,7 @@ func TestActionInteractionsAreArchivedOnce(t *testing.T) {
 		t.Errorf("committed %d, want 7", commit)
 	}
 	var got []string
-	for row, err := range archive.ReadActionInteractions(s.Context(), s.config.Bucket, group.GroupKey(), archive.ReadOptions{}) {
+	for row, err := range archive.ReadInteractions(s.Context(), s.config.Bucket, group.GroupKey(), schema.ActionInteractions, archive.ReadOptions{}) {
 		if err != nil {
 			s.Fatal(err)
 		}
@@ -354,14 +355,14 @@ func itemRecord(offset int64) bus.Record {
 		panic(err)
 	}
 	return bus.Record{
-		Topic: bus.ItemsTopic(group.GroupKey()), Partition: 3, TopicID: topicID, Offset: offset, Key: []byte("item"), Value: value, Arrival: time.UnixMilli(1),
+		Topic: schema.Items.Topic(group.GroupKey()), Partition: 3, TopicID: topicID, Offset: offset, Key: []byte("item"), Value: value, Arrival: time.UnixMilli(1),
 	}
 }
 
 func (s *sinks) wantItemsAt(want ...int64) {
 	s.Helper()
 	var offsets []int64
-	for row, err := range archive.ReadEntities(s.Context(), s.config.Bucket, group.GroupKey(), archive.KindItems) {
+	for row, err := range archive.ReadEntities(s.Context(), s.config.Bucket, group.GroupKey(), schema.Items) {
 		if err != nil {
 			s.Fatal(err)
 		}

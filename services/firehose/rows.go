@@ -29,11 +29,11 @@ type rows interface {
 	refused(i int, s *schema.Schema) (bus.Record, error)
 }
 
-func newRows(kind string) rows {
-	switch kind {
-	case archive.KindInteractions:
+func newRows(t schema.Type) rows {
+	switch t {
+	case schema.Interactions:
 		return interactionRows(wire.UnmarshalInteraction, wire.MarshalInteraction)
-	case archive.KindActionInteractions:
+	case schema.ActionInteractions:
 		return interactionRows(wire.UnmarshalActionInteraction, wire.MarshalActionInteraction)
 	}
 	return &typedRows[reco.Entity]{

@@ -5,8 +5,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/penchant-io/penchant/pkg/archive"
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -15,21 +13,18 @@ import (
 type target struct {
 	groupARN string
 	group    string // the group's key
-	kind     string // the archive's kind
-	dataset  string // the dataset's type, whose schema names the columns
-	// contiguous topics are never compacted: an offset that does not come was lost.
-	contiguous bool
+	data     schema.Type
 }
 
+// contiguous topics are never compacted: an offset that does not come was lost.
+func (t target) contiguous() bool { return t.data.IsInteractions() }
+
 func targetsOf(g *catalog.DatasetGroup) map[string]target {
-	key := g.GroupKey()
-	return map[string]target{
-		bus.InteractionsTopic(key):       {g.ARN, key, archive.KindInteractions, "INTERACTIONS", true},
-		bus.ItemsTopic(key):              {g.ARN, key, archive.KindItems, "ITEMS", false},
-		bus.UsersTopic(key):              {g.ARN, key, archive.KindUsers, "USERS", false},
-		bus.ActionsTopic(key):            {g.ARN, key, archive.KindActions, "ACTIONS", false},
-		bus.ActionInteractionsTopic(key): {g.ARN, key, archive.KindActionInteractions, "ACTION_INTERACTIONS", true},
+	targets := map[string]target{}
+	for _, t := range schema.Types() {
+		targets[t.Topic(g.GroupKey())] = target{g.ARN, g.GroupKey(), t}
 	}
+	return targets
 }
 
 // schemas finds the schema of a group's dataset, as it is now. Documents are parsed once.
@@ -44,7 +39,7 @@ type schemas struct {
 // of returns nil where there is no dataset, or none that this process knows of yet: then columns follow from the values.
 func (s *schemas) of(t target) *schema.Schema {
 	for _, d := range catalog.All[*catalog.Dataset](s.view) {
-		if d.DatasetGroupARN != t.groupARN || d.DatasetType != t.dataset {
+		if d.DatasetGroupARN != t.groupARN || d.DatasetType != t.data.DatasetType() {
 			continue
 		}
 		if resource, ok := catalog.Lookup[*catalog.Schema](s.view, d.SchemaARN); ok {

@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -108,7 +109,7 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 	})
 	eventually.Succeeds(t, "the archive holds each once", func() error {
 		found := map[string]int{}
-		for i, err := range archive.ReadActionInteractions(t.Context(), all.Bucket("penchant"), key, archive.ReadOptions{}) {
+		for i, err := range archive.ReadInteractions(t.Context(), all.Bucket("penchant"), key, schema.ActionInteractions, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -122,7 +123,7 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 			}
 		}
 		actions := 0
-		for e, err := range archive.ReadEntities(t.Context(), all.Bucket("penchant"), key, archive.KindActions) {
+		for e, err := range archive.ReadEntities(t.Context(), all.Bucket("penchant"), key, schema.Actions) {
 			if err != nil {
 				return err
 			}

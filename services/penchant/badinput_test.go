@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -347,7 +348,7 @@ func (s *badShop) stored() map[string]string {
 func (s *badShop) ends() (sum int64) {
 	s.t.Helper()
 	key := s.group.GroupKey()
-	offsets, err := s.log.Offsets(s.t.Context(), bus.InteractionsTopic(key), bus.ItemsTopic(key), bus.UsersTopic(key), bus.JobsTopic)
+	offsets, err := s.log.Offsets(s.t.Context(), schema.Interactions.Topic(key), schema.Items.Topic(key), schema.Users.Topic(key), bus.JobsTopic)
 	if err != nil {
 		s.t.Fatal(err)
 	}

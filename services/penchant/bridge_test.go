@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/bridge"
 	"github.com/penchant-io/penchant/services/penchant/operator"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
@@ -113,7 +114,7 @@ func TestBridgeSurvivesKills(t *testing.T) {
 	times := map[string]int{}
 	eventually.Succeeds(t, "every event is archived", func() error {
 		clear(times)
-		for i, err := range archive.ReadInteractions(t.Context(), bucket, group.GroupKey(), archive.ReadOptions{}) {
+		for i, err := range archive.ReadInteractions(t.Context(), bucket, group.GroupKey(), schema.Interactions, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -138,7 +139,7 @@ func TestBridgeSurvivesKills(t *testing.T) {
 // loggedEvents is the number of records in a group's interactions topic, repeats included.
 func loggedEvents(t *testing.T, kafka *bus.Client, group string) (n int64) {
 	t.Helper()
-	held, err := kafka.Offsets(t.Context(), bus.InteractionsTopic(group))
+	held, err := kafka.Offsets(t.Context(), schema.Interactions.Topic(group))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
@@ -103,7 +104,7 @@ func (k *logKeeper) trim(ctx context.Context) error {
 	upTo := map[bus.TopicPartition]int64{}
 	var shown []string
 	for _, group := range catalog.All[*catalog.DatasetGroup](k.view) {
-		events := []string{bus.InteractionsTopic(group.GroupKey()), bus.ActionInteractionsTopic(group.GroupKey())}
+		events := []string{schema.Interactions.Topic(group.GroupKey()), schema.ActionInteractions.Topic(group.GroupKey())}
 		for partition, offset := range archived {
 			if f, ok := folded[partition]; ok && slices.Contains(events, partition.Topic) {
 				upTo[partition] = min(offset, f)

@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
@@ -60,7 +61,7 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 	if err := catalog.Create(t.Context(), resources, group); err != nil {
 		t.Fatal(err)
 	}
-	topic := bus.TopicPartition{Topic: bus.InteractionsTopic(group.GroupKey())}
+	topic := bus.TopicPartition{Topic: schema.Interactions.Topic(group.GroupKey())}
 	if err := client.EnsureTopics(t.Context(), bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1},
 		bus.TopicSpec{Name: topic.Topic}, bus.TopicSpec{Name: bus.RecommendationsTopic(group.GroupKey())}); err != nil {
 		t.Fatal(err)

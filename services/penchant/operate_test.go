@@ -27,6 +27,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/control"
 	"github.com/penchant-io/penchant/services/firehose"
@@ -198,7 +199,7 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 		t.Errorf("%+v", status)
 	}
 	page := process.penchant(0, "status").stdout
-	for _, part := range []string{"Dataset group shop (" + group + "): ACTIVE", "20 accepted", "0 not archived, 0 not folded", bus.InteractionsTopic(group)} {
+	for _, part := range []string{"Dataset group shop (" + group + "): ACTIVE", "20 accepted", "0 not archived, 0 not folded", schema.Interactions.Topic(group)} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page lacks %q:\n%s", part, page)
 		}
@@ -230,7 +231,7 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 		Value            struct{ EventID, UserID, ItemID, TimestampMs string }
 	}
 	var lines []line
-	for text := range strings.Lines(process.penchant(0, "topics", "tail", "--topic", bus.InteractionsTopic(group), "--from-beginning", "--no-follow").stdout) {
+	for text := range strings.Lines(process.penchant(0, "topics", "tail", "--topic", schema.Interactions.Topic(group), "--from-beginning", "--no-follow").stdout) {
 		var l line
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			t.Fatalf("%v: %s", err, text)
@@ -419,7 +420,7 @@ func TestArchiveVerifyNamesWhatIsWrong(t *testing.T) {
 // events, the replay brings them back, and the archive stays as it is.
 func TestArchiveReplayAfterKafkaAndRedisWereLost(t *testing.T) {
 	process, group, trackingID := startOperated(t)
-	topic := bus.InteractionsTopic(group)
+	topic := schema.Interactions.Topic(group)
 	if err := process.kafka().DeleteTopics(t.Context(), topic); err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +495,7 @@ func flushRedis(t *testing.T, url string) {
 
 func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 	process, group, _ := startOperated(t)
-	topic, client := bus.InteractionsTopic(group), process.kafka()
+	topic, client := schema.Interactions.Topic(group), process.kafka()
 	publish := func(records ...bus.Record) {
 		t.Helper()
 		if err := client.Publish(t.Context(), records...); err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -158,9 +159,9 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 	store := catalog.NewStore(s.bucket("penchant"), nil)
 	group := must(control.CreateDatasetGroup(&personalize.CreateDatasetGroupInput{Name: aws.String("story")}))(t).DatasetGroupArn
 	groupKey := penchanttest.WaitActive[*catalog.DatasetGroup](t, store, *group).GroupKey()
-	schema := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("story"), Schema: aws.String(interactionsSchema)}))(t).SchemaArn
+	schemaARN := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("story"), Schema: aws.String(interactionsSchema)}))(t).SchemaArn
 	dataset := must(control.CreateDataset(&personalize.CreateDatasetInput{
-		Name: aws.String("story"), DatasetGroupArn: group, DatasetType: aws.String("Interactions"), SchemaArn: schema,
+		Name: aws.String("story"), DatasetGroupArn: group, DatasetType: aws.String("Interactions"), SchemaArn: schemaARN,
 	}))(t).DatasetArn
 	penchanttest.WaitActive[*catalog.Dataset](t, store, *dataset)
 	job := must(control.CreateDatasetImportJob(&personalize.CreateDatasetImportJobInput{
@@ -251,7 +252,7 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 
 	eventually.Succeeds(t, "the archive holds the events once", func() error {
 		found := map[string]int{}
-		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, archive.ReadOptions{}) {
+		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, schema.Interactions, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}

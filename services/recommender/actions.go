@@ -12,7 +12,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
-	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
 // Bounds of GetActionRecommendations.
@@ -67,7 +66,7 @@ func readActions(req *personalizeruntime.GetActionRecommendationsRequest) (quest
 	}
 	var err error
 	if q.filter, err = readFilter(req.FilterArn, req.FilterValues); q.filter != nil {
-		q.filter.target = filter.Actions
+		q.filter.target = schema.Actions
 	}
 	return q, err
 }
@@ -88,7 +87,7 @@ func (s *Service) recommendActions(ctx context.Context, serving *modelstore.Serv
 		return nil, err
 	}
 	v := s.lookUp(ctx, serving, asked.userID)
-	if v.fallback == "" && !s.config.Users.HealthyKind(ctx, serving.Group, userstate.WithActions, 0) {
+	if v.fallback == "" && !s.config.Users.Healthy(ctx, serving.Group, schema.ActionInteractions, 0) {
 		v.fallback = fallbackRebuilding
 	}
 	s.tellFallback(ctx, v)

@@ -29,7 +29,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
-	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -129,12 +128,12 @@ func (p *propensities) Score(q model.Query, scores []float32) error {
 func openOffers(t *testing.T, put ...reco.Entity) *shop {
 	t.Helper()
 	s := open(t)
-	s.must(s.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: bus.ActionsTopic(groupKey), Compacted: true}))
+	s.must(s.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: schema.Actions.Topic(groupKey), Compacted: true}))
 	var records []bus.Record
 	for k := range put {
 		value, err := wire.MarshalEntity(&put[k])
 		s.must(err)
-		records = append(records, bus.Record{Topic: bus.ActionsTopic(groupKey), Key: []byte(put[k].ID), Value: value})
+		records = append(records, bus.Record{Topic: schema.Actions.Topic(groupKey), Key: []byte(put[k].ID), Value: value})
 	}
 	s.must(s.bus.Publish(t.Context(), records...))
 	const events = `{"type":"record","name":"Action_Interactions","namespace":"n","version":"1.0","fields":[{"name":"USER_ID","type":"string"},
@@ -179,9 +178,9 @@ func TestActionsAreRecommended(t *testing.T) {
 		reco.Entity{ID: "mail", Properties: map[string]any{"LEVEL": "gold|silver"}})
 	states, err := s.users.Load(t.Context(), groupKey, []string{"ann"})
 	s.must(err)
-	states[0].Apply(&reco.Interaction{EventID: "1", UserID: "ann", ItemID: "item", TimestampMS: 1})
+	states[0].Apply(schema.Interactions, &reco.Interaction{EventID: "1", UserID: "ann", ItemID: "item", TimestampMS: 1})
 	for k, action := range []string{"join", "call"} {
-		states[0].ApplyKind(userstate.WithActions, &reco.Interaction{
+		states[0].Apply(schema.ActionInteractions, &reco.Interaction{
 			EventID: action, UserID: "ann", ItemID: action, EventType: []string{"VIEWED", "TAKEN"}[k], TimestampMS: now.UnixMilli() - int64(1000-k),
 		})
 	}

@@ -11,10 +11,10 @@ import (
 	"testing"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -50,7 +50,7 @@ func BenchmarkFilteredRecommendations(b *testing.B) {
 		}})
 	}
 	for part := range slices.Chunk(records, 10_000) {
-		s.put(bus.ItemsTopic(groupKey), part...)
+		s.put(schema.Items.Topic(groupKey), part...)
 	}
 	filters := map[string]string{
 		"none":     "",

@@ -5,11 +5,11 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/filter/filtertest"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -34,14 +34,14 @@ func TestFilterCasesEndToEnd(t *testing.T) {
 		}))
 	}
 	s.describe(filtertest.Documents)
-	s.put(bus.ItemsTopic(groupKey), filtertest.Items...)
-	s.put(bus.UsersTopic(groupKey), filtertest.Users...)
+	s.put(schema.Items.Topic(groupKey), filtertest.Items...)
+	s.put(schema.Users.Topic(groupKey), filtertest.Users...)
 	for user := range usersOf() {
 		states, err := s.users.Load(t.Context(), groupKey, []string{user})
 		s.must(err)
 		for i := range filtertest.Interactions {
 			if filtertest.Interactions[i].UserID == user {
-				states[0].Apply(&filtertest.Interactions[i])
+				states[0].Apply(schema.Interactions, &filtertest.Interactions[i])
 			}
 		}
 		_, err = s.users.Save(t.Context(), groupKey, states)
@@ -57,7 +57,7 @@ func TestFilterCasesEndToEnd(t *testing.T) {
 	for _, c := range filtertest.Cases() {
 		compiled, err := filter.Compile(c.Expression, filtertest.Schemas())
 		s.must(err)
-		if compiled.Target() != filter.Items {
+		if compiled.Target() != schema.Items {
 			continue
 		}
 		n++

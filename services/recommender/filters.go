@@ -22,7 +22,7 @@ type filterUse struct {
 	member string // of the request, for messages
 	arn    string
 	values map[string]string
-	target filter.Target // what it must select
+	target schema.Type // what it must select
 }
 
 // boundFilter is a filter of the catalog with the values of one request.
@@ -109,7 +109,7 @@ func (s *Service) bind(ctx context.Context, serving *modelstore.Serving, use fil
 		return nil, awsapi.ServiceUnavailable("the schemas of filter %s are not known yet: %v", use.arn, err)
 	}
 	if compiled.Target() != use.target {
-		return nil, awsapi.InvalidInput("%s: filter %s selects by %s, it must select by %s", use.member, use.arn, compiled.Target(), use.target)
+		return nil, awsapi.InvalidInput("%s: filter %s selects by %s, it must select by %s", use.member, use.arn, filter.TargetName(compiled.Target()), filter.TargetName(use.target))
 	}
 	bound, err := compiled.Bind(use.values)
 	if err != nil {
@@ -173,10 +173,10 @@ func (s *Service) needs() []attributes.Need {
 	items, users, actions := map[string]bool{}, map[string]bool{}, map[string]bool{} // by the group's ARN; items: with prose or without
 	for _, f := range catalog.All[*catalog.Filter](s.config.View) {
 		compiled, err := s.filters.compile(f)
-		if f.Status != catalog.StatusActive || err != nil || compiled.Target() == filter.Users {
+		if f.Status != catalog.StatusActive || err != nil || compiled.Target() == schema.Users {
 			continue
 		}
-		if compiled.Target() == filter.Actions {
+		if compiled.Target() == schema.Actions {
 			actions[f.DatasetGroupARN] = true
 		} else {
 			items[f.DatasetGroupARN] = false

@@ -52,7 +52,7 @@ func (s *shop) datasets() {
 // describe makes datasets with the schemas, by upper-case type, and their topics.
 func (s *shop) describe(documents map[string]string) {
 	s.Helper()
-	s.must(s.bus.EnsureTopics(s.Context(), bus.TopicSpec{Name: bus.ItemsTopic(groupKey), Compacted: true}, bus.TopicSpec{Name: bus.UsersTopic(groupKey), Compacted: true}))
+	s.must(s.bus.EnsureTopics(s.Context(), bus.TopicSpec{Name: schema.Items.Topic(groupKey), Compacted: true}, bus.TopicSpec{Name: schema.Users.Topic(groupKey), Compacted: true}))
 	for kind, document := range documents {
 		s.must(catalog.Create(s.Context(), s.store, &catalog.Schema{Meta: active("schema/"+kind, kind), Document: document}))
 		s.must(catalog.Create(s.Context(), s.store, &catalog.Dataset{
@@ -106,8 +106,8 @@ func (s *shop) stock() {
 	items = append(items,
 		reco.Entity{ID: "green-old", Properties: map[string]any{"COLOUR": "green", "PRICE": 1.0, "CREATION_TIMESTAMP": int64(1)}},
 		reco.Entity{ID: "green-new", Properties: map[string]any{"COLOUR": "green", "PRICE": 1.0, "CREATION_TIMESTAMP": int64(2)}})
-	s.put(bus.ItemsTopic(groupKey), items...)
-	s.put(bus.UsersTopic(groupKey), reco.Entity{ID: "grown", Properties: map[string]any{"AGE": int64(30)}}, reco.Entity{ID: "child", Properties: map[string]any{"AGE": int64(8)}})
+	s.put(schema.Items.Topic(groupKey), items...)
+	s.put(schema.Users.Topic(groupKey), reco.Entity{ID: "grown", Properties: map[string]any{"AGE": int64(30)}}, reco.Entity{ID: "child", Properties: map[string]any{"AGE": int64(8)}})
 }
 
 func TestFilteredListsAreFull(t *testing.T) {
@@ -273,7 +273,7 @@ func TestNewRecordsAndEventsCountAtOnce(t *testing.T) {
 		t.Fatalf("violet: %v", got)
 	}
 	started := time.Now()
-	s.put(bus.ItemsTopic(groupKey), reco.Entity{ID: "red3", Properties: map[string]any{"COLOUR": "violet"}}, reco.Entity{ID: "brand-new", Properties: map[string]any{"COLOUR": "violet"}})
+	s.put(schema.Items.Topic(groupKey), reco.Entity{ID: "red3", Properties: map[string]any{"COLOUR": "violet"}}, reco.Entity{ID: "brand-new", Properties: map[string]any{"COLOUR": "violet"}})
 	eventually.True(s, "the new records count", func() bool { return slices.Equal(list(violet), []string{"red3", "brand-new"}) })
 	if took := time.Since(started); took > 10*time.Second {
 		t.Errorf("new records count after %s", took)
@@ -539,7 +539,7 @@ func TestColdItemsAreExplored(t *testing.T) {
 	for n := range 30 {
 		items = append(items, reco.Entity{ID: fmt.Sprintf("cold%d", n), Properties: map[string]any{"CREATION_TIMESTAMP": now.Unix() - 86400}})
 	}
-	s.put(bus.ItemsTopic(groupKey), items...)
+	s.put(schema.Items.Topic(groupKey), items...)
 	explore(map[string]string{"explorationWeight": "0.3"})
 	if cold(10) == 0 {
 		t.Error("no cold item is shown")
@@ -590,7 +590,7 @@ func TestImpressionsAreCounted(t *testing.T) {
 	event.Impression = []string{"cold", "unknown"}
 	value, err := wire.MarshalInteraction(event)
 	s.must(err)
-	s.must(s.bus.Publish(t.Context(), bus.Record{Topic: bus.InteractionsTopic(groupKey), Key: []byte("u"), Value: value}))
+	s.must(s.bus.Publish(t.Context(), bus.Record{Topic: schema.Interactions.Topic(groupKey), Key: []byte("u"), Value: value}))
 	eventually.True(s, "explicit impressions are counted", func() bool { return s.service.impressions.of(groupKey, "cold") == 1 })
 	if n := s.service.impressions.of(groupKey, "unknown"); n != 0 {
 		t.Errorf("an item that is not explored is counted %d times", n)

@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
@@ -68,7 +69,7 @@ func openWith(t testing.TB, change func(*Config)) *shop {
 	s.users, err = userstate.Open(t.Context(), e.RedisURL, userstate.Options{})
 	s.must(err)
 	t.Cleanup(func() { s.must(s.users.Close()) })
-	s.must(s.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: bus.InteractionsTopic(groupKey)}, bus.TopicSpec{Name: bus.RecommendationsTopic(groupKey)}))
+	s.must(s.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: schema.Interactions.Topic(groupKey)}, bus.TopicSpec{Name: bus.RecommendationsTopic(groupKey)}))
 	s.healthy()
 
 	s.store = catalog.NewStore(s.bucket, nil)
@@ -137,10 +138,10 @@ func (s *shop) background(run ...func(context.Context) error) {
 // healthy says that the visitors' states are complete, as the session-updater does when it has folded everything.
 func (s *shop) healthy() {
 	s.Helper()
-	topics, err := s.bus.Topics(s.Context(), bus.InteractionsTopic(groupKey))
+	topics, err := s.bus.Topics(s.Context(), schema.Interactions.Topic(groupKey))
 	s.must(err)
 	for p := range int32(2) {
-		log := userstate.Log{TopicID: topics[bus.InteractionsTopic(groupKey)].ID, Partition: p}
+		log := userstate.Log{TopicID: topics[schema.Interactions.Topic(groupKey)].ID, Partition: p, Type: schema.Interactions}
 		s.must(s.users.Reset(s.Context(), groupKey, log, userstate.Start, false))
 		s.must(s.users.SetRebuilt(s.Context(), groupKey, log))
 	}
@@ -208,7 +209,7 @@ func (s *shop) sees(user string, fold bool, items ...string) {
 	states, err := s.users.Load(s.Context(), groupKey, []string{user})
 	s.must(err)
 	for n, item := range items {
-		states[0].Apply(interaction(user, item, n))
+		states[0].Apply(schema.Interactions, interaction(user, item, n))
 	}
 	if fold {
 		var models []userstate.Model

@@ -10,6 +10,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/ranking/exploration"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -99,7 +100,7 @@ func (i *impressions) run(ctx context.Context, exploring func() map[string]bool)
 }
 
 func (i *impressions) follow(ctx context.Context, group string) {
-	shown, events := bus.RecommendationsTopic(group), bus.InteractionsTopic(group)
+	shown, events := bus.RecommendationsTopic(group), schema.Interactions.Topic(group)
 	err := i.bus.Follow(ctx, bus.FollowConfig{Topics: []string{shown, events}}, func(_ context.Context, records []bus.Record) error {
 		for _, r := range records {
 			if r.Topic == shown {

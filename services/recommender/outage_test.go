@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -62,9 +63,9 @@ func TestAnswersWithoutRedis(t *testing.T) {
 
 func TestAnswersWhileRedisIsRebuilt(t *testing.T) {
 	s := openTrained(t)
-	topics, err := s.bus.Topics(t.Context(), bus.InteractionsTopic(groupKey))
+	topics, err := s.bus.Topics(t.Context(), schema.Interactions.Topic(groupKey))
 	s.must(err)
-	log := userstate.Log{TopicID: topics[bus.InteractionsTopic(groupKey)].ID, Partition: 1}
+	log := userstate.Log{TopicID: topics[schema.Interactions.Topic(groupKey)].ID, Partition: 1, Type: schema.Interactions}
 	s.must(s.users.Reset(t.Context(), groupKey, log, userstate.Start, true))
 	req := map[string]any{"campaignArn": campaignARN(personal), "userId": "u"}
 	eventually.True(s, "the rebuild is told", func() bool { return s.ask(s.router, req) == fallbackRebuilding })

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // partitions knows how many partitions the groups' interactions have, which tells whether user states are complete. Kafka
@@ -44,7 +45,7 @@ func (p *partitions) run(ctx context.Context) {
 			if _, ok := p.known.Load(group); ok {
 				continue
 			}
-			topic := bus.InteractionsTopic(group)
+			topic := schema.Interactions.Topic(group)
 			topics, err := p.bus.Topics(ctx, topic)
 			if err != nil && ctx.Err() == nil {
 				p.log.Debug("the number of partitions is not known yet", zap.String("topic", topic), zap.Error(err))

@@ -16,11 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -200,7 +200,7 @@ func TestNewcomersAreKnownByTheirAttributes(t *testing.T) {
 			b.AddUser(reco.Entity{ID: fmt.Sprintf("u%d", user), Properties: map[string]any{"AGE": ages[user%2]}})
 		}
 	}))
-	s.put(bus.UsersTopic(groupKey), reco.Entity{ID: "grown", Properties: map[string]any{"AGE": ages[0]}}, reco.Entity{ID: "child", Properties: map[string]any{"AGE": ages[1]}})
+	s.put(schema.Users.Topic(groupKey), reco.Entity{ID: "grown", Properties: map[string]any{"AGE": ages[0]}}, reco.Entity{ID: "child", Properties: map[string]any{"AGE": ages[1]}})
 	first := func(user string) []string {
 		resp, err := s.recommendations(map[string]any{"campaignArn": campaignARN(personal), "userId": user, "numResults": 8})
 		if err != nil {

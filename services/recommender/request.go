@@ -8,6 +8,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // Bounds of the API.
@@ -88,7 +89,7 @@ func readFilter(arn *string, values map[string]string) (*filterUse, error) {
 		}
 		return nil, nil
 	}
-	return &filterUse{member: "filterArn", arn: *arn, values: values}, resourceType("filterArn", *arn, "filter")
+	return &filterUse{member: "filterArn", target: schema.Items, arn: *arn, values: values}, resourceType("filterArn", *arn, "filter")
 }
 
 func readPromotion(p personalizeruntime.Promotion) (*promotion, error) {
@@ -96,7 +97,7 @@ func readPromotion(p personalizeruntime.Promotion) (*promotion, error) {
 		return nil, awsapi.InvalidInput("A promotion must have a filterArn")
 	}
 	const member = "promotions.filterArn"
-	use := filterUse{member: member, arn: *p.FilterArn, values: p.FilterValues}
+	use := filterUse{member: member, target: schema.Items, arn: *p.FilterArn, values: p.FilterValues}
 	return &promotion{name: p.Name, percent: int(value(p.PercentPromotedItems)), filter: use}, resourceType(member, use.arn, "filter")
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // fallbackHeader tells the client that, and why, an answer is not made from the whole of the visitor's own state.
@@ -66,7 +67,7 @@ func (s *Service) lookUp(ctx context.Context, serving *modelstore.Serving, userI
 	if folder := serving.Loaded.Folder(); folder == nil || len(v.vector) != folder.Dim() {
 		v.vector = nil
 	}
-	if !s.config.Users.Healthy(ctx, serving.Group, s.partitions.of(serving.Group)) {
+	if !s.config.Users.Healthy(ctx, serving.Group, schema.Interactions, s.partitions.of(serving.Group)) {
 		v.fallback = fallbackRebuilding
 	}
 	return v

@@ -33,7 +33,7 @@ type batchFilter struct {
 }
 
 // openFilter reads a job's filter; without one it gives nil.
-func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.DatasetGroup, target filter.Target) (*batchFilter, error) {
+func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.DatasetGroup, target schema.Type) (*batchFilter, error) {
 	if arn == "" {
 		return nil, nil
 	}
@@ -51,12 +51,12 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 		return nil, jobs.Faultf("Filter %s: %w", arn, err)
 	}
 	if compiled.Target() != target {
-		return nil, jobs.Faultf("Filter %s is for %s, this job needs one for %s", arn, compiled.Target(), target)
+		return nil, jobs.Faultf("Filter %s is for %s, this job needs one for %s", arn, filter.TargetName(compiled.Target()), filter.TargetName(target))
 	}
 	f := &batchFilter{Filter: compiled}
 	uses := func(t schema.Type) bool { return compiled.Uses(t.DatasetType()) }
 	selected := schema.Items
-	if target == filter.Users {
+	if target == schema.Users {
 		selected = schema.Users
 	} else {
 		f.personal = uses(schema.Users) || uses(schema.Interactions) || compiled.UsesCurrentItem()
@@ -64,7 +64,7 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 	if f.table, err = source.Load(ctx, group, selected); err != nil {
 		return nil, err
 	}
-	if target == filter.Items && uses(schema.Users) {
+	if target == schema.Items && uses(schema.Users) {
 		if f.users, err = source.Load(ctx, group, schema.Users); err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/retrainer/output"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
@@ -174,7 +175,7 @@ func TestBatchSegments(t *testing.T) {
 
 	filtered := func(name, expression string) *segmentation {
 		t.Helper()
-		f, err := s.openFilter(t.Context(), i.filter(name, expression), i.Group, filter.Users)
+		f, err := s.openFilter(t.Context(), i.filter(name, expression), i.Group, schema.Users)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,9 +40,9 @@ type historySource struct {
 }
 
 func (s *Service) openHistories(ctx context.Context, group string, cut time.Time) (*historySource, error) {
-	source := &historySource{bucket: s.config.Bucket, group: group, cut: cut, log: s.config.Bus, topic: bus.InteractionsTopic(group)}
+	source := &historySource{bucket: s.config.Bucket, group: group, cut: cut, log: s.config.Bus, topic: schema.Interactions.Topic(group)}
 	var err error
-	if source.tail, err = s.data.Unarchived(ctx, group, source.topic, archive.KindInteractions); err != nil {
+	if source.tail, err = s.data.Unarchived(ctx, group, schema.Interactions); err != nil {
 		return nil, fmt.Errorf("finding the end of the archive of %s: %w", source.topic, err)
 	}
 	v, err := dataset.Current(ctx, s.config.Bucket, group, schema.Interactions.DatasetType())
@@ -81,7 +81,7 @@ func (h *historySource) streamed(ctx context.Context, visit func(*reco.Interacti
 // archived leaves damaged files out: the training that made the model has named them.
 func (h *historySource) archived(ctx context.Context) iter.Seq2[reco.Interaction, error] {
 	return func(yield func(reco.Interaction, error) bool) {
-		for i, err := range archive.ReadInteractions(ctx, h.bucket, h.group, archive.ReadOptions{}) {
+		for i, err := range archive.ReadInteractions(ctx, h.bucket, h.group, schema.Interactions, archive.ReadOptions{}) {
 			var corrupt *archive.CorruptError
 			if errors.As(err, &corrupt) {
 				continue

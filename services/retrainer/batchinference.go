@@ -98,7 +98,7 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 	for i := range b.quoted {
 		b.quoted[i] = appendJSON(nil, items.ID(i))
 	}
-	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, filter.Items); err != nil {
+	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, schema.Items); err != nil {
 		return nil, err
 	}
 	if b.filter != nil {

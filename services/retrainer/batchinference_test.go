@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
@@ -122,7 +123,7 @@ func (i *installation) publish(interactions ...reco.Interaction) {
 		if err != nil {
 			i.Fatal(err)
 		}
-		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.Group.GroupKey()), Key: []byte(interactions[k].Key()), Value: value})
+		records = append(records, bus.Record{Topic: schema.Interactions.Topic(i.Group.GroupKey()), Key: []byte(interactions[k].Key()), Value: value})
 	}
 	if err := i.Bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)

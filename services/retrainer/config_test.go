@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
@@ -47,7 +48,7 @@ func (i *installation) interaction(e *reco.Interaction) bus.Record {
 	if err != nil {
 		i.Fatal(err)
 	}
-	return bus.Record{Topic: bus.InteractionsTopic(i.Group.GroupKey()), Key: []byte(e.UserID), Value: value}
+	return bus.Record{Topic: schema.Interactions.Topic(i.Group.GroupKey()), Key: []byte(e.UserID), Value: value}
 }
 
 func (i *installation) putItem(id string, properties map[string]any) {
@@ -56,7 +57,7 @@ func (i *installation) putItem(id string, properties map[string]any) {
 	if err != nil {
 		i.Fatal(err)
 	}
-	if err := i.Bus.Publish(i.Context(), bus.Record{Topic: bus.ItemsTopic(i.Group.GroupKey()), Key: []byte(id), Value: value}); err != nil {
+	if err := i.Bus.Publish(i.Context(), bus.Record{Topic: schema.Items.Topic(i.Group.GroupKey()), Key: []byte(id), Value: value}); err != nil {
 		i.Fatal(err)
 	}
 }

@@ -77,18 +77,17 @@ type deletion struct {
 	job     *catalog.DataDeletionJob
 	group   string
 	ids     map[string]struct{}
-	// cuts are the ends of the group's topics, by kind.
-	cuts     map[string]topicCut
-	sessions map[string]struct{}      // in which the users were seen
-	put      map[string]struct{}      // users whose metadata was put
-	deleted  int64                    // records
-	versions map[userstate.Kind]int64 // of the imported interactions without the users
+	// cuts are the ends of the group's topics.
+	cuts     map[schema.Type]topicCut
+	sessions map[string]struct{}   // in which the users were seen
+	put      map[string]struct{}   // users whose metadata was put
+	deleted  int64                 // records
+	versions map[schema.Type]int64 // of the imported interactions without the users
 }
 
 type topicCut struct {
-	topic string
-	id    bus.TopicID
-	ends  map[int32]int64
+	id   bus.TopicID
+	ends map[int32]int64
 }
 
 // below says whether a record stood in the log at the cut, or in an older topic.
@@ -104,40 +103,39 @@ func (d *deletion) wanted(id string) bool {
 // findCut notes where the log ends now.
 func (d *deletion) findCut(ctx context.Context) error {
 	client := d.service.config.Bus
-	d.cuts, d.versions = map[string]topicCut{}, map[userstate.Kind]int64{}
-	for _, of := range d.kinds() {
-		c := topicCut{topic: of.topic(d.group), ends: map[int32]int64{}}
-		topics, err := client.Topics(ctx, c.topic)
+	d.cuts, d.versions = map[schema.Type]topicCut{}, map[schema.Type]int64{}
+	for _, of := range aboutUsers {
+		topic := of.Topic(d.group)
+		c := topicCut{ends: map[int32]int64{}}
+		topics, err := client.Topics(ctx, topic)
 		if err != nil {
 			return err
 		}
-		info, exists := topics[c.topic]
+		info, exists := topics[topic]
 		if !exists {
 			continue
 		}
 		c.id = info.ID
-		held, err := client.Offsets(ctx, c.topic)
+		held, err := client.Offsets(ctx, topic)
 		if err != nil {
 			return err
 		}
 		for place, offsets := range held {
 			c.ends[place.Partition] = offsets.End
 		}
-		d.cuts[of.kind] = c
+		d.cuts[of] = c
 	}
 	return nil
 }
 
-// kinds are the streams that speak of users.
-func (d *deletion) kinds() []stream {
-	return []stream{streams[schema.Interactions], streams[schema.ActionInteractions], streams[schema.Users]}
-}
+// aboutUsers are the types of data that speak of users.
+var aboutUsers = append(schema.InteractionTypes(), schema.Users)
 
 // archived waits until the archive covers the cut.
 func (d *deletion) archived(ctx context.Context) error {
 	return d.wait(ctx, "the firehose has archived what the log holds", func() (bool, error) {
-		for kind, c := range d.cuts {
-			ranges, err := d.service.data.Unarchived(ctx, d.group, c.topic, kind)
+		for of, c := range d.cuts {
+			ranges, err := d.service.data.Unarchived(ctx, d.group, of)
 			if err != nil {
 				return false, err
 			}
@@ -154,11 +152,11 @@ func (d *deletion) archived(ctx context.Context) error {
 // findSessions finds the sessions in which the users were seen.
 func (d *deletion) findSessions(ctx context.Context) error {
 	d.sessions = map[string]struct{}{}
-	for _, of := range d.kinds() {
-		if !archive.OfInteractions(of.kind) {
+	for _, of := range aboutUsers {
+		if !of.IsInteractions() {
 			continue
 		}
-		for i, err := range of.archived(ctx, d.service.config.Bucket, d.group) {
+		for i, err := range archive.ReadInteractions(ctx, d.service.config.Bucket, d.group, of, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -172,8 +170,8 @@ func (d *deletion) findSessions(ctx context.Context) error {
 
 // remember writes down for whom the log counts no more below the cut.
 func (d *deletion) remember(ctx context.Context) error {
-	for _, kind := range foldedKinds {
-		c, exists := d.cuts[kind.archive]
+	for _, of := range schema.InteractionTypes() {
+		c, exists := d.cuts[of]
 		if !exists {
 			continue
 		}
@@ -184,7 +182,7 @@ func (d *deletion) remember(ctx context.Context) error {
 		for id := range d.sessions {
 			f.Add(id)
 		}
-		if err := f.Save(ctx, d.service.config.Bucket, d.group, d.job.ID+"-"+kind.archive); err != nil {
+		if err := f.Save(ctx, d.service.config.Bucket, d.group, d.job.ID+"-"+of.Folder()); err != nil {
 			return err
 		}
 	}
@@ -202,11 +200,11 @@ func (d *deletion) drops(i *reco.Interaction) bool {
 // cleanArchive takes the users' records out of the archive.
 func (d *deletion) cleanArchive(ctx context.Context) error {
 	bucket := d.service.config.Bucket
-	for _, of := range d.kinds() {
-		c := d.cuts[of.kind]
+	for _, of := range aboutUsers {
+		c := d.cuts[of]
 		var dropped int64
 		var err error
-		if of.kind == archive.KindUsers {
+		if of == schema.Users {
 			dropped, err = archive.RewriteUsers(ctx, bucket, d.group, func(e *reco.Entity) bool {
 				if !d.wanted(e.ID) || !c.below(e.Origin) {
 					return false
@@ -215,7 +213,7 @@ func (d *deletion) cleanArchive(ctx context.Context) error {
 				return true
 			})
 		} else {
-			dropped, err = archive.RewriteInteractions(ctx, bucket, d.group, of.kind, func(i *reco.Interaction) bool {
+			dropped, err = archive.RewriteInteractions(ctx, bucket, d.group, of, func(i *reco.Interaction) bool {
 				return d.drops(i) && c.below(i.Origin)
 			})
 		}
@@ -232,7 +230,7 @@ func (d *deletion) emptyRecords(ctx context.Context) error {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(d.put)), 1000) {
 		records := make([]bus.Record, len(ids))
 		for n, id := range ids {
-			records[n] = bus.Record{Topic: bus.UsersTopic(d.group), Key: []byte(id)}
+			records[n] = bus.Record{Topic: schema.Users.Topic(d.group), Key: []byte(id)}
 		}
 		if err := d.service.config.Bus.Publish(ctx, records...); err != nil {
 			return fmt.Errorf("removing users from the log: %w", err)
@@ -269,9 +267,7 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 			return fmt.Errorf("removing users from %s: %w", of.ARN, err)
 		}
 		d.deleted += removed
-		if folded, ok := foldedKinds[parsed.Type]; ok {
-			d.versions[folded.state] = version.Number
-		}
+		d.versions[parsed.Type] = version.Number
 		_, err = catalog.Update(ctx, d.service.config.Store, of.ARN, func(now *catalog.Dataset) error {
 			now.Version = max(now.Version, version.Number)
 			return nil
@@ -283,15 +279,6 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 	return nil
 }
 
-// foldedKinds are the datasets whose records user states hold.
-var foldedKinds = map[schema.Type]struct {
-	archive string
-	state   userstate.Kind
-}{
-	schema.Interactions:       {archive.KindInteractions, userstate.WithItems},
-	schema.ActionInteractions: {archive.KindActionInteractions, userstate.WithActions},
-}
-
 // folded waits until nobody is at work any more on what was read before.
 func (d *deletion) folded(ctx context.Context) error {
 	return d.wait(ctx, "the session-updater has folded what the log holds", func() (bool, error) {
@@ -299,12 +286,12 @@ func (d *deletion) folded(ctx context.Context) error {
 		if err != nil {
 			return false, err
 		}
-		for _, kind := range foldedKinds {
-			c := d.cuts[kind.archive]
+		for _, of := range schema.InteractionTypes() {
+			c := d.cuts[of]
 			for partition, end := range c.ends {
-				log := userstate.Log{TopicID: c.id, Partition: partition, Kind: kind.state}
+				log := userstate.Log{TopicID: c.id, Partition: partition, Type: of}
 				if marks.Applied(log) < end-1 || marks.Rebuilding(log) ||
-					marks.Imported(kind.state, partition) < d.versions[kind.state] || marks.RebuildingImport(kind.state, partition) {
+					marks.Imported(of, partition) < d.versions[of] || marks.RebuildingImport(of, partition) {
 					return false, nil
 				}
 			}

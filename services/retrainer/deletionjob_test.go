@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
@@ -43,7 +44,8 @@ func (i *installation) deletion(name, ids string) *catalog.DataDeletionJob {
 // folds says what the session-updater does of its progress: everything in the log is folded, the current import merged.
 func (i *installation) folds(users *userstate.Store) func(context.Context) error {
 	key := i.Group.GroupKey()
-	foldKind := func(ctx context.Context, kind userstate.Kind, topic, datasetType string) error {
+	foldType := func(ctx context.Context, of schema.Type) error {
+		topic := of.Topic(key)
 		topics, err := i.Bus.Topics(ctx, topic)
 		if err != nil {
 			return err
@@ -52,14 +54,14 @@ func (i *installation) folds(users *userstate.Store) func(context.Context) error
 		if err != nil {
 			return err
 		}
-		version, err := dataset.Current(ctx, i.Bucket, key, datasetType)
+		version, err := dataset.Current(ctx, i.Bucket, key, of.DatasetType())
 		if err != nil && !errors.Is(err, dataset.ErrNoData) {
 			return err
 		}
 		for place, offsets := range held {
-			log := userstate.Log{TopicID: topics[topic].ID, Partition: place.Partition, Kind: kind}
-			err := errors.Join(users.Reset(ctx, key, log, offsets.End-1, false), users.ResetImported(ctx, key, kind, []int32{place.Partition}),
-				users.AdvanceImported(ctx, key, kind, []int32{place.Partition}, 0, version.Number))
+			log := userstate.Log{TopicID: topics[topic].ID, Partition: place.Partition, Type: of}
+			err := errors.Join(users.Reset(ctx, key, log, offsets.End-1, false), users.ResetImported(ctx, key, of, []int32{place.Partition}),
+				users.AdvanceImported(ctx, key, of, []int32{place.Partition}, 0, version.Number))
 			if err != nil {
 				return err
 			}
@@ -67,8 +69,7 @@ func (i *installation) folds(users *userstate.Store) func(context.Context) error
 		return nil
 	}
 	fold := func(ctx context.Context) error {
-		return errors.Join(foldKind(ctx, userstate.WithItems, bus.InteractionsTopic(key), "INTERACTIONS"),
-			foldKind(ctx, userstate.WithActions, bus.ActionInteractionsTopic(key), "ACTION_INTERACTIONS"))
+		return errors.Join(foldType(ctx, schema.Interactions), foldType(ctx, schema.ActionInteractions))
 	}
 	return func(ctx context.Context) error {
 		for ctx.Err() == nil {
@@ -121,7 +122,7 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		reco.Interaction{EventID: "4", SessionID: "third", UserID: "cid", EventType: "click", ItemID: "i3", TimestampMS: 3000},
 		reco.Interaction{EventID: "5", SessionID: "fourth", EventType: "click", ItemID: "i3", TimestampMS: 3000},
 	)
-	usersTopic := bus.UsersTopic(i.Group.GroupKey())
+	usersTopic := schema.Users.Topic(i.Group.GroupKey())
 	i.putEntities(usersTopic, reco.Entity{ID: "cid", Properties: map[string]any{"AGE": int64(5)}}, reco.Entity{ID: "ann", Properties: map[string]any{"AGE": int64(31)}})
 	key := i.Group.GroupKey()
 	var states []*userstate.State
@@ -130,7 +131,7 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		loaded[0].Apply(&reco.Interaction{EventID: "x" + id, UserID: id, SessionID: "s", ItemID: "i", TimestampMS: 1})
+		loaded[0].Apply(schema.Interactions, &reco.Interaction{EventID: "x" + id, UserID: id, SessionID: "s", ItemID: "i", TimestampMS: 1})
 		states = append(states, loaded[0])
 	}
 	if _, err := users.Save(t.Context(), key, states); err != nil {
@@ -184,11 +185,11 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		}
 	}
 	// A session-updater that folds the log again knows whom to leave out.
-	held, err := i.Bus.Offsets(t.Context(), bus.InteractionsTopic(key))
+	held, err := i.Bus.Offsets(t.Context(), schema.Interactions.Topic(key))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ofEvents, err := i.Bus.Topics(t.Context(), bus.InteractionsTopic(key))
+	ofEvents, err := i.Bus.Topics(t.Context(), schema.Interactions.Topic(key))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/experiment"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
@@ -243,7 +244,7 @@ func (s *Service) countUntil(ctx context.Context, group string, e *catalog.Exper
 		return err
 	}
 
-	happened := bus.InteractionsTopic(group)
+	happened := schema.Interactions.Topic(group)
 	events, err := s.uncounted(ctx, happened, e, tally, until)
 	if err != nil {
 		return err
@@ -333,7 +334,7 @@ func (s *Service) uncounted(ctx context.Context, topic string, e *catalog.Experi
 // countArchived counts interactions that only the archive has.
 func (s *Service) countArchived(ctx context.Context, group string, topic [16]byte, partition int32, offsets bus.OffsetRange, tally *experiment.Tally) error {
 	options := archive.ReadOptions{TopicID: &topic, Partition: &partition, FromOffset: offsets.Start}
-	for i, err := range archive.ReadInteractions(ctx, s.config.Bucket, group, options) {
+	for i, err := range archive.ReadInteractions(ctx, s.config.Bucket, group, schema.Interactions, options) {
 		var corrupt *archive.CorruptError
 		if errors.As(err, &corrupt) {
 			s.config.Log.Error("a damaged archive file is left out of experiments", zap.Error(err))

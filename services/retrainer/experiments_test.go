@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
@@ -120,7 +121,7 @@ func TestAnExperimentIsCounted(t *testing.T) {
 	// Interactions that the log no longer has, and a retrainer that starts anew.
 	i.happens(reco.Interaction{EventID: "7", EventType: "click", ItemID: "a", RecommendationID: "RID-eve-1"})
 	i.archive()
-	topic := bus.InteractionsTopic(i.Group.GroupKey())
+	topic := schema.Interactions.Topic(i.Group.GroupKey())
 	held, err := i.Bus.Offsets(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -32,28 +31,6 @@ const (
 	// exportHashes is how many rows an export tells apart in one pass over the data, at 16 bytes each.
 	exportHashes = 16_000_000
 )
-
-// stream is where the records of a dataset that clients put one by one stand.
-type stream struct {
-	kind  string
-	topic func(group string) string
-}
-
-var streams = map[schema.Type]stream{
-	schema.Interactions:       {archive.KindInteractions, bus.InteractionsTopic},
-	schema.Items:              {archive.KindItems, bus.ItemsTopic},
-	schema.Users:              {archive.KindUsers, bus.UsersTopic},
-	schema.Actions:            {archive.KindActions, bus.ActionsTopic},
-	schema.ActionInteractions: {archive.KindActionInteractions, bus.ActionInteractionsTopic},
-}
-
-// archived reads a stream's archive of interactions.
-func (s stream) archived(ctx context.Context, b *blob.Bucket, group string) iter.Seq2[reco.Interaction, error] {
-	if s.kind == archive.KindActionInteractions {
-		return archive.ReadActionInteractions(ctx, b, group, archive.ReadOptions{})
-	}
-	return archive.ReadInteractions(ctx, b, group, archive.ReadOptions{})
-}
 
 // exportData runs a dataset export job: it writes what was imported (BULK), what was put (PUT: the archive, and the log beyond
 // its end), or both (ALL) as CSV files that can be imported again. Equal rows are written once; of items and users in ALL
@@ -103,10 +80,9 @@ type export struct {
 	maxHashes  int64
 	report     func(float64)
 
-	stream stream
-	tail   map[int32]bus.OffsetRange
-	seen   int64 // rows, in all passes
-	total  int64 // about
+	tail  map[int32]bus.OffsetRange
+	seen  int64 // rows, in all passes
+	total int64 // about
 }
 
 func (e *export) run(ctx context.Context) (err error) {
@@ -115,11 +91,10 @@ func (e *export) run(ctx context.Context) (err error) {
 			e.file.abort()
 		}
 	}()
-	e.stream = streams[e.schema.Type]
 	rows := e.bulk.Rows
 	if e.put {
-		topic := e.stream.topic(e.group)
-		if e.tail, err = e.service.data.Unarchived(ctx, e.group, topic, e.stream.kind); err != nil {
+		topic := e.schema.Type.Topic(e.group)
+		if e.tail, err = e.service.data.Unarchived(ctx, e.group, e.schema.Type); err != nil {
 			return fmt.Errorf("finding the end of the archive of %s: %w", topic, err)
 		}
 		archived, err := archive.Survey(ctx, e.service.config.Bucket, e.group)
@@ -233,7 +208,7 @@ func (e *export) streamedInteractions(ctx context.Context, visit func(*reco.Inte
 		return nil
 	}
 	var corrupt *archive.CorruptError
-	for i, err := range e.stream.archived(ctx, e.service.config.Bucket, e.group) {
+	for i, err := range archive.ReadInteractions(ctx, e.service.config.Bucket, e.group, e.schema.Type, archive.ReadOptions{}) {
 		if errors.As(err, &corrupt) {
 			return damaged(corrupt)
 		}
@@ -245,7 +220,7 @@ func (e *export) streamedInteractions(ctx context.Context, visit func(*reco.Inte
 			return err
 		}
 	}
-	return e.service.config.Bus.ReadRange(ctx, e.stream.topic(e.group), e.tail, func(records []bus.Record) error {
+	return e.service.config.Bus.ReadRange(ctx, e.schema.Type.Topic(e.group), e.tail, func(records []bus.Record) error {
 		for _, r := range records {
 			if i, err := wire.UnmarshalInteraction(r.Value); err == nil { // what cannot be decoded is the firehose's to report
 				i.Origin = groupdata.OriginOf(r)
@@ -275,7 +250,7 @@ func (e *export) entities(ctx context.Context, visit func(entity *reco.Entity, s
 		return nil
 	}
 	var corrupt *archive.CorruptError
-	for entity, err := range archive.ReadEntities(ctx, e.service.config.Bucket, e.group, e.stream.kind) {
+	for entity, err := range archive.ReadEntities(ctx, e.service.config.Bucket, e.group, e.schema.Type) {
 		if errors.As(err, &corrupt) {
 			return damaged(corrupt)
 		}
@@ -287,7 +262,7 @@ func (e *export) entities(ctx context.Context, visit func(entity *reco.Entity, s
 			return err
 		}
 	}
-	return e.service.config.Bus.ReadRange(ctx, e.stream.topic(e.group), e.tail, func(records []bus.Record) error {
+	return e.service.config.Bus.ReadRange(ctx, e.schema.Type.Topic(e.group), e.tail, func(records []bus.Record) error {
 		for _, r := range records {
 			if entity, err := wire.UnmarshalEntity(r.Value); err == nil {
 				entity.Origin = groupdata.OriginOf(r)

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
@@ -56,9 +57,9 @@ func (i *installation) putEntities(topic string, entities ...reco.Entity) {
 func (i *installation) archives(s *Service) {
 	i.Helper()
 	ctx, key := i.Context(), i.Group.GroupKey()
-	for _, of := range streams {
-		topic := of.topic(key)
-		ranges, err := s.data.Unarchived(ctx, key, topic, of.kind)
+	for _, of := range schema.Types() {
+		topic := of.Topic(key)
+		ranges, err := s.data.Unarchived(ctx, key, of)
 		if err != nil {
 			i.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func (i *installation) archives(s *Service) {
 			if offsets.Start >= offsets.End {
 				continue
 			}
-			chain, err := archive.OpenChain(ctx, i.Bucket, archive.ChainID{Group: key, Kind: of.kind, TopicID: topics[topic].ID, Partition: partition})
+			chain, err := archive.OpenChain(ctx, i.Bucket, archive.ChainID{Group: key, Type: of, TopicID: topics[topic].ID, Partition: partition})
 			if err != nil {
 				i.Fatal(err)
 			}
@@ -78,7 +79,7 @@ func (i *installation) archives(s *Service) {
 			var entities []reco.Entity
 			err = i.Bus.ReadRange(ctx, topic, map[int32]bus.OffsetRange{partition: offsets}, func(records []bus.Record) error {
 				for _, r := range records {
-					if archive.OfInteractions(of.kind) {
+					if of.IsInteractions() {
 						row, err := wire.UnmarshalInteraction(r.Value)
 						if err != nil {
 							return err
@@ -92,7 +93,7 @@ func (i *installation) archives(s *Service) {
 				}
 				return nil
 			})
-			if err == nil && archive.OfInteractions(of.kind) {
+			if err == nil && of.IsInteractions() {
 				err = chain.AppendInteractions(ctx, nil, interactions, offsets.End-1)
 			} else if err == nil {
 				err = chain.AppendEntities(ctx, nil, entities, offsets.End-1)
@@ -130,7 +131,7 @@ func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
 	i.Background(s.Run)
 	items := i.datasetOf(i.Group, "ITEMS", itemsDocument)
 	i.finished(s, i.importJob(items, "first", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\na,red,1\nb,blue,\na,red,1\nc,green,3\n"))
-	topic := bus.ItemsTopic(i.Group.GroupKey())
+	topic := schema.Items.Topic(i.Group.GroupKey())
 	i.putEntities(topic, reco.Entity{ID: "b", Properties: map[string]any{"COLOUR": "black", "PRICE": 2.5}}, reco.Entity{ID: "d"})
 	i.archives(s)
 	i.putEntities(topic, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}}, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}})

@@ -239,7 +239,7 @@ func metricsOf(m *catalog.MetricAttribution) ([]attribution.Metric, error) {
 
 // collect adds up the interactions from the progress to a time, from the archive and, where that ends, from the log.
 func (s *Service) collect(ctx context.Context, group string, from *catalog.ReportProgress, until time.Time, totals *attribution.Totals) (*catalog.ReportProgress, error) {
-	topic := bus.InteractionsTopic(group)
+	topic := schema.Interactions.Topic(group)
 	topics, err := s.config.Bus.Topics(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func (s *Service) collect(ctx context.Context, group string, from *catalog.Repor
 	} else {
 		s.config.Log.Warn("the interactions topic was made again: what the one before held and was not reported is left out of reports", zap.String("topic", topic))
 	}
-	ranges, err := s.data.Unarchived(ctx, group, topic, archive.KindInteractions)
+	ranges, err := s.data.Unarchived(ctx, group, schema.Interactions)
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +281,7 @@ func (s *Service) collect(ctx context.Context, group string, from *catalog.Repor
 }
 
 func (s *Service) collectArchived(ctx context.Context, group string, topic [16]byte, partition int32, p *reportedPartition) error {
-	for i, err := range archive.ReadInteractions(ctx, s.config.Bucket, group, archive.ReadOptions{TopicID: &topic, Partition: &partition, FromOffset: p.next}) {
+	for i, err := range archive.ReadInteractions(ctx, s.config.Bucket, group, schema.Interactions, archive.ReadOptions{TopicID: &topic, Partition: &partition, FromOffset: p.next}) {
 		var corrupt *archive.CorruptError
 		if errors.As(err, &corrupt) {
 			s.config.Log.Error("a damaged archive file is left out of reports of metrics", zap.Error(err))
@@ -361,7 +361,7 @@ func (s *Service) itemsOf(ctx context.Context, group string, ids map[string]bool
 		}
 	}
 	// Before the archive is read, so that nothing is missed between the two.
-	ranges, err := s.data.Unarchived(ctx, group, bus.ItemsTopic(group), archive.KindItems)
+	ranges, err := s.data.Unarchived(ctx, group, schema.Items)
 	if err != nil {
 		return nil, err
 	}
@@ -377,7 +377,7 @@ func (s *Service) itemsOf(ctx context.Context, group string, ids map[string]bool
 			add(e, part.Imported)
 		}
 	}
-	for e, err := range archive.ReadEntities(ctx, s.config.Bucket, group, archive.KindItems) {
+	for e, err := range archive.ReadEntities(ctx, s.config.Bucket, group, schema.Items) {
 		var corrupt *archive.CorruptError
 		if errors.As(err, &corrupt) {
 			continue // trainings tell of it
@@ -387,7 +387,7 @@ func (s *Service) itemsOf(ctx context.Context, group string, ids map[string]bool
 		}
 		add(e, e.Origin.Arrival)
 	}
-	err = s.config.Bus.ReadRange(ctx, bus.ItemsTopic(group), ranges, func(records []bus.Record) error {
+	err = s.config.Bus.ReadRange(ctx, schema.Items.Topic(group), ranges, func(records []bus.Record) error {
 		for _, record := range records {
 			if e, err := wire.UnmarshalEntity(record.Value); err == nil {
 				add(e, record.Arrival)

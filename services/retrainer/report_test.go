@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
@@ -28,7 +29,7 @@ import (
 // reporting creates a metric attribution the way control does, with reports under reports/shop/ in the installation's bucket.
 func (i *installation) reporting() *catalog.MetricAttribution {
 	i.Helper()
-	topic := bus.InteractionsTopic(i.Group.GroupKey())
+	topic := schema.Interactions.Topic(i.Group.GroupKey())
 	topics, err := i.Bus.Topics(i.Context(), topic)
 	if err != nil {
 		i.Fatal(err)
@@ -57,7 +58,7 @@ func (i *installation) happens(interactions ...reco.Interaction) {
 		if err != nil {
 			i.Fatal(err)
 		}
-		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.Group.GroupKey()), Key: []byte(event.UserID), Value: value})
+		records = append(records, bus.Record{Topic: schema.Interactions.Topic(i.Group.GroupKey()), Key: []byte(event.UserID), Value: value})
 	}
 	if err := i.Bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)
@@ -67,7 +68,7 @@ func (i *installation) happens(interactions ...reco.Interaction) {
 // archive does the firehose's part for everything that the log holds and the archive does not.
 func (i *installation) archive() {
 	i.Helper()
-	group, topic := i.Group.GroupKey(), bus.InteractionsTopic(i.Group.GroupKey())
+	group, topic := i.Group.GroupKey(), schema.Interactions.Topic(i.Group.GroupKey())
 	topics, err := i.Bus.Topics(i.Context(), topic)
 	if err != nil {
 		i.Fatal(err)
@@ -77,7 +78,7 @@ func (i *installation) archive() {
 		i.Fatal(err)
 	}
 	for place, offsets := range held {
-		chain, err := archive.OpenChain(i.Context(), i.Bucket, archive.ChainID{Group: group, Kind: archive.KindInteractions, TopicID: topics[topic].ID, Partition: place.Partition})
+		chain, err := archive.OpenChain(i.Context(), i.Bucket, archive.ChainID{Group: group, Type: schema.Interactions, TopicID: topics[topic].ID, Partition: place.Partition})
 		if err != nil {
 			i.Fatal(err)
 		}
@@ -161,7 +162,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	}
 	if err := i.Bus.Publish(t.Context(),
 		bus.Record{Topic: recommendations, Key: []byte("RID-1"), Value: shown},
-		bus.Record{Topic: bus.ItemsTopic(i.Group.GroupKey()), Key: []byte("a"), Value: item}); err != nil {
+		bus.Record{Topic: schema.Items.Topic(i.Group.GroupKey()), Key: []byte("a"), Value: item}); err != nil {
 		t.Fatal(err)
 	}
 	m := i.reporting()

@@ -50,7 +50,7 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 	if b.results == 0 {
 		b.results = defaultResults
 	}
-	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, filter.Users); err != nil {
+	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, schema.Users); err != nil {
 		return nil, err
 	}
 	if b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {

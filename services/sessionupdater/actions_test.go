@@ -17,7 +17,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
-	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
@@ -28,7 +27,7 @@ func installActions(t *testing.T) *installation {
 	return i
 }
 
-func (i *installation) actionTopic() string { return bus.ActionInteractionsTopic(i.key()) }
+func (i *installation) actionTopic() string { return schema.ActionInteractions.Topic(i.key()) }
 
 // acted are action interactions with the numbers from first to last, of the users and sessions of events; ids are those of
 // events, too.
@@ -80,9 +79,9 @@ func (i *installation) wantActed(events, acted []reco.Interaction) {
 				return fmt.Errorf("%s has %d interactions and the vector %v", id, len(withItems[id].Recent), v)
 			}
 		}
-		for _, kind := range []userstate.Kind{userstate.WithItems, userstate.WithActions} {
-			if !i.users.HealthyKind(i.Context(), i.key(), kind, partitions) {
-				return fmt.Errorf("the group is not healthy, kind %d", kind)
+		for _, kind := range schema.InteractionTypes() {
+			if !i.users.Healthy(i.Context(), i.key(), kind, partitions) {
+				return fmt.Errorf("the group is not healthy, kind %s", kind)
 			}
 		}
 		return nil
@@ -102,7 +101,7 @@ func (i *installation) archiveActions() {
 	}
 	i.must(i.bus.ReadRange(i.Context(), i.actionTopic(), ranges, func(records []bus.Record) error {
 		for k := range records {
-			row, err := withActions.decode(&records[k])
+			row, err := (stream{data: schema.ActionInteractions}).decode(&records[k])
 			if err != nil {
 				return err
 			}
@@ -112,7 +111,7 @@ func (i *installation) archiveActions() {
 	}))
 	for partition, list := range rows {
 		chain, err := archive.OpenChain(i.Context(), i.bucket, archive.ChainID{
-			Group: i.key(), Kind: archive.KindActionInteractions, TopicID: topics[i.actionTopic()].ID, Partition: partition,
+			Group: i.key(), Type: schema.ActionInteractions, TopicID: topics[i.actionTopic()].ID, Partition: partition,
 		})
 		i.must(err)
 		i.must(chain.AppendInteractions(i.Context(), nil, list, list[len(list)-1].Origin.Offset))
@@ -208,7 +207,7 @@ func (i *installation) importActions(mode dataset.Mode, rows ...string) {
 	if version.Number == 1 {
 		i.must(catalog.Create(i.Context(), i.store, &catalog.Dataset{
 			Meta:            catalog.Meta{ARN: arn, Name: "action-interactions", Status: catalog.StatusActive},
-			DatasetGroupARN: i.group.ARN, DatasetType: withActions.datasetType, Version: 1,
+			DatasetGroupARN: i.group.ARN, DatasetType: schema.ActionInteractions.DatasetType(), Version: 1,
 		}))
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -49,20 +50,20 @@ func (r ArchiveReplay) Run(ctx context.Context) (ArchiveReplayed, error) {
 	if s.metrics, err = newMetrics(nil); err != nil {
 		return done, err
 	}
-	for _, f := range feeds {
-		if err := r.feed(ctx, s, f, &done); err != nil {
+	for _, t := range schema.InteractionTypes() {
+		if err := r.fold(ctx, s, stream{r.Group, t}, &done); err != nil {
 			return done, err
 		}
 	}
 	return done, nil
 }
 
-// feed folds what is archived of one kind.
-func (r *ArchiveReplay) feed(ctx context.Context, s *Service, f *feed, done *ArchiveReplayed) error {
+// fold folds what is archived of one stream.
+func (r *ArchiveReplay) fold(ctx context.Context, s *Service, of stream, done *ArchiveReplayed) error {
 	batch := make([]reco.Interaction, 0, eventsPerReplay)
 	flush := func() error {
 		if !r.DryRun {
-			_, folded, err := s.foldCounted(ctx, stream{r.Group, f}, batch)
+			_, folded, err := s.foldCounted(ctx, of, batch)
 			if err != nil {
 				return err
 			}
@@ -71,7 +72,7 @@ func (r *ArchiveReplay) feed(ctx context.Context, s *Service, f *feed, done *Arc
 		batch = batch[:0]
 		return nil
 	}
-	for i, err := range f.archived(ctx, r.Bucket, r.Group, archive.ReadOptions{}) {
+	for i, err := range archive.ReadInteractions(ctx, r.Bucket, of.group, of.data, archive.ReadOptions{}) {
 		var corrupt *archive.CorruptError
 		if errors.As(err, &corrupt) {
 			done.Damaged = append(done.Damaged, corrupt.Key)

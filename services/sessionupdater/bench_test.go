@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // BenchmarkFolding measures events per second from the log into Redis, for users of whom little or much is known.
@@ -74,7 +75,7 @@ func BenchmarkFreshness(b *testing.B) {
 	i.must(err)
 	i.background(s.Run)
 	eventually.Succeeds(i, "the group is healthy", func() error {
-		if !i.users.Healthy(b.Context(), i.key(), partitions) {
+		if !i.users.Healthy(b.Context(), i.key(), schema.Interactions, partitions) {
 			return fmt.Errorf("not started")
 		}
 		return nil
@@ -117,7 +118,7 @@ func BenchmarkImport(b *testing.B) {
 		eventually.Succeeds(i, "the import is merged", func() error {
 			marks, err := i.users.Marks(b.Context(), i.key())
 			i.must(err)
-			if left := withItems.behind(marks, []int32{0, 1, 2, 3}, 1); len(left) > 0 {
+			if left := (stream{data: schema.Interactions}).behind(marks, []int32{0, 1, 2, 3}, 1); len(left) > 0 {
 				return fmt.Errorf("partitions %v are not merged", left)
 			}
 			return nil

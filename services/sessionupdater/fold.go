@@ -35,7 +35,7 @@ func (s *Service) foldCounted(ctx context.Context, from stream, interactions []r
 	}
 	err = s.update(ctx, from.group, ids, func(state *userstate.State, again bool) {
 		for _, i := range byUser[state.ID] {
-			if state.ApplyKind(from.feed.kind, i) && !again {
+			if state.Apply(from.data, i) && !again {
 				folded++
 			}
 		}

@@ -39,7 +39,7 @@ func (i *installation) announce(version int64) {
 	if version == 1 {
 		i.must(catalog.Create(i.Context(), i.store, &catalog.Dataset{
 			Meta:            catalog.Meta{ARN: datasetARN, Name: "interactions", Status: catalog.StatusActive},
-			DatasetGroupARN: i.group.ARN, DatasetType: withItems.datasetType, Version: 1,
+			DatasetGroupARN: i.group.ARN, DatasetType: schema.Interactions.DatasetType(), Version: 1,
 		}))
 		return
 	}
@@ -70,7 +70,7 @@ func (i *installation) wantHistories(want map[string]string) {
 				return fmt.Errorf("the vector of %s is %v", id, v)
 			}
 		}
-		if !i.users.Healthy(i.Context(), i.key(), partitions) {
+		if !i.users.Healthy(i.Context(), i.key(), schema.Interactions, partitions) {
 			return fmt.Errorf("the group is not healthy")
 		}
 		return nil
@@ -132,7 +132,7 @@ func TestRemovingADatasetForgetsItsRows(t *testing.T) {
 	stop := i.start()
 	i.wantHistories(map[string]string{"ann": "a", "bob": "b"})
 	stop()
-	i.must(dataset.Remove(t.Context(), i.bucket, i.key(), withItems.datasetType))
+	i.must(dataset.Remove(t.Context(), i.bucket, i.key(), schema.Interactions.DatasetType()))
 	i.start()
 	i.wantHistories(map[string]string{"ann": "", "bob": ""})
 }

@@ -65,7 +65,7 @@ func (m *importer) leave(p *partition) {
 	}
 }
 
-// owned are the partitions by group and feed.
+// owned are the partitions by stream.
 func (m *importer) owned() map[stream][]int32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,7 +84,7 @@ func (m *importer) run(ctx context.Context) error {
 		for _, of := range slices.SortedFunc(maps.Keys(owned), compareStreams) {
 			slices.Sort(owned[of])
 			if err := m.check(ctx, of, owned[of]); err != nil && ctx.Err() == nil {
-				m.service.log.Warn("merging imported interactions", zap.String("group", of.group), zap.String("dataset", of.feed.datasetType), zap.Error(err))
+				m.service.log.Warn("merging imported interactions", zap.String("group", of.group), zap.String("dataset", of.data.DatasetType()), zap.Error(err))
 			}
 		}
 		select {
@@ -96,8 +96,9 @@ func (m *importer) run(ctx context.Context) error {
 	}
 }
 
+// compareStreams orders by group, interactions with items before those with actions.
 func compareStreams(a, b stream) int {
-	return cmp.Or(strings.Compare(a.group, b.group), cmp.Compare(a.feed.kind, b.feed.kind))
+	return cmp.Or(strings.Compare(a.group, b.group), strings.Compare(string(b.data), string(a.data)))
 }
 
 // check merges the group's current dataset version into those partitions' users that do not have it.
@@ -108,10 +109,10 @@ func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 		return err
 	}
 	last := m.manifests[of]
-	if len(of.feed.behind(recent, owned, max(m.announced(of), last.version))) == 0 && time.Since(last.readAt) < manifestInterval {
+	if len(of.behind(recent, owned, max(m.announced(of), last.version))) == 0 && time.Since(last.readAt) < manifestInterval {
 		return nil
 	}
-	version, err := dataset.Current(ctx, s.config.Bucket, of.group, of.feed.datasetType)
+	version, err := dataset.Current(ctx, s.config.Bucket, of.group, of.data.DatasetType())
 	if errors.Is(err, dataset.ErrNoData) {
 		version.Base = version.Number // what was imported before is removed
 	} else if err != nil {
@@ -123,11 +124,11 @@ func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 	if err != nil {
 		return err
 	}
-	todo := of.feed.behind(marks, owned, version.Number)
+	todo := of.behind(marks, owned, version.Number)
 	if len(todo) == 0 {
 		return nil
 	}
-	topic := of.feed.topic(of.group)
+	topic := of.data.Topic(of.group)
 	topics, err := s.config.Bus.Topics(ctx, topic)
 	if err != nil {
 		return err
@@ -144,7 +145,7 @@ func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 	}
 	s.metrics.imports.Inc()
 	s.metrics.importSeconds.Observe(time.Since(begun).Seconds())
-	s.log.Info("merged imported interactions", zap.String("group", of.group), zap.String("dataset", of.feed.datasetType), zap.Int64("version", version.Number),
+	s.log.Info("merged imported interactions", zap.String("group", of.group), zap.String("dataset", of.data.DatasetType()), zap.Int64("version", version.Number),
 		zap.Int32s("partitions", todo), zap.Int("users", job.users), zap.Duration("took", time.Since(begun)))
 	return nil
 }
@@ -156,7 +157,7 @@ func (m *importer) announced(of stream) int64 {
 			continue
 		}
 		for _, d := range catalog.All[*catalog.Dataset](m.service.config.View) {
-			if d.DatasetGroupARN == g.ARN && d.DatasetType == of.feed.datasetType {
+			if d.DatasetGroupARN == g.ARN && d.DatasetType == of.data.DatasetType() {
 				return d.Version
 			}
 		}
@@ -165,8 +166,8 @@ func (m *importer) announced(of stream) int64 {
 }
 
 // behind are the partitions whose users do not have a version yet.
-func (f *feed) behind(marks userstate.Marks, partitions []int32, version int64) []int32 {
+func (s stream) behind(marks userstate.Marks, partitions []int32, version int64) []int32 {
 	return slices.DeleteFunc(slices.Clone(partitions), func(partition int32) bool {
-		return marks.Imported(f.kind, partition) >= version
+		return marks.Imported(s.data, partition) >= version
 	})
 }

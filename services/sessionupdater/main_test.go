@@ -22,6 +22,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
@@ -85,7 +86,7 @@ func (i *installation) useRedis(url string) {
 }
 
 func (i *installation) key() string   { return i.group.GroupKey() }
-func (i *installation) topic() string { return bus.InteractionsTopic(i.key()) }
+func (i *installation) topic() string { return schema.Interactions.Topic(i.key()) }
 
 func (i *installation) must(err error) {
 	i.Helper()
@@ -174,7 +175,7 @@ func (i *installation) archive() {
 	}
 	i.must(i.bus.ReadRange(i.Context(), i.topic(), ranges, func(records []bus.Record) error {
 		for k := range records {
-			row, err := withItems.decode(&records[k])
+			row, err := (stream{data: schema.Interactions}).decode(&records[k])
 			if err != nil {
 				return err
 			}
@@ -184,7 +185,7 @@ func (i *installation) archive() {
 	}))
 	for partition, list := range rows {
 		chain, err := archive.OpenChain(i.Context(), i.bucket, archive.ChainID{
-			Group: i.key(), Kind: archive.KindInteractions, TopicID: topics[i.topic()].ID, Partition: partition,
+			Group: i.key(), Type: schema.Interactions, TopicID: topics[i.topic()].ID, Partition: partition,
 		})
 		i.must(err)
 		for next := chain.Next(); len(list) > 0 && list[0].Origin.Offset < next; {

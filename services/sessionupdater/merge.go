@@ -31,7 +31,7 @@ func (j *merge) run(ctx context.Context) error {
 	since := j.since()
 	if since == 0 {
 		// Nothing of it is there, or no longer: until it is, unknown users may be known ones.
-		if err := users.ResetImported(ctx, j.group, j.feed.kind, j.partitions); err != nil {
+		if err := users.ResetImported(ctx, j.group, j.data, j.partitions); err != nil {
 			return err
 		}
 	}
@@ -43,7 +43,7 @@ func (j *merge) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return users.AdvanceImported(ctx, j.group, j.feed.kind, j.partitions, since, j.version.Number)
+	return users.AdvanceImported(ctx, j.group, j.data, j.partitions, since, j.version.Number)
 }
 
 // since is the version that all the partitions' users have; 0 when it must all be merged anew: rows of a full import
@@ -51,7 +51,7 @@ func (j *merge) run(ctx context.Context) error {
 func (j *merge) since() int64 {
 	lowest := j.version.Number
 	for _, partition := range j.partitions {
-		lowest = min(lowest, j.marks.Imported(j.feed.kind, partition))
+		lowest = min(lowest, j.marks.Imported(j.data, partition))
 	}
 	if lowest < j.version.Base {
 		return 0
@@ -76,7 +76,7 @@ func (j *merge) add(ctx context.Context, version dataset.Version) error {
 			return h >= from && h < to
 		}
 		gathered := histories{
-			limit: j.service.config.Users.HistoryOf(j.feed.kind), users: map[string][]reco.RecentInteraction{}, texts: map[string]string{},
+			limit: j.service.config.Users.History(j.data), users: map[string][]reco.RecentInteraction{}, texts: map[string]string{},
 		}
 		for _, part := range version.Parts {
 			one := dataset.Version{Number: version.Number, Parts: []dataset.Part{part}}
@@ -109,7 +109,7 @@ func (j *merge) add(ctx context.Context, version dataset.Version) error {
 func (j *merge) write(ctx context.Context, rows map[string][]reco.RecentInteraction) error {
 	ids := slices.Collect(maps.Keys(rows))
 	err := j.service.update(ctx, j.group, ids, func(state *userstate.State, _ bool) {
-		state.MergeImportedKind(j.feed.kind, j.version.Base, j.version.Number, rows[state.ID])
+		state.MergeImported(j.data, j.version.Base, j.version.Number, rows[state.ID])
 	})
 	if err != nil {
 		return err
@@ -125,8 +125,8 @@ func (j *merge) drop(ctx context.Context) error {
 	err := j.service.config.Users.IDs(ctx, j.group, func(ids []string) error {
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !j.owns(id) })
 		return j.service.update(ctx, j.group, ids, func(state *userstate.State, _ bool) {
-			if state.HoldsImportedBefore(j.feed.kind, j.version.Number) {
-				state.MergeImportedKind(j.feed.kind, j.version.Base, j.version.Number, nil)
+			if state.HoldsImportedBefore(j.data, j.version.Number) {
+				state.MergeImported(j.data, j.version.Base, j.version.Number, nil)
 			}
 		})
 	})

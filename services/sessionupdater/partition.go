@@ -118,7 +118,7 @@ func (p *partition) Handle(ctx context.Context, batch []bus.Record) (int64, erro
 	}
 	interactions := make([]reco.Interaction, 0, len(batch))
 	for k := range batch {
-		i, err := p.feed.decode(&batch[k])
+		i, err := p.decode(&batch[k])
 		if err != nil {
 			if err := p.bury(ctx, &batch[k], err); err != nil {
 				return bus.NoCommit, err
@@ -166,16 +166,6 @@ func (p *partition) folded(ctx context.Context, ids []string, next int64) error 
 		return nil
 	}
 	return p.checkLost(p.service.config.Users.Advance(ctx, p.group, p.source, &p.progress, next-1, ids))
-}
-
-// decode turns a record into an interaction.
-func (f *feed) decode(record *bus.Record) (reco.Interaction, error) {
-	i, err := f.unmarshal(record.Value)
-	if err != nil {
-		return i, err
-	}
-	i.Origin = reco.Origin{TopicID: record.TopicID, Partition: record.Partition, Offset: record.Offset, Arrival: record.Arrival}
-	return i, nil
 }
 
 // idle is Handle's work when nothing came: write the watermark if it is behind, else look at it.

@@ -44,7 +44,7 @@ func (p *partition) replay(ctx context.Context, to int64) error {
 			},
 		}
 	)
-	for i, err := range p.feed.archived(ctx, p.service.config.Bucket, p.group, opts) {
+	for i, err := range archive.ReadInteractions(ctx, p.service.config.Bucket, p.group, p.data, opts) {
 		var corrupt *archive.CorruptError
 		if errors.As(err, &corrupt) {
 			// The other files are better than none; the archive's own check tells the operator about this one.

@@ -30,6 +30,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -175,9 +176,9 @@ func (s *Service) setTopics() {
 	s.mu.Lock()
 	for _, group := range catalog.All[*catalog.DatasetGroup](s.config.View) {
 		if group.Status == catalog.StatusActive {
-			for _, f := range feeds {
-				topic := f.topic(group.GroupKey())
-				s.streams[topic] = stream{group.GroupKey(), f}
+			for _, t := range schema.InteractionTypes() {
+				topic := t.Topic(group.GroupKey())
+				s.streams[topic] = stream{group.GroupKey(), t}
 				topics = append(topics, topic)
 			}
 		}
@@ -196,7 +197,7 @@ func (s *Service) newPartition(a bus.Assignment) bus.PartitionConsumer {
 	}
 	return &partition{
 		service: s, assignment: a, stream: stream,
-		source: userstate.Log{TopicID: a.TopicID, Partition: a.Partition, Kind: stream.feed.kind}, buried: a.Committed - 1,
+		source: userstate.Log{TopicID: a.TopicID, Partition: a.Partition, Type: stream.data}, buried: a.Committed - 1,
 		log: s.log.With(zap.String("topic", a.Topic), zap.Int32("partition", a.Partition)),
 	}
 }

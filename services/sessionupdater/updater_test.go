@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -87,7 +88,7 @@ func (i *installation) wantFolded(events []reco.Interaction) {
 				return fmt.Errorf("%s has %d interactions and the vector %v", id, len(want.Recent), v)
 			}
 		}
-		if !i.users.Healthy(i.Context(), i.key(), partitions) {
+		if !i.users.Healthy(i.Context(), i.key(), schema.Interactions, partitions) {
 			return fmt.Errorf("the group is not healthy")
 		}
 		return nil
@@ -128,7 +129,7 @@ func TestEventsBecomeVisible(t *testing.T) {
 	topics, err := i.bus.Topics(t.Context(), i.topic())
 	i.must(err)
 	for tp, held := range ends {
-		if got := marks.Applied(userstate.Log{TopicID: topics[i.topic()].ID, Partition: tp.Partition}); got != held.End-1 {
+		if got := marks.Applied(userstate.Log{TopicID: topics[i.topic()].ID, Partition: tp.Partition, Type: schema.Interactions}); got != held.End-1 {
 			t.Errorf("partition %d: watermark %d, the log ends at %d", tp.Partition, got, held.End)
 		}
 	}
@@ -302,7 +303,7 @@ func TestAZombieDoesNoHarm(t *testing.T) {
 	i.must(err)
 	s, err := New(i.config())
 	i.must(err)
-	s.streams[i.topic()] = stream{i.key(), withItems}
+	s.streams[i.topic()] = stream{i.key(), schema.Interactions}
 
 	type owner struct {
 		bus.PartitionConsumer

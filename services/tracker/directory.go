@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
-	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -177,27 +176,7 @@ func (d *catalogDirectory) stream(ctx context.Context, dataset *catalog.Dataset,
 	if err != nil {
 		return nil, fmt.Errorf("parsing the schema %s: %w", document.ARN, err)
 	}
-	topic, ok := topicOf(parsed.Type, group.GroupKey())
-	if !ok {
-		return nil, awsapi.InvalidInput("Datasets of type %s take no records this way.", parsed.Type)
-	}
-	return &Stream{Topic: topic, Source: source, Schema: parsed}, nil
-}
-
-func topicOf(t schema.Type, group string) (topic string, ok bool) {
-	switch t {
-	case schema.Interactions:
-		return bus.InteractionsTopic(group), true
-	case schema.Items:
-		return bus.ItemsTopic(group), true
-	case schema.Users:
-		return bus.UsersTopic(group), true
-	case schema.Actions:
-		return bus.ActionsTopic(group), true
-	case schema.ActionInteractions:
-		return bus.ActionInteractionsTopic(group), true
-	}
-	return "", false
+	return &Stream{Topic: parsed.Type.Topic(group.GroupKey()), Source: source, Schema: parsed}, nil
 }
 
 func missing(arn string, err error) error {

@@ -6,26 +6,16 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
-)
-
-// recordKind is what a record says: part of its CloudEvents type, and a label of the metrics.
-type recordKind string
-
-const (
-	interactionKind       recordKind = "interaction"
-	itemKind              recordKind = "item"
-	userKind              recordKind = "user"
-	actionKind            recordKind = "action"
-	actionInteractionKind recordKind = "action-interaction"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // envelope is what the records of one call say about themselves to any consumer: CloudEvents attributes in binary mode,
 // the version of the format, and the trace that they belong to.
 type envelope struct{ eventType, source, traceParent []byte }
 
-func newEnvelope(ctx context.Context, kind recordKind, source string) envelope {
+func newEnvelope(ctx context.Context, t schema.Type, source string) envelope {
 	return envelope{
-		eventType:   []byte("penchant." + string(kind) + ".v1"),
+		eventType:   []byte("penchant." + t.Record() + ".v1"),
 		source:      []byte(source),
 		traceParent: []byte(awsapi.TraceParent(ctx)),
 	}

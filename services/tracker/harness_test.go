@@ -64,11 +64,11 @@ func newDirectory(t testing.TB) directory {
 		return s
 	}
 	return directory{
-		trackingID:       {Topic: bus.InteractionsTopic("shop-1"), Source: trackerARN, Schema: parse(interactions)},
-		itemsARN:         {Topic: bus.ItemsTopic("shop-1"), Source: itemsARN, Schema: parse(items)},
-		usersARN:         {Topic: bus.UsersTopic("shop-1"), Source: usersARN, Schema: parse(users)},
-		actionsARN:       {Topic: bus.ActionsTopic("shop-1"), Source: actionsARN, Schema: parse(actions)},
-		actionTrackingID: {Topic: bus.ActionInteractionsTopic("shop-1"), Source: actionSetARN, Schema: parse(actionInteractions)},
+		trackingID:       {Topic: schema.Interactions.Topic("shop-1"), Source: trackerARN, Schema: parse(interactions)},
+		itemsARN:         {Topic: schema.Items.Topic("shop-1"), Source: itemsARN, Schema: parse(items)},
+		usersARN:         {Topic: schema.Users.Topic("shop-1"), Source: usersARN, Schema: parse(users)},
+		actionsARN:       {Topic: schema.Actions.Topic("shop-1"), Source: actionsARN, Schema: parse(actions)},
+		actionTrackingID: {Topic: schema.ActionInteractions.Topic("shop-1"), Source: actionSetARN, Schema: parse(actionInteractions)},
 	}
 }
 

@@ -73,7 +73,7 @@ func (in *installation) create(t *testing.T) (group *catalog.DatasetGroup) {
 	ctx := t.Context()
 	meta := func(arn, status string) catalog.Meta { return catalog.Meta{ARN: arn, Name: "shop", Status: status} }
 	group = &catalog.DatasetGroup{Meta: meta(groupARN, catalog.StatusActive), ShortID: "1"}
-	must(t, in.bus.EnsureTopics(ctx, bus.TopicSpec{Name: bus.ActionInteractionsTopic(group.GroupKey())}, bus.TopicSpec{Name: bus.InteractionsTopic(group.GroupKey())}, bus.TopicSpec{Name: bus.ItemsTopic(group.GroupKey()), Compacted: true}))
+	must(t, in.bus.EnsureTopics(ctx, bus.TopicSpec{Name: schema.ActionInteractions.Topic(group.GroupKey())}, bus.TopicSpec{Name: schema.Interactions.Topic(group.GroupKey())}, bus.TopicSpec{Name: schema.Items.Topic(group.GroupKey()), Compacted: true}))
 	must(t, catalog.Create(ctx, in.control, group))
 	for _, d := range []struct {
 		t        schema.Type
@@ -109,7 +109,7 @@ func TestActionInteractionsOverRealServers(t *testing.T) {
 	if resp, answer := in.post(t, "/action-interactions", strings.Replace(actionCall(taken(``)), actionTrackingID, trackingID, 1)); resp.StatusCode != 404 {
 		t.Errorf("action interactions with the event tracker's id: status %d, %s", resp.StatusCode, answer)
 	}
-	records := in.read(t, 1, bus.ActionInteractionsTopic(group.GroupKey()))
+	records := in.read(t, 1, schema.ActionInteractions.Topic(group.GroupKey()))
 	if i, err := wire.UnmarshalActionInteraction(records[0].Value); err != nil || i.ItemID != "join" || headersOf(records[0])["ce_source"] != actionSetARN {
 		t.Errorf("%+v, %v", i, err)
 	}
@@ -156,12 +156,12 @@ func TestOverRealServers(t *testing.T) {
 		t.Errorf("items for a dataset group: status %d, %s", resp.StatusCode, answer)
 	}
 
-	records := in.read(t, 2, bus.InteractionsTopic(group.GroupKey()), bus.ItemsTopic(group.GroupKey()))
+	records := in.read(t, 2, schema.Interactions.Topic(group.GroupKey()), schema.Items.Topic(group.GroupKey()))
 	for _, record := range records {
 		if record.Partition != bus.PartitionOf(record.Key, 4) || headersOf(record)["ce_source"] == "" {
 			t.Errorf("partition %d of key %s, headers %v", record.Partition, record.Key, headersOf(record))
 		}
-		if record.Topic == bus.InteractionsTopic(group.GroupKey()) {
+		if record.Topic == schema.Interactions.Topic(group.GroupKey()) {
 			i, err := wire.UnmarshalInteraction(record.Value)
 			if err != nil || i.EventID != "e1" || i.UserID != "u1" {
 				t.Errorf("interaction %+v, %v", i, err)

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // metrics are the tracker's instruments.
@@ -14,7 +15,7 @@ type metrics struct {
 	refusedTotal   *prometheus.CounterVec
 	publishSeconds *prometheus.HistogramVec
 
-	acceptedByKind map[recordKind]prometheus.Counter
+	acceptedByType map[schema.Type]prometheus.Counter
 	acknowledged   prometheus.Observer
 }
 
@@ -33,27 +34,27 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			Help:    "Time from handing a call's records to the event log until all are acknowledged, or until it failed.",
 			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"outcome"}),
-		acceptedByKind: map[recordKind]prometheus.Counter{},
+		acceptedByType: map[schema.Type]prometheus.Counter{},
 	}
 	if registerer != nil {
 		registerer.MustRegister(m.acceptedTotal, m.refusedTotal, m.publishSeconds)
 	}
-	for _, kind := range []recordKind{interactionKind, itemKind, userKind, actionKind, actionInteractionKind} {
-		m.acceptedByKind[kind] = m.acceptedTotal.WithLabelValues(string(kind))
+	for _, t := range schema.Types() {
+		m.acceptedByType[t] = m.acceptedTotal.WithLabelValues(t.Record())
 	}
 	m.acknowledged = m.publishSeconds.WithLabelValues("acknowledged")
 	return m
 }
 
-func (m *metrics) accepted(kind recordKind, n int) { m.acceptedByKind[kind].Add(float64(n)) }
+func (m *metrics) accepted(t schema.Type, n int) { m.acceptedByType[t].Add(float64(n)) }
 
-func (m *metrics) refused(kind recordKind, n int, err error) {
-	m.refusedTotal.WithLabelValues(string(kind), reasonOf(err)).Add(float64(n))
+func (m *metrics) refused(t schema.Type, n int, err error) {
+	m.refusedTotal.WithLabelValues(t.Record(), reasonOf(err)).Add(float64(n))
 }
 
 // countRefusals counts the calls that end before a handler sees them.
-func (m *metrics) countRefusals(kind recordKind) awsapi.Option {
-	return awsapi.OnRefusal(func(err *awsapi.Error) { m.refused(kind, 1, err) })
+func (m *metrics) countRefusals(t schema.Type) awsapi.Option {
+	return awsapi.OnRefusal(func(err *awsapi.Error) { m.refused(t, 1, err) })
 }
 
 func (m *metrics) published(took time.Duration, err error) {

@@ -15,10 +15,10 @@ import (
 // the event log has acknowledged every one. The tracking id is not an event tracker's but the dataset's own.
 func (s *Service) PutActionInteractions(ctx context.Context, req *personalizeevents.PutActionInteractionsRequest) (*awsapi.Empty, error) {
 	if err := s.putActionInteractions(ctx, req); err != nil {
-		s.metrics.refused(actionInteractionKind, len(req.ActionInteractions), err)
+		s.metrics.refused(schema.ActionInteractions, len(req.ActionInteractions), err)
 		return nil, err
 	}
-	s.metrics.accepted(actionInteractionKind, len(req.ActionInteractions))
+	s.metrics.accepted(schema.ActionInteractions, len(req.ActionInteractions))
 	return nil, nil
 }
 
@@ -31,7 +31,7 @@ func (s *Service) putActionInteractions(ctx context.Context, req *personalizeeve
 		return err
 	}
 	records := make([]bus.Record, 0, len(req.ActionInteractions))
-	common := newEnvelope(ctx, actionInteractionKind, stream.Source)
+	common := newEnvelope(ctx, schema.ActionInteractions, stream.Source)
 	for i := range req.ActionInteractions {
 		interaction, err := actionInteractionOf(&req.ActionInteractions[i], stream)
 		if err != nil {

@@ -19,7 +19,7 @@ func (s *Service) PutItems(ctx context.Context, req *personalizeevents.PutItemsR
 	for i, item := range req.Items {
 		given[i] = entity{*item.ItemId, item.Properties}
 	}
-	return s.countEntities(itemKind, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Items, itemKind, given))
+	return s.countEntities(schema.Items, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Items, given))
 }
 
 // PutUsers takes users. Each replaces the whole record that its id had.
@@ -28,7 +28,7 @@ func (s *Service) PutUsers(ctx context.Context, req *personalizeevents.PutUsersR
 	for i, user := range req.Users {
 		given[i] = entity{*user.UserId, user.Properties}
 	}
-	return s.countEntities(userKind, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Users, userKind, given))
+	return s.countEntities(schema.Users, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Users, given))
 }
 
 // PutActions takes actions. Each replaces the whole record that its id had.
@@ -37,15 +37,15 @@ func (s *Service) PutActions(ctx context.Context, req *personalizeevents.PutActi
 	for i, action := range req.Actions {
 		given[i] = entity{*action.ActionId, action.Properties}
 	}
-	return s.countEntities(actionKind, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Actions, actionKind, given))
+	return s.countEntities(schema.Actions, len(given), s.putEntities(ctx, *req.DatasetArn, schema.Actions, given))
 }
 
-func (s *Service) countEntities(kind recordKind, n int, err error) (*awsapi.Empty, error) {
+func (s *Service) countEntities(t schema.Type, n int, err error) (*awsapi.Empty, error) {
 	if err != nil {
-		s.metrics.refused(kind, n, err)
+		s.metrics.refused(t, n, err)
 		return nil, err
 	}
-	s.metrics.accepted(kind, n)
+	s.metrics.accepted(t, n)
 	return nil, nil
 }
 
@@ -56,7 +56,7 @@ type entity struct {
 }
 
 // putEntities publishes items, users or actions to the compacted topic of their dataset, all of them or, if one is bad, none.
-func (s *Service) putEntities(ctx context.Context, datasetARN string, t schema.Type, kind recordKind, given []entity) error {
+func (s *Service) putEntities(ctx context.Context, datasetARN string, t schema.Type, given []entity) error {
 	if err := s.admit(); err != nil {
 		return err
 	}
@@ -65,11 +65,11 @@ func (s *Service) putEntities(ctx context.Context, datasetARN string, t schema.T
 		return err
 	}
 	records := make([]bus.Record, 0, len(given))
-	common := newEnvelope(ctx, kind, stream.Source)
+	common := newEnvelope(ctx, t, stream.Source)
 	for i, e := range given {
 		columns, err := entityProperties(e.properties, stream.Schema)
 		if err != nil {
-			return inMember(string(kind)+"s", i, err)
+			return inMember(t.Record()+"s", i, err)
 		}
 		value, err := wire.MarshalEntity(&reco.Entity{ID: e.id, Properties: columns})
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
@@ -20,10 +21,10 @@ import (
 // The API model's own constraints (lengths, counts, required members) hold when PutEvents is called.
 func (s *Service) PutEvents(ctx context.Context, req *personalizeevents.PutEventsRequest) (*awsapi.Empty, error) {
 	if err := s.putEvents(ctx, req); err != nil {
-		s.metrics.refused(interactionKind, len(req.EventList), err)
+		s.metrics.refused(schema.Interactions, len(req.EventList), err)
 		return nil, err
 	}
-	s.metrics.accepted(interactionKind, len(req.EventList))
+	s.metrics.accepted(schema.Interactions, len(req.EventList))
 	return nil, nil
 }
 
@@ -45,7 +46,7 @@ func (s *Service) putEvents(ctx context.Context, req *personalizeevents.PutEvent
 // eventRecords turns the events into records for the log, all of them or none.
 func eventRecords(ctx context.Context, req *personalizeevents.PutEventsRequest, stream *Stream) ([]bus.Record, error) {
 	records := make([]bus.Record, 0, len(req.EventList))
-	common := newEnvelope(ctx, interactionKind, stream.Source)
+	common := newEnvelope(ctx, schema.Interactions, stream.Source)
 	for i := range req.EventList {
 		interaction, err := interactionOf(req, &req.EventList[i], stream)
 		if err != nil {

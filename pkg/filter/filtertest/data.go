@@ -153,15 +153,15 @@ var ActionInteractions = []reco.Interaction{
 }
 
 // Table makes the table whose rows filters of the target select.
-func Table(target filter.Target) *filter.Table {
+func Table(target schema.Type) *filter.Table {
 	schemas := Schemas()
 	switch target {
-	case filter.Users:
+	case schema.Users:
 		t := filter.NewTable(schemas["USERS"])
 		putAll(t, Users)
 		t.Add(RecordlessUser)
 		return t
-	case filter.Actions:
+	case schema.Actions:
 		t := filter.NewTable(schemas["ACTIONS"])
 		putAll(t, Actions)
 		return t

@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -63,7 +64,7 @@ func (i installation) awaitReady() {
 }
 
 // topic is the one of the group's interactions.
-func (p *pipeline) topic() string { return bus.InteractionsTopic(p.group) }
+func (p *pipeline) topic() string { return schema.Interactions.Topic(p.group) }
 
 // stream sends events from a few clients at once, each call to any of the trackers, until stop is called.
 func (p *pipeline) stream(t *testing.T) (stop func()) {

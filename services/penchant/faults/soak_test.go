@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -325,7 +326,7 @@ func checkReplay(t *testing.T, bucket *blob.Bucket, group string, users *usersta
 	t.Helper()
 	penchanttest.CheckStates(t, bucket, group, users, 2*recoverLimit)
 	var events []reco.Interaction
-	for event, err := range archive.ReadInteractions(t.Context(), bucket, group, archive.ReadOptions{}) {
+	for event, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions, archive.ReadOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
@@ -342,12 +343,14 @@ func (r *LetterReplay) skip(l *DeadLetter, group string, existing map[string]bus
 // readable reports whether this version can read the record, as the consumers do.
 func readable(l *DeadLetter) error {
 	var err error
+	t, ok := schema.TypeOfTopic(l.Topic)
 	switch {
-	case strings.HasSuffix(l.Topic, interactionsSuffix):
+	case !ok:
+	case t == schema.Interactions:
 		_, err = wire.UnmarshalInteraction(l.Value)
-	case strings.HasSuffix(l.Topic, actionEventsSuffix):
+	case t == schema.ActionInteractions:
 		_, err = wire.UnmarshalActionInteraction(l.Value)
-	case holdsEntities(l.Topic):
+	default:
 		_, err = wire.UnmarshalEntity(l.Value)
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/sessionupdater"
@@ -312,10 +313,12 @@ func (d *doctor) topic(name string, state bus.TopicState, brokers int) {
 	if got := config["message.timestamp.type"]; got != "" && got != "LogAppendTime" {
 		d.fail(area, fmt.Sprintf("%s has message.timestamp.type %s: arrival times, and what is expired by them, are what producers say", name, got), alter("message.timestamp.type=LogAppendTime"))
 	}
+	t, ofData := schema.TypeOfTopic(name)
 	switch policy := config["cleanup.policy"]; {
-	case holdsEvents(name) && strings.Contains(policy, "compact"):
+	case !ofData:
+	case t.IsInteractions() && strings.Contains(policy, "compact"):
 		d.fail(area, fmt.Sprintf("%s is compacted (cleanup.policy %s): a user's older events are deleted before they are archived", name, policy), alter("cleanup.policy=delete"))
-	case holdsEntities(name) && policy == "delete":
+	case !t.IsInteractions() && policy == "delete":
 		d.warn(area, fmt.Sprintf("%s is not compacted (cleanup.policy delete): other consumers lose items, users or actions that were put long ago", name), alter("cleanup.policy=compact"))
 	}
 	inSync, err := strconv.Atoi(config["min.insync.replicas"])
@@ -458,9 +461,9 @@ func (d *doctor) archiveChecks(ctx context.Context) {
 // beyondTheLog looks for chains that go further than the log: then Kafka has lost records, and gives their offsets to others.
 func (d *doctor) beyondTheLog(ctx context.Context, key string) {
 	const area = "archive"
-	names := map[string]string{ // kind → topic
-		archive.KindInteractions: bus.InteractionsTopic(key), archive.KindItems: bus.ItemsTopic(key), archive.KindUsers: bus.UsersTopic(key),
-		archive.KindActions: bus.ActionsTopic(key), archive.KindActionInteractions: bus.ActionInteractionsTopic(key),
+	var names []string
+	for _, t := range schema.Types() {
+		names = append(names, t.Topic(key))
 	}
 	chains, err := archive.Chains(ctx, d.bucket, key)
 	var corrupt *archive.CorruptError
@@ -470,7 +473,7 @@ func (d *doctor) beyondTheLog(ctx context.Context, key string) {
 	if !d.check(area, err) {
 		return
 	}
-	existing, err := d.bus.Topics(ctx, slices.Collect(maps.Values(names))...)
+	existing, err := d.bus.Topics(ctx, names...)
 	if err != nil {
 		return // said where the topics were looked at
 	}
@@ -479,7 +482,7 @@ func (d *doctor) beyondTheLog(ctx context.Context, key string) {
 		return
 	}
 	for _, chain := range chains {
-		topic := names[chain.ID.Kind]
+		topic := chain.ID.Type.Topic(key)
 		place := bus.TopicPartition{Topic: topic, Partition: chain.ID.Partition}
 		if existing[topic].ID != chain.ID.TopicID {
 			continue // a topic that is gone

@@ -47,7 +47,7 @@ func (i *Installation) CheckFilter(ctx context.Context, group, expression string
 	if err != nil {
 		return nil, err
 	}
-	check.Selects, check.Fields, check.Parameters = compiled.Target().String(), compiled.Fields(), compiled.Parameters()
+	check.Selects, check.Fields, check.Parameters = filter.TargetName(compiled.Target()), compiled.Fields(), compiled.Parameters()
 	return check, nil
 }
 

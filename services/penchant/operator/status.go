@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/sessionupdater"
@@ -275,7 +276,7 @@ func (i *Installation) topicStatus(ctx context.Context, s *Status) error {
 	}
 	for k := range s.DatasetGroups {
 		group := &s.DatasetGroups[k]
-		name := bus.InteractionsTopic(group.Key)
+		name := schema.Interactions.Topic(group.Key)
 		if _, ok := topics[name]; !ok {
 			continue
 		}

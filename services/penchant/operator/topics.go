@@ -18,6 +18,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/schema"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/bridge"
 	"github.com/penchant-io/penchant/services/control"
@@ -26,16 +27,6 @@ import (
 )
 
 const topicPrefix = "penchant."
-
-// The ends of topics' names, as pkg/bus makes them.
-var (
-	interactionsSuffix    = strings.TrimPrefix(bus.InteractionsTopic(""), topicPrefix)
-	itemsSuffix           = strings.TrimPrefix(bus.ItemsTopic(""), topicPrefix)
-	usersSuffix           = strings.TrimPrefix(bus.UsersTopic(""), topicPrefix)
-	actionsSuffix         = strings.TrimPrefix(bus.ActionsTopic(""), topicPrefix)
-	actionEventsSuffix    = strings.TrimPrefix(bus.ActionInteractionsTopic(""), topicPrefix)
-	recommendationsSuffix = strings.TrimPrefix(bus.RecommendationsTopic(""), topicPrefix)
-)
 
 // Lags says how far consumer groups are behind.
 type Lags struct {
@@ -153,22 +144,14 @@ func lagOf(group string, place bus.TopicPartition, held bus.OffsetRange, committ
 
 // reads reports whether one of Penchant's consumers reads a topic.
 func reads(group, topic string) bool {
+	t, ok := schema.TypeOfTopic(topic)
 	switch group {
 	case sessionupdater.ConsumerGroup:
-		return holdsEvents(topic)
+		return ok && t.IsInteractions()
 	case firehose.ConsumerGroup:
-		return holdsEvents(topic) || holdsEntities(topic)
+		return ok
 	}
 	return false
-}
-
-// holdsEvents and holdsEntities sort the topics of a dataset group that clients fill.
-func holdsEvents(topic string) bool {
-	return strings.HasSuffix(topic, interactionsSuffix) || strings.HasSuffix(topic, actionEventsSuffix)
-}
-
-func holdsEntities(topic string) bool {
-	return strings.HasSuffix(topic, itemsSuffix) || strings.HasSuffix(topic, usersSuffix) || strings.HasSuffix(topic, actionsSuffix)
 }
 
 // topics finds Penchant's topics: all of them, those of one dataset group, or the one that is named.
@@ -302,21 +285,25 @@ func (i *Installation) Tail(ctx context.Context, t Tail, w io.Writer) error {
 
 // messageOf makes the message that a topic's records hold; nil for dead letters, which are bytes that nobody could read.
 func messageOf(topic string) proto.Message {
-	switch {
-	case topic == bus.ControlTopic:
+	switch topic {
+	case bus.ControlTopic:
 		return new(penchantv1.ResourceChanged)
-	case topic == bus.JobsTopic:
+	case bus.JobsTopic:
 		return new(penchantv1.JobReady)
-	case strings.HasSuffix(topic, interactionsSuffix):
-		return new(penchantv1.Interaction)
-	case strings.HasSuffix(topic, actionEventsSuffix):
-		return new(penchantv1.ActionInteraction)
-	case holdsEntities(topic):
-		return new(penchantv1.EntityRecord)
-	case strings.HasSuffix(topic, recommendationsSuffix):
+	}
+	if strings.HasSuffix(topic, strings.TrimPrefix(bus.RecommendationsTopic(""), topicPrefix)) {
 		return new(penchantv1.RecommendationShown)
 	}
-	return nil
+	t, ok := schema.TypeOfTopic(topic)
+	switch {
+	case !ok:
+		return nil
+	case t == schema.Interactions:
+		return new(penchantv1.Interaction)
+	case t == schema.ActionInteractions:
+		return new(penchantv1.ActionInteraction)
+	}
+	return new(penchantv1.EntityRecord)
 }
 
 func decoded(r *bus.Record) tailed {

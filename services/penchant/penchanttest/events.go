@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -200,7 +201,7 @@ func (s *Sender) CheckArchive(t testing.TB, bucket *blob.Bucket, group string, l
 	eventually.SucceedsWithin(t, limit, "every acknowledged event is archived", func() error {
 		archived = archived[:0]
 		missing := len(s.acknowledged)
-		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, archive.ReadOptions{}) {
+		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -252,7 +253,7 @@ func CheckStates(t testing.TB, bucket *blob.Bucket, group string, users *usersta
 	t.Helper()
 	eventually.SucceedsWithin(t, limit, "user states are what a run without faults holds", func() error {
 		var archived []reco.Interaction
-		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, archive.ReadOptions{}) {
+		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}

@@ -65,7 +65,7 @@ func (s *Source) Mark(ctx context.Context, group string) (string, error) {
 		}
 		marks = append(marks, strconv.FormatInt(v.Number, 10))
 	}
-	for _, topic := range []string{bus.InteractionsTopic(group), bus.ItemsTopic(group)} {
+	for _, topic := range []string{schema.Interactions.Topic(group), schema.Items.Topic(group)} {
 		known, err := s.Bus.Topics(ctx, topic)
 		if err != nil {
 			return "", err
@@ -86,8 +86,9 @@ func (s *Source) Mark(ctx context.Context, group string) (string, error) {
 	return strings.Join(marks, " "), nil
 }
 
-// Unarchived returns, for each partition of a topic, the offsets that the archive does not have.
-func (s *Source) Unarchived(ctx context.Context, group, topic, kind string) (map[int32]bus.OffsetRange, error) {
+// Unarchived returns, for each partition of the topic of a type, the offsets that the archive does not have.
+func (s *Source) Unarchived(ctx context.Context, group string, t schema.Type) (map[int32]bus.OffsetRange, error) {
+	topic := t.Topic(group)
 	topics, err := s.Bus.Topics(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (s *Source) Unarchived(ctx context.Context, group, topic, kind string) (map
 	ranges := map[int32]bus.OffsetRange{}
 	for place, offsets := range held {
 		chain, err := archive.OpenChain(ctx, s.Bucket, archive.ChainID{
-			Group: group, Kind: kind, TopicID: info.ID, Partition: place.Partition,
+			Group: group, Type: t, TopicID: info.ID, Partition: place.Partition,
 		})
 		if err != nil {
 			return nil, err

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
@@ -30,22 +30,21 @@ type tailTopic struct {
 // OpenTail finds the tail as of now.
 func (s *Source) OpenTail(ctx context.Context, group string) (*Tail, error) {
 	t := &Tail{bus: s.Bus}
-	for _, topic := range []struct {
-		name, kind string
-		add        func(*trainingset.Builder, bus.Record)
+	for _, of := range []struct {
+		schema.Type
+		add func(*trainingset.Builder, bus.Record)
 	}{
-		{bus.InteractionsTopic(group), archive.KindInteractions, addInteraction(wire.UnmarshalInteraction, (*trainingset.Builder).Add)},
-		{bus.ActionInteractionsTopic(group), archive.KindActionInteractions,
-			addInteraction(wire.UnmarshalActionInteraction, (*trainingset.Builder).AddActionInteraction)},
-		{bus.ItemsTopic(group), archive.KindItems, addEntity((*trainingset.Builder).AddItem)},
-		{bus.UsersTopic(group), archive.KindUsers, addEntity((*trainingset.Builder).AddUser)},
-		{bus.ActionsTopic(group), archive.KindActions, addEntity((*trainingset.Builder).AddAction)},
+		{schema.Interactions, addInteraction(wire.UnmarshalInteraction, (*trainingset.Builder).Add)},
+		{schema.ActionInteractions, addInteraction(wire.UnmarshalActionInteraction, (*trainingset.Builder).AddActionInteraction)},
+		{schema.Items, addEntity((*trainingset.Builder).AddItem)},
+		{schema.Users, addEntity((*trainingset.Builder).AddUser)},
+		{schema.Actions, addEntity((*trainingset.Builder).AddAction)},
 	} {
-		ranges, err := s.Unarchived(ctx, group, topic.name, topic.kind)
+		ranges, err := s.Unarchived(ctx, group, of.Type)
 		if err != nil {
-			return nil, fmt.Errorf("finding the end of the archive of %s: %w", topic.name, err)
+			return nil, fmt.Errorf("finding the end of the archive of %s: %w", of.Topic(group), err)
 		}
-		t.topics = append(t.topics, tailTopic{topic.name, ranges, topic.add})
+		t.topics = append(t.topics, tailTopic{of.Topic(group), ranges, of.add})
 	}
 	return t, nil
 }

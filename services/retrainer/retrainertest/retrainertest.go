@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
@@ -56,8 +57,8 @@ func Install(t *testing.T) *Installation {
 	key := i.Group.GroupKey()
 	err = i.Bus.EnsureTopics(t.Context(),
 		bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1}, bus.TopicSpec{Name: bus.JobsTopic, Partitions: 1},
-		bus.TopicSpec{Name: bus.InteractionsTopic(key)},
-		bus.TopicSpec{Name: bus.ItemsTopic(key), Compacted: true}, bus.TopicSpec{Name: bus.UsersTopic(key), Compacted: true})
+		bus.TopicSpec{Name: schema.Interactions.Topic(key)},
+		bus.TopicSpec{Name: schema.Items.Topic(key), Compacted: true}, bus.TopicSpec{Name: schema.Users.Topic(key), Compacted: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func (i *Installation) Interact(interactions ...*reco.Interaction) {
 		if err != nil {
 			i.Fatal(err)
 		}
-		records = append(records, bus.Record{Topic: bus.InteractionsTopic(i.Group.GroupKey()), Key: []byte(interaction.UserID), Value: value})
+		records = append(records, bus.Record{Topic: schema.Interactions.Topic(i.Group.GroupKey()), Key: []byte(interaction.UserID), Value: value})
 	}
 	if err := i.Bus.Publish(i.Context(), records...); err != nil {
 		i.Fatal(err)
