@@ -48,8 +48,8 @@ var bands = []band{
 	}},
 	{"outside systems and APIs", [][]string{
 		{"pkg/awsapi/personalize", "pkg/awsapi/personalizeevents", "pkg/awsapi/personalizeruntime", "pkg/awsapi/scheduler", "pkg/awsapi/stepfunctions", "pkg/embedded"},
-		{"pkg/asl", "pkg/awsapi", "pkg/awsapi/constraint", "pkg/backoff", "pkg/blob", "pkg/bus", "pkg/process", "pkg/schedule"},
-		{"proto/penchant/v1"},
+		{"pkg/asl", "pkg/awsapi", "pkg/awsapi/constraint", "pkg/blob", "pkg/bus", "pkg/process", "pkg/schedule"},
+		{"pkg/backoff", "proto/penchant/v1"},
 	}},
 	{"models", [][]string{
 		{"pkg/recipe"},

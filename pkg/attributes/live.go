@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -37,7 +38,7 @@ type Config struct {
 }
 
 // Live holds the tables that are needed and keeps them up to date: a record that was put is there as soon as Kafka has it,
-// an import as soon as the catalog tells of it. A failure is retried ever less often, up to slowestRetry; meanwhile
+// an import as soon as the catalog tells of it. A failure is retried ever less often, up to five seconds; meanwhile
 // what is there stays.
 type Live struct {
 	config Config
@@ -63,12 +64,13 @@ const (
 	// manifestInterval is how often a dataset's manifest is read though the catalog tells of no new version: removing a
 	// dataset's data makes none.
 	manifestInterval = 30 * time.Second
-	firstRetry       = 200 * time.Millisecond
-	slowestRetry     = 5 * time.Second
 	// patience is how long Table waits for a table that is being loaded.
 	patience     = time.Second
 	patiencePoll = 5 * time.Millisecond
 )
+
+// retryPace spaces the attempts to read a table, or to keep it up to date.
+var retryPace = backoff.Exponential{First: 200 * time.Millisecond, Max: 5 * time.Second}
 
 // NewLive returns a Live that holds nothing until Run runs.
 func NewLive(config Config) (*Live, error) {
@@ -241,11 +243,11 @@ func (f *follower) run(ctx context.Context) {
 		next, err := f.read(ctx)
 		if err != nil {
 			f.tell(ctx, err)
-			delay := min(firstRetry<<min(attempt, 10), slowestRetry)
+			delay := retryPace.Delay(attempt)
 			if errors.Is(err, ErrTooMuch) {
 				delay = time.Minute // each attempt reads everything
 			}
-			if !f.pause(ctx, delay) {
+			if backoff.Sleep(ctx, delay) != nil {
 				return
 			}
 			attempt++
@@ -267,18 +269,6 @@ func (f *follower) tell(ctx context.Context, err error) {
 		need := f.need.Load()
 		f.live.config.Log.Warn("attributes could not be read, trying on", zap.String("group", need.Group.GroupKey()),
 			zap.String("dataset", need.Type.DatasetType()), zap.Error(err))
-	}
-}
-
-// pause waits, and reports whether to go on.
-func (f *follower) pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 
@@ -392,7 +382,7 @@ func (f *follower) keep(ctx context.Context, r *reading) {
 		stale, err := f.update(ctx, r, look)
 		if err != nil {
 			f.tell(ctx, err)
-			if !f.pause(ctx, firstRetry) {
+			if retryPace.Wait(ctx, 0) != nil {
 				return
 			}
 			nudge(f.wake)

@@ -18,7 +18,7 @@ const bodyRepeats = 4
 func (b *Bucket) Get(ctx context.Context, key string) ([]byte, Info, error) {
 	for attempt := 0; ; attempt++ {
 		data, info, brokenOff, err := b.get(ctx, key)
-		if brokenOff && attempt < bodyRepeats && pause(ctx, attempt) {
+		if brokenOff && attempt < bodyRepeats && retryPace.Wait(ctx, attempt) == nil {
 			continue
 		}
 		return data, info, err
@@ -122,7 +122,7 @@ func (r *reader) Read(p []byte) (int, error) {
 		return n, io.EOF
 	}
 	// It broke off: the next Read goes on at the position.
-	if r.broken++; r.broken <= bodyRepeats && pause(r.ctx, r.broken) {
+	if r.broken++; r.broken <= bodyRepeats && retryPace.Wait(r.ctx, r.broken) == nil {
 		return n, nil
 	}
 	if err == io.EOF {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/penchant-io/penchant/pkg/backoff"
 )
 
 // PutOptions are what is said about a write besides its bytes. At most one of the conditions is set.
@@ -28,6 +30,9 @@ const partSize = 16 << 20
 // conflictRepeats bounds how often a write is repeated that S3 refused with 409 because another write of the same key was
 // under way: S3 has then decided nothing, and asks for a repeat.
 const conflictRepeats = 8
+
+// retryPace spaces the repeats of reads that broke off and of writes that met another.
+var retryPace = backoff.Exponential{First: 10 * time.Millisecond, Max: time.Second}
 
 // Put writes an object in one request, so that it appears whole or not at all. The Info it returns has no time and no
 // metadata.
@@ -46,7 +51,7 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, options PutOp
 		if err == nil {
 			return Info{Key: key, Size: int64(len(data)), ETag: strings.Trim(uploaded.ETag, `"`)}, nil
 		}
-		if isConflict(err) && attempt < conflictRepeats && pause(ctx, attempt) {
+		if isConflict(err) && attempt < conflictRepeats && retryPace.Wait(ctx, attempt) == nil {
 			continue
 		}
 		return Info{}, writeError(b.name, key, options, err)
@@ -206,16 +211,4 @@ func checksum(data []byte) string {
 
 func isConflict(err error) bool {
 	return minio.ToErrorResponse(err).Code == "ConditionalRequestConflict" || minio.ToErrorResponse(err).Code == "OperationAborted"
-}
-
-// pause waits a little longer at each attempt, and reports whether ctx is still alive.
-func pause(ctx context.Context, attempt int) bool {
-	timer := time.NewTimer(min(10*time.Millisecond<<attempt, time.Second))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

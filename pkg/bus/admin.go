@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -40,7 +41,7 @@ func (c *Client) EnsureTopics(ctx context.Context, specs ...TopicSpec) error {
 		if missing == "" {
 			return nil
 		}
-		if !pause(ctx, backoff(attempt, 500*time.Millisecond)) {
+		if topicPace.Wait(ctx, attempt) != nil {
 			return fmt.Errorf("waiting for topic %s: %w", missing, ctx.Err())
 		}
 	}
@@ -86,6 +87,9 @@ func (c *Client) topicConfig(spec TopicSpec) map[string]*string {
 // deletedWithin bounds the wait for brokers that still show a deleted topic.
 const deletedWithin = 10 * time.Second
 
+// topicPace spaces the looks at topics that are being created or deleted.
+var topicPace = backoff.Exponential{First: 50 * time.Millisecond, Max: 500 * time.Millisecond}
+
 // DeleteTopics deletes the topics that exist, and waits a while until the brokers don't show them any more: who makes one again under
 // its name must not take the old one for it.
 func (c *Client) DeleteTopics(ctx context.Context, names ...string) error {
@@ -119,7 +123,7 @@ func (c *Client) DeleteTopics(ctx context.Context, names ...string) error {
 		for name, topic := range now {
 			shown = shown || topic.ID == before[name].ID
 		}
-		if !shown || !pause(ctx, backoff(attempt, 500*time.Millisecond)) {
+		if !shown || topicPace.Wait(ctx, attempt) != nil {
 			break
 		}
 	}
@@ -251,21 +255,4 @@ func (c *Client) DeleteRecords(ctx context.Context, upTo map[TopicPartition]int6
 		return fmt.Errorf("trimming the log: %w", err)
 	}
 	return nil
-}
-
-// backoff is the pause before the repeat with this number: it doubles from 50 ms up to the limit.
-func backoff(attempt int, limit time.Duration) time.Duration {
-	return min(limit, 50*time.Millisecond<<min(attempt, 10))
-}
-
-// pause waits and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/backoff"
 )
 
 // caughtUpPatience is how long a follower that has been sent nothing waits before it believes that the rest of what the
@@ -126,7 +128,7 @@ func (f *follower) drain(ctx context.Context, p *followed) bool {
 				f.client.cfg.Log.Error("handling followed records failed and is repeated",
 					zap.String("topic", p.tp.Topic), zap.Int("attempt", attempt+1), zap.Error(err))
 			}
-			if !pause(ctx, backoff(attempt, maxRetryPause)) {
+			if retryPace.Wait(ctx, attempt) != nil {
 				return false
 			}
 		}
@@ -169,14 +171,14 @@ func (f *follower) watchTopics(ctx context.Context) {
 			if ctx.Err() == nil && attempt&(attempt-1) == 0 {
 				f.client.cfg.Log.Warn("looking at the followed topics failed and is repeated", zap.Error(err))
 			}
-			wait = backoff(attempt, maxRetryPause)
+			wait = retryPace.Delay(attempt)
 			attempt++
 		case missing:
 			wait, attempt = missingInterval, 0
 		default:
 			attempt = 0
 		}
-		if !pause(ctx, minTopicPause) {
+		if backoff.Sleep(ctx, minTopicPause) != nil {
 			return
 		}
 		timer := time.NewTimer(wait)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/backoff"
 )
 
 const (
@@ -15,9 +17,10 @@ const (
 	// together less than the 30 s a shutdown has, and half of the 60 s the group waits for a member in a rebalance.
 	handleGrace = 12 * time.Second
 	stopGrace   = 12 * time.Second
-
-	maxRetryPause = 5 * time.Second
 )
+
+// retryPace spaces the repeats of what a partition must not go on without.
+var retryPace = backoff.Exponential{First: 50 * time.Millisecond, Max: 5 * time.Second}
 
 // A runner works on one assigned partition in a goroutine of its own: it looks up where the partition stands, makes the
 // PartitionConsumer, starts it, hands it batches and stops it.
@@ -117,7 +120,7 @@ func (r *runner) start(again PartitionConsumer) (handler PartitionConsumer, next
 			return handler, next, true
 		}
 		r.failed("starting a partition", attempt, err)
-		if !pause(r.owned, backoff(attempt, maxRetryPause)) {
+		if retryPace.Wait(r.owned, attempt) != nil {
 			return handler, 0, false
 		}
 	}
@@ -216,7 +219,7 @@ func (r *runner) handle(handler PartitionConsumer, batch []Record) (handled, res
 			return false, true
 		}
 		r.failed("handling records", attempt, err)
-		if !pause(r.owned, backoff(attempt, maxRetryPause)) {
+		if retryPace.Wait(r.owned, attempt) != nil {
 			return false, false
 		}
 	}
@@ -230,7 +233,7 @@ func (r *runner) seekAgain(next int64) int64 {
 			return from
 		}
 		r.failed("reading on", attempt, err)
-		if !pause(r.owned, backoff(attempt, maxRetryPause)) {
+		if retryPace.Wait(r.owned, attempt) != nil {
 			return next
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/backoff"
 )
 
 // lookAtTopics makes watchTopics look at once.
@@ -32,7 +34,7 @@ func (c *Consumer) watchTopics(ctx context.Context) {
 		if missing || err != nil {
 			interval = missingInterval
 		}
-		if !pause(ctx, minTopicPause) { // whoever wakes us may do so often
+		if backoff.Sleep(ctx, minTopicPause) != nil { // whoever wakes us may do so often
 			return
 		}
 		timer := time.NewTimer(interval)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/bus"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -20,10 +21,7 @@ import (
 const (
 	// rescanInterval bounds how long a view can miss a change whose notice was lost.
 	rescanInterval = 30 * time.Second
-	// firstRetry and slowestRetry bound the pause after a failed scan or a lost connection to Kafka, which doubles from one
-	// to the other; outageLogInterval is how often the log tells of an outage that goes on.
-	firstRetry        = 500 * time.Millisecond
-	slowestRetry      = 5 * time.Second
+	// outageLogInterval is how often an outage that goes on is logged.
 	outageLogInterval = time.Minute
 	// missTTL is how long an unknown tracking id stays unknown without another look, maxMisses how many are remembered.
 	missTTL   = 2 * time.Second
@@ -33,6 +31,9 @@ const (
 	// forgetAfter is how long the ids of deleted resources are remembered: longer than any read of them can be on its way.
 	forgetAfter = 2 * time.Minute
 )
+
+// retryPace spaces the repeats of a failed scan and of a lost connection to Kafka.
+var retryPace = backoff.Exponential{First: 500 * time.Millisecond, Max: 5 * time.Second}
 
 // View is a copy of all resources in memory. It follows penchant.control, so that it is milliseconds behind the bucket, and
 // rescans the bucket in case a notice was lost; it sees the writes of its own process's Store at once. Kafka may be away: the
@@ -260,7 +261,7 @@ func (o *outage) failed(err error) time.Duration {
 		o.nextLog = now.Add(outageLogInterval)
 	}
 	o.failures++
-	return min(slowestRetry, firstRetry<<min(o.failures-1, 10))
+	return retryPace.Delay(o.failures - 1)
 }
 
 // over notes a success.

@@ -232,7 +232,7 @@ func TestAnOutageIsToldOnceAMinute(t *testing.T) {
 		if n := lines.FilterLevelExact(zap.InfoLevel).Len(); n != 1 {
 			t.Errorf("the end is told %d times", n)
 		}
-		if pause := o.failed(errors.New("refused again")); pause != firstRetry || lines.FilterLevelExact(zap.WarnLevel).Len() != 4 {
+		if pause := o.failed(errors.New("refused again")); pause != retryPace.First || lines.FilterLevelExact(zap.WarnLevel).Len() != 4 {
 			t.Errorf("a new outage begins with a pause of %s and %d warnings", pause, lines.FilterLevelExact(zap.WarnLevel).Len())
 		}
 	})

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
@@ -53,13 +54,14 @@ type snapshot struct {
 // failure remembers a model that did not load, so that requests do not hammer the bucket for it.
 type failure struct {
 	err   error
-	delay time.Duration
+	count int // of loads that failed, one after the other
 	retry time.Time
 }
 
+// retryPace spaces the loads of a model that fails.
+var retryPace = backoff.Exponential{First: time.Second, Max: 5 * time.Minute}
+
 const (
-	firstRetry = time.Second
-	lastRetry  = 5 * time.Minute
 	// resyncInterval bounds how long a failed load or a lost notice goes without another try.
 	resyncInterval = 2 * time.Second
 	// loadTimeout bounds one load of one model on behalf of a request.
@@ -344,11 +346,11 @@ func (r *Registry) remember(v *catalog.SolutionVersion, err error) {
 		delete(r.failures, v.ModelID)
 		return
 	}
-	f := &failure{err: err, delay: firstRetry}
+	f := &failure{err: err, count: 1}
 	if before != nil {
-		f.delay = min(2*before.delay, lastRetry)
+		f.count += before.count
 	}
-	f.retry = r.now().Add(f.delay)
+	f.retry = r.now().Add(retryPace.Delay(f.count - 1))
 	r.failures[v.ModelID] = f
 	if before == nil || before.err.Error() != err.Error() {
 		r.log.Error("model does not load; what was served before is served on", zap.String("solution_version", v.ARN),

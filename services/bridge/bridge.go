@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/bus"
 )
 
@@ -122,7 +123,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return s.consumer.Run(ctx)
 		}
 		s.config.Log.Warn("creating the dead-letter topics failed and is repeated", zap.Error(err))
-		if !pause(ctx, backoff(attempt)) {
+		if retryPace.Wait(ctx, attempt) != nil {
 			return nil
 		}
 	}
@@ -155,22 +156,5 @@ func (s *Service) reached(err error) (news bool) {
 	return news
 }
 
-// Pauses between attempts grow from the first to the longest.
-const (
-	firstPause   = 100 * time.Millisecond
-	longestPause = 5 * time.Second
-)
-
-func backoff(attempt int) time.Duration { return min(longestPause, firstPause<<min(attempt, 10)) }
-
-// pause waits, and reports whether ctx is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+// retryPace spaces the repeats of calls to brokers and tracker.
+var retryPace = backoff.Exponential{First: 100 * time.Millisecond, Max: 5 * time.Second}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/bus"
 )
 
@@ -161,12 +162,12 @@ func (p *partition) send(ctx context.Context, call []mapped) error {
 		if p.service.reached(err) {
 			p.service.config.Log.Warn("the tracker does not take events; they are sent again until it does", zap.Error(err))
 		}
-		wait := backoff(attempt)
+		wait := retryPace.Delay(attempt)
 		var stated *awsapi.Error
 		if errors.As(err, &stated) {
-			wait = max(wait, min(stated.RetryAfter, longestPause))
+			wait = max(wait, min(stated.RetryAfter, retryPace.Max))
 		}
-		if !pause(p.owned, wait) {
+		if backoff.Sleep(p.owned, wait) != nil {
 			return p.owned.Err()
 		}
 	}
@@ -236,7 +237,7 @@ func (p *partition) bury(ctx context.Context, r *bus.Record, reason error) error
 			return ctx.Err()
 		}
 		p.service.config.Log.Error("the dead-letter topic does not take a record, which is repeated", zap.Error(fmt.Errorf("publishing a dead letter: %w", err)))
-		if !pause(p.owned, backoff(attempt)) {
+		if retryPace.Wait(p.owned, attempt) != nil {
 			return p.owned.Err()
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/asl"
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
@@ -255,15 +256,14 @@ func (d *driver) await(ctx context.Context) error {
 
 // insist applies the end of a task, whose result nobody else has, until the lease is about to end.
 func (d *driver) insist(ctx context.Context, event asl.Event) error {
-	for delay := 50 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
+	pace := backoff.Exponential{First: 50 * time.Millisecond, Max: 2 * time.Second}
+	for attempt := 0; ; attempt++ {
 		err := d.apply(ctx, event)
 		if err == nil || errors.Is(err, errLeaseLost) || errors.Is(err, blob.ErrNotFound) || time.Since(d.renewed) > d.LeaseTTL*3/4 {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(delay):
+		if err := pace.Wait(ctx, attempt); err != nil {
+			return err
 		}
 	}
 }
