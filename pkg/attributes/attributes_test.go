@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
@@ -61,19 +62,19 @@ func newShop(t *testing.T) *shop {
 	s.run(s.source.View.Run)
 	s.must(s.source.View.WaitReady(t.Context()))
 
-	s.group = &catalog.DatasetGroup{Meta: active("dataset-group/shop", "shop"), ShortID: strings.ToLower(fmt.Sprintf("%x", time.Now().UnixNano()))}
-	s.must(catalog.Create(t.Context(), s.store, s.group))
-	s.must(catalog.Create(t.Context(), s.store, &catalog.Schema{Meta: active("schema/items", "items"), Document: document}))
-	s.dataset = &catalog.Dataset{Meta: active("dataset/shop/ITEMS", "items"), DatasetGroupARN: s.group.ARN, DatasetType: "ITEMS", SchemaARN: account + "schema/items"}
-	s.must(catalog.Create(t.Context(), s.store, s.dataset))
+	s.group = &catalog.DatasetGroup{Metadata: active("dataset-group/shop", "shop"), ShortID: strings.ToLower(fmt.Sprintf("%x", time.Now().UnixNano()))}
+	s.must(s.store.Create(t.Context(), s.group))
+	s.must(s.store.Create(t.Context(), &catalog.Schema{Metadata: active("schema/items", "items"), Document: document}))
+	s.dataset = &catalog.Dataset{Metadata: active("dataset/shop/ITEMS", "items"), DatasetGroupARN: s.group.ARN, DatasetType: "ITEMS", SchemaARN: account + "schema/items"}
+	s.must(s.store.Create(t.Context(), s.dataset))
 	s.schema, err = schema.Parse(document, "")
 	s.must(err)
 	s.must(s.source.Bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: schema.Items.Topic(s.group.GroupKey()), Compacted: true}))
 	return s
 }
 
-func active(arn, name string) catalog.Meta {
-	return catalog.Meta{ARN: account + arn, Name: name, Status: catalog.StatusActive}
+func active(arn, name string) catalog.Metadata {
+	return catalog.Metadata{ARN: account + arn, Name: name, Status: status.Active}
 }
 
 func (s *shop) must(err error) {
@@ -104,7 +105,7 @@ func (s *shop) imports(mode dataset.Mode, rows ...string) {
 		Source: s.objects, Location: "s3://" + s.source.Bucket.Name() + "/in.csv", Bucket: s.source.Bucket, Group: s.group.GroupKey(), Schema: s.schema, Mode: mode,
 	})
 	s.must(err)
-	_, err = catalog.Update(s.Context(), s.store, s.dataset.ARN, func(d *catalog.Dataset) error {
+	_, err = s.store.Datasets.Update(s.Context(), s.dataset.ARN, func(d *catalog.Dataset) error {
 		d.Version = v.Number
 		return nil
 	})

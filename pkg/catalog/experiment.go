@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/experiment"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 // Experiment divides the users among campaigns. Its ARN is called as a campaign's is.
 type Experiment struct {
-	Meta
+	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// Arms are never taken away, so that what they have shown stays theirs; the first is the control.
 	Arms       []ExperimentArm       `json:"arms"`
@@ -36,7 +37,7 @@ type ExperimentArm struct {
 	CampaignARN string `json:"campaignArn"`
 }
 
-func (*Experiment) kind() string { return TypeExperiment }
+func (*Experiment) kind() string { return resource.Experiment }
 
 // Stopped says whether the experiment has come to its end.
 func (e *Experiment) Stopped() bool { return !e.StoppedAt.IsZero() }

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // A family: how a child is never left without its parent, though the two are separate objects.
@@ -32,14 +35,14 @@ type Child struct {
 	At time.Time `json:"at"`
 }
 
-// Children are a parent's reservations by the child's Meta.ID: creators that race for one name hold one each.
+// Children are a parent's reservations by the child's Metadata.ID: creators that race for one name hold one each.
 type Children map[string]Child
 
 // Count is the number of different ARNs of a type, without one: that of the child about to be created.
 func (c Children) Count(kind, without string) int {
 	arns := map[string]bool{}
 	for _, child := range c {
-		if child.ARN != without && TypeOf(child.ARN) == kind {
+		if child.ARN != without && resource.TypeOf(child.ARN) == kind {
 			arns[child.ARN] = true
 		}
 	}
@@ -68,17 +71,18 @@ func Under[P Resource](arn string, allow func(P) error) Place {
 
 // UnderAccount is Under for what is limited for the whole account.
 func UnderAccount(account string, allow func(*Account) error) Place {
-	arn := AccountARN(account)
+	arn := resource.AccountARN(account)
 	place := Under(arn, allow)
-	place.create = func() Resource { return &Account{Meta: Meta{ARN: arn, Name: account, Status: StatusActive}} }
+	place.create = func() Resource { return &Account{Metadata: Metadata{ARN: arn, Name: account, Status: status.Active}} }
 	return place
 }
 
-// CreateUnder is Create for a resource with parents. It returns ErrDeleting if a parent is being deleted, ErrNotFound if there is
-// none, or what a place's rule says; then nothing was created.
-func CreateUnder[R Resource](ctx context.Context, s *Store, r R, places ...Place) error {
-	prepare(ctx, s, r)
-	m := r.Head()
+// Create stores a new resource under its parents, if it has any. Of r's Metadata, ARN, Name and Status must be set; Create fills in
+// the rest. Of several concurrent creations of one ARN exactly one succeeds, the others get ErrExists. Create returns ErrDeleting if
+// a parent is being deleted, ErrNotFound if a parent does not exist, or the error of a place's rule; then nothing was created.
+func (s *Store) Create(ctx context.Context, r Resource, places ...Place) error {
+	s.prepare(ctx, r)
+	m := r.Meta()
 	for _, place := range places {
 		m.Parents = append(m.Parents, place.arn)
 	}
@@ -97,11 +101,11 @@ func CreateUnder[R Resource](ctx context.Context, s *Store, r R, places ...Place
 		// The object may be there. The reservations stay until a sweep knows.
 		return err
 	}
-	if time.Since(started) < s.reservationTTL/2 {
+	if len(places) == 0 || time.Since(started) < s.reservationTTL/2 {
 		return nil
 	}
 	// So late that the reservations may have been swept.
-	if removed, err := RemoveOrphan(ctx, s, m.ARN); err != nil {
+	if removed, err := s.RemoveOrphan(ctx, m.ARN); err != nil {
 		return err
 	} else if removed {
 		return fmt.Errorf("%w: creating %s took too long", ErrDeleting, m.ARN)
@@ -111,19 +115,19 @@ func CreateUnder[R Resource](ctx context.Context, s *Store, r R, places ...Place
 
 // Attach reserves one more parent for a child that exists, or renews the reservation. The caller then adds the parent to the child's
 // Parents; a reservation whose child does not name the parent is swept when it is old.
-func Attach(ctx context.Context, s *Store, child *Meta, place Place) error {
+func (s *Store) Attach(ctx context.Context, child *Metadata, place Place) error {
 	return s.reserve(ctx, place, child)
 }
 
 // Detach gives the reservation in a former parent back, after the child's Parents no longer name it.
-func Detach(ctx context.Context, s *Store, child *Meta, parentARN string) error {
+func (s *Store) Detach(ctx context.Context, child *Metadata, parentARN string) error {
 	return s.release(ctx, parentARN, child.ID)
 }
 
-func (s *Store) reserve(ctx context.Context, place Place, child *Meta) error {
+func (s *Store) reserve(ctx context.Context, place Place, child *Metadata) error {
 	reserve := func() error {
-		_, err := update(ctx, s, place.arn, func(parent Resource) error {
-			m := parent.Head()
+		_, err := s.update(ctx, place.arn, func(parent Resource) error {
+			m := parent.Meta()
 			if err := s.sweep(ctx, m, finishing); err != nil {
 				return err
 			}
@@ -143,7 +147,7 @@ func (s *Store) reserve(ctx context.Context, place Place, child *Meta) error {
 	}
 	err := reserve()
 	if errors.Is(err, ErrNotFound) && place.create != nil {
-		if err := Create(ctx, s, place.create()); err != nil && !errors.Is(err, ErrExists) {
+		if err := s.Create(ctx, place.create()); err != nil && !errors.Is(err, ErrExists) {
 			return err
 		}
 		err = reserve()
@@ -163,8 +167,8 @@ func (s *Store) releaseAll(ctx context.Context, places []Place, id string) {
 }
 
 func (s *Store) release(ctx context.Context, parent, id string) error {
-	_, err := update(ctx, s, parent, func(r Resource) error {
-		m := r.Head()
+	_, err := s.update(ctx, parent, func(r Resource) error {
+		m := r.Meta()
 		if _, ok := m.Children[id]; !ok {
 			return errUnchanged
 		}
@@ -179,8 +183,8 @@ func (s *Store) release(ctx context.Context, parent, id string) error {
 
 // finishing are the types whose resources stop holding their parents when they have finished.
 func finishing(arn string) bool {
-	switch TypeOf(arn) {
-	case TypeDatasetImportJob, TypeDatasetExportJob, TypeDataDeletionJob, TypeBatchInferenceJob, TypeBatchSegmentJob, TypeSolutionVersion:
+	switch resource.TypeOf(arn) {
+	case resource.DatasetImportJob, resource.DatasetExportJob, resource.DataDeletionJob, resource.BatchInferenceJob, resource.BatchSegmentJob, resource.SolutionVersion:
 		return true
 	}
 	return false
@@ -188,12 +192,12 @@ func finishing(arn string) bool {
 
 // Sweep drops, in a parent that was read, the reservations of jobs that have finished, without writing it: what is left is what
 // a rule of Under will see.
-func Sweep(ctx context.Context, s *Store, parent Resource) error {
-	return s.sweep(ctx, parent.Head(), finishing)
+func (s *Store) Sweep(ctx context.Context, parent Resource) error {
+	return s.sweep(ctx, parent.Meta(), finishing)
 }
 
 // sweep drops the reservations that no longer stand for anything, of the children that filter names.
-func (s *Store) sweep(ctx context.Context, parent *Meta, filter func(arn string) bool) error {
+func (s *Store) sweep(ctx context.Context, parent *Metadata, filter func(arn string) bool) error {
 	for id, child := range parent.Children {
 		if !filter(child.ARN) {
 			continue
@@ -215,10 +219,10 @@ func (s *Store) holds(ctx context.Context, parentARN, id string, child Child) (b
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
-	if err != nil || r.Head().ID != id || !slices.Contains(r.Head().Parents, parentARN) {
+	if err != nil || r.Meta().ID != id || !slices.Contains(r.Meta().Parents, parentARN) {
 		return s.now().Sub(child.At) < s.reservationTTL, nil
 	}
-	return !finishing(child.ARN) || !r.Head().Finished(), nil
+	return !finishing(child.ARN) || !r.Meta().Finished(), nil
 }
 
 // HeldError says which resources keep another from being deleted.
@@ -233,9 +237,9 @@ func (e *HeldError) Error() string {
 
 // MarkDeleting moves a resource to DELETE PENDING if allow (may be nil) approves and no child holds it; else *HeldError, or
 // ErrDeleting if it is so already. From then on no child can be created under it.
-func MarkDeleting[R Resource](ctx context.Context, s *Store, arn string, allow func(R) error) (R, error) {
-	return Update(ctx, s, arn, func(r R) error {
-		m := r.Head()
+func (t Table[R]) MarkDeleting(ctx context.Context, arn string, allow func(R) error) (R, error) {
+	return t.Update(ctx, arn, func(r R) error {
+		m := r.Meta()
 		if m.Deleting() {
 			return fmt.Errorf("%w: %s", ErrDeleting, arn)
 		}
@@ -244,21 +248,21 @@ func MarkDeleting[R Resource](ctx context.Context, s *Store, arn string, allow f
 				return err
 			}
 		}
-		if err := s.mustBeUnheld(ctx, m); err != nil {
+		if err := t.store.mustBeUnheld(ctx, m); err != nil {
 			return err
 		}
-		m.Status = StatusDeletePending
+		m.Status = status.DeletePending
 		return nil
 	})
 }
 
 // DeleteUnused is Delete for a resource that no child may hold; else *HeldError.
-func DeleteUnused(ctx context.Context, s *Store, arn string) error {
-	unheld := func(r Resource) error { return s.mustBeUnheld(ctx, r.Head()) }
-	return deleteIf(ctx, s, arn, unheld, func(context.Context, Resource) error { return nil })
+func (s *Store) DeleteUnused(ctx context.Context, arn string) error {
+	unheld := func(r Resource) error { return s.mustBeUnheld(ctx, r.Meta()) }
+	return s.deleteIf(ctx, arn, unheld, func(context.Context, Resource) error { return nil })
 }
 
-func (s *Store) mustBeUnheld(ctx context.Context, m *Meta) error {
+func (s *Store) mustBeUnheld(ctx context.Context, m *Metadata) error {
 	if err := s.sweep(ctx, m, func(string) bool { return true }); err != nil {
 		return err
 	}
@@ -275,8 +279,8 @@ func (s *Store) mustBeUnheld(ctx context.Context, m *Meta) error {
 
 // Orphaned says whether a parent of a resource that is being created does not know of it: r then must not be used, and is removed
 // by RemoveOrphan.
-func Orphaned(ctx context.Context, s *Store, r Resource) (bool, error) {
-	m := r.Head()
+func (s *Store) Orphaned(ctx context.Context, r Resource) (bool, error) {
+	m := r.Meta()
 	if !m.beingCreated() {
 		return false, nil
 	}
@@ -288,7 +292,7 @@ func Orphaned(ctx context.Context, s *Store, r Resource) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if _, ok := parent.Head().Children[m.ID]; !ok {
+		if _, ok := parent.Meta().Children[m.ID]; !ok {
 			return true, nil
 		}
 	}
@@ -297,15 +301,15 @@ func Orphaned(ctx context.Context, s *Store, r Resource) (bool, error) {
 
 // RemoveOrphan deletes a resource if it is an orphan. A resource that gets another parent meanwhile is left alone, because that
 // changes it.
-func RemoveOrphan(ctx context.Context, s *Store, arn string) (bool, error) {
+func (s *Store) RemoveOrphan(ctx context.Context, arn string) (bool, error) {
 	orphanOnly := func(r Resource) error {
-		orphaned, err := Orphaned(ctx, s, r)
+		orphaned, err := s.Orphaned(ctx, r)
 		if err == nil && !orphaned {
 			err = errKept
 		}
 		return err
 	}
-	err := deleteIf(ctx, s, arn, orphanOnly, func(context.Context, Resource) error { return nil })
+	err := s.deleteIf(ctx, arn, orphanOnly, func(context.Context, Resource) error { return nil })
 	if errors.Is(err, errKept) {
 		return false, nil
 	}
@@ -316,13 +320,13 @@ var errKept = errors.New("has its parents")
 
 // Repair sweeps reservations that were left behind and removes orphans, and says how many resources it changed. It looks at
 // every resource of the view, but reads from the bucket only where the view gives reason to.
-func Repair(ctx context.Context, s *Store, v *View) (int, error) {
+func (s *Store) Repair(ctx context.Context, v *View) (int, error) {
 	repaired := 0
 	var failed error
 	for _, r := range v.snapshot() {
-		changed, err := repair(ctx, s, v, r.Head())
+		changed, err := s.repair(ctx, v, r.Meta())
 		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("repairing %s: %w", r.Head().ARN, err))
+			failed = errors.Join(failed, fmt.Errorf("repairing %s: %w", r.Meta().ARN, err))
 		}
 		if changed {
 			repaired++
@@ -331,16 +335,16 @@ func Repair(ctx context.Context, s *Store, v *View) (int, error) {
 	return repaired, failed
 }
 
-func repair(ctx context.Context, s *Store, v *View, m *Meta) (bool, error) {
+func (s *Store) repair(ctx context.Context, v *View, m *Metadata) (bool, error) {
 	for _, arn := range m.Parents {
 		parent, ok := v.lookup(arn)
 		if m.beingCreated() && (!ok || !hasChild(parent, m.ID)) {
-			return RemoveOrphan(ctx, s, m.ARN)
+			return s.RemoveOrphan(ctx, m.ARN)
 		}
 	}
 	for id, child := range m.Children {
 		known, ok := v.lookup(child.ARN)
-		suspect := !ok || known.Head().ID != id || !slices.Contains(known.Head().Parents, m.ARN)
+		suspect := !ok || known.Meta().ID != id || !slices.Contains(known.Meta().Parents, m.ARN)
 		if suspect && s.now().Sub(child.At) >= s.reservationTTL {
 			return s.sweepNow(ctx, m.ARN)
 		}
@@ -349,14 +353,14 @@ func repair(ctx context.Context, s *Store, v *View, m *Meta) (bool, error) {
 }
 
 func hasChild(parent Resource, id string) bool {
-	_, ok := parent.Head().Children[id]
+	_, ok := parent.Meta().Children[id]
 	return ok
 }
 
 func (s *Store) sweepNow(ctx context.Context, arn string) (bool, error) {
 	swept := false
-	_, err := update(ctx, s, arn, func(r Resource) error {
-		m := r.Head()
+	_, err := s.update(ctx, arn, func(r Resource) error {
+		m := r.Meta()
 		before := len(m.Children)
 		if err := s.sweep(ctx, m, func(string) bool { return true }); err != nil {
 			return err

@@ -6,27 +6,29 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 func TestAChildKeepsItsParentFromDeletion(t *testing.T) {
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")
-	must(0, Create(ctx, s, group))(t)
+	must(0, s.Create(ctx, group))(t)
 	solution := newSolution(group, "s")
-	must(0, CreateUnder(ctx, s, solution, Under(group.ARN, anyParent[*DatasetGroup])))(t)
+	must(0, s.Create(ctx, solution, Under(group.ARN, anyParent[*DatasetGroup])))(t)
 
-	_, err := MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil)
+	_, err := s.DatasetGroups.MarkDeleting(ctx, group.ARN, nil)
 	var held *HeldError
 	if !errors.As(err, &held) || len(held.By) != 1 || held.By[0] != solution.ARN {
 		t.Fatalf("got %v, want that %s holds it", err, solution.ARN)
 	}
-	must(0, Delete(ctx, s, solution))(t)
-	must(MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil))(t)
-	wantError(t, CreateUnder(ctx, s, newSolution(group, "late"), Under(group.ARN, anyParent[*DatasetGroup])), ErrDeleting)
-	_, err = MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil)
+	must(0, s.Delete(ctx, solution))(t)
+	must(s.DatasetGroups.MarkDeleting(ctx, group.ARN, nil))(t)
+	wantError(t, s.Create(ctx, newSolution(group, "late"), Under(group.ARN, anyParent[*DatasetGroup])), ErrDeleting)
+	_, err = s.DatasetGroups.MarkDeleting(ctx, group.ARN, nil)
 	wantError(t, err, ErrDeleting)
-	wantError(t, CreateUnder(ctx, s, newSolution(group, "orphan"), Under(arn(TypeDatasetGroup, "absent"), anyParent[*DatasetGroup])), ErrNotFound)
+	wantError(t, s.Create(ctx, newSolution(group, "orphan"), Under(arn(resource.DatasetGroup, "absent"), anyParent[*DatasetGroup])), ErrNotFound)
 }
 
 // Whoever comes first, the child has its parent or neither is there.
@@ -36,20 +38,20 @@ func TestCreatingAChildRacesDeletingItsParent(t *testing.T) {
 	var created, deleted int
 	for round := range 60 {
 		group := newGroup(fmt.Sprintf("g%d", round))
-		must(0, Create(ctx, s, group))(t)
+		must(0, s.Create(ctx, group))(t)
 		solution := newSolution(group, fmt.Sprintf("s%d", round))
 		var createErr, deleteErr error
 		concurrently(2, func(i int) {
 			if i == 0 {
-				createErr = CreateUnder(ctx, s, solution, Under(group.ARN, anyParent[*DatasetGroup]))
+				createErr = s.Create(ctx, solution, Under(group.ARN, anyParent[*DatasetGroup]))
 				return
 			}
-			if _, deleteErr = MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil); deleteErr == nil {
-				deleteErr = Delete(ctx, s, group)
+			if _, deleteErr = s.DatasetGroups.MarkDeleting(ctx, group.ARN, nil); deleteErr == nil {
+				deleteErr = s.Delete(ctx, group)
 			}
 		})
-		_, groupErr := Get[*DatasetGroup](ctx, s, group.ARN)
-		_, solutionErr := Get[*Solution](ctx, s, solution.ARN)
+		_, groupErr := s.DatasetGroups.Get(ctx, group.ARN)
+		_, solutionErr := s.Solutions.Get(ctx, solution.ARN)
 		switch {
 		case createErr == nil && deleteErr != nil && groupErr == nil && solutionErr == nil:
 			created++
@@ -66,13 +68,13 @@ func TestAQuotaHoldsUnderConcurrentCreation(t *testing.T) {
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")
-	must(0, Create(ctx, s, group))(t)
+	must(0, s.Create(ctx, group))(t)
 	full := errors.New("full")
 	var created atomic.Int32
 	concurrently(16, func(i int) {
 		solution := newSolution(group, fmt.Sprintf("s%d", i))
-		err := CreateUnder(ctx, s, solution, Under(group.ARN, func(g *DatasetGroup) error {
-			if g.Children.Count(TypeSolution, solution.ARN) >= 5 {
+		err := s.Create(ctx, solution, Under(group.ARN, func(g *DatasetGroup) error {
+			if g.Children.Count(resource.Solution, solution.ARN) >= 5 {
 				return full
 			}
 			return nil
@@ -83,7 +85,7 @@ func TestAQuotaHoldsUnderConcurrentCreation(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if created.Load() != 5 || len(must(List[*Solution](ctx, s))(t)) != 5 {
+	if created.Load() != 5 || len(must(s.Solutions.List(ctx))(t)) != 5 {
 		t.Errorf("%d created", created.Load())
 	}
 }
@@ -92,15 +94,15 @@ func TestLosersOfANameLeaveTheWinnersReservation(t *testing.T) {
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")
-	must(0, Create(ctx, s, group))(t)
+	must(0, s.Create(ctx, group))(t)
 	concurrently(8, func(int) {
-		err := CreateUnder(ctx, s, newSolution(group, "s"), Under(group.ARN, anyParent[*DatasetGroup]))
+		err := s.Create(ctx, newSolution(group, "s"), Under(group.ARN, anyParent[*DatasetGroup]))
 		if err != nil && !errors.Is(err, ErrExists) {
 			t.Error(err)
 		}
 	})
-	solution := must(Get[*Solution](ctx, s, arn(TypeSolution, "s")))(t)
-	children := must(Get[*DatasetGroup](ctx, s, group.ARN))(t).Children
+	solution := must(s.Solutions.Get(ctx, arn(resource.Solution, "s")))(t)
+	children := must(s.DatasetGroups.Get(ctx, group.ARN))(t).Children
 	if _, ok := children[solution.ID]; !ok || len(children) != 1 {
 		t.Errorf("children %v, want %s", children, solution.ID)
 	}
@@ -111,7 +113,7 @@ func TestAFinishedJobHoldsNothing(t *testing.T) {
 	ctx := t.Context()
 	one := errors.New("one at a time")
 	create := func(id string) error {
-		return CreateUnder(ctx, s, newVersion(id), UnderAccount("000000000000", func(a *Account) error {
+		return s.Create(ctx, newVersion(id), UnderAccount("000000000000", func(a *Account) error {
 			if len(a.Children) > 0 {
 				return one
 			}
@@ -120,7 +122,7 @@ func TestAFinishedJobHoldsNothing(t *testing.T) {
 	}
 	must(0, create("00000001"))(t)
 	wantError(t, create("00000002"), one)
-	must(Update(ctx, s, arn(TypeSolutionVersion, "s/00000001"), func(v *SolutionVersion) error { v.Fail("no data"); return nil }))(t)
+	must(s.SolutionVersions.Update(ctx, arn(resource.SolutionVersion, "s/00000001"), func(v *SolutionVersion) error { v.Fail("no data"); return nil }))(t)
 	must(0, create("00000003"))(t)
 }
 
@@ -129,23 +131,23 @@ func TestRepairSweepsWhatADeadCreatorReserved(t *testing.T) {
 	ctx := t.Context()
 	view := NewView(s, nil, nil)
 	group := newGroup("movies")
-	must(0, Create(ctx, s, group))(t)
+	must(0, s.Create(ctx, group))(t)
 	ghost := newSolution(group, "ghost")
-	prepare(t.Context(), s, ghost)
-	must(0, s.reserve(ctx, Under(group.ARN, anyParent[*DatasetGroup]), &ghost.Meta))(t)
+	s.prepare(t.Context(), ghost)
+	must(0, s.reserve(ctx, Under(group.ARN, anyParent[*DatasetGroup]), ghost.Meta()))(t)
 
-	if repaired := must(Repair(ctx, s, view))(t); repaired != 0 {
+	if repaired := must(s.Repair(ctx, view))(t); repaired != 0 {
 		t.Error("a reservation that is young was swept")
 	}
 	var held *HeldError
-	if _, err := MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil); !errors.As(err, &held) {
+	if _, err := s.DatasetGroups.MarkDeleting(ctx, group.ARN, nil); !errors.As(err, &held) {
 		t.Errorf("a group was deleted under a creation on its way: %v", err)
 	}
 	s.reservationTTL = 0
-	if repaired := must(Repair(ctx, s, view))(t); repaired != 1 {
+	if repaired := must(s.Repair(ctx, view))(t); repaired != 1 {
 		t.Error("an old reservation without child was not swept")
 	}
-	if children := must(Get[*DatasetGroup](ctx, s, group.ARN))(t).Children; len(children) != 0 {
+	if children := must(s.DatasetGroups.Get(ctx, group.ARN))(t).Children; len(children) != 0 {
 		t.Errorf("left: %v", children)
 	}
 }
@@ -156,41 +158,41 @@ func TestRepairRemovesTheChildOfACreatorThatSlept(t *testing.T) {
 	ctx := t.Context()
 	view := NewView(s, nil, nil)
 	group := newGroup("movies")
-	must(0, Create(ctx, s, group))(t)
+	must(0, s.Create(ctx, group))(t)
 	place := Under(group.ARN, anyParent[*DatasetGroup])
 	kept := newSolution(group, "kept")
-	must(0, CreateUnder(ctx, s, kept, place))(t)
+	must(0, s.Create(ctx, kept, place))(t)
 	orphan := newSolution(group, "orphan")
-	prepare(t.Context(), s, orphan)
+	s.prepare(t.Context(), orphan)
 	orphan.Parents = []string{group.ARN}
 	must(0, s.create(ctx, orphan))(t)
 
-	if is := must(Orphaned(ctx, s, orphan))(t); !is {
+	if is := must(s.Orphaned(ctx, orphan))(t); !is {
 		t.Error("the orphan was not recognised")
 	}
-	if repaired := must(Repair(ctx, s, view))(t); repaired != 1 {
+	if repaired := must(s.Repair(ctx, view))(t); repaired != 1 {
 		t.Errorf("%d repaired", repaired)
 	}
-	_, err := Get[*Solution](ctx, s, orphan.ARN)
+	_, err := s.Solutions.Get(ctx, orphan.ARN)
 	wantError(t, err, ErrNotFound)
-	must(Get[*Solution](ctx, s, kept.ARN))(t)
+	must(s.Solutions.Get(ctx, kept.ARN))(t)
 }
 
 func TestALateCreatorTakesItsChildBack(t *testing.T) {
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")
-	must(0, Create(ctx, s, group))(t)
+	must(0, s.Create(ctx, group))(t)
 	s.reservationTTL = time.Nanosecond // every creation is late
 	sweeping := Under(group.ARN, anyParent[*DatasetGroup])
 	second := newGroup("second")
-	must(0, Create(ctx, s, second))(t)
+	must(0, s.Create(ctx, second))(t)
 	deleteFirst := Under(second.ARN, func(*DatasetGroup) error {
-		_, err := MarkDeleting[*DatasetGroup](ctx, s, group.ARN, nil)
+		_, err := s.DatasetGroups.MarkDeleting(ctx, group.ARN, nil)
 		return err
 	})
-	err := CreateUnder(ctx, s, newSolution(group, "s"), sweeping, deleteFirst)
+	err := s.Create(ctx, newSolution(group, "s"), sweeping, deleteFirst)
 	wantError(t, err, ErrDeleting)
-	_, err = Get[*Solution](ctx, s, arn(TypeSolution, "s"))
+	_, err = s.Solutions.Get(ctx, arn(resource.Solution, "s"))
 	wantError(t, err, ErrNotFound)
 }

@@ -37,13 +37,24 @@ func (l *Lease) next(owner string, expires time.Time) *Lease {
 }
 
 // Leased says whether anybody holds the resource's lease now.
-func (m *Meta) Leased(now time.Time) bool { return m.Lease.heldAt(now) }
+func (m *Metadata) Leased(now time.Time) bool { return m.Lease.heldAt(now) }
 
-// Acquire takes the lease of a resource for ttl, if it is free or expired; else ErrLeased. Only the lease is changed: the
-// caller looks at the returned state before it begins.
-func Acquire[R Resource](ctx context.Context, s *Store, arn, owner string, ttl time.Duration) (R, int64, error) {
-	r, err := update(ctx, s, arn, func(r R) error {
-		m := r.Head()
+// Held is a lease that this process holds, or held: every write through it fails with ErrLeaseLost once the lease has passed on.
+// A lease that expired and that nobody took over still counts as held.
+type Held[R Resource] struct {
+	table Table[R]
+	// Resource is the resource's state when the lease was taken. Look at it before you begin: nothing but the lease was changed.
+	Resource R
+	arn      string
+	owner    string
+	epoch    int64
+}
+
+// Acquire takes the lease of a resource for ttl, if it is free or expired; else ErrLeased. Only the lease is changed.
+func (t Table[R]) Acquire(ctx context.Context, arn, owner string, ttl time.Duration) (*Held[R], error) {
+	s := t.store
+	r, err := t.update(ctx, arn, func(r R) error {
+		m := r.Meta()
 		if m.Deleting() {
 			return fmt.Errorf("%w: %s", ErrDeleting, arn)
 		}
@@ -54,52 +65,60 @@ func Acquire[R Resource](ctx context.Context, s *Store, arn, owner string, ttl t
 		return nil
 	})
 	if err != nil {
-		var none R
-		return none, 0, err
+		return nil, err
 	}
-	return r, r.Head().Lease.Epoch, nil
+	return t.Held(r), nil
 }
 
-// Held is Update for the lease's holder: it changes nothing and returns ErrLeaseLost once the lease has passed on. A lease that
-// expired and that nobody took over still counts as held. UpdatedAt moves only if the status does.
-func Held[R Resource](ctx context.Context, s *Store, arn, owner string, epoch int64, change func(R) error) (R, error) {
-	return update(ctx, s, arn, func(r R) error {
-		m := r.Head()
-		if err := m.checkHolder(owner, epoch); err != nil {
-			return err
+// Held returns the handle of the lease that a resource was read under.
+func (t Table[R]) Held(r R) *Held[R] {
+	h := &Held[R]{table: t, Resource: r, arn: r.Meta().ARN}
+	if lease := r.Meta().Lease; lease != nil {
+		h.owner, h.epoch = lease.Owner, lease.Epoch
+	}
+	return h
+}
+
+// Epoch counts the holders of the lease, from 1.
+func (h *Held[R]) Epoch() int64 { return h.epoch }
+
+// Update is Table.Update for the lease's holder. UpdatedAt moves only if the status does.
+func (h *Held[R]) Update(ctx context.Context, change func(R) error) (R, error) {
+	return h.table.update(ctx, h.arn, func(r R) error {
+		m := r.Meta()
+		if m.Lease == nil || m.Lease.Owner != h.owner || m.Lease.Epoch != h.epoch || h.owner == "" {
+			return fmt.Errorf("%w: %s", ErrLeaseLost, m.ARN)
 		}
 		status := m.Status
 		if err := change(r); err != nil {
 			return err
 		}
 		if m.Status != status {
-			m.UpdatedAt = s.now()
+			m.UpdatedAt = h.table.store.now()
 		}
 		return nil
 	})
 }
 
-// Renew prolongs a held lease to ttl from now.
-func Renew(ctx context.Context, s *Store, arn, owner string, epoch int64, ttl time.Duration) error {
-	_, err := Held(ctx, s, arn, owner, epoch, func(r Resource) error {
-		r.Head().Lease.Expires = s.now().Add(ttl)
-		return nil
+// Renew prolongs the lease to ttl from now, in one write with change (which may be nil).
+func (h *Held[R]) Renew(ctx context.Context, ttl time.Duration, change func(R) error) (R, error) {
+	return h.Update(ctx, func(r R) error {
+		r.Meta().Lease.Expires = h.table.store.now().Add(ttl)
+		if change == nil {
+			return nil
+		}
+		return change(r)
 	})
-	return err
 }
 
-// Release gives a held lease back, so that the next holder need not wait for its expiry.
-func Release(ctx context.Context, s *Store, arn, owner string, epoch int64) error {
-	_, err := Held(ctx, s, arn, owner, epoch, func(r Resource) error {
-		r.Head().Lease.Owner = ""
-		return nil
+// Release gives the lease back, in one write with change (which may be nil), so that the next holder need not wait for its expiry.
+func (h *Held[R]) Release(ctx context.Context, change func(R) error) error {
+	_, err := h.Update(ctx, func(r R) error {
+		r.Meta().Lease.Owner = ""
+		if change == nil {
+			return nil
+		}
+		return change(r)
 	})
 	return err
-}
-
-func (m *Meta) checkHolder(owner string, epoch int64) error {
-	if m.Lease == nil || m.Lease.Owner != owner || m.Lease.Epoch != epoch {
-		return fmt.Errorf("%w: %s", ErrLeaseLost, m.ARN)
-	}
-	return nil
 }

@@ -5,22 +5,12 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
-// Statuses, exactly as clients see them.
-const (
-	StatusCreatePending    = "CREATE PENDING"
-	StatusCreateInProgress = "CREATE IN_PROGRESS"
-	StatusActive           = "ACTIVE"
-	StatusCreateFailed     = "CREATE FAILED"
-	StatusCreateStopping   = "CREATE STOPPING"
-	StatusCreateStopped    = "CREATE STOPPED"
-	StatusDeletePending    = "DELETE PENDING"
-	StatusDeleteInProgress = "DELETE IN_PROGRESS"
-)
-
-// Meta is what all resources have in common.
-type Meta struct {
+// Metadata is what all resources have in common.
+type Metadata struct {
 	ARN  string `json:"arn"`
 	Name string `json:"name"`
 	Type string `json:"type"`
@@ -50,54 +40,54 @@ type Meta struct {
 	etag string
 }
 
-// Head gives access to the common part of any resource.
-func (m *Meta) Head() *Meta { return m }
+// Meta gives access to the common part of any resource.
+func (m *Metadata) Meta() *Metadata { return m }
 
 // Deleting says whether a client has asked for the resource's deletion.
-func (m *Meta) Deleting() bool {
-	return m.Status == StatusDeletePending || m.Status == StatusDeleteInProgress
+func (m *Metadata) Deleting() bool {
+	return m.Status == status.DeletePending || m.Status == status.DeleteInProgress
 }
 
 // beingCreated says whether a resource has not become what it is to be.
-func (m *Meta) beingCreated() bool { return m.Waiting() || m.Running() }
+func (m *Metadata) beingCreated() bool { return m.Waiting() || m.Running() }
 
 // Resource is one of the pointer types of this file.
 type Resource interface {
-	Head() *Meta
+	Meta() *Metadata
 	// kind must not touch its receiver: it is asked of nil pointers.
 	kind() string
 }
 
 // prototypes makes an empty resource of each type that the catalog keeps.
 var prototypes = map[string]func() Resource{
-	TypeAccount:           func() Resource { return new(Account) },
-	TypeDatasetGroup:      func() Resource { return new(DatasetGroup) },
-	TypeSchema:            func() Resource { return new(Schema) },
-	TypeDataset:           func() Resource { return new(Dataset) },
-	TypeDatasetImportJob:  func() Resource { return new(DatasetImportJob) },
-	TypeDatasetExportJob:  func() Resource { return new(DatasetExportJob) },
-	TypeDataDeletionJob:   func() Resource { return new(DataDeletionJob) },
-	TypeEventTracker:      func() Resource { return new(EventTracker) },
-	TypeSolution:          func() Resource { return new(Solution) },
-	TypeSolutionVersion:   func() Resource { return new(SolutionVersion) },
-	TypeCampaign:          func() Resource { return new(Campaign) },
-	TypeRecommender:       func() Resource { return new(Recommender) },
-	TypeFilter:            func() Resource { return new(Filter) },
-	TypeBatchInferenceJob: func() Resource { return new(BatchInferenceJob) },
-	TypeBatchSegmentJob:   func() Resource { return new(BatchSegmentJob) },
-	TypeBatchShard:        func() Resource { return new(BatchShard) },
-	TypeMetricAttribution: func() Resource { return new(MetricAttribution) },
-	TypeExperiment:        func() Resource { return new(Experiment) },
+	resource.Account:           func() Resource { return new(Account) },
+	resource.DatasetGroup:      func() Resource { return new(DatasetGroup) },
+	resource.Schema:            func() Resource { return new(Schema) },
+	resource.Dataset:           func() Resource { return new(Dataset) },
+	resource.DatasetImportJob:  func() Resource { return new(DatasetImportJob) },
+	resource.DatasetExportJob:  func() Resource { return new(DatasetExportJob) },
+	resource.DataDeletionJob:   func() Resource { return new(DataDeletionJob) },
+	resource.EventTracker:      func() Resource { return new(EventTracker) },
+	resource.Solution:          func() Resource { return new(Solution) },
+	resource.SolutionVersion:   func() Resource { return new(SolutionVersion) },
+	resource.Campaign:          func() Resource { return new(Campaign) },
+	resource.Recommender:       func() Resource { return new(Recommender) },
+	resource.Filter:            func() Resource { return new(Filter) },
+	resource.BatchInferenceJob: func() Resource { return new(BatchInferenceJob) },
+	resource.BatchSegmentJob:   func() Resource { return new(BatchSegmentJob) },
+	resource.BatchShard:        func() Resource { return new(BatchShard) },
+	resource.MetricAttribution: func() Resource { return new(MetricAttribution) },
+	resource.Experiment:        func() Resource { return new(Experiment) },
 }
 
 // Account carries the reservations of what is limited for the whole installation: jobs that wait or run. No client sees it.
 type Account struct {
-	Meta
+	Metadata
 }
 
 // DatasetGroup is the container of everything about one body of users and items.
 type DatasetGroup struct {
-	Meta
+	Metadata
 	Domain    string `json:"domain,omitempty"`
 	RoleARN   string `json:"roleArn,omitempty"`
 	KMSKeyARN string `json:"kmsKeyArn,omitempty"`
@@ -110,7 +100,7 @@ func (g *DatasetGroup) GroupKey() string { return g.Name + "-" + g.ShortID }
 
 // Schema is an Avro schema of one dataset type; immutable, without status.
 type Schema struct {
-	Meta
+	Metadata
 	// Document is the schema's JSON text as the client gave it.
 	Document string `json:"document"`
 	Domain   string `json:"domain,omitempty"`
@@ -118,7 +108,7 @@ type Schema struct {
 
 // Dataset holds one type of data of a dataset group.
 type Dataset struct {
-	Meta
+	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// DatasetType is upper case: INTERACTIONS, ITEMS, USERS, ACTIONS, ACTION_INTERACTIONS.
 	DatasetType string `json:"datasetType"`
@@ -144,8 +134,8 @@ type DatasetUpdate struct {
 func (u *DatasetUpdate) Pending() bool { return u != nil && unfinished(u.Status) }
 
 // unfinished says whether what a client asked for is still on its way.
-func unfinished(status string) bool {
-	return status == StatusCreatePending || status == StatusCreateInProgress
+func unfinished(s string) bool {
+	return s == status.CreatePending || s == status.CreateInProgress
 }
 
 // Import modes.
@@ -156,7 +146,7 @@ const (
 
 // DatasetImportJob brings CSV files into a dataset.
 type DatasetImportJob struct {
-	Meta
+	Metadata
 	DatasetARN      string `json:"datasetArn"`
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// DataLocation is s3://bucket/key of one file or s3://bucket/folder/ of several.
@@ -172,14 +162,14 @@ type DatasetImportJob struct {
 
 // EventTracker lets events into a dataset group. NewTrackingID makes its ids.
 type EventTracker struct {
-	Meta
+	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	TrackingID      string `json:"trackingId"`
 }
 
 // Solution says how models are trained.
 type Solution struct {
-	Meta
+	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// RecipeARN is empty only with PerformAutoML.
 	RecipeARN     string `json:"recipeArn,omitempty"`
@@ -218,7 +208,7 @@ const (
 // SolutionVersion is one trained model, or the job that trains it. Everything that training needs was copied from the solution
 // when the version was created.
 type SolutionVersion struct {
-	Meta
+	Metadata
 	SolutionARN              string `json:"solutionArn"`
 	RecipeARN                string `json:"recipeArn"`
 	DatasetGroupARN          string `json:"datasetGroupArn"`
@@ -260,7 +250,7 @@ type Trial struct {
 
 // Campaign is a name for a model that answers requests.
 type Campaign struct {
-	Meta
+	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// SolutionVersionARN is the version that serves: always a concrete one, also in a campaign that follows $LATEST.
 	SolutionVersionARN string                      `json:"solutionVersionArn"`
@@ -298,7 +288,7 @@ const (
 
 // DatasetExportJob writes a dataset's records to CSV files in the user's bucket.
 type DatasetExportJob struct {
-	Meta
+	Metadata
 	DatasetARN      string `json:"datasetArn"`
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// IngestionMode is BULK, PUT or ALL.
@@ -309,7 +299,7 @@ type DatasetExportJob struct {
 
 // DataDeletionJob removes the users that a file names from all datasets of a group.
 type DataDeletionJob struct {
-	Meta
+	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	// DataLocation is s3://bucket/key of one file or s3://bucket/folder/ of several.
 	DataLocation string `json:"dataLocation"`
@@ -320,23 +310,14 @@ type DataDeletionJob struct {
 
 // Filter is a compiled-at-use filter expression. Immutable.
 type Filter struct {
-	Meta
+	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
 	Expression      string `json:"expression"`
 }
 
-// Statuses that only recommenders have.
-const (
-	StatusStopPending     = "STOP PENDING"
-	StatusStopInProgress  = "STOP IN_PROGRESS"
-	StatusInactive        = "INACTIVE"
-	StatusStartPending    = "START PENDING"
-	StatusStartInProgress = "START IN_PROGRESS"
-)
-
 // Recommender is a domain use case that trains and serves by itself. The solution it trains with is its own and shown to nobody.
 type Recommender struct {
-	Meta
+	Metadata
 	DatasetGroupARN string                         `json:"datasetGroupArn"`
 	RecipeARN       string                         `json:"recipeArn"`
 	Config          *personalize.RecommenderConfig `json:"config,omitempty"`
@@ -362,7 +343,7 @@ func (u *RecommenderUpdate) Pending() bool { return u != nil && unfinished(u.Sta
 
 // BatchInferenceJob answers a file of requests with a file of recommendations.
 type BatchInferenceJob struct {
-	Meta
+	Metadata
 	DatasetGroupARN    string `json:"datasetGroupArn"`
 	SolutionVersionARN string `json:"solutionVersionArn"`
 	FilterARN          string `json:"filterArn,omitempty"`
@@ -382,7 +363,7 @@ type BatchInferenceJob struct {
 // BatchShard is a part of a batch inference job's input that one retrainer works on. No client sees it, and it is removed when
 // its job has finished.
 type BatchShard struct {
-	Meta
+	Metadata
 	JobARN string `json:"jobArn"`
 	// JobID is the job's Meta.ID: another job may get its ARN.
 	JobID string `json:"jobId"`
@@ -394,7 +375,7 @@ type BatchShard struct {
 
 // BatchSegmentJob answers a file of items or attributes with the users most interested in each.
 type BatchSegmentJob struct {
-	Meta
+	Metadata
 	DatasetGroupARN    string `json:"datasetGroupArn"`
 	SolutionVersionARN string `json:"solutionVersionArn"`
 	FilterARN          string `json:"filterArn,omitempty"`
@@ -407,7 +388,7 @@ type BatchSegmentJob struct {
 
 // MetricAttribution says which metrics of events are reported, and where to.
 type MetricAttribution struct {
-	Meta
+	Metadata
 	DatasetGroupARN string                               `json:"datasetGroupArn"`
 	Metrics         []personalize.MetricAttribute        `json:"metrics"`
 	OutputConfig    *personalize.MetricAttributionOutput `json:"outputConfig"`
@@ -430,20 +411,20 @@ type ReportProgress struct {
 	Next    map[int32]int64 `json:"next"`
 }
 
-func (*Account) kind() string           { return TypeAccount }
-func (*DatasetGroup) kind() string      { return TypeDatasetGroup }
-func (*Schema) kind() string            { return TypeSchema }
-func (*Dataset) kind() string           { return TypeDataset }
-func (*DatasetImportJob) kind() string  { return TypeDatasetImportJob }
-func (*DatasetExportJob) kind() string  { return TypeDatasetExportJob }
-func (*DataDeletionJob) kind() string   { return TypeDataDeletionJob }
-func (*EventTracker) kind() string      { return TypeEventTracker }
-func (*Solution) kind() string          { return TypeSolution }
-func (*SolutionVersion) kind() string   { return TypeSolutionVersion }
-func (*Campaign) kind() string          { return TypeCampaign }
-func (*Recommender) kind() string       { return TypeRecommender }
-func (*Filter) kind() string            { return TypeFilter }
-func (*BatchInferenceJob) kind() string { return TypeBatchInferenceJob }
-func (*BatchSegmentJob) kind() string   { return TypeBatchSegmentJob }
-func (*BatchShard) kind() string        { return TypeBatchShard }
-func (*MetricAttribution) kind() string { return TypeMetricAttribution }
+func (*Account) kind() string           { return resource.Account }
+func (*DatasetGroup) kind() string      { return resource.DatasetGroup }
+func (*Schema) kind() string            { return resource.Schema }
+func (*Dataset) kind() string           { return resource.Dataset }
+func (*DatasetImportJob) kind() string  { return resource.DatasetImportJob }
+func (*DatasetExportJob) kind() string  { return resource.DatasetExportJob }
+func (*DataDeletionJob) kind() string   { return resource.DataDeletionJob }
+func (*EventTracker) kind() string      { return resource.EventTracker }
+func (*Solution) kind() string          { return resource.Solution }
+func (*SolutionVersion) kind() string   { return resource.SolutionVersion }
+func (*Campaign) kind() string          { return resource.Campaign }
+func (*Recommender) kind() string       { return resource.Recommender }
+func (*Filter) kind() string            { return resource.Filter }
+func (*BatchInferenceJob) kind() string { return resource.BatchInferenceJob }
+func (*BatchSegmentJob) kind() string   { return resource.BatchSegmentJob }
+func (*BatchShard) kind() string        { return resource.BatchShard }
+func (*MetricAttribution) kind() string { return resource.MetricAttribution }

@@ -53,6 +53,26 @@ type Notifier interface {
 
 // Store reads and writes the resources in a bucket. It is safe for concurrent use.
 type Store struct {
+	// A table for each type of resource.
+	Accounts           Table[*Account]
+	DatasetGroups      Table[*DatasetGroup]
+	Schemas            Table[*Schema]
+	Datasets           Table[*Dataset]
+	DatasetImportJobs  Table[*DatasetImportJob]
+	DatasetExportJobs  Table[*DatasetExportJob]
+	DataDeletionJobs   Table[*DataDeletionJob]
+	EventTrackers      Table[*EventTracker]
+	Solutions          Table[*Solution]
+	SolutionVersions   Table[*SolutionVersion]
+	Campaigns          Table[*Campaign]
+	Recommenders       Table[*Recommender]
+	Filters            Table[*Filter]
+	BatchInferenceJobs Table[*BatchInferenceJob]
+	BatchSegmentJobs   Table[*BatchSegmentJob]
+	BatchShards        Table[*BatchShard]
+	MetricAttributions Table[*MetricAttribution]
+	Experiments        Table[*Experiment]
+
 	bucket   *blob.Bucket
 	notifier Notifier
 	log      *zap.Logger
@@ -97,22 +117,37 @@ func NewStore(bucket *blob.Bucket, notifier Notifier, options ...Option) *Store 
 			Help: "Changes that could not be announced on penchant.control.",
 		}),
 	}
+	s.fillTables()
 	for _, option := range options {
 		option(s)
 	}
 	return s
 }
 
-// Create stores a new resource; r's ARN, Name and Status must be set. It fills in the rest of r's Meta. Of several concurrent
-// creations of one ARN exactly one succeeds, the others get ErrExists.
-func Create[R Resource](ctx context.Context, s *Store, r R) error {
-	prepare(ctx, s, r)
-	return s.create(ctx, r)
+func (s *Store) fillTables() {
+	s.Accounts = Of[*Account](s)
+	s.DatasetGroups = Of[*DatasetGroup](s)
+	s.Schemas = Of[*Schema](s)
+	s.Datasets = Of[*Dataset](s)
+	s.DatasetImportJobs = Of[*DatasetImportJob](s)
+	s.DatasetExportJobs = Of[*DatasetExportJob](s)
+	s.DataDeletionJobs = Of[*DataDeletionJob](s)
+	s.EventTrackers = Of[*EventTracker](s)
+	s.Solutions = Of[*Solution](s)
+	s.SolutionVersions = Of[*SolutionVersion](s)
+	s.Campaigns = Of[*Campaign](s)
+	s.Recommenders = Of[*Recommender](s)
+	s.Filters = Of[*Filter](s)
+	s.BatchInferenceJobs = Of[*BatchInferenceJob](s)
+	s.BatchSegmentJobs = Of[*BatchSegmentJob](s)
+	s.BatchShards = Of[*BatchShard](s)
+	s.MetricAttributions = Of[*MetricAttribution](s)
+	s.Experiments = Of[*Experiment](s)
 }
 
 // prepare fills in what a resource gets only once.
-func prepare(ctx context.Context, s *Store, r Resource) {
-	m := r.Head()
+func (s *Store) prepare(ctx context.Context, r Resource) {
+	m := r.Meta()
 	m.Type = r.kind()
 	m.ID = uuid.NewString()
 	m.CreatedAt = s.now()
@@ -128,13 +163,13 @@ func WithCreator(ctx context.Context, creator string) context.Context {
 }
 
 // CreatedBy finds the resource of a type that was created with WithCreator. It reads the bucket, all resources of the type.
-func CreatedBy(ctx context.Context, s *Store, kind, creator string) (Resource, error) {
+func (s *Store) CreatedBy(ctx context.Context, kind, creator string) (Resource, error) {
 	resources, err := s.load(ctx, root+kind+"/", nil)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range resources {
-		if r.Head().CreatedBy == creator {
+		if r.Meta().CreatedBy == creator {
 			return r, nil
 		}
 	}
@@ -142,7 +177,7 @@ func CreatedBy(ctx context.Context, s *Store, kind, creator string) (Resource, e
 }
 
 func (s *Store) create(ctx context.Context, r Resource) error {
-	m := r.Head()
+	m := r.Meta()
 	key, err := keyOf(m.ARN)
 	if err != nil {
 		return err
@@ -158,18 +193,14 @@ func (s *Store) create(ctx context.Context, r Resource) error {
 	return nil
 }
 
-// Get reads one resource from the bucket.
-func Get[R Resource](ctx context.Context, s *Store, arn string) (R, error) {
-	var none R
-	r, err := s.get(ctx, arn)
-	if err != nil {
-		return none, err
-	}
-	typed, ok := r.(R)
-	if !ok {
-		return none, fmt.Errorf("%w: %s is no %s", ErrNotFound, arn, none.kind())
-	}
-	return typed, nil
+// Get reads one resource of any type from the bucket.
+func (s *Store) Get(ctx context.Context, arn string) (Resource, error) {
+	return Of[Resource](s).Get(ctx, arn)
+}
+
+// Update changes a resource of any type: see Table.Update.
+func (s *Store) Update(ctx context.Context, arn string, change func(Resource) error) (Resource, error) {
+	return Of[Resource](s).Update(ctx, arn, change)
 }
 
 func (s *Store) get(ctx context.Context, arn string) (Resource, error) {
@@ -182,7 +213,7 @@ func (s *Store) get(ctx context.Context, arn string) (Resource, error) {
 		return nil, err
 	}
 	// The key does not hold region and account; the resource does.
-	if r.Head().ARN != arn {
+	if r.Meta().ARN != arn {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, arn)
 	}
 	return r, nil
@@ -209,56 +240,8 @@ func decode(key string, data []byte, etag string) (Resource, error) {
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("decoding %s: %w", key, err)
 	}
-	r.Head().etag = etag
+	r.Meta().etag = etag
 	return r, nil
-}
-
-// Update changes a resource: change is applied to its current state and the result stored, again on the newer state if
-// somebody else was faster. An error of change ends it and is returned as it is. UpdatedAt moves with each Update.
-func Update[R Resource](ctx context.Context, s *Store, arn string, change func(R) error) (R, error) {
-	return update(ctx, s, arn, func(r R) error {
-		if err := change(r); err != nil {
-			return err
-		}
-		r.Head().UpdatedAt = s.now()
-		return nil
-	})
-}
-
-// update is Update without moving UpdatedAt. An errUnchanged of change ends it successfully, without a write.
-func update[R Resource](ctx context.Context, s *Store, arn string, change func(R) error) (R, error) {
-	var none R
-	key, err := keyOf(arn)
-	if err != nil {
-		return none, err
-	}
-	for attempt := range casAttempts {
-		r, err := Get[R](ctx, s, arn)
-		if err != nil {
-			return none, err
-		}
-		if err := change(r); errors.Is(err, errUnchanged) {
-			return r, nil
-		} else if err != nil {
-			return none, err
-		}
-		m := r.Head()
-		m.Revision++
-		m.Nonces = slices.Insert(m.Nonces, 0, newNonce())
-		m.Nonces = m.Nonces[:min(len(m.Nonces), noncesKept)]
-		err = s.put(ctx, key, r, blob.PutOptions{IfMatch: m.etag})
-		if err == nil {
-			return r, nil
-		}
-		if !errors.Is(err, blob.ErrPrecondition) && !errors.Is(err, blob.ErrNotFound) {
-			return none, fmt.Errorf("updating %s: %w", arn, err)
-		}
-		s.conflicts.Inc()
-		if err := backOff(ctx, attempt); err != nil {
-			return none, err
-		}
-	}
-	return none, fmt.Errorf("%w: %s", ErrContended, arn)
 }
 
 // backOff spreads writers that met at one resource: a random time, longer the more often they met.
@@ -284,7 +267,7 @@ func (s *Store) put(ctx context.Context, key string, r Resource, options blob.Pu
 	options.ContentType = "application/json"
 	info, err := s.bucket.Put(ctx, key, data, options)
 	if err != nil {
-		arrived, unknown := s.arrived(ctx, key, r.Head())
+		arrived, unknown := s.arrived(ctx, key, r.Meta())
 		if unknown != nil {
 			return fmt.Errorf("whether %s was written is unknown: %w", key, errors.Join(unknown, asUnknown(err)))
 		}
@@ -293,7 +276,7 @@ func (s *Store) put(ctx context.Context, key string, r Resource, options blob.Pu
 		}
 	}
 	// Empty after a lost answer: the next scan of the views then reads the object again.
-	r.Head().etag = info.ETag
+	r.Meta().etag = info.ETag
 	s.announce(ctx, key, data, info.ETag)
 	return nil
 }
@@ -302,7 +285,7 @@ func (s *Store) put(ctx context.Context, key string, r Resource, options blob.Pu
 func asUnknown(err error) error { return errors.New(err.Error()) }
 
 // arrived says whether a write is in the object's history.
-func (s *Store) arrived(ctx context.Context, key string, written *Meta) (bool, error) {
+func (s *Store) arrived(ctx context.Context, key string, written *Metadata) (bool, error) {
 	stored, err := s.read(ctx, key)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -310,7 +293,7 @@ func (s *Store) arrived(ctx context.Context, key string, written *Meta) (bool, e
 	if err != nil {
 		return false, err
 	}
-	m := stored.Head()
+	m := stored.Meta()
 	return m.ID == written.ID && slices.Contains(m.Nonces, written.Nonces[0]), nil
 }
 
@@ -321,7 +304,7 @@ func encode(r Resource) ([]byte, error) {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(r); err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", r.Head().ARN, err)
+		return nil, fmt.Errorf("encoding %s: %w", r.Meta().ARN, err)
 	}
 	return buffer.Bytes(), nil
 }
@@ -335,10 +318,10 @@ func (s *Store) announce(ctx context.Context, key string, data []byte, etag stri
 		return
 	}
 	s.observed(r, false)
-	s.notify(ctx, r.Head(), false)
+	s.notify(ctx, r.Meta(), false)
 }
 
-func (s *Store) notify(ctx context.Context, m *Meta, deleted bool) {
+func (s *Store) notify(ctx context.Context, m *Metadata, deleted bool) {
 	if s.notifier == nil {
 		return
 	}
@@ -366,22 +349,7 @@ func (s *Store) observed(r Resource, deleted bool) {
 	}
 }
 
-// List reads all resources of a type, oldest first; equal ages by ARN.
-func List[R Resource](ctx context.Context, s *Store) ([]R, error) {
-	var none R
-	resources, err := s.load(ctx, root+none.kind()+"/", nil)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]R, 0, len(resources))
-	for _, r := range resources {
-		list = append(list, r.(R))
-	}
-	slices.SortFunc(list, func(a, b R) int { return compareAge(a.Head(), b.Head()) })
-	return list, nil
-}
-
-func compareAge(a, b *Meta) int {
+func compareAge(a, b *Metadata) int {
 	if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
 		return c
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/resource"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
@@ -52,7 +53,7 @@ type View struct {
 	resources   map[string]Resource  // by ARN
 	keys        map[string]string    // key in the bucket → ARN
 	trackers    map[string]string    // tracking id → ARN, of an event tracker or a dataset
-	deleted     map[string]time.Time // Meta.ID → when it was seen deleted
+	deleted     map[string]time.Time // Metadata.ID → when it was seen deleted
 	misses      map[string]time.Time // tracking id → when it was last looked for
 	subscribers map[int]func(arn string)
 	nextID      int
@@ -136,7 +137,7 @@ func All[R Resource](v *View) []R {
 			list = append(list, typed)
 		}
 	}
-	slices.SortFunc(list, func(a, b R) int { return compareAge(a.Head(), b.Head()) })
+	slices.SortFunc(list, func(a, b R) int { return compareAge(a.Meta(), b.Meta()) })
 	return list
 }
 
@@ -149,7 +150,7 @@ func (v *View) TrackerByID(ctx context.Context, trackingID string) (*EventTracke
 	if v.missedLately(trackingID) {
 		return nil, false, nil
 	}
-	key, err := ARN{Type: TypeEventTracker, ID: trackerID(trackingID)}.key()
+	key, err := keyFor(resource.EventTracker, trackerID(trackingID))
 	if err != nil {
 		return nil, false, nil
 	}
@@ -178,14 +179,14 @@ func (v *View) DatasetByTrackingID(ctx context.Context, trackingID string) (*Dat
 	if trackingID == "" || v.missedLately(trackingID) {
 		return nil, false, nil
 	}
-	const prefix = root + TypeDataset + "/"
+	const prefix = root + resource.Dataset + "/"
 	_, err, _ := v.fetches.Do(prefix, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
 		known := v.known()
 		changed, err := v.store.load(ctx, prefix, func(key, etag string) bool {
 			r, ok := known[key]
-			return ok && r.Head().etag == etag
+			return ok && r.Meta().etag == etag
 		})
 		for _, r := range changed {
 			v.apply(r)
@@ -279,7 +280,7 @@ func (v *View) scan(ctx context.Context) error {
 	changed, err := v.store.load(ctx, root, func(key, etag string) bool {
 		listed[key] = true
 		r, ok := before[key]
-		return ok && r.Head().etag == etag
+		return ok && r.Meta().etag == etag
 	})
 	if err != nil {
 		return err
@@ -354,7 +355,7 @@ func (v *View) outdated(records []bus.Record) []string {
 			continue
 		}
 		r, known := v.lookup(notice.Arn)
-		if known && !notice.Deleted && r.Head().Revision >= notice.Revision || !known && notice.Deleted {
+		if known && !notice.Deleted && r.Meta().Revision >= notice.Revision || !known && notice.Deleted {
 			continue
 		}
 		if !slices.Contains(arns, notice.Arn) {
@@ -386,7 +387,7 @@ func (v *View) fetch(ctx context.Context, key string) error {
 
 // apply takes a resource into the view unless the view knows a newer state.
 func (v *View) apply(r Resource) {
-	m := r.Head()
+	m := r.Meta()
 	key, err := keyOf(m.ARN)
 	if err != nil {
 		v.log.Warn("a resource with an impossible name", zap.String("arn", m.ARN), zap.Error(err))
@@ -398,7 +399,7 @@ func (v *View) apply(r Resource) {
 		return
 	}
 	// The key may have belonged to a resource of another region.
-	if old := v.resources[v.keys[key]]; old != nil && old.Head().ID != m.ID {
+	if old := v.resources[v.keys[key]]; old != nil && old.Meta().ID != m.ID {
 		v.drop(key, old)
 	}
 	v.resources[m.ARN], v.keys[key] = r, m.ARN
@@ -411,12 +412,12 @@ func (v *View) apply(r Resource) {
 }
 
 // superseded says whether the view already has this state or a newer one under the key.
-func (v *View) superseded(key string, m *Meta) bool {
+func (v *View) superseded(key string, m *Metadata) bool {
 	old := v.resources[v.keys[key]]
 	if old == nil {
 		return false
 	}
-	o := old.Head()
+	o := old.Meta()
 	if o.ID == m.ID {
 		// Equal revisions: only an etag that was unknown before is news.
 		return o.Revision > m.Revision || o.Revision == m.Revision && o.etag != ""
@@ -426,7 +427,7 @@ func (v *View) superseded(key string, m *Meta) bool {
 
 // forget removes a resource that is gone from the bucket, unless another stands in its place.
 func (v *View) forget(r Resource) {
-	m := r.Head()
+	m := r.Meta()
 	key, err := keyOf(m.ARN)
 	if err != nil {
 		return
@@ -434,7 +435,7 @@ func (v *View) forget(r Resource) {
 	v.mu.Lock()
 	v.deleted[m.ID] = v.store.now()
 	old := v.resources[m.ARN]
-	gone := old != nil && old.Head().ID == m.ID
+	gone := old != nil && old.Meta().ID == m.ID
 	if gone {
 		v.drop(key, old)
 	}
@@ -445,7 +446,7 @@ func (v *View) forget(r Resource) {
 }
 
 func (v *View) drop(key string, r Resource) {
-	delete(v.resources, r.Head().ARN)
+	delete(v.resources, r.Meta().ARN)
 	delete(v.keys, key)
 	if id := trackingIDOf(r); id != "" {
 		delete(v.trackers, id)

@@ -21,6 +21,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // process is a store and a view as one process has them.
@@ -69,18 +71,18 @@ func TestAViewFollowsTheOtherProcesses(t *testing.T) {
 	defer b.Subscribe(func(arn string) { mu.Lock(); defer mu.Unlock(); seen[arn]++ })()
 
 	group := newGroup("movies")
-	must(0, Create(ctx, a.Store, group))(t)
+	must(0, a.Store.Create(ctx, group))(t)
 	if _, ok := Lookup[*DatasetGroup](a.View, group.ARN); !ok {
 		t.Error("a process does not see its own write at once")
 	}
 	eventually.True(t, "the other view has the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return ok })
 
 	started := time.Now()
-	must(Update(ctx, a.Store, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
+	must(a.Store.DatasetGroups.Update(ctx, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
 	eventually.True(t, "the other view has the update", func() bool { g, _ := Lookup[*DatasetGroup](b.View, group.ARN); return g.RoleARN == "r" })
 	t.Logf("an update was seen after %v", time.Since(started))
 
-	must(0, Delete(ctx, a.Store, group))(t)
+	must(0, a.Store.Delete(ctx, group))(t)
 	eventually.True(t, "the other view has lost the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return !ok })
 	eventually.True(t, "the subscriber was told", func() bool { mu.Lock(); defer mu.Unlock(); return seen[group.ARN] >= 3 })
 }
@@ -90,14 +92,14 @@ func TestAViewThatMissedNoticesCatchesUpByItsScan(t *testing.T) {
 	writer := NewStore(bucket, nil)
 	ctx := t.Context()
 	gone, changed := newGroup("gone"), newGroup("changed")
-	must(0, Create(ctx, writer, gone))(t)
-	must(0, Create(ctx, writer, changed))(t)
+	must(0, writer.Create(ctx, gone))(t)
+	must(0, writer.Create(ctx, changed))(t)
 	view := NewView(NewStore(bucket, nil), nil, nil)
 	must(0, view.scan(ctx))(t)
 
-	must(0, Delete(ctx, writer, gone))(t)
-	must(Update(ctx, writer, changed.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
-	must(0, Create(ctx, writer, newGroup("new")))(t)
+	must(0, writer.Delete(ctx, gone))(t)
+	must(writer.DatasetGroups.Update(ctx, changed.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
+	must(0, writer.Create(ctx, newGroup("new")))(t)
 	must(0, view.scan(ctx))(t)
 	groups := All[*DatasetGroup](view)
 	if len(groups) != 2 || groups[0].RoleARN != "r" || groups[1].Name != "new" {
@@ -110,20 +112,20 @@ func TestAViewNeverGoesBack(t *testing.T) {
 	ctx := t.Context()
 	view := NewView(s, nil, nil)
 	group := newGroup("movies")
-	must(0, Create(ctx, s, group))(t)
-	old := must(Get[*DatasetGroup](ctx, s, group.ARN))(t)
-	must(Update(ctx, s, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
+	must(0, s.Create(ctx, group))(t)
+	old := must(s.DatasetGroups.Get(ctx, group.ARN))(t)
+	must(s.DatasetGroups.Update(ctx, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
 	view.apply(old)
 	if got, _ := Lookup[*DatasetGroup](view, group.ARN); got.RoleARN != "r" {
 		t.Error("an old read replaced a newer state")
 	}
-	must(0, Delete(ctx, s, group))(t)
+	must(0, s.Delete(ctx, group))(t)
 	view.apply(old)
 	if _, ok := Lookup[*DatasetGroup](view, group.ARN); ok {
 		t.Error("an old read brought a deleted resource back")
 	}
 	again := newGroup("movies")
-	must(0, Create(ctx, s, again))(t)
+	must(0, s.Create(ctx, again))(t)
 	if got, ok := Lookup[*DatasetGroup](view, group.ARN); !ok || got.ID != again.ID {
 		t.Error("a resource made again under the name is not seen")
 	}
@@ -137,7 +139,7 @@ func TestATrackerIsLookedForOnce(t *testing.T) {
 	ctx := t.Context()
 	view := NewView(reader, nil, nil)
 	id, trackingID := NewTrackingID()
-	tracker := &EventTracker{Meta: Meta{ARN: arn(TypeEventTracker, id), Status: StatusActive}, TrackingID: trackingID}
+	tracker := &EventTracker{Metadata: Metadata{ARN: arn(resource.EventTracker, id), Status: status.Active}, TrackingID: trackingID}
 
 	find := func(id string) bool {
 		t.Helper()
@@ -147,7 +149,7 @@ func TestATrackerIsLookedForOnce(t *testing.T) {
 	if find(trackingID) || find("nonsense") || find("../x") {
 		t.Error("found a tracker that is not there")
 	}
-	must(0, Create(ctx, writer, tracker))(t)
+	must(0, writer.Create(ctx, tracker))(t)
 	if find(trackingID) {
 		t.Error("a miss is to be remembered")
 	}
@@ -180,9 +182,9 @@ func TestADatasetIsFoundByItsTrackingID(t *testing.T) {
 	if got := find(trackingID) + find("../x") + find(""); got != "" {
 		t.Errorf("found %q where there is nothing", got)
 	}
-	dataset := &Dataset{Meta: Meta{ARN: arn(TypeDataset, "shop/ACTION_INTERACTIONS"), Status: StatusActive}, TrackingID: trackingID}
-	must(0, Create(ctx, writer, dataset))(t)
-	must(0, Create(ctx, writer, &Dataset{Meta: Meta{ARN: arn(TypeDataset, "shop/ITEMS"), Status: StatusActive}}))(t)
+	dataset := &Dataset{Metadata: Metadata{ARN: arn(resource.Dataset, "shop/ACTION_INTERACTIONS"), Status: status.Active}, TrackingID: trackingID}
+	must(0, writer.Create(ctx, dataset))(t)
+	must(0, writer.Create(ctx, &Dataset{Metadata: Metadata{ARN: arn(resource.Dataset, "shop/ITEMS"), Status: status.Active}}))(t)
 	if find(trackingID) != "" {
 		t.Error("a miss is to be remembered")
 	}
@@ -193,7 +195,7 @@ func TestADatasetIsFoundByItsTrackingID(t *testing.T) {
 	if _, ok, err := view.TrackerByID(ctx, trackingID); ok || err != nil {
 		t.Errorf("an event tracker was found by a dataset's id, %v", err)
 	}
-	must(0, Delete(ctx, writer, dataset))(t)
+	must(0, writer.Delete(ctx, dataset))(t)
 	must(0, view.Fetch(ctx, dataset.ARN))(t)
 	if find(trackingID) != "" {
 		t.Error("a deleted dataset was found")
@@ -202,8 +204,8 @@ func TestADatasetIsFoundByItsTrackingID(t *testing.T) {
 
 func TestAFailedNoticeDoesNotFailTheWrite(t *testing.T) {
 	s := NewStore(embeddedtest.Bucket(t), failingNotifier{}, WithLog(zaptest.NewLogger(t)))
-	must(0, Create(t.Context(), s, newGroup("movies")))(t)
-	must(Get[*DatasetGroup](t.Context(), s, arn(TypeDatasetGroup, "movies")))(t)
+	must(0, s.Create(t.Context(), newGroup("movies")))(t)
+	must(s.DatasetGroups.Get(t.Context(), arn(resource.DatasetGroup, "movies")))(t)
 }
 
 type failingNotifier struct{}

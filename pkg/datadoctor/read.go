@@ -90,7 +90,7 @@ func (g Group) Examine(ctx context.Context, o Options) (*Report, error) {
 
 // schemas are those of the group's datasets.
 func (g Group) schemas(ctx context.Context) (map[schema.Type]*schema.Schema, error) {
-	datasets, err := catalog.List[*catalog.Dataset](ctx, g.Catalog)
+	datasets, err := g.Catalog.Datasets.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the datasets: %w", err)
 	}
@@ -99,7 +99,7 @@ func (g Group) schemas(ctx context.Context) (map[schema.Type]*schema.Schema, err
 		if d.DatasetGroupARN != g.Group.ARN {
 			continue
 		}
-		document, err := catalog.Get[*catalog.Schema](ctx, g.Catalog, d.SchemaARN)
+		document, err := g.Catalog.Schemas.Get(ctx, d.SchemaARN)
 		if err != nil {
 			return nil, fmt.Errorf("reading schema %s: %w", d.SchemaARN, err)
 		}

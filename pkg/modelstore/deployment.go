@@ -6,7 +6,7 @@ import (
 
 // deployment is what the catalog says of a campaign or of a recommender: which model is to answer under its ARN.
 type deployment struct {
-	*catalog.Meta
+	*catalog.Metadata
 	groupARN    string
 	versionARN  string
 	campaign    *catalog.Campaign    // nil for a recommender
@@ -16,9 +16,9 @@ type deployment struct {
 func deploymentOf(r catalog.Resource) (deployment, bool) {
 	switch r := r.(type) {
 	case *catalog.Campaign:
-		return deployment{Meta: &r.Meta, groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, campaign: r}, true
+		return deployment{Metadata: r.Meta(), groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, campaign: r}, true
 	case *catalog.Recommender:
-		return deployment{Meta: &r.Meta, groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, recommender: r}, true
+		return deployment{Metadata: r.Meta(), groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, recommender: r}, true
 	}
 	return deployment{}, false
 }

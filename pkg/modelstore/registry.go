@@ -17,6 +17,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // Registry holds the model of every active campaign and recommender, once per model id however many of them share it. It follows the
@@ -170,7 +172,7 @@ func (r *Registry) Ready() error {
 		return nil
 	}
 	for _, d := range deployments(r.view) {
-		if d.Status == catalog.StatusActive && served[d.ARN] == nil {
+		if d.Status == status.Active && served[d.ARN] == nil {
 			return fmt.Errorf("%s %s has no model loaded yet%s", d.Type, d.Name, r.reason(d))
 		}
 	}
@@ -205,7 +207,7 @@ func (r *Registry) sync(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if d.Status != catalog.StatusActive {
+		if d.Status != status.Active {
 			continue
 		}
 		t, err := r.resolve(d)
@@ -227,16 +229,16 @@ func (r *Registry) find(ctx context.Context, arn string) (target, error) {
 		return target{}, fmt.Errorf("%w: the catalog has not been read yet", ErrUnavailable)
 	}
 	d, ok := lookupDeployment(r.view, arn)
-	if !ok || d.Status != catalog.StatusActive {
+	if !ok || d.Status != status.Active {
 		err := r.view.Fetch(ctx, arn)
-		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrBadARN) {
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, resource.ErrBadARN) {
 			return target{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		if d, ok = lookupDeployment(r.view, arn); !ok {
 			return target{}, ErrNotDeployed
 		}
 	}
-	if d.Status != catalog.StatusActive {
+	if d.Status != status.Active {
 		return target{}, fmt.Errorf("%w: its status is %s", ErrNotActive, d.Status)
 	}
 	t, err := r.resolve(d)
@@ -379,7 +381,7 @@ func (r *Registry) replace(change func(deployed map[string]*Serving)) {
 // nobody wants.
 func (r *Registry) dropAbandoned() {
 	for arn := range r.serving.Load().deployed {
-		if d, ok := lookupDeployment(r.view, arn); !ok || d.Status != catalog.StatusActive {
+		if d, ok := lookupDeployment(r.view, arn); !ok || d.Status != status.Active {
 			r.replace(func(deployed map[string]*Serving) { delete(deployed, arn) })
 			r.log.Info("served no longer", zap.String("arn", arn))
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func TestRegistryServesActiveCampaigns(t *testing.T) {
@@ -45,7 +46,7 @@ func TestRegistryServesActiveCampaigns(t *testing.T) {
 		t.Errorf("the group folds %d models, of which one is served no longer", len(models))
 	}
 
-	if err := catalog.Delete(t.Context(), w.store, after); err != nil {
+	if err := w.store.Delete(t.Context(), after); err != nil {
 		t.Fatal(err)
 	}
 	eventually.True(w, "the deleted campaign is gone", func() bool {
@@ -83,10 +84,10 @@ func TestCampaignErrors(t *testing.T) {
 		t.Errorf("before the catalog is read: %v", err)
 	}
 	eventually.True(w, "the catalog is read", r.view.Ready)
-	pending := &catalog.Campaign{Meta: meta(account + "campaign/pending"), DatasetGroupARN: groupARN, SolutionVersionARN: account + "solution/taste/0001"}
-	pending.Status = catalog.StatusCreatePending
+	pending := &catalog.Campaign{Metadata: meta(account + "campaign/pending"), DatasetGroupARN: groupARN, SolutionVersionARN: account + "solution/taste/0001"}
+	pending.Status = status.CreatePending
 	create(w, pending)
-	orphan := w.campaign("orphan", &catalog.SolutionVersion{Meta: meta(account + "solution/taste/none")})
+	orphan := w.campaign("orphan", &catalog.SolutionVersion{Metadata: meta(account + "solution/taste/none")})
 
 	for arn, want := range map[string]error{
 		account + "campaign/none":    ErrNotDeployed,
@@ -113,7 +114,7 @@ func TestOneCampaignWithoutAModelLeavesTheOthersReady(t *testing.T) {
 	r, _ := w.registry("")
 	w.serves(r, good, v)
 	eventually.True(w, "it is ready", func() bool { return r.Ready() == nil })
-	orphan := w.campaign("orphan", &catalog.SolutionVersion{Meta: meta(account + "solution/taste/none")})
+	orphan := w.campaign("orphan", &catalog.SolutionVersion{Metadata: meta(account + "solution/taste/none")})
 	eventually.True(w, "the campaign is seen", func() bool {
 		_, ok := catalog.Lookup[*catalog.Campaign](r.view, orphan.ARN)
 		return ok
@@ -243,7 +244,7 @@ func TestRecommendersAreServedWhileActive(t *testing.T) {
 	w := newWorld(t)
 	v, dir := w.version("0001", 1), t.TempDir()
 	r, stop := w.registry(dir)
-	rec := &catalog.Recommender{Meta: meta(account + "recommender/picks"), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
+	rec := &catalog.Recommender{Metadata: meta(account + "recommender/picks"), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
 	create(w, rec)
 	var s *Serving
 	eventually.True(w, "it answers", func() bool {
@@ -258,8 +259,8 @@ func TestRecommendersAreServedWhileActive(t *testing.T) {
 		noted, err := r.readPointers()
 		return err == nil && len(noted) == 1 && noted[0].Recommender != nil
 	})
-	if _, err := catalog.Update(t.Context(), w.store, rec.ARN, func(r *catalog.Recommender) error {
-		r.Status = catalog.StatusInactive
+	if _, err := w.store.Recommenders.Update(t.Context(), rec.ARN, func(r *catalog.Recommender) error {
+		r.Status = status.Inactive
 		return nil
 	}); err != nil {
 		t.Fatal(err)

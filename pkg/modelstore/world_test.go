@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -88,17 +89,17 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{T: t, bucket: embeddedtest.Bucket(t)}
 	w.store = catalog.NewStore(w.bucket, nil)
-	w.create(&catalog.DatasetGroup{Meta: meta(groupARN), ShortID: "0001"})
+	w.create(&catalog.DatasetGroup{Metadata: meta(groupARN), ShortID: "0001"})
 	return w
 }
 
-func meta(arn string) catalog.Meta {
-	return catalog.Meta{ARN: arn, Name: arn[len(arn)-4:], Status: catalog.StatusActive}
+func meta(arn string) catalog.Metadata {
+	return catalog.Metadata{ARN: arn, Name: arn[len(arn)-4:], Status: status.Active}
 }
 
 func create[R catalog.Resource](w *world, r R) {
 	w.Helper()
-	if err := catalog.Create(w.Context(), w.store, r); err != nil {
+	if err := w.store.Create(w.Context(), r); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -111,7 +112,7 @@ func (w *world) create(g *catalog.DatasetGroup) {
 // version trains and publishes a model and enters it into the catalog.
 func (w *world) version(name string, seed uint64) *catalog.SolutionVersion {
 	w.Helper()
-	v := &catalog.SolutionVersion{Meta: meta(account + "solution/taste/" + name), DatasetGroupARN: groupARN}
+	v := &catalog.SolutionVersion{Metadata: meta(account + "solution/taste/" + name), DatasetGroupARN: groupARN}
 	var err error
 	v.ManifestKey, v.ModelID, err = Publish(w.Context(), w.bucket, v.ARN, recipeName, train(w, recipeName, seed), Meta{Trained: time.Now()})
 	if err != nil {
@@ -123,7 +124,7 @@ func (w *world) version(name string, seed uint64) *catalog.SolutionVersion {
 
 func (w *world) campaign(name string, v *catalog.SolutionVersion) *catalog.Campaign {
 	w.Helper()
-	c := &catalog.Campaign{Meta: meta(account + "campaign/" + name), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
+	c := &catalog.Campaign{Metadata: meta(account + "campaign/" + name), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
 	create(w, c)
 	return c
 }
@@ -131,7 +132,7 @@ func (w *world) campaign(name string, v *catalog.SolutionVersion) *catalog.Campa
 // point moves a campaign to another version.
 func (w *world) point(c *catalog.Campaign, v *catalog.SolutionVersion) {
 	w.Helper()
-	_, err := catalog.Update(w.Context(), w.store, c.ARN, func(c *catalog.Campaign) error {
+	_, err := w.store.Campaigns.Update(w.Context(), c.ARN, func(c *catalog.Campaign) error {
 		c.SolutionVersionARN = v.ARN
 		return nil
 	})

@@ -7,7 +7,6 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 	"github.com/google/uuid"
 
-	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -57,7 +56,7 @@ func TestAnActionInteractionsDatasetHasATrackingID(t *testing.T) {
 func TestGroupsOfEarlierReleasesGetTheTopicsOfActions(t *testing.T) {
 	i := install(t, Quotas{})
 	group := i.group("old")
-	key := must(catalog.Get[*catalog.DatasetGroup](t.Context(), i.store, group))(t).GroupKey()
+	key := must(i.store.DatasetGroups.Get(t.Context(), group))(t).GroupKey()
 	missing := []string{schema.Actions.Topic(key), schema.ActionInteractions.Topic(key)}
 	must(0, i.bus.DeleteTopics(t.Context(), missing...))(t)
 	eventually.True(t, "the topics are created", func() bool {

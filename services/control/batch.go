@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -30,7 +31,7 @@ type batchRequest struct {
 
 // batchPlace is where a new batch job goes.
 type batchPlace struct {
-	meta    catalog.Meta
+	meta    catalog.Metadata
 	version *catalog.SolutionVersion
 	recipe  *recipe.Recipe
 	parents []catalog.Place
@@ -47,13 +48,13 @@ func (s *Service) placeBatch(ctx context.Context, req batchRequest) (*batchPlace
 	if err != nil {
 		return nil, err
 	}
-	solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", version.SolutionARN, catalog.TypeSolution)
+	solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", version.SolutionARN, resource.Solution)
 	if err != nil {
 		return nil, err
 	}
 	var chosen *catalog.Filter
 	if req.filterARN != nil {
-		if chosen, err = find[*catalog.Filter](ctx, s, "filterArn", *req.filterARN, catalog.TypeFilter); err != nil {
+		if chosen, err = find[*catalog.Filter](ctx, s, "filterArn", *req.filterARN, resource.Filter); err != nil {
 			return nil, err
 		}
 	}
@@ -151,15 +152,15 @@ func checkOutput(output string) error {
 
 // mustNotDeleteUsers refuses to begin a job on data from which users are being deleted.
 func (s *Service) mustNotDeleteUsers(ctx context.Context, groupARN string) error {
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, groupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {
 		return err
 	}
-	if err := catalog.Sweep(ctx, s.store, group); err != nil {
+	if err := s.store.Sweep(ctx, group); err != nil {
 		return err
 	}
 	for _, child := range group.Children {
-		if catalog.TypeOf(child.ARN) == catalog.TypeDataDeletionJob {
+		if resource.TypeOf(child.ARN) == resource.DataDeletionJob {
 			return awsapi.ResourceInUse("Dataset group %s is in use by %s", groupARN, child.ARN)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // members is a request or an answer as it is on the wire.
@@ -42,12 +44,12 @@ func jobKinds(group, dataset, personal, segments string) []jobKind {
 	inference := batch(personal)
 	inference["batchInferenceJobConfig"] = members{"itemExplorationConfig": members{"explorationWeight": "0.3", "explorationItemAgeCutOff": "30"}}
 	return []jobKind{
-		{"BatchInferenceJob", catalog.TypeBatchInferenceJob, inference, members{"batchInferenceJobMode": "BATCH_INFERENCE"}, "solutionVersionArn", "CREATE PENDING"},
-		{"BatchSegmentJob", catalog.TypeBatchSegmentJob, batch(segments), nil, "solutionVersionArn", "CREATE PENDING"},
-		{"DatasetExportJob", catalog.TypeDatasetExportJob, members{
+		{"BatchInferenceJob", resource.BatchInferenceJob, inference, members{"batchInferenceJobMode": "BATCH_INFERENCE"}, "solutionVersionArn", "CREATE PENDING"},
+		{"BatchSegmentJob", resource.BatchSegmentJob, batch(segments), nil, "solutionVersionArn", "CREATE PENDING"},
+		{"DatasetExportJob", resource.DatasetExportJob, members{
 			"datasetArn": dataset, "roleArn": jobRole, "ingestionMode": "ALL", "jobOutput": s3("s3DataDestination", "s3://data/out"),
 		}, nil, "datasetArn", "CREATE PENDING"},
-		{"DataDeletionJob", catalog.TypeDataDeletionJob, members{
+		{"DataDeletionJob", resource.DataDeletionJob, members{
 			"datasetGroupArn": group, "roleArn": jobRole, "dataSource": members{"dataLocation": "s3://data/users.csv"},
 		}, nil, "datasetGroupArn", "PENDING"},
 	}
@@ -85,15 +87,15 @@ func jobWorld(i *installation) (group, dataset, personal, segments string) {
 func (i *installation) versionOf(group, name, recipe string) string {
 	i.t.Helper()
 	solution := &catalog.Solution{
-		Meta:            catalog.Meta{ARN: prefix + "solution/" + name, Name: name, Status: catalog.StatusActive},
+		Metadata:        catalog.Metadata{ARN: prefix + "solution/" + name, Name: name, Status: status.Active},
 		DatasetGroupARN: group, RecipeARN: "arn:aws:personalize:::recipe/" + recipe,
 	}
 	version := &catalog.SolutionVersion{
-		Meta:        catalog.Meta{ARN: solution.ARN + "/0a0a0a0a", Status: catalog.StatusActive},
+		Metadata:    catalog.Metadata{ARN: solution.ARN + "/0a0a0a0a", Status: status.Active},
 		SolutionARN: solution.ARN, DatasetGroupARN: group, RecipeARN: solution.RecipeARN,
 	}
-	must(0, catalog.Create(i.t.Context(), i.store, solution))(i.t)
-	must(0, catalog.Create(i.t.Context(), i.store, version))(i.t)
+	must(0, i.store.Create(i.t.Context(), solution))(i.t)
+	must(0, i.store.Create(i.t.Context(), version))(i.t)
 	return version.ARN
 }
 
@@ -106,8 +108,8 @@ func (i *installation) ask(operation string, request members) (members, error) {
 // finish does the worker's part of a job.
 func (i *installation) finish(arn string) {
 	i.t.Helper()
-	must(catalog.Update(i.t.Context(), i.store, arn, func(r catalog.Resource) error {
-		r.Head().Succeed()
+	must(i.store.Update(i.t.Context(), arn, func(r catalog.Resource) error {
+		r.Meta().Succeed()
 		return nil
 	}))(i.t)
 }
@@ -166,15 +168,15 @@ func TestJobsAreRefused(t *testing.T) {
 	group, dataset, personal, segments := jobWorld(i)
 	other := i.group("other")
 	for name, g := range map[string]string{"users": group, "stale": group, "theirs": other} {
-		must(0, catalog.Create(t.Context(), i.store, &catalog.Filter{
-			Meta: catalog.Meta{ARN: prefix + "filter/" + name, Name: name, Status: catalog.StatusActive}, DatasetGroupARN: g,
+		must(0, i.store.Create(t.Context(), &catalog.Filter{
+			Metadata: catalog.Metadata{ARN: prefix + "filter/" + name, Name: name, Status: status.Active}, DatasetGroupARN: g,
 			Expression: map[string]string{
 				"users": `EXCLUDE UserID WHERE Interactions.EVENT_TYPE IN ("buy")`, "stale": `INCLUDE ItemID WHERE Items.COLOUR IN ("red")`,
 			}[name],
 		}))(t)
 	}
-	must(0, catalog.Create(t.Context(), i.store, &catalog.Filter{
-		Meta: catalog.Meta{ARN: prefix + "filter/young", Name: "young", Status: catalog.StatusCreateFailed}, DatasetGroupARN: group,
+	must(0, i.store.Create(t.Context(), &catalog.Filter{
+		Metadata: catalog.Metadata{ARN: prefix + "filter/young", Name: "young", Status: status.CreateFailed}, DatasetGroupARN: group,
 	}))(t)
 	untrained := *must(i.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: aws.String(prefix + "solution/personal")}))(t).SolutionVersionArn
 	trending := i.versionOf(group, "trend", "aws-trending-now")
@@ -296,14 +298,14 @@ func TestJobsAreRefused(t *testing.T) {
 func TestABatchJobHoldsItsSolutionAndFilterUntilItHasFinished(t *testing.T) {
 	i := install(t, Quotas{})
 	group, dataset, personal, segments := jobWorld(i)
-	filter := &catalog.Filter{Meta: catalog.Meta{ARN: prefix + "filter/mine", Name: "mine", Status: catalog.StatusActive}, DatasetGroupARN: group, Expression: `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("buy")`}
-	must(0, catalog.Create(t.Context(), i.store, filter))(t)
+	filter := &catalog.Filter{Metadata: catalog.Metadata{ARN: prefix + "filter/mine", Name: "mine", Status: status.Active}, DatasetGroupARN: group, Expression: `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("buy")`}
+	must(0, i.store.Create(t.Context(), filter))(t)
 	kind := jobKinds(group, dataset, personal, segments)[0]
 	must(i.ask("CreateBatchInferenceJob", with(kind.request, members{"jobName": "first", "filterArn": filter.ARN})))(t)
 	_, err := i.ask("DeleteSolution", members{"solutionArn": prefix + "solution/personal"})
 	refusedAs(t, err, inUse, "batch-inference-job/first")
 	var held *catalog.HeldError
-	if _, err := catalog.MarkDeleting[*catalog.Filter](t.Context(), i.store, filter.ARN, nil); !errors.As(err, &held) {
+	if _, err := i.store.Filters.MarkDeleting(t.Context(), filter.ARN, nil); !errors.As(err, &held) {
 		t.Errorf("a filter in use can be deleted: %v", err)
 	}
 	i.finish(prefix + "batch-inference-job/first")
@@ -314,5 +316,5 @@ func TestABatchJobHoldsItsSolutionAndFilterUntilItHasFinished(t *testing.T) {
 	})
 	_, err = i.ask("DescribeBatchInferenceJob", members{"batchInferenceJobArn": prefix + "batch-inference-job/first"})
 	refusedAs(t, err, missing, "first")
-	must(catalog.MarkDeleting[*catalog.Filter](t.Context(), i.store, filter.ARN, nil))(t)
+	must(i.store.Filters.MarkDeleting(t.Context(), filter.ARN, nil))(t)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -21,7 +22,7 @@ const (
 
 func (s *Service) createBatchInferenceJob(ctx context.Context, req *personalize.CreateBatchInferenceJobRequest) (*personalize.CreateBatchInferenceJobResponse, error) {
 	placed, err := s.placeBatch(ctx, batchRequest{
-		kind: catalog.TypeBatchInferenceJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: schema.Items,
+		kind: resource.BatchInferenceJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: schema.Items,
 		input: location(req.JobInput.S3DataSource), output: location(req.JobOutput.S3DataDestination),
 		numResults: req.NumResults, mostResults: mostBatchResults, running: s.quotas.RunningBatchInferences, tags: req.Tags,
 	})
@@ -41,7 +42,7 @@ func (s *Service) createBatchInferenceJob(ctx context.Context, req *personalize.
 		return nil, err
 	}
 	job := &catalog.BatchInferenceJob{
-		Meta: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
+		Metadata: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
 		FilterARN: awsapi.Text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,
 		RoleARN: *req.RoleArn, Config: req.BatchInferenceJobConfig, Mode: modeInference,
 		ResultSet: resultSet, ResultsTTL: ttl,
@@ -103,7 +104,7 @@ func checkInference(req *personalize.CreateBatchInferenceJobRequest, r *recipe.R
 }
 
 func (s *Service) describeBatchInferenceJob(ctx context.Context, req *personalize.DescribeBatchInferenceJobRequest) (*personalize.DescribeBatchInferenceJobResponse, error) {
-	j, err := find[*catalog.BatchInferenceJob](ctx, s, "batchInferenceJobArn", *req.BatchInferenceJobArn, catalog.TypeBatchInferenceJob)
+	j, err := find[*catalog.BatchInferenceJob](ctx, s, "batchInferenceJobArn", *req.BatchInferenceJobArn, resource.BatchInferenceJob)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -14,7 +15,7 @@ const mostSegmentUsers = 5_000_000
 
 func (s *Service) createBatchSegmentJob(ctx context.Context, req *personalize.CreateBatchSegmentJobRequest) (*personalize.CreateBatchSegmentJobResponse, error) {
 	placed, err := s.placeBatch(ctx, batchRequest{
-		kind: catalog.TypeBatchSegmentJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: schema.Users,
+		kind: resource.BatchSegmentJob, name: *req.JobName, versionARN: *req.SolutionVersionArn, filterARN: req.FilterArn, filters: schema.Users,
 		input: location(req.JobInput.S3DataSource), output: location(req.JobOutput.S3DataDestination),
 		numResults: req.NumResults, mostResults: mostSegmentUsers, running: s.quotas.RunningBatchSegments, tags: req.Tags,
 	})
@@ -28,7 +29,7 @@ func (s *Service) createBatchSegmentJob(ctx context.Context, req *personalize.Cr
 		return nil, awsapi.InvalidInput("Tag %s is for batch inference jobs: segments cannot be looked up", resultSetTag)
 	}
 	job := &catalog.BatchSegmentJob{
-		Meta: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
+		Metadata: placed.meta, DatasetGroupARN: placed.version.DatasetGroupARN, SolutionVersionARN: placed.version.ARN,
 		FilterARN: awsapi.Text(req.FilterArn), NumResults: orZero(req.NumResults), JobInput: req.JobInput, JobOutput: req.JobOutput,
 		RoleARN: *req.RoleArn,
 	}
@@ -40,7 +41,7 @@ func (s *Service) createBatchSegmentJob(ctx context.Context, req *personalize.Cr
 }
 
 func (s *Service) describeBatchSegmentJob(ctx context.Context, req *personalize.DescribeBatchSegmentJobRequest) (*personalize.DescribeBatchSegmentJobResponse, error) {
-	j, err := find[*catalog.BatchSegmentJob](ctx, s, "batchSegmentJobArn", *req.BatchSegmentJobArn, catalog.TypeBatchSegmentJob)
+	j, err := find[*catalog.BatchSegmentJob](ctx, s, "batchSegmentJobArn", *req.BatchSegmentJobArn, resource.BatchSegmentJob)
 	if err != nil {
 		return nil, err
 	}

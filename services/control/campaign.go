@@ -7,6 +7,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func (s *Service) createCampaign(ctx context.Context, req *personalize.CreateCampaignRequest) (*personalize.CreateCampaignResponse, error) {
@@ -18,11 +20,11 @@ func (s *Service) createCampaign(ctx context.Context, req *personalize.CreateCam
 	if err != nil {
 		return nil, err
 	}
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, solution.DatasetGroupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, solution.DatasetGroupARN)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(solution.ARN, catalog.TypeCampaign, *req.Name)
+	arn := beside(solution.ARN, resource.Campaign, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -30,7 +32,7 @@ func (s *Service) createCampaign(ctx context.Context, req *personalize.CreateCam
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(catalog.TypeCampaign, arn), s.quotas.CampaignsPerGroup, inAnyState)
+		return within(g.Children.Count(resource.Campaign, arn), s.quotas.CampaignsPerGroup, inAnyState)
 	})
 	if err != nil {
 		return nil, err
@@ -46,7 +48,7 @@ func (s *Service) createCampaign(ctx context.Context, req *personalize.CreateCam
 		return nil, err
 	}
 	campaign := &catalog.Campaign{
-		Meta:            pending(arn, *req.Name, tags),
+		Metadata:        pending(arn, *req.Name, tags),
 		DatasetGroupARN: group.ARN, SolutionVersionARN: version.ARN, MinProvisionedTPS: 1, Config: req.CampaignConfig,
 	}
 	if req.MinProvisionedTPS != nil {
@@ -63,8 +65,8 @@ func mustBeActiveSolution(r *catalog.Solution) error { return mustBeActive(r) }
 // servedVersion is what a campaign's solutionVersionArn stands for: the version it names, or with $LATEST the newest ACTIVE one, nil
 // if there is none.
 func (s *Service) servedVersion(ctx context.Context, arn string) (*catalog.SolutionVersion, *catalog.Solution, error) {
-	if catalog.IsLatest(arn) {
-		solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", catalog.SolutionARN(arn), catalog.TypeSolution)
+	if resource.IsLatest(arn) {
+		solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", resource.SolutionARN(arn), resource.Solution)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -75,7 +77,7 @@ func (s *Service) servedVersion(ctx context.Context, arn string) (*catalog.Solut
 	if err != nil {
 		return nil, nil, err
 	}
-	solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", version.SolutionARN, catalog.TypeSolution)
+	solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", version.SolutionARN, resource.Solution)
 	return version, solution, err
 }
 
@@ -86,13 +88,13 @@ func (s *Service) newestActive(ctx context.Context, solutionARN string) (*catalo
 		v := versions[i]
 		if !v.Finished() {
 			// The view may be a moment behind, and a client who saw it ACTIVE expects it to be used.
-			read, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, v.ARN)
+			read, err := s.store.SolutionVersions.Get(ctx, v.ARN)
 			if err != nil {
 				return nil, err
 			}
 			v = read
 		}
-		if v.Status == catalog.StatusActive {
+		if v.Status == status.Active {
 			return v, nil
 		}
 	}
@@ -112,14 +114,14 @@ func (s *Service) checkCampaignConfig(ctx context.Context, config *personalize.C
 	if config == nil {
 		config = &personalize.CampaignConfig{}
 	}
-	if flag(config.SyncWithLatestSolutionVersion) != catalog.IsLatest(versionARN) {
-		return awsapi.InvalidInput("syncWithLatestSolutionVersion must be true exactly when solutionVersionArn is <solution ARN>/%s", catalog.Latest)
+	if flag(config.SyncWithLatestSolutionVersion) != resource.IsLatest(versionARN) {
+		return awsapi.InvalidInput("syncWithLatestSolutionVersion must be true exactly when solutionVersionArn is <solution ARN>/%s", resource.Latest)
 	}
 	return s.checkExploration(ctx, config.ItemExplorationConfig, version.RecipeARN, version.DatasetGroupARN)
 }
 
 func (s *Service) describeCampaign(ctx context.Context, req *personalize.DescribeCampaignRequest) (*personalize.DescribeCampaignResponse, error) {
-	c, err := find[*catalog.Campaign](ctx, s, "campaignArn", *req.CampaignArn, catalog.TypeCampaign)
+	c, err := find[*catalog.Campaign](ctx, s, "campaignArn", *req.CampaignArn, resource.Campaign)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +144,7 @@ func (s *Service) listCampaigns(_ context.Context, req *personalize.ListCampaign
 	solution := awsapi.Text(req.SolutionArn)
 	campaigns, next, err := list(s, page{"ListCampaigns " + solution, req.NextToken, req.MaxResults},
 		func(c *catalog.Campaign) bool {
-			return solution == "" || catalog.SolutionARN(c.SolutionVersionARN) == solution
+			return solution == "" || resource.SolutionARN(c.SolutionVersionARN) == solution
 		},
 		func(c *catalog.Campaign) personalize.CampaignSummary {
 			return personalize.CampaignSummary{
@@ -155,7 +157,7 @@ func (s *Service) listCampaigns(_ context.Context, req *personalize.ListCampaign
 
 // updateCampaign records the change; the reconciler carries it out, and the campaign serves as before meanwhile.
 func (s *Service) updateCampaign(ctx context.Context, req *personalize.UpdateCampaignRequest) (*personalize.UpdateCampaignResponse, error) {
-	campaign, err := find[*catalog.Campaign](ctx, s, "campaignArn", *req.CampaignArn, catalog.TypeCampaign)
+	campaign, err := find[*catalog.Campaign](ctx, s, "campaignArn", *req.CampaignArn, resource.Campaign)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +183,7 @@ func (s *Service) updateCampaign(ctx context.Context, req *personalize.UpdateCam
 	if err := s.attachTo(ctx, campaign, solution.ARN); err != nil {
 		return nil, err
 	}
-	_, err = catalog.Update(ctx, s.store, campaign.ARN, func(c *catalog.Campaign) error {
+	_, err = s.store.Campaigns.Update(ctx, campaign.ARN, func(c *catalog.Campaign) error {
 		if err := mustTakeUpdates(c); err != nil {
 			return err
 		}
@@ -194,7 +196,7 @@ func (s *Service) updateCampaign(ctx context.Context, req *personalize.UpdateCam
 
 func mustTakeUpdates(c *catalog.Campaign) error {
 	switch {
-	case c.Status != catalog.StatusActive && c.Status != catalog.StatusCreateFailed:
+	case c.Status != status.Active && c.Status != status.CreateFailed:
 		return awsapi.ResourceInUse("Campaign %s is %s, it must be ACTIVE or CREATE FAILED", c.ARN, c.Status)
 	case c.LatestUpdate.Pending():
 		return awsapi.ResourceInUse("Campaign %s is being updated", c.ARN)
@@ -208,7 +210,7 @@ func newCampaignUpdate(c *catalog.Campaign, req *personalize.UpdateCampaignReque
 	now := time.Now().UTC()
 	update := &catalog.CampaignUpdate{
 		SolutionVersionARN: c.SolutionVersionARN, MinProvisionedTPS: c.MinProvisionedTPS, Config: c.Config,
-		Status: catalog.StatusCreatePending, CreatedAt: now, UpdatedAt: now,
+		Status: status.CreatePending, CreatedAt: now, UpdatedAt: now,
 	}
 	if req.CampaignConfig != nil {
 		update.Config = req.CampaignConfig
@@ -218,11 +220,11 @@ func newCampaignUpdate(c *catalog.Campaign, req *personalize.UpdateCampaignReque
 	}
 	switch {
 	case req.SolutionVersionArn == nil && c.FollowsLatest() && req.CampaignConfig == nil:
-		update.SolutionVersionARN = catalog.SolutionARN(c.SolutionVersionARN) + "/" + catalog.Latest
+		update.SolutionVersionARN = resource.SolutionARN(c.SolutionVersionARN) + "/" + resource.Latest
 	case req.SolutionVersionArn == nil:
 	default:
 		update.SolutionVersionARN = *req.SolutionVersionArn
-		if c.FollowsLatest() && req.CampaignConfig == nil && !catalog.IsLatest(*req.SolutionVersionArn) {
+		if c.FollowsLatest() && req.CampaignConfig == nil && !resource.IsLatest(*req.SolutionVersionArn) {
 			config := *c.Config
 			config.SyncWithLatestSolutionVersion = nil
 			update.Config = &config
@@ -232,7 +234,7 @@ func newCampaignUpdate(c *catalog.Campaign, req *personalize.UpdateCampaignReque
 }
 
 func (s *Service) deleteCampaign(ctx context.Context, req *personalize.DeleteCampaignRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting(ctx, s, "campaignArn", *req.CampaignArn, catalog.TypeCampaign, func(c *catalog.Campaign) error {
+	return nil, markDeleting(ctx, s, "campaignArn", *req.CampaignArn, resource.Campaign, func(c *catalog.Campaign) error {
 		if c.LatestUpdate.Pending() {
 			return awsapi.ResourceInUse("Campaign %s is being updated", c.ARN)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // A user's way from a dataset group to a campaign and back to nothing.
@@ -41,7 +42,7 @@ func TestTheChainFromGroupToCampaignAndBack(t *testing.T) {
 	refused(t, err, "ResourceInUseException", dataset)
 
 	// The group's topics and data exist, and go with it.
-	key := must(catalog.Get[*catalog.DatasetGroup](ctx, i.store, group))(t).GroupKey()
+	key := must(i.store.DatasetGroups.Get(ctx, group))(t).GroupKey()
 	topics := topicNames(GroupTopics(key))
 	if found := must(i.bus.Topics(ctx, topics...))(t); len(found) != 7 {
 		t.Errorf("topics %v", found)
@@ -89,7 +90,7 @@ func TestTheChainFromGroupToCampaignAndBack(t *testing.T) {
 
 	// The name is free again, and inherits nothing.
 	i.group("movies")
-	if again := must(catalog.Get[*catalog.DatasetGroup](ctx, i.store, group))(t).GroupKey(); again == key {
+	if again := must(i.store.DatasetGroups.Get(ctx, group))(t).GroupKey(); again == key {
 		t.Errorf("a group made again has the old key %s", key)
 	}
 }
@@ -117,7 +118,7 @@ func TestJobsAreAnnounced(t *testing.T) {
 	}
 
 	// What the data doctor says is a member that the SDK does not know, and passes over.
-	must(catalog.Update(t.Context(), i.store, *job, func(j *catalog.DatasetImportJob) error {
+	must(i.store.DatasetImportJobs.Update(t.Context(), *job, func(j *catalog.DatasetImportJob) error {
 		j.DataReport = json.RawMessage(`{"asOf":1,"interactions":7,"errors":1,"findings":[{"code":"TOO_FEW_USERS","level":"error"}]}`)
 		return nil
 	}))(t)
@@ -136,7 +137,7 @@ func TestJobsAreAnnounced(t *testing.T) {
 	_, err := i.DeleteDataset(&personalize.DeleteDatasetInput{DatasetArn: &dataset})
 	refused(t, err, "ResourceInUseException", *job)
 	training := must(i.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: aws.String(i.solution(group, "pantry", "aws-sims"))}))(t).SolutionVersionArn
-	must(catalog.Update(t.Context(), i.store, *job, func(j *catalog.DatasetImportJob) error { j.Fail("no such bucket"); return nil }))(t)
+	must(i.store.DatasetImportJobs.Update(t.Context(), *job, func(j *catalog.DatasetImportJob) error { j.Fail("no such bucket"); return nil }))(t)
 	listed := must(i.ListDatasetImportJobs(&personalize.ListDatasetImportJobsInput{DatasetArn: &dataset}))(t).DatasetImportJobs
 	if len(listed) != 1 || *listed[0].Status != "CREATE FAILED" || *listed[0].FailureReason != "no such bucket" {
 		t.Errorf("got %v", listed)
@@ -157,7 +158,7 @@ func TestASolutionVersionIsStopped(t *testing.T) {
 	create := func() *string {
 		return must(i.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: &solution}))(t).SolutionVersionArn
 	}
-	status := func(arn *string) (string, error) {
+	statusOf := func(arn *string) (string, error) {
 		return *must(i.DescribeSolutionVersion(&personalize.DescribeSolutionVersionInput{SolutionVersionArn: arn}))(t).SolutionVersion.Status, nil
 	}
 	stop := func(arn *string) error {
@@ -167,20 +168,20 @@ func TestASolutionVersionIsStopped(t *testing.T) {
 
 	waiting := create()
 	must(0, stop(waiting))(t)
-	if got, _ := status(waiting); got != "CREATE STOPPED" {
+	if got, _ := statusOf(waiting); got != "CREATE STOPPED" {
 		t.Errorf("a waiting version that was stopped is %s", got)
 	}
 	refused(t, stop(waiting), "ResourceInUseException", "CREATE STOPPED")
 
 	abandoned := create()
-	must(catalog.Update(t.Context(), i.store, *abandoned, func(v *catalog.SolutionVersion) error {
-		v.Status = catalog.StatusCreateInProgress
+	must(i.store.SolutionVersions.Update(t.Context(), *abandoned, func(v *catalog.SolutionVersion) error {
+		v.Status = status.CreateInProgress
 		return nil
 	}))(t)
 	_, err := i.DeleteSolution(&personalize.DeleteSolutionInput{SolutionArn: &solution})
 	refused(t, err, "ResourceInUseException", *abandoned)
 	must(0, stop(abandoned))(t)
-	reaches(t, "CREATE STOPPED", func() (string, error) { return status(abandoned) }) // there is no worker to do it
+	reaches(t, "CREATE STOPPED", func() (string, error) { return statusOf(abandoned) }) // there is no worker to do it
 	must(i.DeleteSolution(&personalize.DeleteSolutionInput{SolutionArn: &solution}))(t)
 }
 

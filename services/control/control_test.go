@@ -25,6 +25,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func TestMain(m *testing.M) {
@@ -224,8 +225,8 @@ func (i *installation) version(solution string) string {
 
 func (i *installation) trained(arn string) {
 	i.t.Helper()
-	must(catalog.Update(i.t.Context(), i.store, arn, func(v *catalog.SolutionVersion) error {
-		v.Status, v.TrainingHours, v.Metrics = catalog.StatusActive, 0.25, map[string]float64{"coverage": 0.5}
+	must(i.store.SolutionVersions.Update(i.t.Context(), arn, func(v *catalog.SolutionVersion) error {
+		v.Status, v.TrainingHours, v.Metrics = status.Active, 0.25, map[string]float64{"coverage": 0.5}
 		return nil
 	}))(i.t)
 }

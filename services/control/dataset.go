@@ -10,6 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -22,15 +24,15 @@ func (s *Service) createDataset(ctx context.Context, req *personalize.CreateData
 	if !ok {
 		return nil, awsapi.InvalidInput("datasetType %s is none of Interactions, Items, Users, Actions, Action_Interactions", *req.DatasetType)
 	}
-	described, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, catalog.TypeSchema)
+	described, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema)
 	if err != nil {
 		return nil, err
 	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(group.ARN, catalog.TypeDataset, group.Name+"/"+kind.DatasetType())
+	arn := beside(group.ARN, resource.Dataset, group.Name+"/"+kind.DatasetType())
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -45,7 +47,7 @@ func (s *Service) createDataset(ctx context.Context, req *personalize.CreateData
 		return nil, err
 	}
 	dataset := &catalog.Dataset{
-		Meta:            pending(arn, *req.Name, tags),
+		Metadata:        pending(arn, *req.Name, tags),
 		DatasetGroupARN: group.ARN, DatasetType: kind.DatasetType(), SchemaARN: described.ARN,
 	}
 	if kind == schema.ActionInteractions {
@@ -88,7 +90,7 @@ func orNone(domain string) string {
 }
 
 func (s *Service) describeDataset(ctx context.Context, req *personalize.DescribeDatasetRequest) (*personalize.DescribeDatasetResponse, error) {
-	d, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
+	d, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +124,11 @@ func (s *Service) listDatasets(_ context.Context, req *personalize.ListDatasetsR
 // updateDataset records the change of schema; the reconciler carries it out. What was imported or put before stays as it is, without
 // the new columns.
 func (s *Service) updateDataset(ctx context.Context, req *personalize.UpdateDatasetRequest) (*personalize.UpdateDatasetResponse, error) {
-	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
+	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
 	if err != nil {
 		return nil, err
 	}
-	replacement, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, catalog.TypeSchema)
+	replacement, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema)
 	if err != nil {
 		return nil, err
 	}
@@ -136,10 +138,10 @@ func (s *Service) updateDataset(ctx context.Context, req *personalize.UpdateData
 	if err := s.checkReplacement(ctx, dataset, replacement); err != nil {
 		return nil, err
 	}
-	if err := catalog.Attach(ctx, s.store, &dataset.Meta, underSchema(replacement.ARN)); err != nil {
+	if err := s.store.Attach(ctx, dataset.Meta(), underSchema(replacement.ARN)); err != nil {
 		return nil, err
 	}
-	_, err = catalog.Update(ctx, s.store, dataset.ARN, func(d *catalog.Dataset) error {
+	_, err = s.store.Datasets.Update(ctx, dataset.ARN, func(d *catalog.Dataset) error {
 		if d.ID != dataset.ID || d.SchemaARN != dataset.SchemaARN {
 			return awsapi.ResourceInUse("Dataset %s has been changed meanwhile", d.ARN)
 		}
@@ -147,7 +149,7 @@ func (s *Service) updateDataset(ctx context.Context, req *personalize.UpdateData
 			return err
 		}
 		now := time.Now().UTC()
-		d.LatestUpdate = &catalog.DatasetUpdate{SchemaARN: replacement.ARN, Status: catalog.StatusCreatePending, CreatedAt: now, UpdatedAt: now}
+		d.LatestUpdate = &catalog.DatasetUpdate{SchemaARN: replacement.ARN, Status: status.CreatePending, CreatedAt: now, UpdatedAt: now}
 		if !slices.Contains(d.Parents, replacement.ARN) {
 			d.Parents = append(d.Parents, replacement.ARN)
 		}
@@ -164,7 +166,7 @@ func (s *Service) mustTakeSchema(ctx context.Context, d *catalog.Dataset) error 
 	if d.LatestUpdate.Pending() {
 		return awsapi.ResourceInUse("Dataset %s is being updated", d.ARN)
 	}
-	if err := catalog.Sweep(ctx, s.store, d); err != nil {
+	if err := s.store.Sweep(ctx, d); err != nil {
 		return err
 	}
 	for _, child := range d.Children {
@@ -175,7 +177,7 @@ func (s *Service) mustTakeSchema(ctx context.Context, d *catalog.Dataset) error 
 
 // checkReplacement refuses a schema under which what the dataset holds would be read differently, or not at all.
 func (s *Service) checkReplacement(ctx context.Context, d *catalog.Dataset, replacement *catalog.Schema) error {
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, d.DatasetGroupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, d.DatasetGroupARN)
 	if err != nil {
 		return err
 	}
@@ -214,12 +216,12 @@ func (s *Service) replaceSchema(ctx context.Context, d *catalog.Dataset) error {
 		return nil
 	}
 	replaced := d.SchemaARN
-	updated, err := catalog.Update(ctx, s.store, d.ARN, func(current *catalog.Dataset) error {
+	updated, err := s.store.Datasets.Update(ctx, d.ARN, func(current *catalog.Dataset) error {
 		u := current.LatestUpdate
 		if current.ID != d.ID || !u.Pending() || current.SchemaARN != replaced {
 			return errOvertaken
 		}
-		u.Status, u.UpdatedAt = catalog.StatusActive, time.Now().UTC()
+		u.Status, u.UpdatedAt = status.Active, time.Now().UTC()
 		current.SchemaARN = u.SchemaARN
 		current.Parents = []string{u.SchemaARN, current.DatasetGroupARN}
 		return nil
@@ -227,12 +229,12 @@ func (s *Service) replaceSchema(ctx context.Context, d *catalog.Dataset) error {
 	if err != nil || replaced == updated.SchemaARN {
 		return unlessOvertaken(err)
 	}
-	return catalog.Detach(ctx, s.store, &updated.Meta, replaced)
+	return s.store.Detach(ctx, updated.Meta(), replaced)
 }
 
 // schemaOf is the schema of a dataset, parsed.
 func (s *Service) schemaOf(ctx context.Context, d *catalog.Dataset) (*schema.Schema, error) {
-	described, err := catalog.Get[*catalog.Schema](ctx, s.store, d.SchemaARN)
+	described, err := s.store.Schemas.Get(ctx, d.SchemaARN)
 	if err != nil {
 		return nil, err
 	}
@@ -246,16 +248,16 @@ func (s *Service) schemaOf(ctx context.Context, d *catalog.Dataset) (*schema.Sch
 // schemasOf are the schemas of a group's datasets by upper-case dataset type. A dataset that is being created counts, so that a
 // client need not wait between two requests; one that is being deleted does not.
 func (s *Service) schemasOf(ctx context.Context, groupARN string) (map[string]*schema.Schema, error) {
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, groupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {
 		return nil, err
 	}
 	schemas := map[string]*schema.Schema{}
 	for _, child := range group.Children {
-		if catalog.TypeOf(child.ARN) != catalog.TypeDataset {
+		if resource.TypeOf(child.ARN) != resource.Dataset {
 			continue
 		}
-		d, err := catalog.Get[*catalog.Dataset](ctx, s.store, child.ARN)
+		d, err := s.store.Datasets.Get(ctx, child.ARN)
 		if errors.Is(err, catalog.ErrNotFound) || err == nil && d.Deleting() {
 			continue
 		}
@@ -270,7 +272,7 @@ func (s *Service) schemasOf(ctx context.Context, groupARN string) (map[string]*s
 }
 
 func (s *Service) deleteDataset(ctx context.Context, req *personalize.DeleteDatasetRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting(ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset, func(d *catalog.Dataset) error {
+	return nil, markDeleting(ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset, func(d *catalog.Dataset) error {
 		if d.LatestUpdate.Pending() {
 			return awsapi.ResourceInUse("Dataset %s is being updated", d.ARN)
 		}
@@ -281,26 +283,26 @@ func (s *Service) deleteDataset(ctx context.Context, req *personalize.DeleteData
 // mustNotBeTraining refuses while a solution version of the group waits or runs: it may be reading the dataset. The versions are found by
 // their reservations, which every creator of one makes, whoever it is.
 func (s *Service) mustNotBeTraining(ctx context.Context, groupARN string) error {
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, groupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {
 		return err
 	}
 	for _, child := range group.Children {
-		if catalog.TypeOf(child.ARN) != catalog.TypeSolution {
+		if resource.TypeOf(child.ARN) != resource.Solution {
 			continue
 		}
-		solution, err := catalog.Get[*catalog.Solution](ctx, s.store, child.ARN)
+		solution, err := s.store.Solutions.Get(ctx, child.ARN)
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue
 		}
 		if err == nil {
-			err = catalog.Sweep(ctx, s.store, solution)
+			err = s.store.Sweep(ctx, solution)
 		}
 		if err != nil {
 			return fmt.Errorf("looking for trainings: %w", err)
 		}
 		for _, version := range solution.Children {
-			if catalog.TypeOf(version.ARN) == catalog.TypeSolutionVersion {
+			if resource.TypeOf(version.ARN) == resource.SolutionVersion {
 				return awsapi.ResourceInUse("Training of %s is pending or in progress", shownAs(version.ARN))
 			}
 		}

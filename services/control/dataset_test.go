@@ -91,7 +91,7 @@ func TestADatasetGetsANewSchema(t *testing.T) {
 		RoleArn: aws.String("arn:aws:iam::000000000000:role/import"),
 	}))(t).DatasetImportJobArn
 	refused(t, update(wider), inUse, *job)
-	must(catalog.Update(t.Context(), i.store, *job, func(j *catalog.DatasetImportJob) error { j.Fail("no such bucket"); return nil }))(t)
+	must(i.store.DatasetImportJobs.Update(t.Context(), *job, func(j *catalog.DatasetImportJob) error { j.Fail("no such bucket"); return nil }))(t)
 	must(0, update(wider))(t)
 }
 

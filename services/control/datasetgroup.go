@@ -6,6 +6,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 func (s *Service) createDatasetGroup(ctx context.Context, req *personalize.CreateDatasetGroupRequest) (*personalize.CreateDatasetGroupResponse, error) {
@@ -16,7 +17,7 @@ func (s *Service) createDatasetGroup(ctx context.Context, req *personalize.Creat
 	if (req.RoleArn == nil) != (req.KmsKeyArn == nil) {
 		return nil, awsapi.InvalidInput("roleArn and kmsKeyArn must be given together")
 	}
-	arn := s.newARN(ctx, catalog.TypeDatasetGroup, *req.Name)
+	arn := s.newARN(ctx, resource.DatasetGroup, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -27,9 +28,9 @@ func (s *Service) createDatasetGroup(ctx context.Context, req *personalize.Creat
 		return nil, err
 	}
 	group := &catalog.DatasetGroup{
-		Meta:    pending(arn, *req.Name, tags),
-		ShortID: shortID(),
-		Domain:  awsapi.Text(req.Domain), RoleARN: awsapi.Text(req.RoleArn), KMSKeyARN: awsapi.Text(req.KmsKeyArn),
+		Metadata: pending(arn, *req.Name, tags),
+		ShortID:  shortID(),
+		Domain:   awsapi.Text(req.Domain), RoleARN: awsapi.Text(req.RoleArn), KMSKeyARN: awsapi.Text(req.KmsKeyArn),
 	}
 	if err := createUnder(ctx, s, group); err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func (s *Service) createDatasetGroup(ctx context.Context, req *personalize.Creat
 }
 
 func (s *Service) describeDatasetGroup(ctx context.Context, req *personalize.DescribeDatasetGroupRequest) (*personalize.DescribeDatasetGroupResponse, error) {
-	g, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	g, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
@@ -61,5 +62,5 @@ func (s *Service) listDatasetGroups(_ context.Context, req *personalize.ListData
 }
 
 func (s *Service) deleteDatasetGroup(ctx context.Context, req *personalize.DeleteDatasetGroupRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	return nil, markDeleting[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 }

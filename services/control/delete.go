@@ -18,7 +18,7 @@ const deletedAtOnce = 500
 
 // delete completes the deletion of a resource: first what it owns, then itself. The catalog lets one replica at a time do it.
 func (s *Service) delete(ctx context.Context, r catalog.Resource) error {
-	return catalog.DeleteAfter(ctx, s.store, r, func(ctx context.Context, r catalog.Resource) error {
+	return s.store.DeleteAfter(ctx, r, func(ctx context.Context, r catalog.Resource) error {
 		switch r := r.(type) {
 		case *catalog.DatasetGroup:
 			return s.deleteGroupData(ctx, r)
@@ -62,7 +62,7 @@ func topicNames(specs []bus.TopicSpec) []string {
 
 // deleteDatasetData removes a dataset's imported data and its import and export jobs.
 func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) error {
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, d.DatasetGroupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, d.DatasetGroupARN)
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return err
 	}
@@ -77,13 +77,13 @@ func (s *Service) deleteDatasetData(ctx context.Context, d *catalog.Dataset) err
 
 // deleteJobs removes the finished jobs of a resource that goes.
 func deleteJobs[R catalog.Resource](ctx context.Context, s *Service, of func(R) bool) error {
-	jobs, err := catalog.List[R](ctx, s.store)
+	jobs, err := catalog.Of[R](s.store).List(ctx)
 	if err != nil {
 		return err
 	}
 	for _, job := range jobs {
 		if of(job) {
-			if err := catalog.Delete(ctx, s.store, job); err != nil {
+			if err := s.store.Delete(ctx, job); err != nil {
 				return err
 			}
 		}
@@ -94,7 +94,7 @@ func deleteJobs[R catalog.Resource](ctx context.Context, s *Service, of func(R) 
 // deleteVersions removes a solution's versions and their batch jobs. None can come to it since its deletion was accepted, and then none
 // was being trained but a recommender's.
 func (s *Service) deleteVersions(ctx context.Context, solution *catalog.Solution) error {
-	versions, err := catalog.List[*catalog.SolutionVersion](ctx, s.store)
+	versions, err := s.store.SolutionVersions.List(ctx)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func (s *Service) createDataDeletionJob(ctx context.Context, req *personalize.CreateDataDeletionJobRequest) (*personalize.CreateDataDeletionJobResponse, error) {
@@ -15,11 +17,11 @@ func (s *Service) createDataDeletionJob(ctx context.Context, req *personalize.Cr
 	if err != nil {
 		return nil, err
 	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(group.ARN, catalog.TypeDataDeletionJob, *req.JobName)
+	arn := beside(group.ARN, resource.DataDeletionJob, *req.JobName)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -31,7 +33,7 @@ func (s *Service) createDataDeletionJob(ctx context.Context, req *personalize.Cr
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, mustBeActiveGroup, func(g *catalog.DatasetGroup) error {
-		if g.Children.Count(catalog.TypeDataDeletionJob, arn) > 0 {
+		if g.Children.Count(resource.DataDeletionJob, arn) > 0 {
 			return awsapi.ResourceInUse("Another data deletion job of %s is PENDING or IN_PROGRESS", g.ARN)
 		}
 		return nil
@@ -46,7 +48,7 @@ func (s *Service) createDataDeletionJob(ctx context.Context, req *personalize.Cr
 		return nil, awsapi.InvalidInput("Invalid Data location. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
 	}
 	job := &catalog.DataDeletionJob{
-		Meta:            catalog.Meta{ARN: arn, Name: *req.JobName, Status: catalog.StatusPending, Tags: tags},
+		Metadata:        catalog.Metadata{ARN: arn, Name: *req.JobName, Status: status.Pending, Tags: tags},
 		DatasetGroupARN: group.ARN, DataLocation: *req.DataSource.DataLocation, RoleARN: *req.RoleArn,
 	}
 	if err := createUnder(ctx, s, job, underAccount, underGroup); err != nil {
@@ -60,17 +62,17 @@ func (s *Service) createDataDeletionJob(ctx context.Context, req *personalize.Cr
 // again: a client who just saw its end expects to go on.
 func (s *Service) mustHaveNoJobs(ctx context.Context, groupARN string) error {
 	for _, r := range catalog.All[catalog.Resource](s.view) {
-		if groupOfJob(r) != groupARN || r.Head().Finished() || r.Head().Deleting() {
+		if groupOfJob(r) != groupARN || r.Meta().Finished() || r.Meta().Deleting() {
 			continue
 		}
-		now, err := catalog.Get[catalog.Resource](ctx, s.store, r.Head().ARN)
+		now, err := s.store.Get(ctx, r.Meta().ARN)
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if m := now.Head(); !m.Finished() && !m.Deleting() {
+		if m := now.Meta(); !m.Finished() && !m.Deleting() {
 			return awsapi.ResourceInUse("Dataset group %s is in use by %s, which is %s", groupARN, m.ARN, m.Status)
 		}
 	}
@@ -95,7 +97,7 @@ func groupOfJob(r catalog.Resource) string {
 }
 
 func (s *Service) describeDataDeletionJob(ctx context.Context, req *personalize.DescribeDataDeletionJobRequest) (*personalize.DescribeDataDeletionJobResponse, error) {
-	j, err := find[*catalog.DataDeletionJob](ctx, s, "dataDeletionJobArn", *req.DataDeletionJobArn, catalog.TypeDataDeletionJob)
+	j, err := find[*catalog.DataDeletionJob](ctx, s, "dataDeletionJobArn", *req.DataDeletionJobArn, resource.DataDeletionJob)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +107,7 @@ func (s *Service) describeDataDeletionJob(ctx context.Context, req *personalize.
 		Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}
-	if j.Status == catalog.StatusCompleted {
+	if j.Status == status.Completed {
 		described.NumDeleted = &j.NumDeleted
 	}
 	return &personalize.DescribeDataDeletionJobResponse{DataDeletionJob: described}, nil

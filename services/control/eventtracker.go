@@ -7,6 +7,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 // idAttempts bounds how often a random 8-digit id is drawn until a free one is found.
@@ -17,7 +18,7 @@ func (s *Service) createEventTracker(ctx context.Context, req *personalize.Creat
 	if err != nil {
 		return nil, err
 	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
@@ -34,10 +35,10 @@ func (s *Service) createEventTracker(ctx context.Context, req *personalize.Creat
 	for range idAttempts {
 		id, trackingID := catalog.NewTrackingID()
 		tracker := &catalog.EventTracker{
-			Meta:            pending(beside(group.ARN, catalog.TypeEventTracker, id), *req.Name, tags),
+			Metadata:        pending(beside(group.ARN, resource.EventTracker, id), *req.Name, tags),
 			DatasetGroupARN: group.ARN, TrackingID: trackingID,
 		}
-		err = catalog.CreateUnder(ctx, s.store, tracker, underGroup)
+		err = s.store.Create(ctx, tracker, underGroup)
 		if err == nil {
 			return &personalize.CreateEventTrackerResponse{EventTrackerArn: &tracker.ARN, TrackingId: &tracker.TrackingID}, nil
 		}
@@ -51,7 +52,7 @@ func (s *Service) createEventTracker(ctx context.Context, req *personalize.Creat
 // mustHaveNoTracker: a dataset group has one tracker at most.
 func mustHaveNoTracker(g *catalog.DatasetGroup) error {
 	for _, child := range g.Children {
-		if catalog.TypeOf(child.ARN) == catalog.TypeEventTracker {
+		if resource.TypeOf(child.ARN) == resource.EventTracker {
 			return alreadyExists(child.ARN)
 		}
 	}
@@ -59,7 +60,7 @@ func mustHaveNoTracker(g *catalog.DatasetGroup) error {
 }
 
 func (s *Service) describeEventTracker(ctx context.Context, req *personalize.DescribeEventTrackerRequest) (*personalize.DescribeEventTrackerResponse, error) {
-	t, err := find[*catalog.EventTracker](ctx, s, "eventTrackerArn", *req.EventTrackerArn, catalog.TypeEventTracker)
+	t, err := find[*catalog.EventTracker](ctx, s, "eventTrackerArn", *req.EventTrackerArn, resource.EventTracker)
 	if err != nil {
 		return nil, err
 	}
@@ -83,5 +84,5 @@ func (s *Service) listEventTrackers(_ context.Context, req *personalize.ListEven
 }
 
 func (s *Service) deleteEventTracker(ctx context.Context, req *personalize.DeleteEventTrackerRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.EventTracker](ctx, s, "eventTrackerArn", *req.EventTrackerArn, catalog.TypeEventTracker)
+	return nil, markDeleting[*catalog.EventTracker](ctx, s, "eventTrackerArn", *req.EventTrackerArn, resource.EventTracker)
 }

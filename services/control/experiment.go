@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 // An experiment is the recommenders' to answer and the retrainers' to count and, where the guard metric asks for it, to stop. Here it is
@@ -29,11 +30,11 @@ func (s *Service) createExperiment(ctx context.Context, req *CreateExperimentReq
 	if err != nil {
 		return nil, err
 	}
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, campaigns[0].DatasetGroupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, campaigns[0].DatasetGroupARN)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(group.ARN, catalog.TypeExperiment, *req.Name)
+	arn := beside(group.ARN, resource.Experiment, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func (s *Service) createExperiment(ctx context.Context, req *CreateExperimentReq
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(catalog.TypeExperiment, arn), s.quotas.ExperimentsPerGroup, inAnyState)
+		return within(g.Children.Count(resource.Experiment, arn), s.quotas.ExperimentsPerGroup, inAnyState)
 	}, mustBeActiveGroup)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func (s *Service) createExperiment(ctx context.Context, req *CreateExperimentReq
 		places = append(places, underCampaign)
 	}
 	created := &catalog.Experiment{
-		Meta: pending(arn, *req.Name, tags), DatasetGroupARN: group.ARN,
+		Metadata: pending(arn, *req.Name, tags), DatasetGroupARN: group.ARN,
 		Metric: newMetric(req.Metric), Guard: newGuard(req.GuardMetric), ShadowCampaignARNs: req.ShadowCampaignArns,
 		Window:     time.Duration(orElse(req.AttributionWindowSeconds, int64(usualWindow/time.Second))) * time.Second,
 		Effect:     orElse(req.ExpectedEffect, usualEffect),
@@ -84,7 +85,7 @@ func (s *Service) campaignsOf(ctx context.Context, arms []ExperimentArm, shadows
 			return nil
 		}
 		found[arn] = true
-		campaign, err := find[*catalog.Campaign](ctx, s, member, arn, catalog.TypeCampaign)
+		campaign, err := find[*catalog.Campaign](ctx, s, member, arn, resource.Campaign)
 		campaigns = append(campaigns, campaign)
 		return err
 	}
@@ -108,7 +109,7 @@ func (s *Service) mustAnswerAlike(ctx context.Context, campaigns []*catalog.Camp
 		if c.DatasetGroupARN != groupARN {
 			return awsapi.InvalidInput("%s and %s belong to different dataset groups", campaigns[0].ARN, c.ARN)
 		}
-		version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, c.SolutionVersionARN)
+		version, err := s.store.SolutionVersions.Get(ctx, c.SolutionVersionARN)
 		if err != nil {
 			return err
 		}
@@ -177,7 +178,7 @@ const maxPhases = 100
 // updateExperiment changes the shares, adds arms or shadows, or ends the experiment. It takes effect when the recommenders see it, a
 // moment later; nothing runs that would have to be waited for, so the experiment stays ACTIVE.
 func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentRequest) (*CreateExperimentResponse, error) {
-	current, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, catalog.TypeExperiment)
+	current, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, resource.Experiment)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +189,7 @@ func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentReq
 	if err := applyExperimentUpdate(current, req); err != nil {
 		return nil, err
 	}
-	control, err := catalog.Get[*catalog.Campaign](ctx, s.store, current.Control().CampaignARN)
+	control, err := s.store.Campaigns.Get(ctx, current.Control().CampaignARN)
 	if err != nil {
 		return nil, err
 	}
@@ -199,12 +200,12 @@ func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentReq
 		if slices.Contains(current.Parents, campaign.ARN) {
 			continue
 		}
-		if err := catalog.Attach(ctx, s.store, &current.Meta, catalog.Under(campaign.ARN, mustBeActiveCampaign)); err != nil {
+		if err := s.store.Attach(ctx, current.Meta(), catalog.Under(campaign.ARN, mustBeActiveCampaign)); err != nil {
 			return nil, err
 		}
 	}
 	var left []string
-	updated, err := catalog.Update(ctx, s.store, current.ARN, func(e *catalog.Experiment) error {
+	updated, err := s.store.Experiments.Update(ctx, current.ARN, func(e *catalog.Experiment) error {
 		if err := applyExperimentUpdate(e, req); err != nil {
 			return err
 		}
@@ -215,7 +216,7 @@ func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentReq
 		return nil, err
 	}
 	for _, campaign := range left {
-		if err := catalog.Detach(ctx, s.store, &updated.Meta, campaign); err != nil {
+		if err := s.store.Detach(ctx, updated.Meta(), campaign); err != nil {
 			s.log.Warn("a campaign is held by an experiment that it left until it is swept", zap.String("campaign", campaign), zap.Error(err))
 		}
 	}
@@ -247,7 +248,7 @@ func applyExperimentUpdate(e *catalog.Experiment, req *UpdateExperimentRequest) 
 }
 
 func (s *Service) describeExperiment(ctx context.Context, req *ExperimentRequest) (*DescribeExperimentResponse, error) {
-	e, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, catalog.TypeExperiment)
+	e, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, resource.Experiment)
 	if err != nil {
 		return nil, err
 	}
@@ -299,5 +300,5 @@ func (s *Service) listExperiments(_ context.Context, req *ListExperimentsRequest
 }
 
 func (s *Service) deleteExperiment(ctx context.Context, req *ExperimentRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, catalog.TypeExperiment)
+	return nil, markDeleting[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, resource.Experiment)
 }

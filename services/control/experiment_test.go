@@ -37,7 +37,7 @@ func (i *installation) describeExperiment(arn string) ExperimentDescription {
 
 func (i *installation) storedExperiment(arn string) *catalog.Experiment {
 	i.t.Helper()
-	return must(catalog.Get[*catalog.Experiment](i.t.Context(), i.store, arn))(i.t)
+	return must(i.store.Experiments.Get(i.t.Context(), arn))(i.t)
 }
 
 // From its creation to its end, and what it holds meanwhile.

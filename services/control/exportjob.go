@@ -6,6 +6,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 func (s *Service) createDatasetExportJob(ctx context.Context, req *personalize.CreateDatasetExportJobRequest) (*personalize.CreateDatasetExportJobResponse, error) {
@@ -13,11 +14,11 @@ func (s *Service) createDatasetExportJob(ctx context.Context, req *personalize.C
 	if err != nil {
 		return nil, err
 	}
-	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
+	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(dataset.ARN, catalog.TypeDatasetExportJob, *req.JobName)
+	arn := beside(dataset.ARN, resource.DatasetExportJob, *req.JobName)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -43,7 +44,7 @@ func (s *Service) createDatasetExportJob(ctx context.Context, req *personalize.C
 		mode = *req.IngestionMode
 	}
 	job := &catalog.DatasetExportJob{
-		Meta:       pending(arn, *req.JobName, tags),
+		Metadata:   pending(arn, *req.JobName, tags),
 		DatasetARN: dataset.ARN, DatasetGroupARN: dataset.DatasetGroupARN, IngestionMode: mode, RoleARN: *req.RoleArn, JobOutput: req.JobOutput,
 	}
 	if err := createUnder(ctx, s, job, underAccount, underDataset); err != nil {
@@ -54,7 +55,7 @@ func (s *Service) createDatasetExportJob(ctx context.Context, req *personalize.C
 }
 
 func (s *Service) describeDatasetExportJob(ctx context.Context, req *personalize.DescribeDatasetExportJobRequest) (*personalize.DescribeDatasetExportJobResponse, error) {
-	j, err := find[*catalog.DatasetExportJob](ctx, s, "datasetExportJobArn", *req.DatasetExportJobArn, catalog.TypeDatasetExportJob)
+	j, err := find[*catalog.DatasetExportJob](ctx, s, "datasetExportJobArn", *req.DatasetExportJobArn, resource.DatasetExportJob)
 	if err != nil {
 		return nil, err
 	}

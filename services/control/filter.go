@@ -8,6 +8,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/filter"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func (s *Service) createFilter(ctx context.Context, req *personalize.CreateFilterRequest) (*personalize.CreateFilterResponse, error) {
@@ -15,11 +17,11 @@ func (s *Service) createFilter(ctx context.Context, req *personalize.CreateFilte
 	if err != nil {
 		return nil, err
 	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(group.ARN, catalog.TypeFilter, *req.Name)
+	arn := beside(group.ARN, resource.Filter, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -27,7 +29,7 @@ func (s *Service) createFilter(ctx context.Context, req *personalize.CreateFilte
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(catalog.TypeFilter, arn), s.quotas.FiltersPerGroup, inAnyState)
+		return within(g.Children.Count(resource.Filter, arn), s.quotas.FiltersPerGroup, inAnyState)
 	}, mustTakeFilters)
 	if err != nil {
 		return nil, err
@@ -35,7 +37,7 @@ func (s *Service) createFilter(ctx context.Context, req *personalize.CreateFilte
 	if err := s.checkFilter(ctx, *req.FilterExpression, group); err != nil {
 		return nil, err
 	}
-	created := &catalog.Filter{Meta: pending(arn, *req.Name, tags), DatasetGroupARN: group.ARN, Expression: *req.FilterExpression}
+	created := &catalog.Filter{Metadata: pending(arn, *req.Name, tags), DatasetGroupARN: group.ARN, Expression: *req.FilterExpression}
 	if err := createUnder(ctx, s, created, underGroup); err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func (s *Service) createFilter(ctx context.Context, req *personalize.CreateFilte
 
 // mustTakeFilters is mustBeActive with the exception that CreateFilter has for it: ResourceInUse is not among its own.
 func mustTakeFilters(g *catalog.DatasetGroup) error {
-	if g.Status != catalog.StatusActive {
+	if g.Status != status.Active {
 		return awsapi.InvalidInput("Resource %s is %s, it must be ACTIVE", g.ARN, g.Status)
 	}
 	return nil
@@ -68,10 +70,10 @@ func (s *Service) checkFilter(ctx context.Context, expression string, group *cat
 	}
 	count(compiled)
 	for _, child := range group.Children {
-		if catalog.TypeOf(child.ARN) != catalog.TypeFilter {
+		if resource.TypeOf(child.ARN) != resource.Filter {
 			continue
 		}
-		other, err := catalog.Get[*catalog.Filter](ctx, s.store, child.ARN)
+		other, err := s.store.Filters.Get(ctx, child.ARN)
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue
 		}
@@ -89,7 +91,7 @@ func (s *Service) checkFilter(ctx context.Context, expression string, group *cat
 }
 
 func (s *Service) describeFilter(ctx context.Context, req *personalize.DescribeFilterRequest) (*personalize.DescribeFilterResponse, error) {
-	f, err := find[*catalog.Filter](ctx, s, "filterArn", *req.FilterArn, catalog.TypeFilter)
+	f, err := find[*catalog.Filter](ctx, s, "filterArn", *req.FilterArn, resource.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -114,5 +116,5 @@ func (s *Service) listFilters(_ context.Context, req *personalize.ListFiltersReq
 }
 
 func (s *Service) deleteFilter(ctx context.Context, req *personalize.DeleteFilterRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.Filter](ctx, s, "filterArn", *req.FilterArn, catalog.TypeFilter)
+	return nil, markDeleting[*catalog.Filter](ctx, s, "filterArn", *req.FilterArn, resource.Filter)
 }

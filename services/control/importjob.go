@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.CreateDatasetImportJobRequest) (*personalize.CreateDatasetImportJobResponse, error) {
@@ -18,11 +19,11 @@ func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.C
 	if err != nil {
 		return nil, err
 	}
-	dataset, err := findCreated[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, catalog.TypeDataset)
+	dataset, err := findCreated[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(dataset.ARN, catalog.TypeDatasetImportJob, *req.JobName)
+	arn := beside(dataset.ARN, resource.DatasetImportJob, *req.JobName)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.C
 		return nil, err
 	}
 	job := &catalog.DatasetImportJob{
-		Meta:       pending(arn, *req.JobName, tags),
+		Metadata:   pending(arn, *req.JobName, tags),
 		DatasetARN: dataset.ARN, DatasetGroupARN: dataset.DatasetGroupARN,
 		DataLocation: *req.DataSource.DataLocation, RoleARN: awsapi.Text(req.RoleArn), ImportMode: mode,
 		PublishAttributionMetricsToS3: req.PublishAttributionMetricsToS3,
@@ -72,13 +73,13 @@ func checkImport(dataLocation, mode string, into *catalog.Dataset) error {
 
 // placeJob limits the jobs of a type that wait or run in the account.
 func (s *Service) placeJob(ctx context.Context, jobARN string, limit int) (catalog.Place, error) {
-	kind := catalog.TypeOf(jobARN)
+	kind := resource.TypeOf(jobARN)
 	rule := func(a *catalog.Account) error { return within(a.Children.Count(kind, jobARN), limit, unfinished) }
 	account, err := s.readAccount(ctx)
 	if err != nil {
 		return catalog.Place{}, err
 	}
-	if err := catalog.Sweep(ctx, s.store, account); err != nil {
+	if err := s.store.Sweep(ctx, account); err != nil {
 		return catalog.Place{}, err
 	}
 	return catalog.UnderAccount(s.account, rule), rule(account)
@@ -86,7 +87,7 @@ func (s *Service) placeJob(ctx context.Context, jobARN string, limit int) (catal
 
 // readAccount reads the account's reservations; an account without any may not exist yet.
 func (s *Service) readAccount(ctx context.Context) (*catalog.Account, error) {
-	account, err := catalog.Get[*catalog.Account](ctx, s.store, catalog.AccountARN(s.account))
+	account, err := s.store.Accounts.Get(ctx, resource.AccountARN(s.account))
 	if errors.Is(err, catalog.ErrNotFound) {
 		return &catalog.Account{}, nil
 	}
@@ -105,7 +106,7 @@ type examinedImportJob struct {
 }
 
 func (s *Service) describeDatasetImportJob(ctx context.Context, req *personalize.DescribeDatasetImportJobRequest) (*describedImportJob, error) {
-	j, err := find[*catalog.DatasetImportJob](ctx, s, "datasetImportJobArn", *req.DatasetImportJobArn, catalog.TypeDatasetImportJob)
+	j, err := find[*catalog.DatasetImportJob](ctx, s, "datasetImportJobArn", *req.DatasetImportJobArn, resource.DatasetImportJob)
 	if err != nil {
 		return nil, err
 	}

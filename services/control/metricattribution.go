@@ -14,20 +14,22 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func (s *Service) createMetricAttribution(ctx context.Context, req *personalize.CreateMetricAttributionRequest) (*personalize.CreateMetricAttributionResponse, error) {
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(group.ARN, catalog.TypeMetricAttribution, *req.Name)
+	arn := beside(group.ARN, resource.MetricAttribution, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(catalog.TypeMetricAttribution, arn), s.quotas.MetricAttributionsPerGroup, inAnyState)
+		return within(g.Children.Count(resource.MetricAttribution, arn), s.quotas.MetricAttributionsPerGroup, inAnyState)
 	}, mustBeActiveGroup)
 	if err != nil {
 		return nil, err
@@ -39,7 +41,7 @@ func (s *Service) createMetricAttribution(ctx context.Context, req *personalize.
 		return nil, err
 	}
 	created := &catalog.MetricAttribution{
-		Meta:            pending(arn, *req.Name, nil),
+		Metadata:        pending(arn, *req.Name, nil),
 		DatasetGroupARN: group.ARN, Metrics: req.Metrics, OutputConfig: req.MetricsOutputConfig,
 	}
 	if err := createUnder(ctx, s, created, underGroup); err != nil {
@@ -89,7 +91,7 @@ func checkMetricsOutput(output *personalize.MetricAttributionOutput) error {
 }
 
 func (s *Service) describeMetricAttribution(ctx context.Context, req *personalize.DescribeMetricAttributionRequest) (*personalize.DescribeMetricAttributionResponse, error) {
-	m, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
+	m, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, resource.MetricAttribution)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +149,7 @@ func (s *Service) updateMetricAttribution(ctx context.Context, req *personalize.
 		// The model says it is optional, but there is no other way to name one.
 		return nil, awsapi.InvalidInput("%s", constraint.Missing("metricAttributionArn").Error())
 	}
-	current, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
+	current, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, resource.MetricAttribution)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +162,7 @@ func (s *Service) updateMetricAttribution(ctx context.Context, req *personalize.
 	if err := checkMetricsOutput(req.MetricsOutputConfig); err != nil {
 		return nil, err
 	}
-	_, err = catalog.Update(ctx, s.store, current.ARN, func(m *catalog.MetricAttribution) error {
+	_, err = s.store.MetricAttributions.Update(ctx, current.ARN, func(m *catalog.MetricAttribution) error {
 		return applyMetricsUpdate(m, req)
 	})
 	return &personalize.UpdateMetricAttributionResponse{MetricAttributionArn: &current.ARN}, err
@@ -208,24 +210,24 @@ func lacksBeginning(m *catalog.MetricAttribution) bool { return m.WritesReports(
 // on is reported.
 func (s *Service) beginReports(ctx context.Context, m *catalog.MetricAttribution) error {
 	if !lacksBeginning(m) {
-		return s.activate(ctx, &m.Meta)
+		return s.activate(ctx, m.Meta())
 	}
 	progress, err := s.endOfLog(ctx, m.DatasetGroupARN)
 	if err != nil {
 		return fmt.Errorf("finding where reports begin: %w", err)
 	}
-	_, err = catalog.Update(ctx, s.store, m.ARN, func(current *catalog.MetricAttribution) error {
+	_, err = s.store.MetricAttributions.Update(ctx, m.ARN, func(current *catalog.MetricAttribution) error {
 		if current.ID != m.ID || current.Status != m.Status || !lacksBeginning(current) {
 			return errOvertaken
 		}
-		current.Status, current.Reports = catalog.StatusActive, progress
+		current.Status, current.Reports = status.Active, progress
 		return nil
 	})
 	return unlessOvertaken(err)
 }
 
 func (s *Service) endOfLog(ctx context.Context, groupARN string) (*catalog.ReportProgress, error) {
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, groupARN)
+	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {
 		return nil, err
 	}
@@ -250,5 +252,5 @@ func (s *Service) endOfLog(ctx context.Context, groupARN string) (*catalog.Repor
 }
 
 func (s *Service) deleteMetricAttribution(ctx context.Context, req *personalize.DeleteMetricAttributionRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, catalog.TypeMetricAttribution)
+	return nil, markDeleting[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, resource.MetricAttribution)
 }

@@ -41,7 +41,7 @@ func TestAMetricAttribution(t *testing.T) {
 		t.Errorf("got %v", m)
 	}
 	progress := func() *catalog.ReportProgress {
-		return must(catalog.Get[*catalog.MetricAttribution](t.Context(), i.store, *arn))(t).Reports
+		return must(i.store.MetricAttributions.Get(t.Context(), *arn))(t).Reports
 	}
 	if p := progress(); p == nil || len(p.Next) != 2 || len(p.TopicID) != 32 || time.Since(p.Until) > 16*time.Minute {
 		t.Errorf("reports begin at %+v", p)

@@ -31,7 +31,7 @@ func list[R catalog.Resource, T any](s *Service, p page, keep func(R) bool, shap
 		}
 	}
 	found, next, err := cut(p, kept, func(r R) position {
-		return position{r.Head().CreatedAt.UnixMilli(), r.Head().ARN}
+		return position{r.Meta().CreatedAt.UnixMilli(), r.Meta().ARN}
 	})
 	if err != nil {
 		return nil, nil, err

@@ -31,6 +31,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/control/workflow"
 )
 
@@ -55,18 +56,18 @@ func (i *installation) retrain(ndcg func(solution string) float64) {
 // finishPending ends the jobs of a type.
 func finishPending[R catalog.Resource](i *installation, finish func(R)) {
 	for _, job := range catalog.All[R](i.service.view) {
-		if job.Head().Status != catalog.StatusCreatePending {
+		if job.Meta().Status != status.CreatePending {
 			continue
 		}
-		_, err := catalog.Update(context.Background(), i.store, job.Head().ARN, func(r R) error {
-			if r.Head().Status == catalog.StatusCreatePending { // the view may be behind
+		_, err := catalog.Of[R](i.store).Update(context.Background(), job.Meta().ARN, func(r R) error {
+			if r.Meta().Status == status.CreatePending { // the view may be behind
 				finish(r)
-				r.Head().Status = catalog.StatusActive
+				r.Meta().Status = status.Active
 			}
 			return nil
 		})
 		if err != nil {
-			i.t.Errorf("finishing %s: %v", job.Head().ARN, err)
+			i.t.Errorf("finishing %s: %v", job.Meta().ARN, err)
 		}
 	}
 }

@@ -8,14 +8,15 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
-	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // recipesSince is the date that recipes, which are part of the program, show as theirs.
 var recipesSince = awsapi.At(time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC))
 
-var active = catalog.StatusActive
+var active = status.Active
 
 func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesRequest) (*personalize.ListRecipesResponse, error) {
 	recipes := recipe.All()
@@ -60,7 +61,7 @@ func (s *Service) describeRecipe(_ context.Context, req *personalize.DescribeRec
 }
 
 func (s *Service) describeAlgorithm(_ context.Context, req *personalize.DescribeAlgorithmRequest) (*personalize.DescribeAlgorithmResponse, error) {
-	r, err := findRecipeBy("algorithmArn", *req.AlgorithmArn, catalog.TypeAlgorithm, (*recipe.Recipe).AlgorithmARN)
+	r, err := findRecipeBy("algorithmArn", *req.AlgorithmArn, resource.Algorithm, (*recipe.Recipe).AlgorithmARN)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func (s *Service) describeAlgorithm(_ context.Context, req *personalize.Describe
 }
 
 func (s *Service) describeFeatureTransformation(_ context.Context, req *personalize.DescribeFeatureTransformationRequest) (*personalize.DescribeFeatureTransformationResponse, error) {
-	r, err := findRecipeBy("featureTransformationArn", *req.FeatureTransformationArn, catalog.TypeFeatureTransform, (*recipe.Recipe).FeatureTransformationARN)
+	r, err := findRecipeBy("featureTransformationArn", *req.FeatureTransformationArn, resource.FeatureTransform, (*recipe.Recipe).FeatureTransformationARN)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +119,7 @@ func hyperParameters(r *recipe.Recipe) (map[string]string, *personalize.DefaultH
 }
 
 func findRecipe(member, arn string) (*recipe.Recipe, error) {
-	return findRecipeBy(member, arn, catalog.TypeRecipe, (*recipe.Recipe).ARN)
+	return findRecipeBy(member, arn, resource.Recipe, (*recipe.Recipe).ARN)
 }
 
 // findRecipeBy finds the first recipe with an ARN: recipes share feature transformations.

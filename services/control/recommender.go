@@ -8,6 +8,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // The requests; how a recommender trains and moves from status to status stands in training.go.
@@ -21,11 +23,11 @@ func (s *Service) createRecommender(ctx context.Context, req *personalize.Create
 	if err != nil {
 		return nil, err
 	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(group.ARN, catalog.TypeRecommender, *req.Name)
+	arn := beside(group.ARN, resource.Recommender, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -33,7 +35,7 @@ func (s *Service) createRecommender(ctx context.Context, req *personalize.Create
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(catalog.TypeRecommender, arn), s.quotas.RecommendersPerGroup, inAnyState)
+		return within(g.Children.Count(resource.Recommender, arn), s.quotas.RecommendersPerGroup, inAnyState)
 	}, mustBeActiveGroup)
 	if err != nil {
 		return nil, err
@@ -45,7 +47,7 @@ func (s *Service) createRecommender(ctx context.Context, req *personalize.Create
 		return nil, err
 	}
 	recommender := &catalog.Recommender{
-		Meta:            pending(arn, *req.Name, tags),
+		Metadata:        pending(arn, *req.Name, tags),
 		DatasetGroupARN: group.ARN, RecipeARN: r.ARN(), Config: req.RecommenderConfig,
 	}
 	if err := createUnder(ctx, s, recommender, underGroup); err != nil {
@@ -86,7 +88,7 @@ func (s *Service) checkRecommenderConfig(ctx context.Context, config *personaliz
 }
 
 func (s *Service) describeRecommender(ctx context.Context, req *personalize.DescribeRecommenderRequest) (*personalize.DescribeRecommenderResponse, error) {
-	r, err := find[*catalog.Recommender](ctx, s, "recommenderArn", *req.RecommenderArn, catalog.TypeRecommender)
+	r, err := find[*catalog.Recommender](ctx, s, "recommenderArn", *req.RecommenderArn, resource.Recommender)
 	if err != nil {
 		return nil, err
 	}
@@ -120,22 +122,22 @@ func (s *Service) listRecommenders(_ context.Context, req *personalize.ListRecom
 
 // updateRecommender records the change; the reconciler carries it out, and the recommender serves as before meanwhile.
 func (s *Service) updateRecommender(ctx context.Context, req *personalize.UpdateRecommenderRequest) (*personalize.UpdateRecommenderResponse, error) {
-	recommender, err := find[*catalog.Recommender](ctx, s, "recommenderArn", *req.RecommenderArn, catalog.TypeRecommender)
+	recommender, err := find[*catalog.Recommender](ctx, s, "recommenderArn", *req.RecommenderArn, resource.Recommender)
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeIn(recommender, catalog.StatusActive); err != nil {
+	if err := mustBeIn(recommender, status.Active); err != nil {
 		return nil, err
 	}
 	if err := s.checkRecommenderConfig(ctx, req.RecommenderConfig, recommender.RecipeARN, recommender.DatasetGroupARN); err != nil {
 		return nil, err
 	}
-	_, err = catalog.Update(ctx, s.store, recommender.ARN, func(r *catalog.Recommender) error {
-		if err := mustBeIn(r, catalog.StatusActive); err != nil {
+	_, err = s.store.Recommenders.Update(ctx, recommender.ARN, func(r *catalog.Recommender) error {
+		if err := mustBeIn(r, status.Active); err != nil {
 			return err
 		}
 		now := time.Now().UTC()
-		r.LatestUpdate = &catalog.RecommenderUpdate{Config: req.RecommenderConfig, Status: catalog.StatusCreatePending, CreatedAt: now, UpdatedAt: now}
+		r.LatestUpdate = &catalog.RecommenderUpdate{Config: req.RecommenderConfig, Status: status.CreatePending, CreatedAt: now, UpdatedAt: now}
 		return nil
 	})
 	return &personalize.UpdateRecommenderResponse{RecommenderArn: &recommender.ARN}, err
@@ -153,21 +155,21 @@ func mustBeIn(r *catalog.Recommender, status string) error {
 }
 
 func (s *Service) startRecommender(ctx context.Context, req *personalize.StartRecommenderRequest) (*personalize.StartRecommenderResponse, error) {
-	err := s.moveRecommender(ctx, *req.RecommenderArn, catalog.StatusInactive, catalog.StatusStartPending)
+	err := s.moveRecommender(ctx, *req.RecommenderArn, status.Inactive, status.StartPending)
 	return &personalize.StartRecommenderResponse{RecommenderArn: req.RecommenderArn}, err
 }
 
 func (s *Service) stopRecommender(ctx context.Context, req *personalize.StopRecommenderRequest) (*personalize.StopRecommenderResponse, error) {
-	err := s.moveRecommender(ctx, *req.RecommenderArn, catalog.StatusActive, catalog.StatusStopPending)
+	err := s.moveRecommender(ctx, *req.RecommenderArn, status.Active, status.StopPending)
 	return &personalize.StopRecommenderResponse{RecommenderArn: req.RecommenderArn}, err
 }
 
 // moveRecommender begins a change of status; the reconciler completes it.
 func (s *Service) moveRecommender(ctx context.Context, arn, from, to string) error {
-	if _, err := find[*catalog.Recommender](ctx, s, "recommenderArn", arn, catalog.TypeRecommender); err != nil {
+	if _, err := find[*catalog.Recommender](ctx, s, "recommenderArn", arn, resource.Recommender); err != nil {
 		return err
 	}
-	_, err := catalog.Update(ctx, s.store, arn, func(r *catalog.Recommender) error {
+	_, err := s.store.Recommenders.Update(ctx, arn, func(r *catalog.Recommender) error {
 		if err := mustBeIn(r, from); err != nil {
 			return err
 		}
@@ -178,7 +180,7 @@ func (s *Service) moveRecommender(ctx context.Context, arn, from, to string) err
 }
 
 func (s *Service) deleteRecommender(ctx context.Context, req *personalize.DeleteRecommenderRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting(ctx, s, "recommenderArn", *req.RecommenderArn, catalog.TypeRecommender, func(r *catalog.Recommender) error {
+	return nil, markDeleting(ctx, s, "recommenderArn", *req.RecommenderArn, resource.Recommender, func(r *catalog.Recommender) error {
 		return mustBeIn(r, r.Status) // in any, but not while it is being updated
 	})
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 const useCase = "arn:aws:personalize:::recipe/aws-ecomm-recommended-for-you"
@@ -52,7 +54,7 @@ func (i *installation) awaitRecommender(arn, status string) {
 // stored is the recommender with what clients don't see.
 func (i *installation) stored(arn string) *catalog.Recommender {
 	i.t.Helper()
-	return must(catalog.Get[*catalog.Recommender](i.t.Context(), i.store, arn))(i.t)
+	return must(i.store.Recommenders.Get(i.t.Context(), arn))(i.t)
 }
 
 // training waits for the version that a recommender is being trained with.
@@ -61,7 +63,7 @@ func (i *installation) training(arn string) *catalog.SolutionVersion {
 	solution := trainedWith(i.stored(arn))
 	var found *catalog.SolutionVersion
 	reaches(i.t, "found", func() (string, error) {
-		for _, v := range must(catalog.List[*catalog.SolutionVersion](i.t.Context(), i.store))(i.t) {
+		for _, v := range must(i.store.SolutionVersions.List(i.t.Context()))(i.t) {
 			if v.SolutionARN == solution && !v.Finished() {
 				found = v
 				return "found", nil
@@ -145,7 +147,7 @@ func TestARecommenderTrainsByItself(t *testing.T) {
 		_, err := i.DescribeRecommender(&personalize.DescribeRecommenderInput{RecommenderArn: &arn})
 		return err
 	})
-	if left := must(catalog.List[*catalog.SolutionVersion](t.Context(), i.store))(t); len(left) != 0 {
+	if left := must(i.store.SolutionVersions.List(t.Context()))(t); len(left) != 0 {
 		t.Errorf("versions left: %v", left)
 	}
 }
@@ -156,7 +158,7 @@ func TestARecommenderFollowsAutomaticTraining(t *testing.T) {
 	var versions []string
 	for _, reason := range []string{"second", "third"} {
 		versions = append(versions, i.stored(arn).SolutionVersionARN)
-		solution := must(catalog.Get[*catalog.Solution](t.Context(), i.store, trainedWith(i.stored(arn))))(t)
+		solution := must(i.store.Solutions.Get(t.Context(), trainedWith(i.stored(arn))))(t)
 		if !solution.PerformAutoTraining || solution.OwnedBy != arn {
 			t.Fatalf("got %+v", solution)
 		}
@@ -168,12 +170,12 @@ func TestARecommenderFollowsAutomaticTraining(t *testing.T) {
 	}
 	// The last version before stays for those who are still answering with it.
 	reaches(t, "gone", func() (string, error) {
-		if _, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, versions[0]); err != nil {
+		if _, err := i.store.SolutionVersions.Get(t.Context(), versions[0]); err != nil {
 			return "gone", nil
 		}
 		return "there", nil
 	})
-	must(catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, versions[1]))(t)
+	must(i.store.SolutionVersions.Get(t.Context(), versions[1]))(t)
 }
 
 func TestARecommenderFailsWithItsTraining(t *testing.T) {
@@ -182,12 +184,12 @@ func TestARecommenderFailsWithItsTraining(t *testing.T) {
 	arn := i.recommender(group, "home", nil)
 	version := i.training(arn)
 	const reason = "Dataset has fewer than 1000 interactions after filtering by event type: View"
-	must(catalog.Update(t.Context(), i.store, version.ARN, func(v *catalog.SolutionVersion) error { v.Fail(reason); return nil }))(t)
+	must(i.store.SolutionVersions.Update(t.Context(), version.ARN, func(v *catalog.SolutionVersion) error { v.Fail(reason); return nil }))(t)
 	i.awaitRecommender(arn, "CREATE FAILED")
 	if r := i.describeRecommender(arn); *r.FailureReason != reason {
 		t.Errorf("got %v", r)
 	}
-	if must(catalog.Get[*catalog.Solution](t.Context(), i.store, version.SolutionARN))(t).PerformAutoTraining {
+	if must(i.store.Solutions.Get(t.Context(), version.SolutionARN))(t).PerformAutoTraining {
 		t.Error("a recommender that failed is trained on")
 	}
 	_, err := i.StopRecommender(&personalize.StopRecommenderInput{RecommenderArn: &arn})
@@ -210,7 +212,7 @@ func TestARecommenderIsStoppedAndStarted(t *testing.T) {
 	i := install(t, Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
 	trains := func() bool {
-		return must(catalog.Get[*catalog.Solution](t.Context(), i.store, trainedWith(i.stored(arn))))(t).PerformAutoTraining
+		return must(i.store.Solutions.Get(t.Context(), trainedWith(i.stored(arn))))(t).PerformAutoTraining
 	}
 	_, err := i.StartRecommender(&personalize.StartRecommenderInput{RecommenderArn: &arn})
 	refused(t, err, inUse, "it must be INACTIVE")
@@ -229,7 +231,7 @@ func TestARecommenderIsStoppedAndStarted(t *testing.T) {
 		t.Error("a started recommender is not trained")
 	}
 	// A late change of a replica that was asleep is taken back.
-	must(catalog.Update(t.Context(), i.store, trainedWith(i.stored(arn)), func(r *catalog.Solution) error { r.PerformAutoTraining = false; return nil }))(t)
+	must(i.store.Solutions.Update(t.Context(), trainedWith(i.stored(arn)), func(r *catalog.Solution) error { r.PerformAutoTraining = false; return nil }))(t)
 	reaches(t, "true", func() (string, error) { return fmt.Sprint(trains()), nil })
 	must(i.StopRecommender(&personalize.StopRecommenderInput{RecommenderArn: &arn}))(t)
 	i.awaitRecommender(arn, "INACTIVE")
@@ -282,13 +284,13 @@ func TestARecommenderIsUpdated(t *testing.T) {
 
 	update(exploring)
 	failing := i.training(arn)
-	must(catalog.Update(t.Context(), i.store, failing.ARN, func(v *catalog.SolutionVersion) error { v.Fail("too little data"); return nil }))(t)
+	must(i.store.SolutionVersions.Update(t.Context(), failing.ARN, func(v *catalog.SolutionVersion) error { v.Fail("too little data"); return nil }))(t)
 	r = await("CREATE FAILED")
 	if *r.Status != "ACTIVE" || *r.LatestRecommenderUpdate.FailureReason != "too little data" || r.RecommenderConfig.String() != columns.String() ||
 		i.stored(arn).SolutionVersionARN != version.ARN {
 		t.Errorf("got %v", r)
 	}
-	if c := must(catalog.Get[*catalog.Solution](t.Context(), i.store, version.SolutionARN))(t).Config; c == nil || len(c.TrainingDataConfig.ExcludedDatasetColumns) != 1 {
+	if c := must(i.store.Solutions.Get(t.Context(), version.SolutionARN))(t).Config; c == nil || len(c.TrainingDataConfig.ExcludedDatasetColumns) != 1 {
 		t.Errorf("the next training is with %+v", c)
 	}
 }
@@ -297,22 +299,22 @@ func TestARecommenderIsUpdated(t *testing.T) {
 func TestARecommenderIsDeletedWhileItRetrains(t *testing.T) {
 	i := install(t, Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
-	solution := must(catalog.Get[*catalog.Solution](t.Context(), i.store, trainedWith(i.stored(arn))))(t)
+	solution := must(i.store.Solutions.Get(t.Context(), trainedWith(i.stored(arn))))(t)
 	next := derivedVersion(i.stored(arn), "second")
 	must(0, i.service.trainVersion(t.Context(), solution, next))(t)
-	_, _, err := catalog.Acquire[*catalog.SolutionVersion](t.Context(), i.store, next, "worker", time.Minute)
+	_, err := i.store.SolutionVersions.Acquire(t.Context(), next, "worker", time.Minute)
 	must(0, err)(t)
-	must(catalog.Update(t.Context(), i.store, next, func(v *catalog.SolutionVersion) error { v.Status = catalog.StatusCreateInProgress; return nil }))(t)
+	must(i.store.SolutionVersions.Update(t.Context(), next, func(v *catalog.SolutionVersion) error { v.Status = status.CreateInProgress; return nil }))(t)
 
 	must(i.DeleteRecommender(&personalize.DeleteRecommenderInput{RecommenderArn: &arn}))(t)
 	reaches(t, "CREATE STOPPING", func() (string, error) {
-		return must(catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, next))(t).Status, nil
+		return must(i.store.SolutionVersions.Get(t.Context(), next))(t).Status, nil
 	})
 	if got := *i.describeRecommender(arn).Status; !strings.HasPrefix(got, "DELETE ") {
 		t.Errorf("status %s", got)
 	}
-	must(catalog.Update(t.Context(), i.store, next, func(v *catalog.SolutionVersion) error {
-		v.Status, v.Lease.Owner = catalog.StatusCreateStopped, ""
+	must(i.store.SolutionVersions.Update(t.Context(), next, func(v *catalog.SolutionVersion) error {
+		v.Status, v.Lease.Owner = status.CreateStopped, ""
 		return nil
 	}))(t)
 	disappears(t, func() error {
@@ -327,9 +329,9 @@ func TestALostTrainingIsMadeAgain(t *testing.T) {
 	arn := i.recommender(i.shop("shop"), "home", nil)
 	lost := i.training(arn)
 	i.awaitRecommender(arn, "CREATE IN_PROGRESS")
-	must(0, catalog.Delete(t.Context(), i.store, lost))(t)
+	must(0, i.store.Delete(t.Context(), lost))(t)
 	eventually.Succeeds(t, "the training is made again", func() error {
-		again, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.store, lost.ARN)
+		again, err := i.store.SolutionVersions.Get(t.Context(), lost.ARN)
 		if err == nil && again.ID == lost.ID {
 			err = errors.New("it is still there")
 		}
@@ -344,14 +346,14 @@ func TestAnAbandonedSolutionGoes(t *testing.T) {
 	i := install(t, Quotas{})
 	group := i.shop("shop")
 	owner := &catalog.Recommender{
-		Meta:            catalog.Meta{ARN: beside(group, catalog.TypeRecommender, "home"), Name: "home", ID: "00000000-gone"},
+		Metadata:        catalog.Metadata{ARN: beside(group, resource.Recommender, "home"), Name: "home", ID: "00000000-gone"},
 		DatasetGroupARN: group, RecipeARN: useCase,
 	}
 	if _, err := i.service.makeSolution(t.Context(), owner); err != nil && !errors.Is(err, catalog.ErrNotFound) { // it can be gone at once
 		t.Fatal(err)
 	}
 	eventually.Succeeds(t, "the solution is gone", func() error {
-		_, err := catalog.Get[*catalog.Solution](t.Context(), i.store, trainedWith(owner))
+		_, err := i.store.Solutions.Get(t.Context(), trainedWith(owner))
 		if errors.Is(err, catalog.ErrNotFound) {
 			return nil
 		}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
@@ -68,7 +70,7 @@ func (s *Service) work(ctx context.Context) {
 			result = "failed"
 			s.log.Warn("driving a resource failed, it is tried again", zap.String("arn", arn), zap.Error(err))
 		}
-		s.reconciled.WithLabelValues(catalog.TypeOf(arn), result).Inc()
+		s.reconciled.WithLabelValues(resource.TypeOf(arn), result).Inc()
 	}
 }
 
@@ -97,13 +99,13 @@ func (s *Service) scanLoop(ctx context.Context) error {
 func (s *Service) scan() {
 	for _, r := range catalog.All[catalog.Resource](s.view) {
 		if s.unsettled(r) {
-			s.queue.add(r.Head().ARN)
+			s.queue.add(r.Meta().ARN)
 		}
 	}
 }
 
 func (s *Service) repair(ctx context.Context) {
-	repaired, err := catalog.Repair(ctx, s.store, s.view)
+	repaired, err := s.store.Repair(ctx, s.view)
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("repairing the catalog", zap.Error(err))
 	}
@@ -123,7 +125,7 @@ func (s *Service) repairTopics(ctx context.Context) {
 		return // while Kafka is away, whoever needs it says so
 	}
 	for _, group := range catalog.All[*catalog.DatasetGroup](s.view) {
-		if group.Status != catalog.StatusActive {
+		if group.Status != status.Active {
 			continue
 		}
 		var missing []bus.TopicSpec
@@ -136,8 +138,8 @@ func (s *Service) repairTopics(ctx context.Context) {
 			continue
 		}
 		// The view may be a moment behind: topics of a group that is being deleted must not come back.
-		current, err := catalog.Get[*catalog.DatasetGroup](ctx, s.store, group.ARN)
-		if err != nil || current.ID != group.ID || current.Status != catalog.StatusActive {
+		current, err := s.store.DatasetGroups.Get(ctx, group.ARN)
+		if err != nil || current.ID != group.ID || current.Status != status.Active {
 			continue
 		}
 		if err := s.bus.EnsureTopics(ctx, missing...); err != nil {
@@ -161,25 +163,25 @@ func addedLater(missing []string, group string) bool {
 
 // unsettled says whether there is something for control to do about a resource.
 func (s *Service) unsettled(r catalog.Resource) bool {
-	m := r.Head()
+	m := r.Meta()
 	if m.Deleting() {
 		return !m.Leased(time.Now()) // else somebody is at it
 	}
 	switch r := r.(type) {
 	case *catalog.DatasetGroup, *catalog.EventTracker, *catalog.Filter, *catalog.Experiment:
-		return m.Status == catalog.StatusCreatePending
+		return m.Status == status.CreatePending
 	case *catalog.MetricAttribution:
-		return m.Status == catalog.StatusCreatePending || m.Status == catalog.StatusActive && lacksBeginning(r)
+		return m.Status == status.CreatePending || m.Status == status.Active && lacksBeginning(r)
 	case *catalog.Dataset:
-		return m.Status == catalog.StatusCreatePending || r.LatestUpdate.Pending()
+		return m.Status == status.CreatePending || r.LatestUpdate.Pending()
 	case *catalog.Solution:
-		return m.Status == catalog.StatusCreatePending || s.abandoned(r)
+		return m.Status == status.CreatePending || s.abandoned(r)
 	case *catalog.Recommender:
 		return s.recommenderUnsettled(r)
 	case *catalog.SolutionVersion:
-		return m.Status == catalog.StatusCreateStopping && !m.Leased(time.Now())
+		return m.Status == status.CreateStopping && !m.Leased(time.Now())
 	case *catalog.Campaign:
-		return m.Status == catalog.StatusCreatePending || r.LatestUpdate.Pending() || s.outdated(r)
+		return m.Status == status.CreatePending || r.LatestUpdate.Pending() || s.outdated(r)
 	}
 	return false
 }
@@ -192,16 +194,16 @@ func (s *Service) reconcile(ctx context.Context, arn string) error {
 	if !ok || !s.unsettled(seen) {
 		return nil
 	}
-	r, err := catalog.Get[catalog.Resource](ctx, s.store, arn)
+	r, err := s.store.Get(ctx, arn)
 	if err != nil {
 		return err
 	}
-	m := r.Head()
+	m := r.Meta()
 	if m.Deleting() {
 		return s.delete(ctx, r)
 	}
-	if m.Status == catalog.StatusCreatePending {
-		if removed, err := catalog.RemoveOrphan(ctx, s.store, arn); removed || err != nil {
+	if m.Status == status.CreatePending {
+		if removed, err := s.store.RemoveOrphan(ctx, arn); removed || err != nil {
 			return err
 		}
 	}
@@ -213,7 +215,7 @@ func (s *Service) reconcile(ctx context.Context, arn string) error {
 	case *catalog.MetricAttribution:
 		return s.beginReports(ctx, r)
 	case *catalog.Dataset:
-		if m.Status == catalog.StatusCreatePending {
+		if m.Status == status.CreatePending {
 			return s.activate(ctx, m)
 		}
 		return s.replaceSchema(ctx, r)
@@ -233,15 +235,15 @@ func (s *Service) reconcile(ctx context.Context, arn string) error {
 }
 
 // activate ends a creation.
-func (s *Service) activate(ctx context.Context, m *catalog.Meta) error {
-	if m.Status != catalog.StatusCreatePending {
+func (s *Service) activate(ctx context.Context, m *catalog.Metadata) error {
+	if m.Status != status.CreatePending {
 		return nil
 	}
-	_, err := catalog.Update(ctx, s.store, m.ARN, func(r catalog.Resource) error {
-		if r.Head().ID != m.ID || r.Head().Status != catalog.StatusCreatePending {
+	_, err := s.store.Update(ctx, m.ARN, func(r catalog.Resource) error {
+		if r.Meta().ID != m.ID || r.Meta().Status != status.CreatePending {
 			return errOvertaken
 		}
-		r.Head().Status = catalog.StatusActive
+		r.Meta().Status = status.Active
 		return nil
 	})
 	return unlessOvertaken(err)
@@ -275,7 +277,7 @@ func GroupTopics(group string) []bus.TopicSpec {
 }
 
 func (s *Service) createTopics(ctx context.Context, g *catalog.DatasetGroup) error {
-	if g.Status != catalog.StatusCreatePending {
+	if g.Status != status.CreatePending {
 		return nil
 	}
 	if err := s.reachLog(ctx); err != nil {
@@ -284,7 +286,7 @@ func (s *Service) createTopics(ctx context.Context, g *catalog.DatasetGroup) err
 	if err := s.bus.EnsureTopics(ctx, GroupTopics(g.GroupKey())...); err != nil {
 		return fmt.Errorf("creating the topics of a dataset group: %w", err)
 	}
-	return s.activate(ctx, &g.Meta)
+	return s.activate(ctx, g.Meta())
 }
 
 // logTimeout is how long a worker waits for Kafka's sign of life.
@@ -300,29 +302,26 @@ func (s *Service) reachLog(ctx context.Context) error {
 
 // stop ends a training whose worker is gone and that was asked to stop.
 func (s *Service) stop(ctx context.Context, v *catalog.SolutionVersion) error {
-	owner := "control-" + shortID()
-	held, epoch, err := catalog.Acquire[*catalog.SolutionVersion](ctx, s.store, v.ARN, owner, stopLease)
+	held, err := s.store.SolutionVersions.Acquire(ctx, v.ARN, "control-"+shortID(), stopLease)
 	if err != nil {
 		return err
 	}
-	_, err = catalog.Held(ctx, s.store, held.ARN, owner, epoch, func(v *catalog.SolutionVersion) error {
-		if v.Status == catalog.StatusCreateStopping {
-			v.Status = catalog.StatusCreateStopped
+	return held.Release(ctx, func(v *catalog.SolutionVersion) error {
+		if v.Status == status.CreateStopping {
+			v.Status = status.CreateStopped
 		}
-		v.Lease.Owner = ""
 		return nil
 	})
-	return err
 }
 
 // followVersion looks at the campaigns that a changed solution version may be for.
 func (s *Service) followVersion(arn string) {
-	solution := catalog.SolutionARN(arn)
+	solution := resource.SolutionARN(arn)
 	if solution == "" {
 		return
 	}
 	for _, c := range catalog.All[*catalog.Campaign](s.view) {
-		if c.FollowsLatest() && catalog.SolutionARN(c.SolutionVersionARN) == solution {
+		if c.FollowsLatest() && resource.SolutionARN(c.SolutionVersionARN) == solution {
 			s.queue.add(c.ARN)
 		}
 	}
@@ -330,10 +329,10 @@ func (s *Service) followVersion(arn string) {
 
 // outdated says whether a campaign follows its solution and there is a newer version than the one it serves.
 func (s *Service) outdated(c *catalog.Campaign) bool {
-	if !c.FollowsLatest() || c.Status != catalog.StatusActive || c.LatestUpdate.Pending() {
+	if !c.FollowsLatest() || c.Status != status.Active || c.LatestUpdate.Pending() {
 		return false
 	}
-	newest := s.newestSeen(catalog.SolutionARN(c.SolutionVersionARN))
+	newest := s.newestSeen(resource.SolutionARN(c.SolutionVersionARN))
 	return newest != nil && newest.ARN != c.SolutionVersionARN
 }
 
@@ -341,7 +340,7 @@ func (s *Service) outdated(c *catalog.Campaign) bool {
 func (s *Service) newestSeen(solutionARN string) *catalog.SolutionVersion {
 	versions := s.versionsOf(solutionARN)
 	for _, v := range slices.Backward(versions) {
-		if v.Status == catalog.StatusActive {
+		if v.Status == status.Active {
 			return v
 		}
 	}
@@ -350,8 +349,8 @@ func (s *Service) newestSeen(solutionARN string) *catalog.SolutionVersion {
 
 func (s *Service) reconcileCampaign(ctx context.Context, c *catalog.Campaign) error {
 	switch {
-	case c.Status == catalog.StatusCreatePending:
-		return s.activate(ctx, &c.Meta)
+	case c.Status == status.CreatePending:
+		return s.activate(ctx, c.Meta())
 	case c.LatestUpdate.Pending():
 		return s.applyCampaignUpdate(ctx, c)
 	case s.outdated(c):
@@ -367,20 +366,20 @@ func (s *Service) applyCampaignUpdate(ctx context.Context, c *catalog.Campaign) 
 	if err != nil && !errors.Is(err, errCannotServe) {
 		return err
 	}
-	_, updateErr := catalog.Update(ctx, s.store, c.ARN, func(current *catalog.Campaign) error {
+	_, updateErr := s.store.Campaigns.Update(ctx, c.ARN, func(current *catalog.Campaign) error {
 		u := current.LatestUpdate
 		if !u.Pending() || current.ID != c.ID || u.SolutionVersionARN != wanted {
 			return errOvertaken
 		}
 		u.UpdatedAt = time.Now().UTC()
 		if err != nil {
-			u.Status, u.FailureReason = catalog.StatusCreateFailed, err.Error()
+			u.Status, u.FailureReason = status.CreateFailed, err.Error()
 			return nil
 		}
-		u.Status = catalog.StatusActive
-		current.Status, current.FailureReason = catalog.StatusActive, ""
+		u.Status = status.Active
+		current.Status, current.FailureReason = status.Active, ""
 		current.SolutionVersionARN, current.MinProvisionedTPS, current.Config = u.SolutionVersionARN, u.MinProvisionedTPS, u.Config
-		current.Parents = []string{current.DatasetGroupARN, catalog.SolutionARN(u.SolutionVersionARN)}
+		current.Parents = []string{current.DatasetGroupARN, resource.SolutionARN(u.SolutionVersionARN)}
 		return nil
 	})
 	return unlessOvertaken(updateErr)
@@ -391,10 +390,10 @@ var errCannotServe = errors.New("the solution version cannot serve")
 
 // mayServe checks a version, after it made sure that its solution cannot be deleted under the campaign.
 func (s *Service) mayServe(ctx context.Context, c *catalog.Campaign, versionARN string) error {
-	err := catalog.Attach(ctx, s.store, &c.Meta, catalog.Under(catalog.SolutionARN(versionARN), mustBeActiveSolution))
+	err := s.store.Attach(ctx, c.Meta(), catalog.Under(resource.SolutionARN(versionARN), mustBeActiveSolution))
 	if err == nil {
 		var version *catalog.SolutionVersion
-		if version, err = catalog.Get[*catalog.SolutionVersion](ctx, s.store, versionARN); err == nil {
+		if version, err = s.store.SolutionVersions.Get(ctx, versionARN); err == nil {
 			err = mustBeActive(version)
 		}
 	}
@@ -406,8 +405,8 @@ func (s *Service) mayServe(ctx context.Context, c *catalog.Campaign, versionARN 
 
 // moveToNewest lets a campaign that follows its solution serve the newest version.
 func (s *Service) moveToNewest(ctx context.Context, c *catalog.Campaign) error {
-	newest := s.newestSeen(catalog.SolutionARN(c.SolutionVersionARN))
-	_, err := catalog.Update(ctx, s.store, c.ARN, func(current *catalog.Campaign) error {
+	newest := s.newestSeen(resource.SolutionARN(c.SolutionVersionARN))
+	_, err := s.store.Campaigns.Update(ctx, c.ARN, func(current *catalog.Campaign) error {
 		if newest == nil || !s.outdated(current) || current.ID != c.ID {
 			return errOvertaken
 		}
@@ -422,7 +421,7 @@ func (s *Service) attachTo(ctx context.Context, c *catalog.Campaign, solutionARN
 	if slices.Contains(c.Parents, solutionARN) {
 		return nil
 	}
-	return catalog.Attach(ctx, s.store, &c.Meta, catalog.Under(solutionARN, mustBeActiveSolution))
+	return s.store.Attach(ctx, c.Meta(), catalog.Under(solutionARN, mustBeActiveSolution))
 }
 
 func addParent(c *catalog.Campaign, arn string) {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 const (
@@ -284,49 +286,49 @@ func TestRefusalsOfARNs(t *testing.T) {
 	i := install(t, Quotas{})
 	var cases []refusal
 	for _, c := range []struct{ operation, member, kind, rest string }{
-		{"DescribeDatasetGroup", "datasetGroupArn", catalog.TypeDatasetGroup, ""},
-		{"DeleteDatasetGroup", "datasetGroupArn", catalog.TypeDatasetGroup, ""},
-		{"DescribeSchema", "schemaArn", catalog.TypeSchema, ""},
-		{"DeleteSchema", "schemaArn", catalog.TypeSchema, ""},
-		{"DescribeDataset", "datasetArn", catalog.TypeDataset, ""},
-		{"UpdateDataset", "datasetArn", catalog.TypeDataset, `,"schemaArn":"` + prefix + `schema/s"`},
-		{"DeleteDataset", "datasetArn", catalog.TypeDataset, ""},
-		{"CreateDatasetImportJob", "datasetArn", catalog.TypeDataset, `,"jobName":"new","dataSource":{"dataLocation":"s3://data/x.csv"}`},
-		{"DescribeDatasetImportJob", "datasetImportJobArn", catalog.TypeDatasetImportJob, ""},
-		{"CreateEventTracker", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new"`},
-		{"DescribeEventTracker", "eventTrackerArn", catalog.TypeEventTracker, ""},
-		{"DeleteEventTracker", "eventTrackerArn", catalog.TypeEventTracker, ""},
-		{"CreateSolution", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","recipeArn":"arn:aws:personalize:::recipe/aws-sims"`},
-		{"DescribeSolution", "solutionArn", catalog.TypeSolution, ""},
-		{"UpdateSolution", "solutionArn", catalog.TypeSolution, ""},
-		{"DeleteSolution", "solutionArn", catalog.TypeSolution, ""},
-		{"CreateSolutionVersion", "solutionArn", catalog.TypeSolution, ""},
-		{"DescribeSolutionVersion", "solutionVersionArn", catalog.TypeSolutionVersion, ""},
-		{"StopSolutionVersionCreation", "solutionVersionArn", catalog.TypeSolutionVersion, ""},
-		{"GetSolutionMetrics", "solutionVersionArn", catalog.TypeSolutionVersion, ""},
-		{"CreateCampaign", "solutionVersionArn", catalog.TypeSolutionVersion, `,"name":"new"`},
-		{"DescribeCampaign", "campaignArn", catalog.TypeCampaign, ""},
-		{"UpdateCampaign", "campaignArn", catalog.TypeCampaign, ""},
-		{"DeleteCampaign", "campaignArn", catalog.TypeCampaign, ""},
-		{"CreateFilter", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","filterExpression":"x"`},
-		{"DescribeFilter", "filterArn", catalog.TypeFilter, ""},
-		{"DeleteFilter", "filterArn", catalog.TypeFilter, ""},
-		{"CreateRecommender", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","recipeArn":"arn:aws:personalize:::recipe/aws-sims"`},
-		{"DescribeRecommender", "recommenderArn", catalog.TypeRecommender, ""},
-		{"UpdateRecommender", "recommenderArn", catalog.TypeRecommender, `,"recommenderConfig":{}`},
-		{"StartRecommender", "recommenderArn", catalog.TypeRecommender, ""},
-		{"StopRecommender", "recommenderArn", catalog.TypeRecommender, ""},
-		{"DeleteRecommender", "recommenderArn", catalog.TypeRecommender, ""},
-		{"CreateMetricAttribution", "datasetGroupArn", catalog.TypeDatasetGroup, `,"name":"new","metrics":[],"metricsOutputConfig":{"roleArn":"arn:aws:iam::000000000000:role/r"}`},
-		{"DescribeMetricAttribution", "metricAttributionArn", catalog.TypeMetricAttribution, ""},
-		{"UpdateMetricAttribution", "metricAttributionArn", catalog.TypeMetricAttribution, ""},
-		{"DeleteMetricAttribution", "metricAttributionArn", catalog.TypeMetricAttribution, ""},
+		{"DescribeDatasetGroup", "datasetGroupArn", resource.DatasetGroup, ""},
+		{"DeleteDatasetGroup", "datasetGroupArn", resource.DatasetGroup, ""},
+		{"DescribeSchema", "schemaArn", resource.Schema, ""},
+		{"DeleteSchema", "schemaArn", resource.Schema, ""},
+		{"DescribeDataset", "datasetArn", resource.Dataset, ""},
+		{"UpdateDataset", "datasetArn", resource.Dataset, `,"schemaArn":"` + prefix + `schema/s"`},
+		{"DeleteDataset", "datasetArn", resource.Dataset, ""},
+		{"CreateDatasetImportJob", "datasetArn", resource.Dataset, `,"jobName":"new","dataSource":{"dataLocation":"s3://data/x.csv"}`},
+		{"DescribeDatasetImportJob", "datasetImportJobArn", resource.DatasetImportJob, ""},
+		{"CreateEventTracker", "datasetGroupArn", resource.DatasetGroup, `,"name":"new"`},
+		{"DescribeEventTracker", "eventTrackerArn", resource.EventTracker, ""},
+		{"DeleteEventTracker", "eventTrackerArn", resource.EventTracker, ""},
+		{"CreateSolution", "datasetGroupArn", resource.DatasetGroup, `,"name":"new","recipeArn":"arn:aws:personalize:::recipe/aws-sims"`},
+		{"DescribeSolution", "solutionArn", resource.Solution, ""},
+		{"UpdateSolution", "solutionArn", resource.Solution, ""},
+		{"DeleteSolution", "solutionArn", resource.Solution, ""},
+		{"CreateSolutionVersion", "solutionArn", resource.Solution, ""},
+		{"DescribeSolutionVersion", "solutionVersionArn", resource.SolutionVersion, ""},
+		{"StopSolutionVersionCreation", "solutionVersionArn", resource.SolutionVersion, ""},
+		{"GetSolutionMetrics", "solutionVersionArn", resource.SolutionVersion, ""},
+		{"CreateCampaign", "solutionVersionArn", resource.SolutionVersion, `,"name":"new"`},
+		{"DescribeCampaign", "campaignArn", resource.Campaign, ""},
+		{"UpdateCampaign", "campaignArn", resource.Campaign, ""},
+		{"DeleteCampaign", "campaignArn", resource.Campaign, ""},
+		{"CreateFilter", "datasetGroupArn", resource.DatasetGroup, `,"name":"new","filterExpression":"x"`},
+		{"DescribeFilter", "filterArn", resource.Filter, ""},
+		{"DeleteFilter", "filterArn", resource.Filter, ""},
+		{"CreateRecommender", "datasetGroupArn", resource.DatasetGroup, `,"name":"new","recipeArn":"arn:aws:personalize:::recipe/aws-sims"`},
+		{"DescribeRecommender", "recommenderArn", resource.Recommender, ""},
+		{"UpdateRecommender", "recommenderArn", resource.Recommender, `,"recommenderConfig":{}`},
+		{"StartRecommender", "recommenderArn", resource.Recommender, ""},
+		{"StopRecommender", "recommenderArn", resource.Recommender, ""},
+		{"DeleteRecommender", "recommenderArn", resource.Recommender, ""},
+		{"CreateMetricAttribution", "datasetGroupArn", resource.DatasetGroup, `,"name":"new","metrics":[],"metricsOutputConfig":{"roleArn":"arn:aws:iam::000000000000:role/r"}`},
+		{"DescribeMetricAttribution", "metricAttributionArn", resource.MetricAttribution, ""},
+		{"UpdateMetricAttribution", "metricAttributionArn", resource.MetricAttribution, ""},
+		{"DeleteMetricAttribution", "metricAttributionArn", resource.MetricAttribution, ""},
 	} {
 		absent := prefix + c.kind + "/absent"
 		switch c.kind {
-		case catalog.TypeDataset:
+		case resource.Dataset:
 			absent += "/ITEMS"
-		case catalog.TypeSolutionVersion:
+		case resource.SolutionVersion:
 			absent = prefix + "solution/absent/00000000"
 		}
 		named := func(arn string) string { return `{"` + c.member + `":"` + arn + `"` + c.rest + `}` }
@@ -424,9 +426,9 @@ func TestWhatIsBeingDeletedIsInUse(t *testing.T) {
 	campaign := i.campaign("home", version)
 	// Its deletion does not come to an end: somebody else has it.
 	for _, arn := range []string{campaign, solution, group} {
-		must(catalog.Update(t.Context(), i.store, arn, func(r catalog.Resource) error {
-			m := r.Head()
-			m.Status = catalog.StatusDeleteInProgress
+		must(i.store.Update(t.Context(), arn, func(r catalog.Resource) error {
+			m := r.Meta()
+			m.Status = status.DeleteInProgress
 			m.Lease = &catalog.Lease{Owner: "other", Epoch: 1, Expires: m.CreatedAt.AddDate(1, 0, 0)}
 			return nil
 		}))(t)

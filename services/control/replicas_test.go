@@ -62,7 +62,7 @@ func TestReplicasDoNotDisturbEachOther(t *testing.T) {
 	if len(groups) != 4 {
 		t.Errorf("%d groups: %v", len(groups), groups)
 	}
-	if left := must(catalog.List[*catalog.Solution](t.Context(), i.store))(t); len(left) != 0 {
+	if left := must(i.store.Solutions.List(t.Context()))(t); len(left) != 0 {
 		t.Errorf("solutions left: %v", aws.String(left[0].ARN))
 	}
 }
@@ -71,7 +71,7 @@ func TestReplicasDoNotDisturbEachOther(t *testing.T) {
 func TestADeletedTopicIsMadeAgain(t *testing.T) {
 	i := install(t, Quotas{})
 	arn := i.group("used")
-	group := must(catalog.Get[*catalog.DatasetGroup](t.Context(), i.store, arn))(t)
+	group := must(i.store.DatasetGroups.Get(t.Context(), arn))(t)
 	topic := schema.Interactions.Topic(group.GroupKey())
 	before := must(i.bus.Topics(t.Context(), topic))(t)[topic]
 	must(0, i.bus.DeleteTopics(t.Context(), topic))(t)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // A handler refuses a request for the first of these reasons that applies: an ARN of the wrong type, an ARN of nothing, a name that
@@ -59,7 +61,7 @@ func find[R catalog.Resource](ctx context.Context, s *Service, member, arn, kind
 	if isHidden(arn) {
 		return none, notFound(arn)
 	}
-	r, err := catalog.Get[R](ctx, s.store, arn)
+	r, err := catalog.Of[R](s.store).Get(ctx, arn)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return none, notFound(arn)
 	}
@@ -76,7 +78,7 @@ const (
 // datasets: it gives the reconciler a moment to make it ACTIVE.
 func findCreated[R catalog.Resource](ctx context.Context, s *Service, member, arn, kind string) (R, error) {
 	r, err := find[R](ctx, s, member, arn, kind)
-	for deadline := time.Now().Add(createdWithin); err == nil && r.Head().Status == catalog.StatusCreatePending && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(createdWithin); err == nil && r.Meta().Status == status.CreatePending && time.Now().Before(deadline); {
 		select {
 		case <-ctx.Done():
 			return r, ctx.Err()
@@ -88,7 +90,7 @@ func findCreated[R catalog.Resource](ctx context.Context, s *Service, member, ar
 }
 
 func checkType(member, arn, kind string) error {
-	if catalog.TypeOf(arn) != kind {
+	if resource.TypeOf(arn) != kind {
 		return awsapi.InvalidInput("%s is not the ARN of a %s: %s", member, kind, arn)
 	}
 	return nil
@@ -104,7 +106,7 @@ func alreadyExists(arn string) error {
 
 // mustBeFree refuses an ARN that a resource has.
 func mustBeFree(ctx context.Context, s *Service, arn string) error {
-	_, err := catalog.Get[catalog.Resource](ctx, s.store, arn)
+	_, err := s.store.Get(ctx, arn)
 	switch {
 	case err == nil:
 		return alreadyExists(arn)
@@ -116,19 +118,19 @@ func mustBeFree(ctx context.Context, s *Service, arn string) error {
 
 // mustBeActive refuses a resource that cannot be built upon yet, or no longer.
 func mustBeActive(r catalog.Resource) error {
-	m := r.Head()
-	if m.Status != catalog.StatusActive {
+	m := r.Meta()
+	if m.Status != status.Active {
 		return awsapi.ResourceInUse("Resource %s is %s, it must be ACTIVE", m.ARN, m.Status)
 	}
 	return nil
 }
 
 // mustBeSettled refuses a resource that is on its way to another state.
-func mustBeSettled(m *catalog.Meta) error {
+func mustBeSettled(m *catalog.Metadata) error {
 	switch m.Status {
-	case catalog.StatusCreatePending, catalog.StatusCreateInProgress, catalog.StatusCreateStopping,
-		catalog.StatusStopPending, catalog.StatusStopInProgress, catalog.StatusStartPending, catalog.StatusStartInProgress,
-		catalog.StatusDeletePending, catalog.StatusDeleteInProgress:
+	case status.CreatePending, status.CreateInProgress, status.CreateStopping,
+		status.StopPending, status.StopInProgress, status.StartPending, status.StartInProgress,
+		status.DeletePending, status.DeleteInProgress:
 		return awsapi.ResourceInUse("Resource %s is %s", m.ARN, m.Status)
 	}
 	return nil
@@ -136,11 +138,11 @@ func mustBeSettled(m *catalog.Meta) error {
 
 // place asks the rules of a parent now, and makes them part of the reservation in it.
 func place[P catalog.Resource](ctx context.Context, s *Service, parent P, rules ...func(P) error) (catalog.Place, error) {
-	if err := catalog.Sweep(ctx, s.store, parent); err != nil {
+	if err := s.store.Sweep(ctx, parent); err != nil {
 		return catalog.Place{}, err
 	}
 	ask := all(rules)
-	return catalog.Under(parent.Head().ARN, ask), ask(parent)
+	return catalog.Under(parent.Meta().ARN, ask), ask(parent)
 }
 
 func all[P catalog.Resource](rules []func(P) error) func(P) error {
@@ -156,9 +158,9 @@ func all[P catalog.Resource](rules []func(P) error) func(P) error {
 
 // createUnder creates a resource whose name may have been taken since it was looked at.
 func createUnder[R catalog.Resource](ctx context.Context, s *Service, r R, places ...catalog.Place) error {
-	err := catalog.CreateUnder(ctx, s.store, r, places...)
+	err := s.store.Create(ctx, r, places...)
 	if errors.Is(err, catalog.ErrExists) {
-		return alreadyExists(r.Head().ARN)
+		return alreadyExists(r.Meta().ARN)
 	}
 	return err
 }
@@ -168,8 +170,8 @@ func markDeleting[R catalog.Resource](ctx context.Context, s *Service, member, a
 	if _, err := find[R](ctx, s, member, arn, kind); err != nil {
 		return err
 	}
-	_, err := catalog.MarkDeleting(ctx, s.store, arn, func(r R) error {
-		if err := mustBeSettled(r.Head()); err != nil {
+	_, err := catalog.Of[R](s.store).MarkDeleting(ctx, arn, func(r R) error {
+		if err := mustBeSettled(r.Meta()); err != nil {
 			return err
 		}
 		return all(rules)(r)
@@ -186,12 +188,12 @@ func (s *Service) newARN(ctx context.Context, kind, id string) string {
 	if region == "" {
 		region = s.region
 	}
-	return catalog.ARN{Region: region, Account: s.account, Type: kind, ID: id}.String()
+	return resource.ARN{Region: region, Account: s.account, Type: kind, ID: id}.String()
 }
 
 // beside is the ARN of a new resource in the region and account of another.
 func beside(arn, kind, id string) string {
-	a, err := catalog.ParseARN(arn)
+	a, err := resource.ParseARN(arn)
 	if err != nil {
 		return "" // the catalog holds no such ARN
 	}
@@ -199,8 +201,8 @@ func beside(arn, kind, id string) string {
 }
 
 // pending is the beginning of every resource with a status.
-func pending(arn, name string, tags map[string]string) catalog.Meta {
-	return catalog.Meta{ARN: arn, Name: name, Status: catalog.StatusCreatePending, Tags: tags}
+func pending(arn, name string, tags map[string]string) catalog.Metadata {
+	return catalog.Metadata{ARN: arn, Name: name, Status: status.CreatePending, Tags: tags}
 }
 
 // wakeWorkers tells the retrainer of a new job. It finds the job by itself if that fails, only later.

@@ -6,11 +6,13 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 func (s *Service) createSchema(ctx context.Context, req *personalize.CreateSchemaRequest) (*personalize.CreateSchemaResponse, error) {
-	arn := s.newARN(ctx, catalog.TypeSchema, *req.Name)
+	arn := s.newARN(ctx, resource.Schema, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -21,7 +23,7 @@ func (s *Service) createSchema(ctx context.Context, req *personalize.CreateSchem
 		return nil, awsapi.InvalidInput("Invalid schema: %v", err)
 	}
 	created := &catalog.Schema{
-		Meta:     catalog.Meta{ARN: arn, Name: *req.Name, Status: catalog.StatusActive},
+		Metadata: catalog.Metadata{ARN: arn, Name: *req.Name, Status: status.Active},
 		Document: *req.Schema, Domain: awsapi.Text(req.Domain),
 	}
 	if err := createUnder(ctx, s, created); err != nil {
@@ -31,7 +33,7 @@ func (s *Service) createSchema(ctx context.Context, req *personalize.CreateSchem
 }
 
 func (s *Service) describeSchema(ctx context.Context, req *personalize.DescribeSchemaRequest) (*personalize.DescribeSchemaResponse, error) {
-	r, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, catalog.TypeSchema)
+	r, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +57,8 @@ func (s *Service) listSchemas(_ context.Context, req *personalize.ListSchemasReq
 
 // deleteSchema removes the schema before it answers: schemas have no status by which a client could wait.
 func (s *Service) deleteSchema(ctx context.Context, req *personalize.DeleteSchemaRequest) (*awsapi.Empty, error) {
-	if _, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, catalog.TypeSchema); err != nil {
+	if _, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema); err != nil {
 		return nil, err
 	}
-	return nil, catalog.DeleteUnused(ctx, s.store, *req.SchemaArn)
+	return nil, s.store.DeleteUnused(ctx, *req.SchemaArn)
 }

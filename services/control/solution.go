@@ -11,6 +11,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSolutionRequest) (*personalize.CreateSolutionResponse, error) {
@@ -22,11 +24,11 @@ func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSol
 	if err != nil {
 		return nil, err
 	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, catalog.TypeDatasetGroup)
+	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
 	if err != nil {
 		return nil, err
 	}
-	arn := beside(group.ARN, catalog.TypeSolution, *req.Name)
+	arn := beside(group.ARN, resource.Solution, *req.Name)
 	if err := mustBeFree(ctx, s, arn); err != nil {
 		return nil, err
 	}
@@ -34,7 +36,7 @@ func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSol
 		return nil, err
 	}
 	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(visible(g.Children).Count(catalog.TypeSolution, arn), s.quotas.SolutionsPerGroup, inAnyState)
+		return within(visible(g.Children).Count(resource.Solution, arn), s.quotas.SolutionsPerGroup, inAnyState)
 	}, mustBeActiveGroup)
 	if err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSol
 		return nil, err
 	}
 	solution := &catalog.Solution{
-		Meta:            pending(arn, *req.Name, tags),
+		Metadata:        pending(arn, *req.Name, tags),
 		DatasetGroupARN: group.ARN, RecipeARN: awsapi.Text(req.RecipeArn),
 		PerformHPO: flag(req.PerformHPO), PerformAutoML: flag(req.PerformAutoML), PerformIncrementalUpdate: flag(req.PerformIncrementalUpdate),
 		PerformAutoTraining: req.PerformAutoTraining == nil || *req.PerformAutoTraining,
@@ -70,7 +72,7 @@ func solutionRecipe(req *personalize.CreateSolutionRequest) (*recipe.Recipe, err
 }
 
 func (s *Service) describeSolution(ctx context.Context, req *personalize.DescribeSolutionRequest) (*personalize.DescribeSolutionResponse, error) {
-	r, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	r, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +101,7 @@ func (s *Service) describeSolution(ctx context.Context, req *personalize.Describ
 	}
 	if versions := s.versionsOf(r.ARN); len(versions) > 0 {
 		// Read again: a client who just saw the version's new status must see it here too.
-		newest, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, versions[len(versions)-1].ARN)
+		newest, err := s.store.SolutionVersions.Get(ctx, versions[len(versions)-1].ARN)
 		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 			return nil, err
 		}
@@ -139,7 +141,7 @@ func (s *Service) listSolutions(_ context.Context, req *personalize.ListSolution
 // updateSolution changes how the next versions are trained. Nothing runs that would have to be waited for, so the update is ACTIVE
 // at once.
 func (s *Service) updateSolution(ctx context.Context, req *personalize.UpdateSolutionRequest) (*personalize.UpdateSolutionResponse, error) {
-	solution, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	solution, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +151,7 @@ func (s *Service) updateSolution(ctx context.Context, req *personalize.UpdateSol
 	if err := checkSolutionUpdate(req, solution); err != nil {
 		return nil, err
 	}
-	_, err = catalog.Update(ctx, s.store, solution.ARN, func(r *catalog.Solution) error {
+	_, err = s.store.Solutions.Update(ctx, solution.ARN, func(r *catalog.Solution) error {
 		if err := mustBeActive(r); err != nil {
 			return err
 		}
@@ -180,10 +182,10 @@ func applySolutionUpdate(r *catalog.Solution, req *personalize.UpdateSolutionReq
 	now := time.Now().UTC()
 	r.LatestUpdate = &catalog.SolutionUpdate{
 		PerformAutoTraining: req.PerformAutoTraining, PerformIncrementalUpdate: req.PerformIncrementalUpdate, Config: req.SolutionUpdateConfig,
-		Status: catalog.StatusActive, CreatedAt: now, UpdatedAt: now,
+		Status: status.Active, CreatedAt: now, UpdatedAt: now,
 	}
 }
 
 func (s *Service) deleteSolution(ctx context.Context, req *personalize.DeleteSolutionRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	return nil, markDeleting[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
 }

@@ -74,7 +74,7 @@ func TestEveryMemberOfTheConfigurationsIsEchoed(t *testing.T) {
 	if s := must(i.DescribeSolution(&personalize.DescribeSolutionInput{SolutionArn: &arn}))(t).Solution; s.RecipeArn != nil || s.AutoMLResult != nil {
 		t.Errorf("before its training: %v", s)
 	}
-	must(catalog.Update(t.Context(), i.store, version, func(v *catalog.SolutionVersion) error {
+	must(i.store.SolutionVersions.Update(t.Context(), version, func(v *catalog.SolutionVersion) error {
 		v.RecipeARN = "arn:aws:personalize:::recipe/aws-popularity-count"
 		return nil
 	}))(t)

@@ -8,6 +8,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.CreateSolutionVersionRequest) (*personalize.CreateSolutionVersionResponse, error) {
@@ -15,7 +17,7 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 	if err != nil {
 		return nil, err
 	}
-	solution, err := findCreated[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, catalog.TypeSolution)
+	solution, err := findCreated[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +42,7 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 	for range idAttempts {
 		version := newVersion(solution, versionARN(solution))
 		version.Name, version.Tags, version.TrainingMode = awsapi.Text(req.Name), tags, mode
-		err = catalog.CreateUnder(ctx, s.store, version, underAccount, underSolution)
+		err = s.store.Create(ctx, version, underAccount, underSolution)
 		if err == nil {
 			s.wakeWorkers(ctx, version.ARN)
 			return &personalize.CreateSolutionVersionResponse{SolutionVersionArn: &version.ARN}, nil
@@ -55,7 +57,7 @@ func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.Cr
 // newVersion is a version of a solution to be trained in full, with everything that training needs.
 func newVersion(solution *catalog.Solution, arn string) *catalog.SolutionVersion {
 	return &catalog.SolutionVersion{
-		Meta:        pending(arn, "", nil),
+		Metadata:    pending(arn, "", nil),
 		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
 		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
 		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
@@ -65,7 +67,7 @@ func newVersion(solution *catalog.Solution, arn string) *catalog.SolutionVersion
 
 // versionARN is a random one.
 func versionARN(solution *catalog.Solution) string {
-	return beside(solution.ARN, catalog.TypeSolutionVersion, solution.Name+"/"+shortID())
+	return beside(solution.ARN, resource.SolutionVersion, solution.Name+"/"+shortID())
 }
 
 // updatable are the recipes whose models can take in new items without a full training.
@@ -85,7 +87,7 @@ func (s *Service) trainingMode(mode string, solution *catalog.Solution) (string,
 		return "", awsapi.InvalidInput("trainingMode UPDATE is not possible with %s", orAutoML(solution.RecipeARN))
 	}
 	trained := func(v *catalog.SolutionVersion) bool {
-		return v.TrainingMode != catalog.TrainingUpdate && v.Status == catalog.StatusActive
+		return v.TrainingMode != catalog.TrainingUpdate && v.Status == status.Active
 	}
 	if !slices.ContainsFunc(s.versionsOf(solution.ARN), trained) {
 		return "", awsapi.InvalidInput("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
@@ -112,7 +114,7 @@ func (s *Service) describeSolutionVersion(ctx context.Context, req *personalize.
 		Status: &v.Status, FailureReason: awsapi.Present(v.FailureReason),
 		CreationDateTime: awsapi.At(v.CreatedAt), LastUpdatedDateTime: awsapi.At(v.UpdatedAt),
 	}
-	if v.Status == catalog.StatusActive {
+	if v.Status == status.Active {
 		described.TrainingHours = &v.TrainingHours
 	}
 	if v.TunedHyperParameters != nil {
@@ -123,10 +125,10 @@ func (s *Service) describeSolutionVersion(ctx context.Context, req *personalize.
 
 // findVersion is find for an ARN that may be a solution's, which then names no version.
 func findVersion(ctx context.Context, s *Service, arn string) (*catalog.SolutionVersion, error) {
-	if catalog.TypeOf(arn) == catalog.TypeSolution {
+	if resource.TypeOf(arn) == resource.Solution {
 		return nil, notFound(arn)
 	}
-	return find[*catalog.SolutionVersion](ctx, s, "solutionVersionArn", arn, catalog.TypeSolutionVersion)
+	return find[*catalog.SolutionVersion](ctx, s, "solutionVersionArn", arn, resource.SolutionVersion)
 }
 
 func summaryOf(v *catalog.SolutionVersion) personalize.SolutionVersionSummary {
@@ -140,7 +142,7 @@ func summaryOf(v *catalog.SolutionVersion) personalize.SolutionVersionSummary {
 func (s *Service) listSolutionVersions(ctx context.Context, req *personalize.ListSolutionVersionsRequest) (*personalize.ListSolutionVersionsResponse, error) {
 	solution := awsapi.Text(req.SolutionArn)
 	if solution != "" {
-		if _, err := find[*catalog.Solution](ctx, s, "solutionArn", solution, catalog.TypeSolution); err != nil {
+		if _, err := find[*catalog.Solution](ctx, s, "solutionArn", solution, resource.Solution); err != nil {
 			return nil, err
 		}
 	}
@@ -156,16 +158,16 @@ func (s *Service) stopSolutionVersionCreation(ctx context.Context, req *personal
 	if _, err := findVersion(ctx, s, *req.SolutionVersionArn); err != nil {
 		return nil, err
 	}
-	_, err := catalog.Update(ctx, s.store, *req.SolutionVersionArn, stopVersion)
+	_, err := s.store.SolutionVersions.Update(ctx, *req.SolutionVersionArn, stopVersion)
 	return nil, err
 }
 
 func stopVersion(v *catalog.SolutionVersion) error {
 	switch v.Status {
-	case catalog.StatusCreatePending:
-		v.Status = catalog.StatusCreateStopped
-	case catalog.StatusCreateInProgress:
-		v.Status = catalog.StatusCreateStopping
+	case status.CreatePending:
+		v.Status = status.CreateStopped
+	case status.CreateInProgress:
+		v.Status = status.CreateStopping
 	default:
 		return awsapi.ResourceInUse("Solution version %s is %s, it must be CREATE PENDING or CREATE IN_PROGRESS", v.ARN, v.Status)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 // parseTags checks the tags of one request.
@@ -36,13 +37,13 @@ func (s *Service) mustBeFewTags(tags map[string]string) error {
 
 // taggable are the types that can have tags.
 var taggable = []string{
-	catalog.TypeDatasetGroup, catalog.TypeDataset, catalog.TypeDatasetImportJob, catalog.TypeEventTracker,
-	catalog.TypeDatasetExportJob, catalog.TypeDataDeletionJob, catalog.TypeBatchInferenceJob, catalog.TypeBatchSegmentJob,
-	catalog.TypeSolution, catalog.TypeSolutionVersion, catalog.TypeCampaign, catalog.TypeRecommender, catalog.TypeFilter, catalog.TypeExperiment,
+	resource.DatasetGroup, resource.Dataset, resource.DatasetImportJob, resource.EventTracker,
+	resource.DatasetExportJob, resource.DataDeletionJob, resource.BatchInferenceJob, resource.BatchSegmentJob,
+	resource.Solution, resource.SolutionVersion, resource.Campaign, resource.Recommender, resource.Filter, resource.Experiment,
 }
 
 func (s *Service) findTaggable(ctx context.Context, arn string) (catalog.Resource, error) {
-	kind := catalog.TypeOf(arn)
+	kind := resource.TypeOf(arn)
 	if !slices.Contains(taggable, kind) {
 		return nil, awsapi.InvalidInput("resourceArn is not the ARN of a resource that can have tags: %s", arn)
 	}
@@ -77,8 +78,8 @@ func (s *Service) retag(ctx context.Context, arn string, change func(map[string]
 	if _, err := s.findTaggable(ctx, arn); err != nil {
 		return err
 	}
-	_, err := catalog.Update(ctx, s.store, arn, func(r catalog.Resource) error {
-		m := r.Head()
+	_, err := s.store.Update(ctx, arn, func(r catalog.Resource) error {
+		m := r.Meta()
 		if m.Tags == nil {
 			m.Tags = map[string]string{}
 		}
@@ -99,8 +100,8 @@ func (s *Service) listTagsForResource(ctx context.Context, req *personalize.List
 		return nil, err
 	}
 	tags := []personalize.Tag{}
-	for _, key := range slices.Sorted(maps.Keys(r.Head().Tags)) {
-		value := r.Head().Tags[key]
+	for _, key := range slices.Sorted(maps.Keys(r.Meta().Tags)) {
+		value := r.Meta().Tags[key]
 		tags = append(tags, personalize.Tag{TagKey: &key, TagValue: &value})
 	}
 	return &personalize.ListTagsForResourceResponse{Tags: tags}, nil

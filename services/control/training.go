@@ -14,6 +14,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // A recommender trains by itself. It does so with a solution of its own, which the retrainer treats like any other, automatic
@@ -30,25 +32,25 @@ const hiddenMark = "_"
 
 // isHidden says whether an ARN names a recommender's own solution, or a version of it.
 func isHidden(arn string) bool {
-	a, err := catalog.ParseARN(arn)
+	a, err := resource.ParseARN(arn)
 	return err == nil && strings.HasPrefix(a.ID, hiddenMark)
 }
 
 // trainedWith is the ARN of the solution that a recommender trains with. A recommender made again under the name has another.
 func trainedWith(r *catalog.Recommender) string {
 	id, _, _ := strings.Cut(r.ID, "-")
-	return beside(r.ARN, catalog.TypeSolution, hiddenMark+r.Name+"-"+id)
+	return beside(r.ARN, resource.Solution, hiddenMark+r.Name+"-"+id)
 }
 
 // shownAs is an ARN as clients may see it: for what is hidden, the recommender's that it belongs to.
 func shownAs(arn string) string {
-	a, err := catalog.ParseARN(arn)
+	a, err := resource.ParseARN(arn)
 	if err != nil || !isHidden(arn) {
 		return arn
 	}
 	solution, _, _ := strings.Cut(a.ID, "/")
 	name := strings.TrimPrefix(solution[:max(strings.LastIndex(solution, "-"), 0)], hiddenMark)
-	return a.With(catalog.TypeRecommender, name).String()
+	return a.With(resource.Recommender, name).String()
 }
 
 // shown is shownAs for a list, each once.
@@ -64,11 +66,11 @@ func shown(arns []string) []string {
 // derivedVersion is the ARN of the version that a recommender's solution gets for a reason.
 func derivedVersion(r *catalog.Recommender, reason string) string {
 	hash := sha256.Sum256([]byte(r.ID + " " + reason))
-	solution, err := catalog.ParseARN(trainedWith(r))
+	solution, err := resource.ParseARN(trainedWith(r))
 	if err != nil {
 		return "" // the catalog holds no such ARN
 	}
-	return solution.With(catalog.TypeSolutionVersion, solution.ID+"/"+hex.EncodeToString(hash[:4])).String()
+	return solution.With(resource.SolutionVersion, solution.ID+"/"+hex.EncodeToString(hash[:4])).String()
 }
 
 func firstVersion(r *catalog.Recommender) string { return derivedVersion(r, "creation") }
@@ -87,17 +89,17 @@ func (s *Service) followTraining(arn string) {
 // recommenderUnsettled says whether there is something to do for a recommender that is not being deleted.
 func (s *Service) recommenderUnsettled(r *catalog.Recommender) bool {
 	switch r.Status {
-	case catalog.StatusCreatePending, catalog.StatusStopPending, catalog.StatusStopInProgress, catalog.StatusStartPending, catalog.StatusStartInProgress:
+	case status.CreatePending, status.StopPending, status.StopInProgress, status.StartPending, status.StartInProgress:
 		return true
-	case catalog.StatusCreateInProgress:
+	case status.CreateInProgress:
 		return s.awaitsNothing(firstVersion(r))
-	case catalog.StatusActive:
+	case status.Active:
 		if r.LatestUpdate.Pending() {
-			return r.LatestUpdate.Status == catalog.StatusCreatePending || s.awaitsNothing(updatedVersion(r))
+			return r.LatestUpdate.Status == status.CreatePending || s.awaitsNothing(updatedVersion(r))
 		}
 		newest := s.newestSeen(trainedWith(r))
 		return newest != nil && newest.ARN != r.SolutionVersionARN || s.strays(r)
-	case catalog.StatusInactive:
+	case status.Inactive:
 		return s.strays(r)
 	}
 	return false
@@ -107,7 +109,7 @@ func (s *Service) recommenderUnsettled(r *catalog.Recommender) bool {
 // change has made it late.
 func (s *Service) strays(r *catalog.Recommender) bool {
 	solution, ok := catalog.Lookup[*catalog.Solution](s.view, trainedWith(r))
-	return ok && (solution.PerformAutoTraining != (r.Status == catalog.StatusActive) || !reflect.DeepEqual(solution.Config, solutionConfigOf(r.Config)))
+	return ok && (solution.PerformAutoTraining != (r.Status == status.Active) || !reflect.DeepEqual(solution.Config, solutionConfigOf(r.Config)))
 }
 
 // awaitsNothing says whether a version has ended, or is not there: one whose creation took too long is taken back.
@@ -118,20 +120,20 @@ func (s *Service) awaitsNothing(versionARN string) bool {
 
 func (s *Service) reconcileRecommender(ctx context.Context, r *catalog.Recommender) error {
 	switch r.Status {
-	case catalog.StatusCreatePending:
+	case status.CreatePending:
 		return s.beginTraining(ctx, r)
-	case catalog.StatusCreateInProgress:
+	case status.CreateInProgress:
 		return s.endTraining(ctx, r)
-	case catalog.StatusStopPending, catalog.StatusStopInProgress:
-		return s.switchTraining(ctx, r, false, catalog.StatusInactive)
-	case catalog.StatusStartPending, catalog.StatusStartInProgress:
-		return s.switchTraining(ctx, r, true, catalog.StatusActive)
-	case catalog.StatusActive:
+	case status.StopPending, status.StopInProgress:
+		return s.switchTraining(ctx, r, false, status.Inactive)
+	case status.StartPending, status.StartInProgress:
+		return s.switchTraining(ctx, r, true, status.Active)
+	case status.Active:
 		if r.LatestUpdate.Pending() {
 			return s.updateTraining(ctx, r)
 		}
 		return cmp.Or(s.setRight(ctx, r), s.serveNewest(ctx, r))
-	case catalog.StatusInactive:
+	case status.Inactive:
 		return s.setRight(ctx, r)
 	}
 	return nil
@@ -142,13 +144,13 @@ func (s *Service) setRight(ctx context.Context, r *catalog.Recommender) error {
 		return nil
 	}
 	return s.changeSolution(ctx, r, func(solution *catalog.Solution) {
-		solution.PerformAutoTraining, solution.Config = r.Status == catalog.StatusActive, solutionConfigOf(r.Config)
+		solution.PerformAutoTraining, solution.Config = r.Status == status.Active, solutionConfigOf(r.Config)
 	})
 }
 
 // changeRecommender changes a recommender that is still as it was read but for its tags.
 func (s *Service) changeRecommender(ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender)) error {
-	_, err := catalog.Update(ctx, s.store, r.ARN, func(current *catalog.Recommender) error {
+	_, err := s.store.Recommenders.Update(ctx, r.ARN, func(current *catalog.Recommender) error {
 		if current.ID != r.ID || current.Status != r.Status || !reflect.DeepEqual(current.LatestUpdate, r.LatestUpdate) ||
 			current.SolutionVersionARN != r.SolutionVersionARN {
 			return errOvertaken
@@ -168,26 +170,26 @@ func (s *Service) beginTraining(ctx context.Context, r *catalog.Recommender) err
 	if err := s.trainVersion(ctx, solution, firstVersion(r)); err != nil {
 		return err
 	}
-	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.Status = catalog.StatusCreateInProgress })
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.Status = status.CreateInProgress })
 }
 
 func (s *Service) makeSolution(ctx context.Context, r *catalog.Recommender) (*catalog.Solution, error) {
 	solution := &catalog.Solution{
-		Meta:    pending(trainedWith(r), r.Name, nil),
-		OwnedBy: r.ARN, DatasetGroupARN: r.DatasetGroupARN, RecipeARN: r.RecipeARN, PerformAutoTraining: true,
+		Metadata: pending(trainedWith(r), r.Name, nil),
+		OwnedBy:  r.ARN, DatasetGroupARN: r.DatasetGroupARN, RecipeARN: r.RecipeARN, PerformAutoTraining: true,
 		Config: solutionConfigOf(r.Config),
 	}
 	if useCase, ok := recipe.ByARN(r.RecipeARN); ok {
 		solution.EventType = useCase.EventType
 	}
-	err := catalog.CreateUnder(ctx, s.store, solution, catalog.Under(r.DatasetGroupARN, mustBeActiveGroup))
+	err := s.store.Create(ctx, solution, catalog.Under(r.DatasetGroupARN, mustBeActiveGroup))
 	if err != nil && !errors.Is(err, catalog.ErrExists) {
 		return nil, err
 	}
-	if solution, err = catalog.Get[*catalog.Solution](ctx, s.store, solution.ARN); err != nil {
+	if solution, err = s.store.Solutions.Get(ctx, solution.ARN); err != nil {
 		return nil, err
 	}
-	if err := s.activate(ctx, &solution.Meta); err != nil {
+	if err := s.activate(ctx, solution.Meta()); err != nil {
 		return nil, err
 	}
 	return solution, nil
@@ -211,7 +213,7 @@ func trainingColumns(config *personalize.RecommenderConfig) *personalize.Trainin
 func (s *Service) trainVersion(ctx context.Context, solution *catalog.Solution, arn string) error {
 	version := newVersion(solution, arn)
 	version.TrainingType = catalog.TrainingAutomatic
-	err := catalog.CreateUnder(ctx, s.store, version, catalog.Under(solution.ARN, mustBeActiveSolution))
+	err := s.store.Create(ctx, version, catalog.Under(solution.ARN, mustBeActiveSolution))
 	if errors.Is(err, catalog.ErrExists) {
 		return nil
 	}
@@ -223,7 +225,7 @@ func (s *Service) trainVersion(ctx context.Context, solution *catalog.Solution, 
 
 // endTraining makes a recommender ACTIVE with its first version, or fails it with the version's reason.
 func (s *Service) endTraining(ctx context.Context, r *catalog.Recommender) error {
-	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, firstVersion(r))
+	version, err := s.store.SolutionVersions.Get(ctx, firstVersion(r))
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
 		return s.beginTraining(ctx, r)
@@ -231,9 +233,9 @@ func (s *Service) endTraining(ctx context.Context, r *catalog.Recommender) error
 		return err
 	case !version.Finished():
 		return nil
-	case version.Status == catalog.StatusActive:
+	case version.Status == status.Active:
 		return s.changeRecommender(ctx, r, func(r *catalog.Recommender) {
-			r.Status = catalog.StatusActive
+			r.Status = status.Active
 			serve(r, version)
 		})
 	}
@@ -268,7 +270,7 @@ func (s *Service) setAutoTraining(ctx context.Context, r *catalog.Recommender, o
 }
 
 func (s *Service) changeSolution(ctx context.Context, r *catalog.Recommender, change func(*catalog.Solution)) error {
-	_, err := catalog.Update(ctx, s.store, trainedWith(r), func(solution *catalog.Solution) error {
+	_, err := s.store.Solutions.Update(ctx, trainedWith(r), func(solution *catalog.Solution) error {
 		change(solution)
 		return nil
 	})
@@ -282,10 +284,10 @@ func (s *Service) updateTraining(ctx context.Context, r *catalog.Recommender) er
 	if reflect.DeepEqual(trainingColumns(wanted), trainingColumns(r.Config)) {
 		return s.endUpdate(ctx, r, func(r *catalog.Recommender) {})
 	}
-	if r.LatestUpdate.Status == catalog.StatusCreatePending {
+	if r.LatestUpdate.Status == status.CreatePending {
 		return s.retrain(ctx, r)
 	}
-	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.store, updatedVersion(r))
+	version, err := s.store.SolutionVersions.Get(ctx, updatedVersion(r))
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
 		return s.retrain(ctx, r)
@@ -293,14 +295,14 @@ func (s *Service) updateTraining(ctx context.Context, r *catalog.Recommender) er
 		return err
 	case !version.Finished():
 		return nil
-	case version.Status == catalog.StatusActive:
+	case version.Status == status.Active:
 		return s.endUpdate(ctx, r, func(r *catalog.Recommender) { serve(r, version) })
 	}
 	if err := s.changeSolution(ctx, r, func(solution *catalog.Solution) { solution.Config = solutionConfigOf(r.Config) }); err != nil {
 		return err
 	}
 	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) {
-		r.LatestUpdate.Status, r.LatestUpdate.FailureReason, r.LatestUpdate.UpdatedAt = catalog.StatusCreateFailed, whyNot(version), time.Now().UTC()
+		r.LatestUpdate.Status, r.LatestUpdate.FailureReason, r.LatestUpdate.UpdatedAt = status.CreateFailed, whyNot(version), time.Now().UTC()
 	})
 }
 
@@ -309,19 +311,19 @@ func (s *Service) retrain(ctx context.Context, r *catalog.Recommender) error {
 	if err := s.changeSolution(ctx, r, func(solution *catalog.Solution) { solution.Config = columns }); err != nil {
 		return err
 	}
-	solution, err := catalog.Get[*catalog.Solution](ctx, s.store, trainedWith(r))
+	solution, err := s.store.Solutions.Get(ctx, trainedWith(r))
 	if err != nil {
 		return err
 	}
 	if err := s.trainVersion(ctx, solution, updatedVersion(r)); err != nil {
 		return err
 	}
-	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.LatestUpdate.Status = catalog.StatusCreateInProgress })
+	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) { r.LatestUpdate.Status = status.CreateInProgress })
 }
 
 func (s *Service) endUpdate(ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender)) error {
 	return s.changeRecommender(ctx, r, func(r *catalog.Recommender) {
-		r.LatestUpdate.Status, r.LatestUpdate.UpdatedAt = catalog.StatusActive, time.Now().UTC()
+		r.LatestUpdate.Status, r.LatestUpdate.UpdatedAt = status.Active, time.Now().UTC()
 		r.Config = r.LatestUpdate.Config
 		change(r)
 	})
@@ -366,7 +368,7 @@ func (s *Service) abandoned(solution *catalog.Solution) bool {
 }
 
 func (s *Service) deleteAbandoned(ctx context.Context, solution *catalog.Solution) error {
-	owner, err := catalog.Get[*catalog.Recommender](ctx, s.store, solution.OwnedBy)
+	owner, err := s.store.Recommenders.Get(ctx, solution.OwnedBy)
 	if err == nil && trainedWith(owner) == solution.ARN {
 		return nil // the view was behind
 	}
@@ -378,7 +380,7 @@ func (s *Service) deleteAbandoned(ctx context.Context, solution *catalog.Solutio
 
 // deleteHidden removes a solution; the client has agreed by deleting the recommender.
 func (s *Service) deleteHidden(ctx context.Context, arn string) error {
-	solution, err := catalog.Get[*catalog.Solution](ctx, s.store, arn)
+	solution, err := s.store.Solutions.Get(ctx, arn)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return nil
 	}
@@ -396,7 +398,7 @@ func (s *Service) stopTrainings(ctx context.Context, versions []*catalog.Solutio
 		if v.Finished() || v.Deleting() {
 			continue
 		}
-		stopped, err := catalog.Update(ctx, s.store, v.ARN, stopVersion)
+		stopped, err := s.store.SolutionVersions.Update(ctx, v.ARN, stopVersion)
 		if err != nil && !isRefusal(err) && !errors.Is(err, catalog.ErrNotFound) {
 			return err
 		}

@@ -28,6 +28,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // ConsumerGroup is the firehose's name in Kafka.
@@ -136,7 +138,7 @@ func (s *Service) Name() string { return "firehose" }
 func (s *Service) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	cancel := s.config.View.Subscribe(func(arn string) {
-		if catalog.TypeOf(arn) == catalog.TypeDatasetGroup {
+		if resource.TypeOf(arn) == resource.DatasetGroup {
 			select {
 			case changed <- struct{}{}:
 			default:
@@ -183,7 +185,7 @@ func (s *Service) setTopics() {
 	var topics []string
 	s.mu.Lock()
 	for _, group := range catalog.All[*catalog.DatasetGroup](s.config.View) {
-		if group.Status != catalog.StatusActive {
+		if group.Status != status.Active {
 			continue
 		}
 		for topic, t := range targetsOf(group) {

@@ -16,6 +16,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
@@ -68,13 +70,13 @@ func (i *installation) topics(specs ...bus.TopicSpec) {
 func (i *installation) group(name string) *catalog.DatasetGroup {
 	i.Helper()
 	g := &catalog.DatasetGroup{
-		Meta:    catalog.Meta{ARN: "arn:aws:personalize:eu-central-1:000000000000:dataset-group/" + name, Name: name, Type: catalog.TypeDatasetGroup, Status: catalog.StatusActive},
-		ShortID: "1a2b",
+		Metadata: catalog.Metadata{ARN: "arn:aws:personalize:eu-central-1:000000000000:dataset-group/" + name, Name: name, Type: resource.DatasetGroup, Status: status.Active},
+		ShortID:  "1a2b",
 	}
 	key := g.GroupKey()
 	i.topics(bus.TopicSpec{Name: schema.Interactions.Topic(key)}, bus.TopicSpec{Name: bus.DeadLetterTopic(key)},
 		bus.TopicSpec{Name: schema.Items.Topic(key), Compacted: true}, bus.TopicSpec{Name: schema.Users.Topic(key), Compacted: true})
-	if err := catalog.Create(i.Context(), i.store, g); err != nil {
+	if err := i.store.Create(i.Context(), g); err != nil {
 		i.Fatal(err)
 	}
 	return g
@@ -178,24 +180,24 @@ func TestEventsOfAllActiveGroupsAreArchived(t *testing.T) {
 func TestColumnsFollowTheDatasetsSchema(t *testing.T) {
 	i := install(t)
 	g := i.group("shop")
-	arn, err := catalog.ParseARN(g.ARN)
+	arn, err := resource.ParseARN(g.ARN)
 	if err != nil {
 		t.Fatal(err)
 	}
 	document := &catalog.Schema{
-		Meta: catalog.Meta{ARN: arn.With(catalog.TypeSchema, "events").String(), Name: "events", Type: catalog.TypeSchema},
+		Metadata: catalog.Metadata{ARN: arn.With(resource.Schema, "events").String(), Name: "events", Type: resource.Schema},
 		Document: `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","version":"1.0","fields":[
 			{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"TIMESTAMP","type":"long"},
 			{"name":"DEVICE","type":["null","string"],"categorical":true}]}`,
 	}
-	if err := catalog.Create(i.Context(), i.store, document); err != nil {
+	if err := i.store.Create(i.Context(), document); err != nil {
 		t.Fatal(err)
 	}
 	dataset := &catalog.Dataset{
-		Meta:            catalog.Meta{ARN: arn.With(catalog.TypeDataset, "shop/INTERACTIONS").String(), Name: "events", Type: catalog.TypeDataset, Status: catalog.StatusActive},
+		Metadata:        catalog.Metadata{ARN: arn.With(resource.Dataset, "shop/INTERACTIONS").String(), Name: "events", Type: resource.Dataset, Status: status.Active},
 		DatasetGroupARN: g.ARN, DatasetType: "INTERACTIONS", SchemaARN: document.ARN,
 	}
-	if err := catalog.Create(i.Context(), i.store, dataset); err != nil {
+	if err := i.store.Create(i.Context(), dataset); err != nil {
 		t.Fatal(err)
 	}
 	s := schemas{view: i.view, log: zap.NewNop()}

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	group   = &catalog.DatasetGroup{Meta: catalog.Meta{ARN: "arn:aws:personalize:eu-central-1:000000000000:dataset-group/shop", Name: "shop"}, ShortID: "1a2b"}
+	group   = &catalog.DatasetGroup{Metadata: catalog.Metadata{ARN: "arn:aws:personalize:eu-central-1:000000000000:dataset-group/shop", Name: "shop"}, ShortID: "1a2b"}
 	topic   = schema.Interactions.Topic(group.GroupKey())
 	topicID = bus.TopicID{0xab}
 )

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // csvFile is an import: of one file, or of a folder where the key ends in a slash.
@@ -181,7 +182,7 @@ func (s *badShop) runImport(job, key string, f csvFile) {
 	after := s.datasetVersion(kind)
 	if f.rows > 0 {
 		switch {
-		case done.Status != catalog.StatusActive:
+		case done.Status != status.Active:
 			s.t.Errorf("%s: the job is %s: %s", f.name, done.Status, done.FailureReason)
 		case after.Rows != f.rows:
 			s.t.Errorf("%s: the dataset has %d rows, not %d", f.name, after.Rows, f.rows)
@@ -190,7 +191,7 @@ func (s *badShop) runImport(job, key string, f csvFile) {
 		}
 		return
 	}
-	if done.Status != catalog.StatusCreateFailed {
+	if done.Status != status.CreateFailed {
 		s.t.Errorf("%s: the job is %s, not CREATE FAILED", f.name, done.Status)
 		return
 	}
@@ -228,10 +229,10 @@ func (s *badShop) startImport(job, dataset, key string) (arn string) {
 func (s *badShop) finish(arn string) (job *catalog.DatasetImportJob) {
 	s.t.Helper()
 	eventually.SucceedsWithin(s.t, 2*time.Minute, arn+" ends", func() (err error) {
-		if job, err = catalog.Get[*catalog.DatasetImportJob](s.t.Context(), s.catalog, arn); err != nil {
+		if job, err = s.catalog.DatasetImportJobs.Get(s.t.Context(), arn); err != nil {
 			return err
 		}
-		if job.Status != catalog.StatusActive && job.Status != catalog.StatusCreateFailed {
+		if job.Status != status.Active && job.Status != status.CreateFailed {
 			return fmt.Errorf("status is %s", job.Status)
 		}
 		return nil
@@ -382,7 +383,7 @@ func (s *badShop) changingFile() {
 		writing.Wait()
 		after := s.datasetVersion("INTERACTIONS")
 		outcomes[done.Status]++
-		if done.Status == catalog.StatusCreateFailed {
+		if done.Status == status.CreateFailed {
 			if !strings.Contains(done.FailureReason, key+" was changed while it was read") || cmp.Diff(before, after) != "" {
 				s.t.Errorf("a file that changed: %s", done.FailureReason)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // DemoCmd shows the product on generated data: import, train, a live visitor, a list that changes. Everything it does
@@ -150,7 +151,9 @@ func (d *demo) importShop(ctx context.Context) (groupARN string, err error) {
 	if err := d.api.Call(ctx, "CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: new("shop")}, &group); err != nil {
 		return "", err
 	}
-	if err := d.await(ctx, "", func() (catalog.Meta, bool) { return meta[*catalog.DatasetGroup](d.app.view, *group.DatasetGroupArn) }); err != nil {
+	if err := d.await(ctx, "", func() (catalog.Metadata, bool) {
+		return meta[*catalog.DatasetGroup](d.app.view, *group.DatasetGroupArn)
+	}); err != nil {
 		return "", err
 	}
 	for _, part := range []struct{ kind, schema, csv string }{
@@ -186,7 +189,7 @@ func (d *demo) importDataset(ctx context.Context, store *blob.Client, groupARN, 
 	}, &dataset); err != nil {
 		return err
 	}
-	if err := d.await(ctx, "", func() (catalog.Meta, bool) { return meta[*catalog.Dataset](d.app.view, *dataset.DatasetArn) }); err != nil {
+	if err := d.await(ctx, "", func() (catalog.Metadata, bool) { return meta[*catalog.Dataset](d.app.view, *dataset.DatasetArn) }); err != nil {
 		return err
 	}
 	var job personalize.CreateDatasetImportJobResponse
@@ -196,7 +199,7 @@ func (d *demo) importDataset(ctx context.Context, store *blob.Client, groupARN, 
 	}, &job); err != nil {
 		return err
 	}
-	return d.await(ctx, "2  Importing "+strings.ToLower(kind), func() (catalog.Meta, bool) {
+	return d.await(ctx, "2  Importing "+strings.ToLower(kind), func() (catalog.Metadata, bool) {
 		return meta[*catalog.DatasetImportJob](d.app.view, *job.DatasetImportJobArn)
 	})
 }
@@ -211,14 +214,14 @@ func (d *demo) train(ctx context.Context, groupARN string) error {
 		}, &solution); err != nil {
 			return err
 		}
-		if err := d.await(ctx, "", func() (catalog.Meta, bool) { return meta[*catalog.Solution](d.app.view, *solution.SolutionArn) }); err != nil {
+		if err := d.await(ctx, "", func() (catalog.Metadata, bool) { return meta[*catalog.Solution](d.app.view, *solution.SolutionArn) }); err != nil {
 			return err
 		}
 		var version personalize.CreateSolutionVersionResponse
 		if err := d.api.Call(ctx, "CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn}, &version); err != nil {
 			return err
 		}
-		if err := d.await(ctx, "3  Training "+recipe, func() (catalog.Meta, bool) {
+		if err := d.await(ctx, "3  Training "+recipe, func() (catalog.Metadata, bool) {
 			return meta[*catalog.SolutionVersion](d.app.view, *version.SolutionVersionArn)
 		}); err != nil {
 			return err
@@ -243,7 +246,7 @@ func (d *demo) train(ctx context.Context, groupARN string) error {
 		return err
 	}
 	d.campaignARN = *campaign.CampaignArn
-	return d.await(ctx, "", func() (catalog.Meta, bool) { return meta[*catalog.Campaign](d.app.view, d.campaignARN) })
+	return d.await(ctx, "", func() (catalog.Metadata, bool) { return meta[*catalog.Campaign](d.app.view, d.campaignARN) })
 }
 
 func (d *demo) recommend(ctx context.Context) ([]shopItem, error) {
@@ -334,29 +337,29 @@ Metrics: %[1]s/metrics    Health: %[1]s/healthz/ready    Data (removed at the en
 }
 
 // meta looks a resource up and gives the part that all resources share.
-func meta[R catalog.Resource](view *catalog.View, arn string) (catalog.Meta, bool) {
+func meta[R catalog.Resource](view *catalog.View, arn string) (catalog.Metadata, bool) {
 	r, ok := catalog.Lookup[R](view, arn)
 	if !ok {
-		return catalog.Meta{}, false
+		return catalog.Metadata{}, false
 	}
-	return *r.Head(), true
+	return *r.Meta(), true
 }
 
 // await waits until a resource is ACTIVE, under a progress bar where a title is given.
-func (d *demo) await(ctx context.Context, title string, look func() (catalog.Meta, bool)) error {
+func (d *demo) await(ctx context.Context, title string, look func() (catalog.Metadata, bool)) error {
 	started := time.Now()
 	bar := newMeter(d.out, title)
 	defer bar.done()
 	for {
 		m, found := look()
 		switch {
-		case found && m.Status == catalog.StatusActive:
+		case found && m.Status == status.Active:
 			bar.done()
 			if title != "" {
 				d.say("%s: %s", title, rounded(time.Since(started)))
 			}
 			return nil
-		case found && m.Status == catalog.StatusCreateFailed:
+		case found && m.Status == status.CreateFailed:
 			return fmt.Errorf("%s: %s", m.ARN, m.FailureReason)
 		case found:
 			bar.set(m.Progress)

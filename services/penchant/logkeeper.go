@@ -16,6 +16,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/sessionupdater"
@@ -110,7 +111,7 @@ func (k *logKeeper) trim(ctx context.Context) error {
 				upTo[partition] = min(offset, f)
 			}
 		}
-		if group.Status == catalog.StatusActive {
+		if group.Status == status.Active {
 			shown = append(shown, bus.RecommendationsTopic(group.GroupKey()))
 		}
 	}

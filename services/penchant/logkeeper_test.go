@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/sessionupdater"
@@ -54,11 +55,11 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 	t.Cleanup(client.Close)
 
 	group := &catalog.DatasetGroup{
-		Meta:    catalog.Meta{ARN: "arn:aws:personalize:us-east-1:000000000000:dataset-group/shop", Name: "shop", Status: catalog.StatusActive},
-		ShortID: "1a2b",
+		Metadata: catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:dataset-group/shop", Name: "shop", Status: status.Active},
+		ShortID:  "1a2b",
 	}
 	resources := catalog.NewStore(store.Bucket("penchant"), nil)
-	if err := catalog.Create(t.Context(), resources, group); err != nil {
+	if err := resources.Create(t.Context(), group); err != nil {
 		t.Fatal(err)
 	}
 	topic := bus.TopicPartition{Topic: schema.Interactions.Topic(group.GroupKey())}
@@ -129,21 +130,21 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 		t.Errorf("where nobody counts, all up to %d goes", got)
 	}
 	experiment := &catalog.Experiment{
-		Meta:            catalog.Meta{ARN: "arn:aws:personalize:us-east-1:000000000000:experiment/layout", Name: "layout", Status: catalog.StatusActive},
+		Metadata:        catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:experiment/layout", Name: "layout", Status: status.Active},
 		DatasetGroupARN: group.ARN,
 	}
 	attribution := &catalog.MetricAttribution{
-		Meta:            catalog.Meta{ARN: "arn:aws:personalize:us-east-1:000000000000:metric-attribution/revenue", Name: "revenue", Status: catalog.StatusActive},
+		Metadata:        catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:metric-attribution/revenue", Name: "revenue", Status: status.Active},
 		DatasetGroupARN: group.ARN, OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: new("s3://reports/")}},
 	}
 	for what, counts := range map[string]catalog.Resource{"an experiment": experiment, "a metric attribution": attribution} {
-		if err := catalog.Create(t.Context(), resources, counts); err != nil {
+		if err := resources.Create(t.Context(), counts); err != nil {
 			t.Fatal(err)
 		}
 		if got := spared(); got != 0 {
 			t.Errorf("with %s, all up to %d goes", what, got)
 		}
-		if err := catalog.Delete(t.Context(), resources, counts); err != nil {
+		if err := resources.Delete(t.Context(), counts); err != nil {
 			t.Fatal(err)
 		}
 	}

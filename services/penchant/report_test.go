@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/penchant/operator"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 	"github.com/penchant-io/penchant/services/retrainer"
@@ -26,12 +27,12 @@ func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
 	const solution = "arn:aws:personalize:us-east-1:000000000000:solution/taste"
 	store := catalog.NewStore(bucket, nil)
 	for _, v := range []*catalog.SolutionVersion{
-		{Meta: catalog.Meta{ARN: solution + "/00000001", Status: catalog.StatusActive}},
-		{Meta: catalog.Meta{ARN: solution + "/00000002", Status: catalog.StatusActive}},
-		{Meta: catalog.Meta{ARN: solution + "/00000003", Status: catalog.StatusCreateFailed}},
+		{Metadata: catalog.Metadata{ARN: solution + "/00000001", Status: status.Active}},
+		{Metadata: catalog.Metadata{ARN: solution + "/00000002", Status: status.Active}},
+		{Metadata: catalog.Metadata{ARN: solution + "/00000003", Status: status.CreateFailed}},
 	} {
 		v.SolutionARN = solution
-		if v.Status == catalog.StatusActive {
+		if v.Status == status.Active {
 			report := retrainer.QualityReport{SolutionVersion: v.ARN, Recipe: "aws-sims", ModelID: "m", Report: eval.Report{
 				Metrics: eval.Metrics{"coverage": 0.25, "precision_at_5": 0.5}, Popularity: eval.Metrics{"precision_at_5": 0.125}, TestUsers: 7,
 			}}
@@ -47,7 +48,7 @@ func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := catalog.Create(t.Context(), store, v); err != nil {
+		if err := store.Create(t.Context(), v); err != nil {
 			t.Fatal(err)
 		}
 	}

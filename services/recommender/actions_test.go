@@ -140,16 +140,16 @@ func openOffers(t *testing.T, put ...reco.Entity) *shop {
 		{"name":"ACTION_ID","type":"string"},{"name":"TIMESTAMP","type":"long"},{"name":"EVENT_TYPE","type":"string"}]}`
 	items := strings.NewReplacer("Action_Interactions", "Interactions", "ACTION_ID", "ITEM_ID").Replace(events)
 	for kind, document := range map[string]string{"ACTIONS": offersSchema, "ACTION_INTERACTIONS": events, "INTERACTIONS": items} {
-		s.must(catalog.Create(t.Context(), s.store, &catalog.Schema{Meta: active("schema/"+kind, kind), Document: document}))
-		s.must(catalog.Create(t.Context(), s.store, &catalog.Dataset{
-			Meta: active("dataset/shop/"+kind, kind), DatasetGroupARN: account + "dataset-group/shop", DatasetType: kind, SchemaARN: account + "schema/" + kind,
+		s.must(s.store.Create(t.Context(), &catalog.Schema{Metadata: active("schema/"+kind, kind), Document: document}))
+		s.must(s.store.Create(t.Context(), &catalog.Dataset{
+			Metadata: active("dataset/shop/"+kind, kind), DatasetGroupARN: account + "dataset-group/shop", DatasetType: kind, SchemaARN: account + "schema/" + kind,
 		}))
 	}
 	for name, expression := range map[string]string{
 		"gold":      `INCLUDE ActionID WHERE Actions.LEVEL IN ($LEVEL)`,
 		"not-taken": `EXCLUDE ActionID WHERE Action_Interactions.EVENT_TYPE IN ("TAKEN")`,
 	} {
-		s.must(catalog.Create(t.Context(), s.store, &catalog.Filter{Meta: active("filter/"+name, name), DatasetGroupARN: account + "dataset-group/shop", Expression: expression}))
+		s.must(s.store.Create(t.Context(), &catalog.Filter{Metadata: active("filter/"+name, name), DatasetGroupARN: account + "dataset-group/shop", Expression: expression}))
 	}
 	return s
 }
@@ -189,8 +189,8 @@ func TestActionsAreRecommended(t *testing.T) {
 
 	m := &propensities{catalogue: model.NewItems([]string{"join", "old", "call", "mail", "more"}), scores: []float32{0.2, 0.9, 0.4, 0.75, 0}}
 	serving := &modelstore.Serving{
-		Campaign: &catalog.Campaign{Meta: active("campaign/offers", "offers"), DatasetGroupARN: account + "dataset-group/shop"},
-		Version:  &catalog.SolutionVersion{Meta: active("solution/offers/00000001", "")},
+		Campaign: &catalog.Campaign{Metadata: active("campaign/offers", "offers"), DatasetGroupARN: account + "dataset-group/shop"},
+		Version:  &catalog.SolutionVersion{Metadata: active("solution/offers/00000001", "")},
 		Group:    groupKey,
 		Loaded:   &modelstore.Loaded{ModelID: "m", Model: m, Recipe: &recipe.Recipe{Name: "offers", Type: recipe.PersonalizedActions, Scores: recipe.Propensities, Realtime: true}},
 	}
@@ -241,8 +241,8 @@ func TestActionRecommendationsAreRefused(t *testing.T) {
 	s := openOffers(t)
 	popular, _ := recipe.ByName("aws-popularity-count")
 	s.campaign(popular, trainOn(t, popular, taste))
-	s.must(catalog.Create(t.Context(), s.store, &catalog.Filter{
-		Meta: active("filter/items", "items"), DatasetGroupARN: account + "dataset-group/shop", Expression: `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")`,
+	s.must(s.store.Create(t.Context(), &catalog.Filter{
+		Metadata: active("filter/items", "items"), DatasetGroupARN: account + "dataset-group/shop", Expression: `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")`,
 	}))
 	const campaign = account + "campaign/aws-popularity-count"
 	var values []string
@@ -274,7 +274,7 @@ func TestActionRecommendationsAreRefused(t *testing.T) {
 	}
 	// A filter must be there, of the group, and about actions.
 	serving := &modelstore.Serving{
-		Campaign: &catalog.Campaign{Meta: active("campaign/offers", "offers"), DatasetGroupARN: account + "dataset-group/shop"},
+		Campaign: &catalog.Campaign{Metadata: active("campaign/offers", "offers"), DatasetGroupARN: account + "dataset-group/shop"},
 		Version:  &catalog.SolutionVersion{}, Group: groupKey,
 		Loaded: &modelstore.Loaded{Model: &propensities{catalogue: model.NewItems(nil)}, Recipe: &recipe.Recipe{Type: recipe.PersonalizedActions}},
 	}

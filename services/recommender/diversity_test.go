@@ -18,7 +18,7 @@ import (
 // diverse gives a campaign settings and waits until it is served so.
 func (s *shop) diverse(name string, config map[string]string) {
 	s.Helper()
-	_, err := catalog.Update(s.Context(), s.store, campaignARN(name), func(c *catalog.Campaign) error {
+	_, err := s.store.Campaigns.Update(s.Context(), campaignARN(name), func(c *catalog.Campaign) error {
 		c.Config = &personalize.CampaignConfig{ItemExplorationConfig: config}
 		return nil
 	})

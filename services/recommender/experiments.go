@@ -7,6 +7,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // assignment is the arm that answers a request to an experiment.
@@ -22,7 +24,7 @@ type assignment struct {
 // experiment and the user's id alone, and so is the same for every recommender. A campaign that is on trial may fail, and its
 // users are answered all the same: by the control.
 func (s *Service) assign(ctx context.Context, asked question) (question, *modelstore.Serving, error) {
-	if catalog.TypeOf(asked.arn) != catalog.TypeExperiment {
+	if resource.TypeOf(asked.arn) != resource.Experiment {
 		serving, err := s.serving(ctx, asked)
 		return asked, serving, err
 	}
@@ -60,9 +62,9 @@ func (s *Service) experiment(ctx context.Context, arn string) (*catalog.Experime
 		return nil, awsapi.ServiceUnavailable("the catalog is being read")
 	}
 	e, known := catalog.Lookup[*catalog.Experiment](view, arn)
-	if !known || e.Status != catalog.StatusActive {
+	if !known || e.Status != status.Active {
 		err := view.Fetch(ctx, arn)
-		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrBadARN) {
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, resource.ErrBadARN) {
 			s.metrics.unavailable.Inc()
 			return nil, awsapi.ServiceUnavailable("the experiment %s cannot be looked up", arn)
 		}
@@ -71,7 +73,7 @@ func (s *Service) experiment(ctx context.Context, arn string) (*catalog.Experime
 	switch {
 	case !known:
 		return nil, awsapi.ResourceNotFound("Resource not found: %s", arn)
-	case e.Status != catalog.StatusActive:
+	case e.Status != status.Active:
 		return nil, awsapi.InvalidInput("%s cannot answer: its status is %s", arn, e.Status)
 	}
 	return e, nil

@@ -25,7 +25,7 @@ import (
 func (s *shop) experiment(name string, change func(*catalog.Experiment), recipes ...string) *catalog.Experiment {
 	s.Helper()
 	e := &catalog.Experiment{
-		Meta: active("experiment/"+name, name), DatasetGroupARN: account + "dataset-group/shop",
+		Metadata: active("experiment/"+name, name), DatasetGroupARN: account + "dataset-group/shop",
 		Metric: experiment.Metric{EventType: "click", Per: experiment.PerImpression}, Window: time.Hour, Effect: 0.1, Confidence: 0.95,
 	}
 	var shares []experiment.Share
@@ -40,7 +40,7 @@ func (s *shop) experiment(name string, change func(*catalog.Experiment), recipes
 	if change != nil {
 		change(e)
 	}
-	s.must(catalog.Create(s.Context(), s.store, e))
+	s.must(s.store.Create(s.Context(), e))
 	return e
 }
 
@@ -172,11 +172,11 @@ func TestAStoppedExperimentServesOneArm(t *testing.T) {
 func TestTheControlAnswersWhereAnArmCannot(t *testing.T) {
 	s := openTrained(t)
 	heard := s.listen()
-	s.must(catalog.Create(s.Context(), s.store, &catalog.SolutionVersion{
-		Meta: active("solution/broken/00000001", ""), DatasetGroupARN: account + "dataset-group/shop", ManifestKey: "models/none/manifest.json", ModelID: "none",
+	s.must(s.store.Create(s.Context(), &catalog.SolutionVersion{
+		Metadata: active("solution/broken/00000001", ""), DatasetGroupARN: account + "dataset-group/shop", ManifestKey: "models/none/manifest.json", ModelID: "none",
 	}))
-	s.must(catalog.Create(s.Context(), s.store, &catalog.Campaign{
-		Meta: active("campaign/broken", "broken"), DatasetGroupARN: account + "dataset-group/shop", SolutionVersionARN: account + "solution/broken/00000001",
+	s.must(s.store.Create(s.Context(), &catalog.Campaign{
+		Metadata: active("campaign/broken", "broken"), DatasetGroupARN: account + "dataset-group/shop", SolutionVersionARN: account + "solution/broken/00000001",
 	}))
 	e := s.experiment("trial", nil, popularity, "broken")
 	onTrial, answered := 0, map[string]string{}

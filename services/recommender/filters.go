@@ -14,6 +14,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -49,8 +51,8 @@ type compiledFilter struct {
 
 // changed is told of every change in the catalog.
 func (f *filters) changed(arn string) {
-	switch catalog.TypeOf(arn) {
-	case catalog.TypeFilter, catalog.TypeDataset, catalog.TypeSchema:
+	switch resource.TypeOf(arn) {
+	case resource.Filter, resource.Dataset, resource.Schema:
 		f.mu.Lock()
 		clear(f.compiled)
 		f.changes++
@@ -84,24 +86,24 @@ func (f *filters) compile(resource *catalog.Filter) (*filter.Filter, error) {
 // bind finds the filter that a request names and puts its values in.
 func (s *Service) bind(ctx context.Context, serving *modelstore.Serving, use filterUse) (*boundFilter, error) {
 	view := s.config.View
-	resource, ok := catalog.Lookup[*catalog.Filter](view, use.arn)
-	if !ok || resource.Status != catalog.StatusActive {
+	stored, ok := catalog.Lookup[*catalog.Filter](view, use.arn)
+	if !ok || stored.Status != status.Active {
 		// The notice may still be under way.
 		err := view.Fetch(ctx, use.arn)
-		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrBadARN) {
+		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, resource.ErrBadARN) {
 			return nil, awsapi.ServiceUnavailable("filter %s cannot be looked up at the moment", use.arn)
 		}
-		if resource, ok = catalog.Lookup[*catalog.Filter](view, use.arn); !ok {
+		if stored, ok = catalog.Lookup[*catalog.Filter](view, use.arn); !ok {
 			return nil, awsapi.ResourceNotFound("Resource not found: %s", use.arn)
 		}
 	}
 	switch {
-	case resource.DatasetGroupARN != serving.DatasetGroupARN():
+	case stored.DatasetGroupARN != serving.DatasetGroupARN():
 		return nil, awsapi.InvalidInput("%s: filter %s belongs to another dataset group than %s", use.member, use.arn, serving.ARN())
-	case resource.Status != catalog.StatusActive:
-		return nil, awsapi.InvalidInput("%s: filter %s is %s, it must be %s", use.member, use.arn, resource.Status, catalog.StatusActive)
+	case stored.Status != status.Active:
+		return nil, awsapi.InvalidInput("%s: filter %s is %s, it must be %s", use.member, use.arn, stored.Status, status.Active)
 	}
-	compiled, err := s.filters.compile(resource)
+	compiled, err := s.filters.compile(stored)
 	if wrong := new(filter.Error); errors.As(err, &wrong) {
 		return nil, awsapi.InvalidInput("%s: the expression of filter %s does not fit the datasets as they are now: %v", use.member, use.arn, wrong)
 	}
@@ -115,7 +117,7 @@ func (s *Service) bind(ctx context.Context, serving *modelstore.Serving, use fil
 	if err != nil {
 		return nil, awsapi.InvalidInput("%s: the values for filter %s are wrong: %v", strings.Replace(use.member, "Arn", "Values", 1), use.arn, err)
 	}
-	return &boundFilter{use: use, resource: resource, filter: compiled, bound: bound}, nil
+	return &boundFilter{use: use, resource: stored, filter: compiled, bound: bound}, nil
 }
 
 // suits checks that the request says what the filter asks about.
@@ -173,7 +175,7 @@ func (s *Service) needs() []attributes.Need {
 	items, users, actions := map[string]bool{}, map[string]bool{}, map[string]bool{} // by the group's ARN; items: with prose or without
 	for _, f := range catalog.All[*catalog.Filter](s.config.View) {
 		compiled, err := s.filters.compile(f)
-		if f.Status != catalog.StatusActive || err != nil || compiled.Target() == schema.Users {
+		if f.Status != status.Active || err != nil || compiled.Target() == schema.Users {
 			continue
 		}
 		if compiled.Target() == schema.Actions {

@@ -26,6 +26,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/ranking/exploration"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -54,9 +55,9 @@ func (s *shop) describe(documents map[string]string) {
 	s.Helper()
 	s.must(s.bus.EnsureTopics(s.Context(), bus.TopicSpec{Name: schema.Items.Topic(groupKey), Compacted: true}, bus.TopicSpec{Name: schema.Users.Topic(groupKey), Compacted: true}))
 	for kind, document := range documents {
-		s.must(catalog.Create(s.Context(), s.store, &catalog.Schema{Meta: active("schema/"+kind, kind), Document: document}))
-		s.must(catalog.Create(s.Context(), s.store, &catalog.Dataset{
-			Meta: active("dataset/shop/"+kind, kind), DatasetGroupARN: account + "dataset-group/shop", DatasetType: kind, SchemaARN: account + "schema/" + kind,
+		s.must(s.store.Create(s.Context(), &catalog.Schema{Metadata: active("schema/"+kind, kind), Document: document}))
+		s.must(s.store.Create(s.Context(), &catalog.Dataset{
+			Metadata: active("dataset/shop/"+kind, kind), DatasetGroupARN: account + "dataset-group/shop", DatasetType: kind, SchemaARN: account + "schema/" + kind,
 		}))
 	}
 }
@@ -75,8 +76,8 @@ func (s *shop) put(topic string, entities ...reco.Entity) {
 
 func (s *shop) filter(name, expression string) string {
 	s.Helper()
-	f := &catalog.Filter{Meta: active("filter/"+name, name), DatasetGroupARN: account + "dataset-group/shop", Expression: expression}
-	s.must(catalog.Create(s.Context(), s.store, f))
+	f := &catalog.Filter{Metadata: active("filter/"+name, name), DatasetGroupARN: account + "dataset-group/shop", Expression: expression}
+	s.must(s.store.Create(s.Context(), f))
 	return f.ARN
 }
 
@@ -210,11 +211,11 @@ func TestFilterRefusals(t *testing.T) {
 	users := s.filter("users", `INCLUDE UserID WHERE Users.AGE > 18`)
 	current := s.filter("current", `INCLUDE ItemID WHERE Items.PRICE < CurrentItem.PRICE`)
 	broken := s.filter("broken", `INCLUDE ItemID WHERE Items.GONE IN ("x")`)
-	foreign := &catalog.Filter{Meta: active("filter/foreign", "foreign"), DatasetGroupARN: account + "dataset-group/other", Expression: "x"}
-	s.must(catalog.Create(t.Context(), s.store, foreign))
+	foreign := &catalog.Filter{Metadata: active("filter/foreign", "foreign"), DatasetGroupARN: account + "dataset-group/other", Expression: "x"}
+	s.must(s.store.Create(t.Context(), foreign))
 	pending := active("filter/pending", "pending")
-	pending.Status = catalog.StatusCreatePending
-	s.must(catalog.Create(t.Context(), s.store, &catalog.Filter{Meta: pending, DatasetGroupARN: account + "dataset-group/shop", Expression: "x"}))
+	pending.Status = status.CreatePending
+	s.must(s.store.Create(t.Context(), &catalog.Filter{Metadata: pending, DatasetGroupARN: account + "dataset-group/shop", Expression: "x"}))
 
 	const invalid, absent = awsapi.CodeInvalidInput, awsapi.CodeResourceNotFound
 	colour := map[string]string{"COLOUR": "red"}
@@ -388,7 +389,7 @@ func TestPromotedItemsStandAnywhere(t *testing.T) {
 func TestMetadata(t *testing.T) {
 	s := openStocked(t)
 	for _, r := range []string{personal, ranking} {
-		_, err := catalog.Update(t.Context(), s.store, campaignARN(r), func(c *catalog.Campaign) error {
+		_, err := s.store.Campaigns.Update(t.Context(), campaignARN(r), func(c *catalog.Campaign) error {
 			yes := true
 			c.Config = &personalize.CampaignConfig{EnableMetadataWithRecommendations: &yes}
 			return nil
@@ -441,10 +442,10 @@ func TestRecommenders(t *testing.T) {
 	s := open(t)
 	r, _ := recipe.ByName(personal)
 	version := s.version(r, trainOn(t, r, taste))
-	for name, status := range map[string]string{"picks": catalog.StatusActive, "off": catalog.StatusInactive, "stopping": catalog.StatusStopPending} {
+	for name, status := range map[string]string{"picks": status.Active, "off": status.Inactive, "stopping": status.StopPending} {
 		meta := active("recommender/"+name, name)
 		meta.Status = status
-		s.must(catalog.Create(t.Context(), s.store, &catalog.Recommender{Meta: meta, DatasetGroupARN: version.DatasetGroupARN, SolutionVersionARN: version.ARN}))
+		s.must(s.store.Create(t.Context(), &catalog.Recommender{Metadata: meta, DatasetGroupARN: version.DatasetGroupARN, SolutionVersionARN: version.ARN}))
 	}
 	eventually.True(s, "the recommender is served", func() bool { return len(s.models.All()) == 1 })
 	resp, err := s.recommendations(map[string]any{"recommenderArn": account + "recommender/picks", "userId": "u"})
@@ -506,7 +507,7 @@ func TestColdItemsAreExplored(t *testing.T) {
 	}))
 	var items []reco.Entity
 	explore := func(config map[string]string) {
-		_, err := catalog.Update(t.Context(), s.store, campaignARN(personal), func(c *catalog.Campaign) error {
+		_, err := s.store.Campaigns.Update(t.Context(), campaignARN(personal), func(c *catalog.Campaign) error {
 			c.Config = &personalize.CampaignConfig{ItemExplorationConfig: config}
 			return nil
 		})

@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
@@ -73,7 +74,7 @@ func openWith(t testing.TB, change func(*Config)) *shop {
 	s.healthy()
 
 	s.store = catalog.NewStore(s.bucket, nil)
-	s.must(catalog.Create(t.Context(), s.store, &catalog.DatasetGroup{Meta: active("dataset-group/shop", "shop"), ShortID: "1a2b"}))
+	s.must(s.store.Create(t.Context(), &catalog.DatasetGroup{Metadata: active("dataset-group/shop", "shop"), ShortID: "1a2b"}))
 	view := catalog.NewView(s.store, nil, nil)
 	s.view = view
 	s.models = modelstore.NewRegistry(view, s.bucket, t.TempDir(), zap.NewNop(), prometheus.NewRegistry())
@@ -108,8 +109,8 @@ func openTrained(t testing.TB) *shop {
 	return s
 }
 
-func active(arn, name string) catalog.Meta {
-	return catalog.Meta{ARN: account + arn, Name: name, Status: catalog.StatusActive}
+func active(arn, name string) catalog.Metadata {
+	return catalog.Metadata{ARN: account + arn, Name: name, Status: status.Active}
 }
 
 func (s *shop) must(err error) {
@@ -151,19 +152,19 @@ func (s *shop) healthy() {
 func (s *shop) campaign(r *recipe.Recipe, m model.Model) {
 	s.Helper()
 	version := s.version(r, m)
-	s.must(catalog.Create(s.Context(), s.store, &catalog.Campaign{
-		Meta: active("campaign/"+r.Name, r.Name), DatasetGroupARN: version.DatasetGroupARN, SolutionVersionARN: version.ARN,
+	s.must(s.store.Create(s.Context(), &catalog.Campaign{
+		Metadata: active("campaign/"+r.Name, r.Name), DatasetGroupARN: version.DatasetGroupARN, SolutionVersionARN: version.ARN,
 	}))
 }
 
 // version publishes a model.
 func (s *shop) version(r *recipe.Recipe, m model.Model) *catalog.SolutionVersion {
 	s.Helper()
-	version := &catalog.SolutionVersion{Meta: active("solution/"+r.Name+"/00000001", ""), DatasetGroupARN: account + "dataset-group/shop"}
+	version := &catalog.SolutionVersion{Metadata: active("solution/"+r.Name+"/00000001", ""), DatasetGroupARN: account + "dataset-group/shop"}
 	var err error
 	version.ManifestKey, version.ModelID, err = modelstore.Publish(s.Context(), s.bucket, version.ARN, r.Name, m, modelstore.Meta{Trained: time.Now()})
 	s.must(err)
-	s.must(catalog.Create(s.Context(), s.store, version))
+	s.must(s.store.Create(s.Context(), version))
 	return version
 }
 

@@ -7,13 +7,14 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func TestRefusals(t *testing.T) {
 	s := openTrained(t)
 	pending := active("campaign/pending", "pending")
-	pending.Status = catalog.StatusCreatePending
-	s.must(catalog.Create(t.Context(), s.store, &catalog.Campaign{Meta: pending, DatasetGroupARN: account + "dataset-group/shop"}))
+	pending.Status = status.CreatePending
+	s.must(s.store.Create(t.Context(), &catalog.Campaign{Metadata: pending, DatasetGroupARN: account + "dataset-group/shop"}))
 
 	const invalid, absent = awsapi.CodeInvalidInput, awsapi.CodeResourceNotFound
 	filter, columns := account+"filter/f", map[string][]string{"ITEMS": {"GENRES"}}

@@ -6,8 +6,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
-	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -143,7 +143,7 @@ func resourceType(member, arn, want string) error {
 
 // campaignOrExperiment checks what stands in campaignArn: an experiment is called as a campaign is.
 func campaignOrExperiment(arn string) error {
-	if catalog.TypeOf(arn) == catalog.TypeExperiment {
+	if resource.TypeOf(arn) == resource.Experiment {
 		return nil
 	}
 	return resourceType("campaignArn", arn, "campaign")

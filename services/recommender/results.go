@@ -7,6 +7,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -34,7 +35,7 @@ func (r *BatchResultRequest) Validate() error {
 	case r.UserID != nil && r.ItemID != nil:
 		return awsapi.InvalidInput("Only one of userId and itemId can be given")
 	}
-	if catalog.TypeOf(*r.DatasetGroupArn) != catalog.TypeDatasetGroup {
+	if resource.TypeOf(*r.DatasetGroupArn) != resource.DatasetGroup {
 		return awsapi.InvalidInput("datasetGroupArn is not the ARN of a dataset group: %s", *r.DatasetGroupArn)
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/resource"
 )
 
 // shadows has the shadow campaigns of experiments answer what was asked of the experiment, beside the requests' way, and tells the
@@ -111,7 +111,7 @@ func (s *shadows) compute(ctx context.Context, next shadow) (given *answer, err 
 	if err != nil {
 		return nil, err
 	}
-	if serving.Group != next.shown.serving.Group || catalog.TypeOf(asked.arn) != catalog.TypeCampaign {
+	if serving.Group != next.shown.serving.Group || resource.TypeOf(asked.arn) != resource.Campaign {
 		return nil, fmt.Errorf("%s is no campaign of the experiment's dataset group", next.campaignARN)
 	}
 	return next.answer(ctx, serving, asked)

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -80,8 +81,8 @@ func TestBatchInferenceThroughput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
-		v.Status, v.ManifestKey, v.ModelID = catalog.StatusActive, key, id
+	if _, err := i.Store.SolutionVersions.Update(t.Context(), v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status, v.ManifestKey, v.ModelID = status.Active, key, id
 		return nil
 	}); err != nil {
 		t.Fatal(err)

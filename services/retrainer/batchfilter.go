@@ -37,7 +37,7 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 	if arn == "" {
 		return nil, nil
 	}
-	resource, err := catalog.Get[*catalog.Filter](ctx, s.config.Store, arn)
+	resource, err := s.config.Store.Filters.Get(ctx, arn)
 	if err != nil {
 		return nil, jobs.Missing(err, "filter", arn)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/retrainer/output"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
@@ -20,7 +21,7 @@ import (
 
 func (i *installation) filter(name, expression string) string {
 	i.Helper()
-	f := &catalog.Filter{Meta: retrainertest.Active(retrainertest.Account+"filter/"+name, name), DatasetGroupARN: i.Group.ARN, Expression: expression}
+	f := &catalog.Filter{Metadata: retrainertest.Active(retrainertest.Account+"filter/"+name, name), DatasetGroupARN: i.Group.ARN, Expression: expression}
 	retrainertest.Create(i.Installation, f)
 	return f.ARN
 }
@@ -110,7 +111,7 @@ func TestBatchInferenceFilters(t *testing.T) {
 		"deleted":   {retrainertest.Account + "filter/absent", "no longer exists"},
 	} {
 		job := jobEnds(i, i.batch(name, popular, "in.json", func(j *catalog.BatchInferenceJob) { j.FilterARN = c.filter }))
-		if job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, c.reason) {
+		if job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, c.reason) {
 			t.Errorf("%s: %s %q", name, job.Status, job.FailureReason)
 		}
 	}
@@ -216,7 +217,7 @@ func TestBatchSegments(t *testing.T) {
 		v := i.Ends(i.Version(i.Solution(name, name, nil), "00000001"))
 		i.put("segments/in.json", line)
 		job := &catalog.BatchSegmentJob{
-			Meta:            catalog.Meta{ARN: retrainertest.Account + "batch-segment-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			Metadata:        catalog.Metadata{ARN: retrainertest.Account + "batch-segment-job/" + name, Name: name, Status: status.CreatePending},
 			DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN, NumResults: 10,
 			JobInput:  &personalize.BatchSegmentJobInput{S3DataSource: i.at("segments/in.json")},
 			JobOutput: &personalize.BatchSegmentJobOutput{S3DataDestination: i.at("out/" + name)},
@@ -238,13 +239,13 @@ func TestBatchSegments(t *testing.T) {
 	// A recipe that makes none is refused in words.
 	v := i.Ends(i.Version(i.Solution("popular", "aws-popularity-count", nil), "00000001"))
 	job := &catalog.BatchSegmentJob{
-		Meta:            catalog.Meta{ARN: retrainertest.Account + "batch-segment-job/none", Name: "none", Status: catalog.StatusCreatePending},
+		Metadata:        catalog.Metadata{ARN: retrainertest.Account + "batch-segment-job/none", Name: "none", Status: status.CreatePending},
 		DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN,
 		JobInput:  &personalize.BatchSegmentJobInput{S3DataSource: i.at("segments/items.json")},
 		JobOutput: &personalize.BatchSegmentJobOutput{S3DataDestination: i.at("out/none")},
 	}
 	retrainertest.Create(i.Installation, job)
-	if job := jobEnds(i, job); job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, "makes no user segments") {
+	if job := jobEnds(i, job); job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, "makes no user segments") {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
 }

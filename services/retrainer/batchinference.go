@@ -207,11 +207,11 @@ func (b *inference) openDiversity(table *attributes.Table) {
 
 // batchModel loads the model of a solution version.
 func (s *Service) batchModel(ctx context.Context, versionARN string) (*modelstore.Loaded, *catalog.DatasetGroup, error) {
-	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.config.Store, versionARN)
+	version, err := s.config.Store.SolutionVersions.Get(ctx, versionARN)
 	if err != nil {
 		return nil, nil, jobs.Missing(err, "solution version", versionARN)
 	}
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, version.DatasetGroupARN)
+	group, err := s.config.Store.DatasetGroups.Get(ctx, version.DatasetGroupARN)
 	if err != nil {
 		return nil, nil, jobs.Missing(err, "dataset group", version.DatasetGroupARN)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -75,7 +76,7 @@ func (i *installation) answers(key string) []answered {
 func (i *installation) batch(name string, v *catalog.SolutionVersion, input string, change func(*catalog.BatchInferenceJob)) *catalog.BatchInferenceJob {
 	i.Helper()
 	job := &catalog.BatchInferenceJob{
-		Meta:            catalog.Meta{ARN: retrainertest.Account + "batch-inference-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		Metadata:        catalog.Metadata{ARN: retrainertest.Account + "batch-inference-job/" + name, Name: name, Status: status.CreatePending},
 		DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN, Mode: "BATCH_INFERENCE",
 		JobInput:  &personalize.BatchInferenceJobInput{S3DataSource: i.at(input)},
 		JobOutput: &personalize.BatchInferenceJobOutput{S3DataDestination: i.at("out/" + name)},
@@ -96,12 +97,12 @@ func jobEnds[R catalog.Resource](i *installation, job R) R {
 func jobEndsWithin[R catalog.Resource](i *installation, job R, limit time.Duration) R {
 	i.Helper()
 	var now R
-	eventually.SucceedsWithin(i.T, limit, job.Head().ARN+" ends", func() (err error) {
-		if now, err = catalog.Get[R](i.Context(), i.Store, job.Head().ARN); err != nil {
+	eventually.SucceedsWithin(i.T, limit, job.Meta().ARN+" ends", func() (err error) {
+		if now, err = catalog.Of[R](i.Store).Get(i.Context(), job.Meta().ARN); err != nil {
 			i.Fatal(err)
 		}
-		if !now.Head().Finished() {
-			return fmt.Errorf("it is %s", now.Head().Status)
+		if !now.Meta().Finished() {
+			return fmt.Errorf("it is %s", now.Meta().Status)
 		}
 		return nil
 	})
@@ -110,7 +111,7 @@ func jobEndsWithin[R catalog.Resource](i *installation, job R, limit time.Durati
 
 func (i *installation) succeeds(job catalog.Resource) {
 	i.Helper()
-	if m := jobEnds(i, job).Head(); m.Status != catalog.StatusActive && m.Status != catalog.StatusCompleted {
+	if m := jobEnds(i, job).Meta(); m.Status != status.Active && m.Status != status.Completed {
 		i.Fatalf("%s: %s %q", m.ARN, m.Status, m.FailureReason)
 	}
 }
@@ -173,7 +174,7 @@ func TestBatchInference(t *testing.T) {
 	)
 	version := func(recipe string) *catalog.SolutionVersion {
 		v := i.Ends(i.Version(i.Solution(recipe, recipe, nil), "00000001"))
-		if v.Status != catalog.StatusActive {
+		if v.Status != status.Active {
 			t.Fatalf("%s: %s", recipe, v.FailureReason)
 		}
 		return v
@@ -271,7 +272,7 @@ func TestBatchInference(t *testing.T) {
 		"absent bucket": {"one.json", "Invalid S3 output path", func(j *catalog.BatchInferenceJob) { j.JobOutput.S3DataDestination.Path = &elsewhere }},
 	} {
 		job := jobEnds(i, i.batch(strings.ReplaceAll(name, " ", "-"), popular, c.input, c.change))
-		if job.Status != catalog.StatusCreateFailed || job.FailureReason != c.reason {
+		if job.Status != status.CreateFailed || job.FailureReason != c.reason {
 			t.Errorf("%s: %s %q", name, job.Status, job.FailureReason)
 		}
 	}

@@ -34,11 +34,11 @@ func (s *Service) loadResults(ctx context.Context, job *catalog.BatchInferenceJo
 	if s.config.Users == nil {
 		return fail(errors.New("there is no Redis"))
 	}
-	version, err := catalog.Get[*catalog.SolutionVersion](ctx, s.config.Store, job.SolutionVersionARN)
+	version, err := s.config.Store.SolutionVersions.Get(ctx, job.SolutionVersionARN)
 	if err != nil {
 		return jobs.Missing(err, "solution version", job.SolutionVersionARN)
 	}
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, job.DatasetGroupARN)
+	group, err := s.config.Store.DatasetGroups.Get(ctx, job.DatasetGroupARN)
 	if err != nil {
 		return jobs.Missing(err, "dataset group", job.DatasetGroupARN)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
@@ -94,7 +95,7 @@ func TestAJobWhoseResultsCannotBeLoadedFails(t *testing.T) {
 	v, want := i.sharedJob(s)
 	users.Close()
 	job := jobEnds(i, i.batch("unloaded", v, "in/", func(job *catalog.BatchInferenceJob) { job.ResultSet, job.ResultsTTL = "home", time.Hour }))
-	if job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, "could not be loaded into Redis") {
+	if job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, "could not be loaded into Redis") {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
 	i.sameOutput("unloaded", want)

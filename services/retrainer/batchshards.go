@@ -15,6 +15,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 	"github.com/penchant-io/penchant/services/retrainer/output"
 )
@@ -262,7 +264,7 @@ func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob
 		if err != nil {
 			return 0, err
 		}
-		if err := catalog.Create(ctx, s.config.Store, shard); err != nil && !errors.Is(err, catalog.ErrExists) {
+		if err := s.config.Store.Create(ctx, shard); err != nil && !errors.Is(err, catalog.ErrExists) {
 			return 0, err
 		}
 		arns[n] = shard.ARN
@@ -289,14 +291,14 @@ func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob
 }
 
 func newShard(job *catalog.BatchInferenceJob, n int) (*catalog.BatchShard, error) {
-	arn, err := catalog.ParseARN(job.ARN)
+	arn, err := resource.ParseARN(job.ARN)
 	if err != nil {
 		return nil, err
 	}
 	name := fmt.Sprintf("%05d", n)
 	return &catalog.BatchShard{
-		Meta: catalog.Meta{
-			ARN: arn.With(catalog.TypeBatchShard, job.ID+"/"+name).String(), Name: name, Status: catalog.StatusCreatePending,
+		Metadata: catalog.Metadata{
+			ARN: arn.With(resource.BatchShard, job.ID+"/"+name).String(), Name: name, Status: status.CreatePending,
 		},
 		JobARN: job.ARN, JobID: job.ID, Number: n,
 	}, nil
@@ -313,9 +315,9 @@ func (s *Service) awaitShards(ctx context.Context, arns []string, report func(fl
 			shard, known := catalog.Lookup[*catalog.BatchShard](s.config.View, arn)
 			switch {
 			case !known: // the view lags behind
-			case shard.Status == catalog.StatusCreateFailed:
+			case shard.Status == status.CreateFailed:
 				return nil, jobs.Faultf("%s", shard.FailureReason)
-			case shard.Status == catalog.StatusActive:
+			case shard.Status == status.Active:
 				shards[n] = shard
 				done++
 				progress++
@@ -367,9 +369,9 @@ func (s *Service) join(ctx context.Context, plan *batchPlan, out output.Folder, 
 
 // answerShard runs one shard of a batch inference job.
 func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
-	job, err := catalog.Get[*catalog.BatchInferenceJob](ctx, s.config.Store, shard.JobARN)
+	job, err := s.config.Store.BatchInferenceJobs.Get(ctx, shard.JobARN)
 	if errors.Is(err, catalog.ErrNotFound) || err == nil && (job.ID != shard.JobID || job.Finished()) {
-		return nil, errors.Join(jobs.ErrLeaseLost, catalog.Delete(ctx, s.config.Store, shard)) // a coordinator that was too late has made it
+		return nil, errors.Join(jobs.ErrLeaseLost, s.config.Store.Delete(ctx, shard)) // a coordinator that was too late has made it
 	}
 	if err != nil {
 		return nil, err
@@ -404,7 +406,7 @@ func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, re
 // shardsWait says whether another shard of a shard's job waits for a worker.
 func (s *Service) shardsWait(of *catalog.BatchShard) bool {
 	for _, shard := range catalog.All[*catalog.BatchShard](s.config.View) {
-		if shard.JobID == of.JobID && shard.Number != of.Number && jobs.Waiting(shard.Head()) {
+		if shard.JobID == of.JobID && shard.Number != of.Number && jobs.Waiting(shard.Meta()) {
 			return true
 		}
 	}
@@ -418,7 +420,7 @@ func (s *Service) shardsEnded(ctx context.Context, jobID string) error {
 		if shard.JobID != jobID {
 			continue
 		}
-		if err := catalog.Delete(ctx, s.config.Store, shard); err != nil {
+		if err := s.config.Store.Delete(ctx, shard); err != nil {
 			return err // with ErrLeased another process is at it, or has died in it: the plan stays for the next look
 		}
 	}
@@ -502,7 +504,7 @@ func (s *Service) isLeftOver(ctx context.Context, jobID string, written time.Tim
 	if err != nil {
 		return false, err
 	}
-	job, err := catalog.Get[*catalog.BatchInferenceJob](ctx, s.config.Store, plan.Job)
+	job, err := s.config.Store.BatchInferenceJobs.Get(ctx, plan.Job)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return true, nil
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 	"github.com/penchant-io/penchant/services/retrainer/output"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
@@ -126,7 +128,7 @@ func (i *installation) noLeftovers() {
 	i.Helper()
 	eventually.Succeeds(i.T, "nothing is left behind", func() error {
 		left := ""
-		for _, prefix := range []string{batchRoot, "catalog/" + catalog.TypeBatchShard} {
+		for _, prefix := range []string{batchRoot, "catalog/" + resource.BatchShard} {
 			for info, err := range i.Bucket.List(i.Context(), prefix) {
 				if err != nil {
 					i.Fatal(err)
@@ -208,7 +210,7 @@ func TestAFailedShardFailsItsJob(t *testing.T) {
 		return answer(ctx, shard, report)
 	}
 	i.Background(s.Run)
-	if ended := jobEnds(i, job); ended.Status != catalog.StatusCreateFailed || ended.FailureReason != "The third shard is cursed" {
+	if ended := jobEnds(i, job); ended.Status != status.CreateFailed || ended.FailureReason != "The third shard is cursed" {
 		t.Errorf("%s %q", ended.Status, ended.FailureReason)
 	}
 	i.noLeftovers()
@@ -244,7 +246,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 	job := i.batch("interrupted", v, "in/", nil)
 	i.spread(s, job, 5)
 	// The first shard is done, the second has its part but was not marked as done, and the third was only begun.
-	if _, _, err := catalog.Acquire[*catalog.BatchInferenceJob](t.Context(), i.Store, job.ARN, "dead", 300*time.Millisecond); err != nil {
+	if _, err := i.Store.BatchInferenceJobs.Acquire(t.Context(), job.ARN, "dead", 300*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 3 {
@@ -253,7 +255,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		retrainertest.Create(i.Installation, shard)
-		if _, _, err := catalog.Acquire[*catalog.BatchShard](t.Context(), i.Store, shard.ARN, "dead", 300*time.Millisecond); err != nil {
+		if _, err := i.Store.BatchShards.Acquire(t.Context(), shard.ARN, "dead", 300*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		finish := func(shard *catalog.BatchShard) {}
@@ -262,7 +264,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := catalog.Update(t.Context(), i.Store, shard.ARN, func(shard *catalog.BatchShard) error {
+		if _, err := i.Store.BatchShards.Update(t.Context(), shard.ARN, func(shard *catalog.BatchShard) error {
 			if shard.Begin(); n == 0 {
 				finish(shard)
 				shard.Succeed()
@@ -285,7 +287,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 	}
 	retrainertest.Create(i.Installation, late)
 	i.noLeftovers()
-	if _, err := catalog.Get[*catalog.BatchShard](t.Context(), i.Store, late.ARN); !errors.Is(err, catalog.ErrNotFound) {
+	if _, err := i.Store.BatchShards.Get(t.Context(), late.ARN); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("the late shard: %v", err)
 	}
 }
@@ -309,7 +311,7 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 		}
 	}
 	i.put(batchFolder("nobody-knows")+partName(0, 0), "the part of a zombie")
-	if _, err := catalog.Update(t.Context(), i.Store, over.ARN, func(job *catalog.BatchInferenceJob) error {
+	if _, err := i.Store.BatchInferenceJobs.Update(t.Context(), over.ARN, func(job *catalog.BatchInferenceJob) error {
 		job.Succeed()
 		return nil
 	}); err != nil {
@@ -339,7 +341,7 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := catalog.Get[*catalog.BatchShard](t.Context(), i.Store, shard.ARN); !errors.Is(err, want) {
+		if _, err := i.Store.BatchShards.Get(t.Context(), shard.ARN); !errors.Is(err, want) {
 			t.Errorf("the shard of %s: %v", job.Name, err)
 		}
 	}

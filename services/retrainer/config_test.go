@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
@@ -64,7 +65,7 @@ func (i *installation) putItem(id string, properties map[string]any) {
 
 func (i *installation) model(v *catalog.SolutionVersion) *modelstore.Loaded {
 	i.Helper()
-	if v.Status != catalog.StatusActive {
+	if v.Status != status.Active {
 		i.Fatalf("%s is %s: %s", v.ARN, v.Status, v.FailureReason)
 	}
 	loaded, err := modelstore.Load(i.Context(), i.Bucket, v.ManifestKey, "")
@@ -225,7 +226,7 @@ func TestHPOGoesOnAfterAWorkerDied(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := catalog.Trial{RecipeARN: s.RecipeARN, HyperParameters: tried[2].params.Map(), Metric: eval.Gain, Value: 2}
-	if _, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
+	if _, err := i.Store.SolutionVersions.Update(t.Context(), v.ARN, func(v *catalog.SolutionVersion) error {
 		v.Trials = []catalog.Trial{before}
 		return nil
 	}); err != nil {
@@ -254,13 +255,13 @@ func TestASearchIsStopped(t *testing.T) {
 	if v.Finished() {
 		t.Fatalf("all %d candidates were tried too fast to be stopped: %s %s", len(v.Trials), v.Status, v.FailureReason)
 	}
-	if _, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
-		v.Status = catalog.StatusCreateStopping
+	if _, err := i.Store.SolutionVersions.Update(t.Context(), v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status = status.CreateStopping
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if v = i.Ends(v); v.Status != catalog.StatusCreateStopped || len(v.Trials) >= 40 || v.ManifestKey != "" {
+	if v = i.Ends(v); v.Status != status.CreateStopped || len(v.Trials) >= 40 || v.ManifestKey != "" {
 		t.Errorf("%s after %d trials", v.Status, len(v.Trials))
 	}
 }
@@ -272,7 +273,7 @@ func TestASearchEndsInTime(t *testing.T) {
 	v := i.Ends(i.Version(i.Solution("tuned", "aws-sims", func(s *catalog.Solution) {
 		s.PerformHPO, s.Config = true, &personalize.SolutionConfig{HpoConfig: hpo("40", "1")}
 	}), "00000001"))
-	if v.Status != catalog.StatusActive || len(v.Trials) != 1 {
+	if v.Status != status.Active || len(v.Trials) != 1 {
 		t.Errorf("%s after %d trials: %s", v.Status, len(v.Trials), v.FailureReason)
 	}
 }
@@ -316,7 +317,7 @@ func TestAutoMLComparesTheUsualRecipes(t *testing.T) {
 func (i *installation) served(v *catalog.SolutionVersion) {
 	i.Helper()
 	retrainertest.Create(i.Installation, &catalog.Campaign{
-		Meta: retrainertest.Active(retrainertest.Account+"campaign/shop", "shop"), DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN, MinProvisionedTPS: 1,
+		Metadata: retrainertest.Active(retrainertest.Account+"campaign/shop", "shop"), DatasetGroupARN: i.Group.ARN, SolutionVersionARN: v.ARN, MinProvisionedTPS: 1,
 	})
 	i.seen(retrainertest.Account + "campaign/shop")
 }
@@ -338,11 +339,11 @@ func TestUpdateTakesInNewItems(t *testing.T) {
 	i.seen(full.ARN)
 	i.putItem("new", nil)
 	update := &catalog.SolutionVersion{
-		Meta:        catalog.Meta{ARN: s.ARN + "/00000002", Status: catalog.StatusCreatePending},
+		Metadata:    catalog.Metadata{ARN: s.ARN + "/00000002", Status: status.CreatePending},
 		SolutionARN: s.ARN, RecipeARN: s.RecipeARN, DatasetGroupARN: s.DatasetGroupARN,
 		TrainingMode: catalog.TrainingUpdate, TrainingType: catalog.TrainingManual,
 	}
-	if err := catalog.CreateUnder(t.Context(), i.Store, update, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
+	if err := i.Store.Create(t.Context(), update, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
 		t.Fatal(err)
 	}
 	update = i.Ends(update)
@@ -375,7 +376,7 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 		t.Helper()
 		now.add(after)
 		u.look(t.Context())
-		current, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
+		current, err := i.Store.SolutionVersions.Get(t.Context(), v.ARN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -419,7 +420,7 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 	if manifests != 2 {
 		t.Errorf("the bucket holds %d models of the version, not the last two", manifests)
 	}
-	if unserved, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, other.ARN); err != nil || unserved.ModelID != other.ModelID {
+	if unserved, err := i.Store.SolutionVersions.Get(t.Context(), other.ARN); err != nil || unserved.ModelID != other.ModelID {
 		t.Errorf("a version that nobody serves was updated, or is gone: %v", err)
 	}
 	if n := len(i.VersionsOf(solution)); n != 1 {
@@ -439,14 +440,14 @@ func TestTwoReplicasUpdateOnce(t *testing.T) {
 	later := func() time.Time { return time.Now().Add(3 * time.Hour) }
 	first := i.retrainer(func(c *Config) { c.Now = later })
 	first.updates.look(t.Context())
-	updated, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
+	updated, err := i.Store.SolutionVersions.Get(t.Context(), v.ARN)
 	if err != nil || updated.ModelID == v.ModelID {
 		t.Fatalf("not updated: %v", err)
 	}
 	// The second has decided by what it saw before the first was done.
 	second := i.retrainer(func(c *Config) { c.Now = later })
 	second.updates.maintain(t.Context(), v)
-	again, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
+	again, err := i.Store.SolutionVersions.Get(t.Context(), v.ARN)
 	if err != nil || !again.RefreshedAt.Equal(updated.RefreshedAt) || again.ModelID != updated.ModelID {
 		t.Errorf("updated twice: %v, %v", again, err)
 	}
@@ -495,7 +496,7 @@ func TestWhatTrendsIsTrainedAgain(t *testing.T) {
 	}
 	now.add(61 * time.Minute)
 	newUpdates(s).look(t.Context())
-	updated, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
+	updated, err := i.Store.SolutionVersions.Get(t.Context(), v.ARN)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func (s *Service) deleteUsers(ctx context.Context, job *catalog.DataDeletionJob,
 	if s.config.Users == nil {
 		return nil, errors.New("deleting users needs Redis, which this retrainer was not given")
 	}
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, job.DatasetGroupARN)
+	group, err := s.config.Store.DatasetGroups.Get(ctx, job.DatasetGroupARN)
 	if err != nil {
 		return nil, jobs.Missing(err, "dataset group", job.DatasetGroupARN)
 	}
@@ -241,7 +241,7 @@ func (d *deletion) emptyRecords(ctx context.Context) error {
 
 // cleanDatasets makes versions of the datasets without the users.
 func (d *deletion) cleanDatasets(ctx context.Context) error {
-	datasets, err := catalog.List[*catalog.Dataset](ctx, d.service.config.Store)
+	datasets, err := d.service.config.Store.Datasets.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -268,7 +268,7 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 		}
 		d.deleted += removed
 		d.versions[parsed.Type] = version.Number
-		_, err = catalog.Update(ctx, d.service.config.Store, of.ARN, func(now *catalog.Dataset) error {
+		_, err = d.service.config.Store.Datasets.Update(ctx, of.ARN, func(now *catalog.Dataset) error {
 			now.Version = max(now.Version, version.Number)
 			return nil
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/userstate"
@@ -34,7 +35,7 @@ func (i *installation) deletion(name, ids string) *catalog.DataDeletionJob {
 	i.Helper()
 	i.put("delete/"+name+".csv", ids)
 	job := &catalog.DataDeletionJob{
-		Meta:            catalog.Meta{ARN: retrainertest.Account + "data-deletion-job/" + name, Name: name, Status: catalog.StatusPending},
+		Metadata:        catalog.Metadata{ARN: retrainertest.Account + "data-deletion-job/" + name, Name: name, Status: status.Pending},
 		DatasetGroupARN: i.Group.ARN, DataLocation: *i.at("delete/" + name + ".csv").Path,
 	}
 	retrainertest.Create(i.Installation, job)
@@ -142,14 +143,14 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	s.wake()
 	// Until the firehose has archived what was put, nothing can be said to be gone.
 	time.Sleep(2 * catchUpInterval)
-	if now, err := catalog.Get[*catalog.DataDeletionJob](t.Context(), i.Store, job.ARN); err != nil || now.Status != catalog.StatusInProgress {
+	if now, err := i.Store.DataDeletionJobs.Get(t.Context(), job.ARN); err != nil || now.Status != status.InProgress {
 		t.Fatalf("%v, %v", now, err)
 	}
 	i.archives(s)
 	i.Background(i.folds(users))
 	job = jobEnds(i, job)
 	// Two imported interactions, one imported row, two events, one put row.
-	if job.Status != catalog.StatusCompleted || job.NumDeleted != 6 || job.Progress != 1 {
+	if job.Status != status.Completed || job.NumDeleted != 6 || job.Progress != 1 {
 		t.Fatalf("%s %q, %d records deleted", job.Status, job.FailureReason, job.NumDeleted)
 	}
 	visitors, described := i.known(s)
@@ -169,7 +170,7 @@ func TestDeletedUsersAreGone(t *testing.T) {
 			t.Errorf("the state of %s holds %v", id, loaded[0].Recent)
 		}
 	}
-	if d, err := catalog.Get[*catalog.Dataset](t.Context(), i.Store, events.ARN); err != nil || d.Version != 2 {
+	if d, err := i.Store.Datasets.Get(t.Context(), events.ARN); err != nil || d.Version != 2 {
 		t.Errorf("dataset version %d, %v", d.Version, err)
 	}
 	// Nothing in the bucket holds the user's id any more, but the request.
@@ -245,7 +246,7 @@ func TestDeletionsFailWithTheUsersReason(t *testing.T) {
 		"empty":  {"", "is empty: it has no header"},
 	} {
 		job := jobEnds(i, i.deletion(name, c.content))
-		if job.Status != catalog.StatusFailed || !strings.Contains(job.FailureReason, c.reason) {
+		if job.Status != status.Failed || !strings.Contains(job.FailureReason, c.reason) {
 			t.Errorf("%s: %s %q", name, job.Status, job.FailureReason)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/experiment"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
@@ -84,7 +85,7 @@ func (x *experiments) look(ctx context.Context) {
 	exists := map[string]bool{}
 	for _, e := range catalog.All[*catalog.Experiment](s.config.View) {
 		exists[e.ID] = true
-		if e.Status != catalog.StatusActive || s.config.Now().Before(x.later[e.ID]) || ctx.Err() != nil {
+		if e.Status != status.Active || s.config.Now().Before(x.later[e.ID]) || ctx.Err() != nil {
 			continue
 		}
 		started := time.Now()
@@ -189,7 +190,7 @@ func (x *experiments) write(ctx context.Context, e *catalog.Experiment, c *count
 // an experiment that is gone goes after it.
 func (x *experiments) judge(ctx context.Context, e *catalog.Experiment, tally *experiment.Tally) error {
 	s := x.service
-	current, err := catalog.Get[*catalog.Experiment](ctx, s.config.Store, e.ARN)
+	current, err := s.config.Store.Experiments.Get(ctx, e.ARN)
 	if errors.Is(err, catalog.ErrNotFound) || err == nil && (current.ID != e.ID || current.Deleting()) {
 		return s.config.Bucket.Delete(ctx, e.TallyKey())
 	}
@@ -198,7 +199,7 @@ func (x *experiments) judge(ctx context.Context, e *catalog.Experiment, tally *e
 		return err
 	}
 	reason := fmt.Sprintf("rolled back to %s: the rate of the guard metric %s is worse in %s", current.Control().Name, current.Guard.EventType, strings.Join(worse, ", "))
-	_, err = catalog.Update(ctx, s.config.Store, e.ARN, func(now *catalog.Experiment) error {
+	_, err = s.config.Store.Experiments.Update(ctx, e.ARN, func(now *catalog.Experiment) error {
 		if now.ID != e.ID || now.Deleting() || now.Stopped() {
 			return errOtherwiseEnded
 		}

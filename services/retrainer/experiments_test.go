@@ -34,7 +34,7 @@ func (i *installation) experimenting() *catalog.Experiment {
 		i.Fatal(err)
 	}
 	e := &catalog.Experiment{
-		Meta: retrainertest.Active(retrainertest.Account+"experiment/layout", "layout"), DatasetGroupARN: i.Group.ARN,
+		Metadata: retrainertest.Active(retrainertest.Account+"experiment/layout", "layout"), DatasetGroupARN: i.Group.ARN,
 		Arms:       []catalog.ExperimentArm{{Name: "control", CampaignARN: retrainertest.Account + "campaign/old"}, {Name: "new", CampaignARN: retrainertest.Account + "campaign/new"}},
 		Allocation: allocation, Phases: [][]experiment.Share{shares},
 		Metric: experiment.Metric{EventType: "click", Per: experiment.PerImpression},
@@ -142,7 +142,7 @@ func TestAnExperimentIsCounted(t *testing.T) {
 	}
 
 	// Its end: the last answers are waited for, and then nothing is counted any more.
-	e, err = catalog.Update(t.Context(), i.Store, e.ARN, func(e *catalog.Experiment) error {
+	e, err = i.Store.Experiments.Update(t.Context(), e.ARN, func(e *catalog.Experiment) error {
 		e.Stop("new", "enough", time.Now())
 		return nil
 	})
@@ -245,7 +245,7 @@ func TestABadCanaryIsRolledBack(t *testing.T) {
 	}
 	stored := func() *catalog.Experiment {
 		t.Helper()
-		now, err := catalog.Get[*catalog.Experiment](t.Context(), i.Store, e.ARN)
+		now, err := i.Store.Experiments.Get(t.Context(), e.ARN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func TestABadCanaryIsRolledBack(t *testing.T) {
 	}
 
 	// Gone with everything: what a retrainer writes too late for it goes, too.
-	if err := catalog.Delete(t.Context(), i.Store, now); err != nil {
+	if err := i.Store.Delete(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.experiments.count(t.Context(), e); err != nil {

@@ -38,7 +38,7 @@ const (
 //
 // A visitor's anonymous events stand under the user who he turned out to be, as in training, or else under their session.
 func (s *Service) exportData(ctx context.Context, job *catalog.DatasetExportJob, report func(float64)) (func(*catalog.DatasetExportJob), error) {
-	d, err := catalog.Get[*catalog.Dataset](ctx, s.config.Store, job.DatasetARN)
+	d, err := s.config.Store.Datasets.Get(ctx, job.DatasetARN)
 	if err != nil {
 		return nil, jobs.Missing(err, "dataset", job.DatasetARN)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -30,10 +31,10 @@ const itemsDocument = `{"type":"record","name":"Items","namespace":"com.amazonaw
 func (i *installation) datasetOf(group *catalog.DatasetGroup, kind, document string) *catalog.Dataset {
 	i.Helper()
 	name := group.Name + kind
-	s := &catalog.Schema{Meta: retrainertest.Active(retrainertest.Account+"schema/"+name, name), Document: document}
+	s := &catalog.Schema{Metadata: retrainertest.Active(retrainertest.Account+"schema/"+name, name), Document: document}
 	retrainertest.Create(i.Installation, s)
 	d := &catalog.Dataset{
-		Meta:            retrainertest.Active(retrainertest.Account+"dataset/"+group.Name+"/"+kind, name),
+		Metadata:        retrainertest.Active(retrainertest.Account+"dataset/"+group.Name+"/"+kind, name),
 		DatasetGroupARN: group.ARN, DatasetType: kind, SchemaARN: s.ARN,
 	}
 	retrainertest.Create(i.Installation, d)
@@ -108,7 +109,7 @@ func (i *installation) archives(s *Service) {
 func (i *installation) export(name, mode string, d *catalog.Dataset) *catalog.DatasetExportJob {
 	i.Helper()
 	job := &catalog.DatasetExportJob{
-		Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-export-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-export-job/" + name, Name: name, Status: status.CreatePending},
 		DatasetARN: d.ARN, DatasetGroupARN: d.DatasetGroupARN, IngestionMode: mode,
 		JobOutput: &personalize.DatasetExportJobOutput{S3DataDestination: i.at("exported")},
 	}
@@ -201,7 +202,7 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 		}
 		return tail.Read(t.Context(), b)
 	})
-	copied := &catalog.DatasetGroup{Meta: retrainertest.Active(retrainertest.Account+"dataset-group/copy", "copy"), ShortID: "3c4d"}
+	copied := &catalog.DatasetGroup{Metadata: retrainertest.Active(retrainertest.Account+"dataset-group/copy", "copy"), ShortID: "3c4d"}
 	retrainertest.Create(i.Installation, copied)
 	into := i.datasetOf(copied, "INTERACTIONS", document)
 	for name, maxHashes := range map[string]int64{"one-pass": exportHashes, "passes": 50} {
@@ -228,11 +229,11 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 			t.Errorf("%s: %d rows in %d files, %d events", name, e.file.written, e.file.number, want.Events())
 		}
 		job := &catalog.DatasetImportJob{
-			Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: status.CreatePending},
 			DatasetARN: into.ARN, DatasetGroupARN: copied.ARN, DataLocation: *i.at("exported/" + name + "/").Path, ImportMode: catalog.ImportFull,
 		}
 		retrainertest.Create(i.Installation, job)
-		if job := i.finished(s, job); job.Status != catalog.StatusActive {
+		if job := i.finished(s, job); job.Status != status.Active {
 			t.Fatalf("%s %s", job.Status, job.FailureReason)
 		}
 		if diff := cmp.Diff(want, load(copied.GroupKey(), nil), cmpopts.EquateNaNs()); diff != "" {

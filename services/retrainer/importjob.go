@@ -42,7 +42,7 @@ func (s *Service) importData(ctx context.Context, job *catalog.DatasetImportJob,
 		}
 		return nil, err
 	}
-	_, err = catalog.Update(ctx, s.config.Store, job.DatasetARN, func(d *catalog.Dataset) error {
+	_, err = s.config.Store.Datasets.Update(ctx, job.DatasetARN, func(d *catalog.Dataset) error {
 		d.Version = max(d.Version, version.Number)
 		return nil
 	})
@@ -62,7 +62,7 @@ func (s *Service) importData(ctx context.Context, job *catalog.DatasetImportJob,
 
 // examine has the data doctor look at the data of the job's dataset group as they are now.
 func (s *Service) examine(ctx context.Context, job *catalog.DatasetImportJob) (json.RawMessage, error) {
-	group, err := catalog.Get[*catalog.DatasetGroup](ctx, s.config.Store, job.DatasetGroupARN)
+	group, err := s.config.Store.DatasetGroups.Get(ctx, job.DatasetGroupARN)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (s *Service) examine(ctx context.Context, job *catalog.DatasetImportJob) (j
 // importRequest gathers what the catalog knows about a job.
 func (s *Service) importRequest(ctx context.Context, job *catalog.DatasetImportJob) (dataset.ImportRequest, error) {
 	var none dataset.ImportRequest
-	d, err := catalog.Get[*catalog.Dataset](ctx, s.config.Store, job.DatasetARN)
+	d, err := s.config.Store.Datasets.Get(ctx, job.DatasetARN)
 	if err != nil {
 		return none, jobs.Missing(err, "dataset", job.DatasetARN)
 	}

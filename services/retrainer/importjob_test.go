@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
@@ -22,10 +23,10 @@ const eventsDocument = `{"type":"record","name":"Interactions","namespace":"com.
 // interactionsDataset creates an Interactions dataset and its schema.
 func (i *installation) interactionsDataset() *catalog.Dataset {
 	i.Helper()
-	s := &catalog.Schema{Meta: retrainertest.Active(retrainertest.Account+"schema/events", "events"), Document: eventsDocument}
+	s := &catalog.Schema{Metadata: retrainertest.Active(retrainertest.Account+"schema/events", "events"), Document: eventsDocument}
 	retrainertest.Create(i.Installation, s)
 	d := &catalog.Dataset{
-		Meta: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: s.ARN,
+		Metadata: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: s.ARN,
 	}
 	retrainertest.Create(i.Installation, d)
 	return d
@@ -38,7 +39,7 @@ func (i *installation) importJob(d *catalog.Dataset, name, mode, content string)
 		i.Fatal(err)
 	}
 	job := &catalog.DatasetImportJob{
-		Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+		Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: status.CreatePending},
 		DatasetARN: d.ARN, DatasetGroupARN: i.Group.ARN, DataLocation: "s3://" + i.Bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
 	}
 	retrainertest.Create(i.Installation, job)
@@ -51,7 +52,7 @@ func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *cata
 	s.wake()
 	var now *catalog.DatasetImportJob
 	eventually.Succeeds(i.T, "the import job ends", func() (err error) {
-		if now, err = catalog.Get[*catalog.DatasetImportJob](i.Context(), i.Store, job.ARN); err != nil {
+		if now, err = i.Store.DatasetImportJobs.Get(i.Context(), job.ARN); err != nil {
 			i.Fatal(err)
 		}
 		if !now.Finished() {
@@ -64,7 +65,7 @@ func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *cata
 
 func (i *installation) datasetVersion(d *catalog.Dataset) int64 {
 	i.Helper()
-	now, err := catalog.Get[*catalog.Dataset](i.Context(), i.Store, d.ARN)
+	now, err := i.Store.Datasets.Get(i.Context(), d.ARN)
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func TestImportJobs(t *testing.T) {
 	i.Background(s.Run)
 
 	job := i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200)))
-	if job.Status != catalog.StatusActive || i.datasetVersion(d) != 1 {
+	if job.Status != status.Active || i.datasetVersion(d) != 1 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
 	v, err := dataset.Current(t.Context(), i.Bucket, i.Group.GroupKey(), "INTERACTIONS")
@@ -95,7 +96,7 @@ func TestImportJobs(t *testing.T) {
 		t.Errorf("version %+v, %v", v, err)
 	}
 	job = i.finished(s, i.importJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(interactionsCSV(150), "u", "v")))
-	if job.Status != catalog.StatusActive || i.datasetVersion(d) != 2 {
+	if job.Status != status.Active || i.datasetVersion(d) != 2 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
 	if v, err = dataset.Current(t.Context(), i.Bucket, i.Group.GroupKey(), "INTERACTIONS"); err != nil || v.Rows != 350 {
@@ -112,7 +113,7 @@ func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
 
 	report := func(job *catalog.DatasetImportJob) (r datadoctor.Report) {
 		t.Helper()
-		if job.Status != catalog.StatusActive {
+		if job.Status != status.Active {
 			t.Fatalf("%s %q", job.Status, job.FailureReason)
 		}
 		if err := json.Unmarshal(job.DataReport, &r); err != nil {
@@ -153,7 +154,7 @@ func TestImportJobsNameWhatIsWrong(t *testing.T) {
 		"columns": {"USER_ID\n", "Input CSV is missing the following columns:[ITEM_ID, TIMESTAMP]"},
 	} {
 		job := i.finished(s, i.importJob(d, name, catalog.ImportFull, c.content))
-		if job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, c.want) {
+		if job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, c.want) {
 			t.Errorf("%s: %s %q, want %q", name, job.Status, job.FailureReason, c.want)
 		}
 	}
@@ -176,7 +177,7 @@ func TestAnImportWhoseWorkerDiedIsNotDoneTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.Background(s.Run)
-	if job := i.finished(s, job); job.Status != catalog.StatusActive {
+	if job := i.finished(s, job); job.Status != status.Active {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
 	v, err := dataset.Current(t.Context(), i.Bucket, i.Group.GroupKey(), "INTERACTIONS")
@@ -189,12 +190,12 @@ func TestImportJobsFailWithoutTheirDataset(t *testing.T) {
 	i := install(t)
 	d := i.interactionsDataset()
 	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
-	if err := catalog.Delete(t.Context(), i.Store, d); err != nil {
+	if err := i.Store.Delete(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	s := i.retrainer(nil)
 	i.Background(s.Run)
-	if job := i.finished(s, job); job.Status != catalog.StatusCreateFailed || !strings.Contains(job.FailureReason, "no longer exists") {
+	if job := i.finished(s, job); job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, "no longer exists") {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
@@ -92,17 +93,18 @@ func (r *reports) look(ctx context.Context) {
 }
 
 func reportDue(m *catalog.MetricAttribution, now time.Time) bool {
-	return m.Status == catalog.StatusActive && m.WritesReports() && m.Reports != nil &&
+	return m.Status == status.Active && m.WritesReports() && m.Reports != nil &&
 		!now.Before(m.Reports.Until.Add(attribution.Window+reportDelay))
 }
 
 // write reports what is due of one attribution.
 func (r *reports) write(ctx context.Context, arn string, now time.Time) error {
 	s := r.service
-	m, epoch, err := catalog.Acquire[*catalog.MetricAttribution](ctx, s.config.Store, arn, s.worker.Owner, reportLease)
+	held, err := s.config.Store.MetricAttributions.Acquire(ctx, arn, s.worker.Owner, reportLease)
 	if err != nil {
 		return err
 	}
+	m := held.Resource
 	progress := m.Reports
 	if reportDue(m, now) { // else the view was behind
 		until := attribution.Begin(now.Add(-reportDelay))
@@ -112,16 +114,14 @@ func (r *reports) write(ctx context.Context, arn string, now time.Time) error {
 		progress, err = r.report(ctx, m, until)
 	}
 	if err != nil {
-		return errors.Join(err, catalog.Release(context.WithoutCancel(ctx), s.config.Store, arn, s.worker.Owner, epoch))
+		return errors.Join(err, held.Release(context.WithoutCancel(ctx), nil))
 	}
-	_, err = catalog.Held(ctx, s.config.Store, arn, s.worker.Owner, epoch, func(current *catalog.MetricAttribution) error {
-		current.Lease.Owner = ""
+	return held.Release(ctx, func(current *catalog.MetricAttribution) error {
 		if current.Reports != nil { // else reports have been switched off meanwhile
 			current.Reports = progress
 		}
 		return nil
 	})
-	return err
 }
 
 // report writes the files of all windows up to a time, and returns where the next begins.
@@ -192,7 +192,7 @@ func (s *Service) reportImport(ctx context.Context, job *catalog.DatasetImportJo
 	wanted := job.PublishAttributionMetricsToS3 != nil && *job.PublishAttributionMetricsToS3 &&
 		strings.HasSuffix(job.DatasetARN, "/"+schema.Interactions.DatasetType())
 	for _, m := range catalog.All[*catalog.MetricAttribution](s.config.View) {
-		if !wanted || m.DatasetGroupARN != job.DatasetGroupARN || m.Status != catalog.StatusActive || !m.WritesReports() {
+		if !wanted || m.DatasetGroupARN != job.DatasetGroupARN || m.Status != status.Active || !m.WritesReports() {
 			continue
 		}
 		group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, m.DatasetGroupARN)

@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
@@ -36,7 +37,7 @@ func (i *installation) reporting() *catalog.MetricAttribution {
 	}
 	id := topics[topic].ID
 	m := &catalog.MetricAttribution{
-		Meta: retrainertest.Active(retrainertest.Account+"metric-attribution/revenue", "revenue"), DatasetGroupARN: i.Group.ARN,
+		Metadata: retrainertest.Active(retrainertest.Account+"metric-attribution/revenue", "revenue"), DatasetGroupARN: i.Group.ARN,
 		Metrics: []personalize.MetricAttribute{
 			{MetricName: new("clicks"), EventType: new("click"), Expression: new("SAMPLECOUNT()")},
 			{MetricName: new("revenue"), EventType: new("buy"), Expression: new("SUM(Items.PRICE)")},
@@ -170,7 +171,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	stored := func() *catalog.MetricAttribution {
 		t.Helper()
-		m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.Store, m.ARN)
+		m, err := i.Store.MetricAttributions.Get(t.Context(), m.ARN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +210,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	}
 
 	// One that died between the files and its progress: another writes the same files again.
-	if _, err := catalog.Update(t.Context(), i.Store, m.ARN, func(m *catalog.MetricAttribution) error {
+	if _, err := i.Store.MetricAttributions.Update(t.Context(), m.ARN, func(m *catalog.MetricAttribution) error {
 		m.Reports = before.Reports
 		return nil
 	}); err != nil {
@@ -247,7 +248,7 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	m := i.reporting()
 	redirect := func(path string) {
 		t.Helper()
-		if _, err := catalog.Update(t.Context(), i.Store, m.ARN, func(m *catalog.MetricAttribution) error {
+		if _, err := i.Store.MetricAttributions.Update(t.Context(), m.ARN, func(m *catalog.MetricAttribution) error {
 			m.OutputConfig.S3DataDestination.Path = &path
 			return nil
 		}); err != nil {
@@ -259,7 +260,7 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	later := 2*attribution.Window + reportDelay
 	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	s.reports.look(t.Context())
-	if m, err := catalog.Get[*catalog.MetricAttribution](t.Context(), i.Store, m.ARN); err != nil || m.Leased(time.Now()) || len(m.Reports.Next) != 0 {
+	if m, err := i.Store.MetricAttributions.Get(t.Context(), m.ARN); err != nil || m.Leased(time.Now()) || len(m.Reports.Next) != 0 {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	redirect(*i.at("reports/shop/").Path)
@@ -275,9 +276,9 @@ func TestAnImportIsReported(t *testing.T) {
 	i := install(t)
 	i.reporting()
 	document := strings.Replace(eventsDocument, `{"name":"TIMESTAMP"`, `{"name":"EVENT_TYPE","type":"string"},{"name":"EVENT_ATTRIBUTION_SOURCE","type":["null","string"]},{"name":"TIMESTAMP"`, 1)
-	retrainertest.Create(i.Installation, &catalog.Schema{Meta: retrainertest.Active(retrainertest.Account+"schema/typed", "typed"), Document: document})
+	retrainertest.Create(i.Installation, &catalog.Schema{Metadata: retrainertest.Active(retrainertest.Account+"schema/typed", "typed"), Document: document})
 	d := &catalog.Dataset{
-		Meta: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: retrainertest.Account + "schema/typed",
+		Metadata: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: retrainertest.Account + "schema/typed",
 	}
 	retrainertest.Create(i.Installation, d)
 	content := func(rows int) string {
@@ -300,12 +301,12 @@ func TestAnImportIsReported(t *testing.T) {
 			t.Fatal(err)
 		}
 		job := &catalog.DatasetImportJob{
-			Meta:       catalog.Meta{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: catalog.StatusCreatePending},
+			Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: status.CreatePending},
 			DatasetARN: d.ARN, DatasetGroupARN: i.Group.ARN, DataLocation: "s3://" + i.Bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
 			PublishAttributionMetricsToS3: &publish,
 		}
 		retrainertest.Create(i.Installation, job)
-		if job = i.finished(s, job); job.Status != catalog.StatusActive {
+		if job = i.finished(s, job); job.Status != status.Active {
 			t.Fatalf("%s: %s %s", name, job.Status, job.FailureReason)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	expression "github.com/penchant-io/penchant/pkg/schedule"
 )
 
@@ -99,7 +101,7 @@ func newestVersions(view *catalog.View) map[string]*catalog.SolutionVersion {
 // due says whether a solution should get a version by itself now. newest is nil while it has none.
 func (s *schedule) due(solution *catalog.Solution, newest *catalog.SolutionVersion, now time.Time) bool {
 	switch {
-	case solution.Status != catalog.StatusActive || !solution.PerformAutoTraining:
+	case solution.Status != status.Active || !solution.PerformAutoTraining:
 		return false
 	case newest == nil:
 		return !now.Before(solution.CreatedAt.Add(s.service.config.AutoTrainInitialDelay))
@@ -144,8 +146,8 @@ func (s *schedule) make(ctx context.Context, solution *catalog.Solution, newest 
 	if !enough {
 		return nil, errTooLittleData
 	}
-	err = catalog.CreateUnder(ctx, s.service.config.Store, version, catalog.Under(solution.ARN, func(now *catalog.Solution) error {
-		if now.ID != solution.ID || now.Status != catalog.StatusActive || !now.PerformAutoTraining {
+	err = s.service.config.Store.Create(ctx, version, catalog.Under(solution.ARN, func(now *catalog.Solution) error {
+		if now.ID != solution.ID || now.Status != status.Active || !now.PerformAutoTraining {
 			return fmt.Errorf("%w: the solution has changed", catalog.ErrNotFound)
 		}
 		return nil
@@ -155,7 +157,7 @@ func (s *schedule) make(ctx context.Context, solution *catalog.Solution, newest 
 
 // automaticVersion is the next version of a solution, with everything that training needs.
 func automaticVersion(solution *catalog.Solution, newest *catalog.SolutionVersion) (*catalog.SolutionVersion, error) {
-	arn, err := catalog.ParseARN(solution.ARN)
+	arn, err := resource.ParseARN(solution.ARN)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +168,7 @@ func automaticVersion(solution *catalog.Solution, newest *catalog.SolutionVersio
 	hash := sha256.Sum256([]byte("automatic training after " + after))
 	id := arn.ID + "/" + hex.EncodeToString(hash[:4])
 	return &catalog.SolutionVersion{
-		Meta:        catalog.Meta{ARN: arn.With(catalog.TypeSolutionVersion, id).String(), Status: catalog.StatusCreatePending},
+		Metadata:    catalog.Metadata{ARN: arn.With(resource.SolutionVersion, id).String(), Status: status.CreatePending},
 		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
 		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
 		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,

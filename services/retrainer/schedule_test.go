@@ -7,6 +7,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
@@ -37,8 +38,8 @@ func automatic(s *catalog.Solution) { s.PerformAutoTraining = true }
 // finish ends a version as a training would.
 func (i *installation) finish(v *catalog.SolutionVersion) {
 	i.Helper()
-	_, err := catalog.Update(i.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
-		v.Status = catalog.StatusActive
+	_, err := i.Store.SolutionVersions.Update(i.Context(), v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status = status.Active
 		return nil
 	})
 	if err != nil {
@@ -163,7 +164,7 @@ func TestRecommendersAreTrainedAgain(t *testing.T) {
 		}
 	}
 	// A recommender that is stopped is not.
-	if _, err := catalog.Update(t.Context(), i.Store, hidden.ARN, func(s *catalog.Solution) error {
+	if _, err := i.Store.Solutions.Update(t.Context(), hidden.ARN, func(s *catalog.Solution) error {
 		s.PerformAutoTraining = false
 		return nil
 	}); err != nil {

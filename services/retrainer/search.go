@@ -135,7 +135,7 @@ func (s *search) remember(ctx context.Context, t catalog.Trial) {
 		return
 	}
 	config := s.service.config
-	_, err := catalog.Held(ctx, config.Store, s.version.ARN, s.service.worker.Owner, s.version.Lease.Epoch, func(v *catalog.SolutionVersion) error {
+	_, err := config.Store.SolutionVersions.Held(s.version).Update(ctx, func(v *catalog.SolutionVersion) error {
 		v.Trials = append(v.Trials, t)
 		return nil
 	})

@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model/stack"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
@@ -25,7 +26,7 @@ func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
 			continue // trained by recommenders, or on data that is not here
 		}
 		v := i.Ends(i.Version(i.Solution(r.Name, r.Name, nil), "00000001"))
-		if v.Status != catalog.StatusActive {
+		if v.Status != status.Active {
 			t.Fatalf("%s: %s: %s", r.Name, v.Status, v.FailureReason)
 		}
 		measured := v.Metrics["precision_at_25"] > 0 && v.Metrics["coverage"] > 0
@@ -77,7 +78,7 @@ func TestTrainingFailsWithTheUsersReason(t *testing.T) {
 		},
 	} {
 		v := i.Ends(i.Version(i.Solution(strings.ReplaceAll(name, " ", "-"), "aws-user-personalization", c.change), "00000001"))
-		if v.Status != catalog.StatusCreateFailed || !strings.Contains(v.FailureReason, c.reason) {
+		if v.Status != status.CreateFailed || !strings.Contains(v.FailureReason, c.reason) {
 			t.Errorf("%s: %s: %q", name, v.Status, v.FailureReason)
 		}
 	}

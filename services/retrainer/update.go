@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
@@ -59,7 +60,7 @@ func (s *Service) newestFull(version *catalog.SolutionVersion) *catalog.Solution
 }
 
 func fullyTrained(v *catalog.SolutionVersion) bool {
-	return v.Status == catalog.StatusActive && v.TrainingMode != catalog.TrainingUpdate && v.ManifestKey != ""
+	return v.Status == status.Active && v.TrainingMode != catalog.TrainingUpdate && v.ManifestKey != ""
 }
 
 // publishExtended publishes a version's model, with the items of the set, as the model of a version; nil if the model cannot
@@ -170,10 +171,10 @@ func (u *updates) served() []*catalog.SolutionVersion {
 	}
 	serving := map[string]bool{}
 	for _, c := range catalog.All[*catalog.Campaign](view) {
-		serving[c.SolutionVersionARN] = serving[c.SolutionVersionARN] || c.Status == catalog.StatusActive
+		serving[c.SolutionVersionARN] = serving[c.SolutionVersionARN] || c.Status == status.Active
 	}
 	for _, r := range catalog.All[*catalog.Recommender](view) {
-		serving[r.SolutionVersionARN] = serving[r.SolutionVersionARN] || r.Status == catalog.StatusActive
+		serving[r.SolutionVersionARN] = serving[r.SolutionVersionARN] || r.Status == status.Active
 	}
 	var due []*catalog.SolutionVersion
 	for _, v := range newest {

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
@@ -205,13 +206,13 @@ func (i *installation) importActions(mode dataset.Mode, rows ...string) {
 	i.must(err)
 	const arn = "arn:aws:personalize:eu-central-1:000000000000:dataset/shop/ACTION_INTERACTIONS"
 	if version.Number == 1 {
-		i.must(catalog.Create(i.Context(), i.store, &catalog.Dataset{
-			Meta:            catalog.Meta{ARN: arn, Name: "action-interactions", Status: catalog.StatusActive},
+		i.must(i.store.Create(i.Context(), &catalog.Dataset{
+			Metadata:        catalog.Metadata{ARN: arn, Name: "action-interactions", Status: status.Active},
 			DatasetGroupARN: i.group.ARN, DatasetType: schema.ActionInteractions.DatasetType(), Version: 1,
 		}))
 		return
 	}
-	_, err = catalog.Update(i.Context(), i.store, arn, func(d *catalog.Dataset) error {
+	_, err = i.store.Datasets.Update(i.Context(), arn, func(d *catalog.Dataset) error {
 		d.Version = version.Number
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // After a loss the log is folded again, which still holds the events of users who were deleted.
@@ -28,8 +29,8 @@ func TestDeletedUsersDoNotComeBackWithTheLog(t *testing.T) {
 		f.Cut[place.Partition] = offsets.End
 	}
 	f.Add("ann")
-	i.must(catalog.Create(t.Context(), i.store, &catalog.DataDeletionJob{
-		Meta:            catalog.Meta{ARN: "arn:aws:personalize:eu-central-1:000000000000:data-deletion-job/job", Name: "job", Status: catalog.StatusCompleted},
+	i.must(i.store.Create(t.Context(), &catalog.DataDeletionJob{
+		Metadata:        catalog.Metadata{ARN: "arn:aws:personalize:eu-central-1:000000000000:data-deletion-job/job", Name: "job", Status: status.Completed},
 		DatasetGroupARN: i.group.ARN,
 	}))
 	i.must(f.Save(t.Context(), i.bucket, i.key(), "job"))

@@ -10,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -37,13 +38,13 @@ const datasetARN = "arn:aws:personalize:eu-central-1:000000000000:dataset/shop/I
 func (i *installation) announce(version int64) {
 	i.Helper()
 	if version == 1 {
-		i.must(catalog.Create(i.Context(), i.store, &catalog.Dataset{
-			Meta:            catalog.Meta{ARN: datasetARN, Name: "interactions", Status: catalog.StatusActive},
+		i.must(i.store.Create(i.Context(), &catalog.Dataset{
+			Metadata:        catalog.Metadata{ARN: datasetARN, Name: "interactions", Status: status.Active},
 			DatasetGroupARN: i.group.ARN, DatasetType: schema.Interactions.DatasetType(), Version: 1,
 		}))
 		return
 	}
-	_, err := catalog.Update(i.Context(), i.store, datasetARN, func(d *catalog.Dataset) error {
+	_, err := i.store.Datasets.Update(i.Context(), datasetARN, func(d *catalog.Dataset) error {
 		d.Version = version
 		return nil
 	})

@@ -22,6 +22,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -67,14 +69,14 @@ func install(t testing.TB) *installation {
 	i.view = catalog.NewView(i.store, i.bus, nil)
 	i.background(i.view.Run)
 	i.group = &catalog.DatasetGroup{
-		Meta: catalog.Meta{
+		Metadata: catalog.Metadata{
 			ARN:  "arn:aws:personalize:eu-central-1:000000000000:dataset-group/shop",
-			Name: "shop", Type: catalog.TypeDatasetGroup, Status: catalog.StatusActive,
+			Name: "shop", Type: resource.DatasetGroup, Status: status.Active,
 		},
 		ShortID: "1a2b",
 	}
 	i.must(i.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: i.topic()}, bus.TopicSpec{Name: bus.DeadLetterTopic(i.key())}))
-	i.must(catalog.Create(t.Context(), i.store, i.group))
+	i.must(i.store.Create(t.Context(), i.group))
 	return i
 }
 

@@ -30,6 +30,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
@@ -116,10 +118,10 @@ func (s *Service) Name() string { return "session-updater" }
 func (s *Service) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	unsubscribe := s.config.View.Subscribe(func(arn string) {
-		switch catalog.TypeOf(arn) {
-		case catalog.TypeDatasetGroup:
+		switch resource.TypeOf(arn) {
+		case resource.DatasetGroup:
 			nudge(changed)
-		case catalog.TypeDataset:
+		case resource.Dataset:
 			nudge(s.importer.wake)
 		}
 	})
@@ -175,7 +177,7 @@ func (s *Service) setTopics() {
 	var topics []string
 	s.mu.Lock()
 	for _, group := range catalog.All[*catalog.DatasetGroup](s.config.View) {
-		if group.Status == catalog.StatusActive {
+		if group.Status == status.Active {
 			for _, t := range schema.InteractionTypes() {
 				topic := t.Topic(group.GroupKey())
 				s.streams[topic] = stream{group.GroupKey(), t}

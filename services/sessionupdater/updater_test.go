@@ -17,6 +17,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
@@ -139,16 +141,16 @@ func TestNewGroupsAreFoldedAtOnce(t *testing.T) {
 	i := install(t)
 	i.start()
 	second := &catalog.DatasetGroup{
-		Meta: catalog.Meta{
+		Metadata: catalog.Metadata{
 			ARN:  "arn:aws:personalize:eu-central-1:000000000000:dataset-group/second",
-			Name: "second", Type: catalog.TypeDatasetGroup, Status: catalog.StatusActive,
+			Name: "second", Type: resource.DatasetGroup, Status: status.Active,
 		},
 		ShortID: "3c4d",
 	}
 	i.group = second
 	i.must(i.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: i.topic()}, bus.TopicSpec{Name: bus.DeadLetterTopic(i.key())}))
 	i.put(events(1, 20)...)
-	i.must(catalog.Create(t.Context(), i.store, second))
+	i.must(i.store.Create(t.Context(), second))
 	i.wantFolded(events(1, 20))
 }
 

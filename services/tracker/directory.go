@@ -8,6 +8,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
@@ -31,8 +33,8 @@ func newCatalogDirectory(view *catalog.View) *catalogDirectory {
 }
 
 func (d *catalogDirectory) changed(arn string) {
-	switch catalog.TypeOf(arn) {
-	case catalog.TypeDatasetGroup, catalog.TypeDataset, catalog.TypeSchema, catalog.TypeEventTracker:
+	switch resource.TypeOf(arn) {
+	case resource.DatasetGroup, resource.Dataset, resource.Schema, resource.EventTracker:
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		clear(d.streams)
@@ -105,14 +107,14 @@ func (d *catalogDirectory) interactions(ctx context.Context, trackingID string) 
 		return nil, err
 	case !ok || tracker.Deleting():
 		return nil, errUnknownTracker
-	case tracker.Status != catalog.StatusActive:
+	case tracker.Status != status.Active:
 		return nil, awsapi.ResourceInUse("The event tracker %s is in state %s.", tracker.ARN, tracker.Status)
 	}
-	group, err := catalog.ParseARN(tracker.DatasetGroupARN)
+	group, err := resource.ParseARN(tracker.DatasetGroupARN)
 	if err != nil {
 		return nil, fmt.Errorf("reading the event tracker %s: %w", tracker.ARN, err)
 	}
-	datasetARN := group.With(catalog.TypeDataset, group.ID+"/"+schema.Interactions.DatasetType()).String()
+	datasetARN := group.With(resource.Dataset, group.ID+"/"+schema.Interactions.DatasetType()).String()
 	dataset, ok, err := settled[*catalog.Dataset](ctx, d.view, datasetARN)
 	switch {
 	case err != nil:
@@ -146,7 +148,7 @@ func (d *catalogDirectory) actionInteractions(ctx context.Context, trackingID st
 var errUnknownDataset = refusal{"unknown_tracker", awsapi.ResourceNotFound("The tracking id is not that of an Action_Interactions dataset.")}
 
 func (d *catalogDirectory) entities(ctx context.Context, datasetARN string) (*Stream, error) {
-	if catalog.TypeOf(datasetARN) != catalog.TypeDataset {
+	if resource.TypeOf(datasetARN) != resource.Dataset {
 		return nil, awsapi.InvalidInput("%s is not the ARN of a dataset.", datasetARN)
 	}
 	dataset, ok, err := settled[*catalog.Dataset](ctx, d.view, datasetARN)
@@ -161,7 +163,7 @@ func (d *catalogDirectory) entities(ctx context.Context, datasetARN string) (*St
 
 // stream is the destination of a dataset's records.
 func (d *catalogDirectory) stream(ctx context.Context, dataset *catalog.Dataset, source string) (*Stream, error) {
-	if dataset.Status != catalog.StatusActive {
+	if dataset.Status != status.Active {
 		return nil, awsapi.ResourceInUse("The dataset %s is in state %s.", dataset.ARN, dataset.Status)
 	}
 	group, ok, err := settled[*catalog.DatasetGroup](ctx, d.view, dataset.DatasetGroupARN)
@@ -188,7 +190,7 @@ func missing(arn string, err error) error {
 
 // settled finds a resource and prefers to find it ACTIVE.
 func settled[R catalog.Resource](ctx context.Context, view *catalog.View, arn string) (R, bool, error) {
-	return find(ctx, view, arn, func(r R) bool { return r.Head().Status == catalog.StatusActive })
+	return find(ctx, view, arn, func(r R) bool { return r.Meta().Status == status.Active })
 }
 
 // find finds a resource. One that the view does not know, or knows in a state that would refuse the call, is read once
@@ -198,7 +200,7 @@ func find[R catalog.Resource](ctx context.Context, view *catalog.View, arn strin
 		return r, true, nil
 	}
 	err := view.Fetch(ctx, arn)
-	if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, catalog.ErrBadARN) {
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, resource.ErrBadARN) {
 		return *new(R), false, fmt.Errorf("looking for %s: %w", arn, err)
 	}
 	r, ok := catalog.Lookup[R](view, arn)

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/tracker"
@@ -71,25 +72,27 @@ func newInstallation(t *testing.T) *installation {
 func (in *installation) create(t *testing.T) (group *catalog.DatasetGroup) {
 	t.Helper()
 	ctx := t.Context()
-	meta := func(arn, status string) catalog.Meta { return catalog.Meta{ARN: arn, Name: "shop", Status: status} }
-	group = &catalog.DatasetGroup{Meta: meta(groupARN, catalog.StatusActive), ShortID: "1"}
+	meta := func(arn, status string) catalog.Metadata {
+		return catalog.Metadata{ARN: arn, Name: "shop", Status: status}
+	}
+	group = &catalog.DatasetGroup{Metadata: meta(groupARN, status.Active), ShortID: "1"}
 	must(t, in.bus.EnsureTopics(ctx, bus.TopicSpec{Name: schema.ActionInteractions.Topic(group.GroupKey())}, bus.TopicSpec{Name: schema.Interactions.Topic(group.GroupKey())}, bus.TopicSpec{Name: schema.Items.Topic(group.GroupKey()), Compacted: true}))
-	must(t, catalog.Create(ctx, in.control, group))
+	must(t, in.control.Create(ctx, group))
 	for _, d := range []struct {
 		t        schema.Type
 		document string
 		status   string
-	}{{schema.Interactions, interactions, catalog.StatusActive}, {schema.Items, items, catalog.StatusCreatePending}, {schema.ActionInteractions, actionInteractions, catalog.StatusActive}} {
+	}{{schema.Interactions, interactions, status.Active}, {schema.Items, items, status.CreatePending}, {schema.ActionInteractions, actionInteractions, status.Active}} {
 		schemaARN := strings.Replace(groupARN, "dataset-group/shop", "schema/"+string(d.t), 1)
 		datasetARN := strings.Replace(groupARN, "dataset-group/shop", "dataset/shop/"+d.t.DatasetType(), 1)
-		must(t, catalog.Create(ctx, in.control, &catalog.Schema{Meta: meta(schemaARN, catalog.StatusActive), Document: d.document}))
-		dataset := &catalog.Dataset{Meta: meta(datasetARN, d.status), DatasetGroupARN: groupARN, DatasetType: d.t.DatasetType(), SchemaARN: schemaARN}
+		must(t, in.control.Create(ctx, &catalog.Schema{Metadata: meta(schemaARN, status.Active), Document: d.document}))
+		dataset := &catalog.Dataset{Metadata: meta(datasetARN, d.status), DatasetGroupARN: groupARN, DatasetType: d.t.DatasetType(), SchemaARN: schemaARN}
 		if d.t == schema.ActionInteractions {
 			dataset.TrackingID = actionTrackingID
 		}
-		must(t, catalog.Create(ctx, in.control, dataset))
+		must(t, in.control.Create(ctx, dataset))
 	}
-	must(t, catalog.Create(ctx, in.control, &catalog.EventTracker{Meta: meta(trackerARN, catalog.StatusActive), DatasetGroupARN: groupARN, TrackingID: trackingID}))
+	must(t, in.control.Create(ctx, &catalog.EventTracker{Metadata: meta(trackerARN, status.Active), DatasetGroupARN: groupARN, TrackingID: trackingID}))
 	return group
 }
 
@@ -113,9 +116,9 @@ func TestActionInteractionsOverRealServers(t *testing.T) {
 	if i, err := wire.UnmarshalActionInteraction(records[0].Value); err != nil || i.ItemID != "join" || headersOf(records[0])["ce_source"] != actionSetARN {
 		t.Errorf("%+v, %v", i, err)
 	}
-	dataset, err := catalog.Get[*catalog.Dataset](t.Context(), in.control, actionSetARN)
+	dataset, err := in.control.Datasets.Get(t.Context(), actionSetARN)
 	must(t, err)
-	must(t, catalog.Delete(t.Context(), in.control, dataset))
+	must(t, in.control.Delete(t.Context(), dataset))
 	eventually.True(t, "the deleted dataset takes nothing", func() bool {
 		resp, _ := in.post(t, "/action-interactions", actionCall(taken(``)))
 		return resp.StatusCode == 404
@@ -141,8 +144,8 @@ func TestOverRealServers(t *testing.T) {
 	if resp, answer := in.post(t, "/items", good); resp.StatusCode != 409 {
 		t.Errorf("items for a dataset that is being created: status %d, %s", resp.StatusCode, answer)
 	}
-	_, err := catalog.Update(t.Context(), in.control, itemsARN, func(d *catalog.Dataset) error {
-		d.Status = catalog.StatusActive
+	_, err := in.control.Datasets.Update(t.Context(), itemsARN, func(d *catalog.Dataset) error {
+		d.Status = status.Active
 		return nil
 	})
 	must(t, err)
@@ -169,9 +172,9 @@ func TestOverRealServers(t *testing.T) {
 		}
 	}
 
-	eventTracker, err := catalog.Get[*catalog.EventTracker](t.Context(), in.control, trackerARN)
+	eventTracker, err := in.control.EventTrackers.Get(t.Context(), trackerARN)
 	must(t, err)
-	must(t, catalog.Delete(t.Context(), in.control, eventTracker))
+	must(t, in.control.Delete(t.Context(), eventTracker))
 	eventually.True(t, "the deleted tracker takes no events", func() bool {
 		resp, _ := in.post(t, "/events", call(click(``)))
 		return resp.StatusCode == 400

@@ -146,7 +146,7 @@ func (s *Service) personalize(ctx context.Context, id string, r asl.Resource, pa
 		return nil, fmt.Errorf("encoding the request: %w", err)
 	}
 	if kind := createdKind(operation); kind != "" {
-		made, err := catalog.CreatedBy(ctx, s.Store, kind, id)
+		made, err := s.Store.CreatedBy(ctx, kind, id)
 		if err == nil {
 			return encode(adopted(made, strings.TrimPrefix(operation, "Create")))
 		}
@@ -190,7 +190,7 @@ func createdKind(operation string) string {
 
 // adopted is what the operation would have answered that created a resource.
 func adopted(r catalog.Resource, name string) map[string]any {
-	answer := map[string]any{name + "Arn": r.Head().ARN}
+	answer := map[string]any{name + "Arn": r.Meta().ARN}
 	switch r := r.(type) {
 	case *catalog.EventTracker:
 		answer["TrackingId"] = r.TrackingID

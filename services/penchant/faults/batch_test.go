@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -115,7 +116,7 @@ func TestTwoRetrainersShareABatch(t *testing.T) {
 		t.Errorf("the survivor has done %v shards", n)
 	}
 	eventually.SucceedsWithin(t, recoverLimit, "nothing is left of the job's shards", func() error {
-		for _, prefix := range []string{"batch/", "catalog/" + catalog.TypeBatchShard} {
+		for _, prefix := range []string{"batch/", "catalog/" + resource.BatchShard} {
 			for info, err := range s.bucket.List(t.Context(), prefix) {
 				if err != nil {
 					return err

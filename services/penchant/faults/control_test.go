@@ -47,7 +47,7 @@ func TestOfManyCreatorsOneWins(t *testing.T) {
 		}, &personalize.CreateDatasetResponse{})
 		oneWins(t, apis, "CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &name, DatasetGroupArn: &groupARN}, &personalize.CreateEventTrackerResponse{})
 	}
-	groups, err := catalog.List[*catalog.DatasetGroup](t.Context(), s.store)
+	groups, err := s.store.DatasetGroups.List(t.Context())
 	if err != nil || len(groups) != rounds+1 {
 		t.Errorf("%d dataset groups, %v", len(groups), err)
 	}
@@ -112,11 +112,11 @@ func TestChildOrDeletionNeverBoth(t *testing.T) {
 	}
 	t.Logf("%d children, %d deletions", created, deleted)
 	eventually.SucceedsWithin(t, recoverLimit, "what was deleted is gone, and every child has its parent", func() error {
-		groups, err := catalog.List[*catalog.DatasetGroup](t.Context(), s.store)
+		groups, err := s.store.DatasetGroups.List(t.Context())
 		if err != nil {
 			return err
 		}
-		trackers, err := catalog.List[*catalog.EventTracker](t.Context(), s.store)
+		trackers, err := s.store.EventTrackers.List(t.Context())
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
@@ -114,7 +115,7 @@ func TestZombieRetrainerChangesNothing(t *testing.T) {
 	eventually.SucceedsWithin(t, recoverLimit, "the zombie drops its work", func() error {
 		return exceeds(zombie, "penchant_retrainer_jobs_total", 0, "type", "training", "outcome", "lost")
 	})
-	after, err := catalog.Get[*catalog.SolutionVersion](t.Context(), s.store, version)
+	after, err := s.store.SolutionVersions.Get(t.Context(), version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func TestKilledImportIsAllOrNothing(t *testing.T) {
 		if err != nil || version.Number != number || version.Rows != shopEvents {
 			t.Errorf("killed %s: in the end the dataset holds %+v, %v", fault.when, version, err)
 		}
-		described, err := catalog.Get[*catalog.Dataset](t.Context(), s.store, s.dataset)
+		described, err := s.store.Datasets.Get(t.Context(), s.dataset)
 		if err != nil || described.Version != number {
 			t.Errorf("killed %s: in the end the catalog says version %d, %v", fault.when, described.Version, err)
 		}
@@ -327,11 +328,11 @@ func TestTrainingThroughAStoreThatFails(t *testing.T) {
 	proxy.Fail(penchanttest.On(http.MethodGet, "/datasets/", penchanttest.Refuse(http.StatusForbidden, "AccessDenied")))
 	version := s.startVersion(solution)
 	eventually.SucceedsWithin(t, recoverLimit, "the training fails for good", func() error {
-		v, err := catalog.Get[*catalog.SolutionVersion](t.Context(), s.store, version)
+		v, err := s.store.SolutionVersions.Get(t.Context(), version)
 		if err != nil {
 			return err
 		}
-		if v.Status != catalog.StatusCreateFailed {
+		if v.Status != status.CreateFailed {
 			return fmt.Errorf("it is %s", v.Status)
 		}
 		if !strings.Contains(v.FailureReason, "denied access") || !strings.Contains(v.FailureReason, "5 times") {

@@ -131,7 +131,7 @@ func (s *shop) point(campaign, version string) {
 	s.Helper()
 	s.call("UpdateCampaign", &personalize.UpdateCampaignRequest{CampaignArn: &campaign, SolutionVersionArn: &version}, nil)
 	eventually.Succeeds(s, "the campaign is updated", func() error {
-		c, err := catalog.Get[*catalog.Campaign](s.Context(), s.store, campaign)
+		c, err := s.store.Campaigns.Get(s.Context(), campaign)
 		if err != nil {
 			return err
 		}

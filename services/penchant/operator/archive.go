@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
 
@@ -218,7 +219,7 @@ func (m models) Group(string) []*modelstore.Loaded { return m }
 // servedModels loads what the group's campaigns answer with, so that the vectors of the states that are written are
 // right at once. A model that does not load is left out: recommenders then fold its vector themselves.
 func (i *Installation) servedModels(ctx context.Context, group *catalog.DatasetGroup, result *Replayed) (models, error) {
-	campaigns, err := catalog.List[*catalog.Campaign](ctx, i.catalog)
+	campaigns, err := i.catalog.Campaigns.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the campaigns: %w", err)
 	}
@@ -227,10 +228,10 @@ func (i *Installation) servedModels(ctx context.Context, group *catalog.DatasetG
 		known  = map[string]bool{}
 	)
 	for _, c := range campaigns {
-		if c.DatasetGroupARN != group.ARN || c.Status != catalog.StatusActive || result.DryRun {
+		if c.DatasetGroupARN != group.ARN || c.Status != status.Active || result.DryRun {
 			continue
 		}
-		version, err := catalog.Get[*catalog.SolutionVersion](ctx, i.catalog, c.SolutionVersionARN)
+		version, err := i.catalog.SolutionVersions.Get(ctx, c.SolutionVersionARN)
 		if err != nil {
 			return nil, fmt.Errorf("reading the model of campaign %s: %w", c.Name, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/firehose"
@@ -350,7 +351,7 @@ func (d *doctor) topic(name string, state bus.TopicState, brokers int) {
 
 func (d *doctor) consumers(ctx context.Context) {
 	const area = "consumers"
-	if d.groups != nil && !slices.ContainsFunc(d.groups, func(g *catalog.DatasetGroup) bool { return g.Status == catalog.StatusActive }) {
+	if d.groups != nil && !slices.ContainsFunc(d.groups, func(g *catalog.DatasetGroup) bool { return g.Status == status.Active }) {
 		return // nobody has anything to consume yet
 	}
 	states, err := d.bus.Groups(ctx)

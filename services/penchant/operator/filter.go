@@ -53,7 +53,7 @@ func (i *Installation) CheckFilter(ctx context.Context, group, expression string
 
 // schemas are those of a group's datasets.
 func (i *Installation) schemas(ctx context.Context, group *catalog.DatasetGroup) (filter.Schemas, error) {
-	datasets, err := catalog.List[*catalog.Dataset](ctx, i.catalog)
+	datasets, err := i.catalog.Datasets.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the datasets: %w", err)
 	}
@@ -62,7 +62,7 @@ func (i *Installation) schemas(ctx context.Context, group *catalog.DatasetGroup)
 		if d.DatasetGroupARN != group.ARN {
 			continue
 		}
-		document, err := catalog.Get[*catalog.Schema](ctx, i.catalog, d.SchemaARN)
+		document, err := i.catalog.Schemas.Get(ctx, d.SchemaARN)
 		if err != nil {
 			return nil, fmt.Errorf("reading the schema of %s: %w", d.ARN, err)
 		}

@@ -155,7 +155,7 @@ func (i *Installation) embeds(server string) bool { return slices.Contains(i.con
 
 // groups finds a dataset group by its name, key or ARN, or all of them for "".
 func (i *Installation) groups(ctx context.Context, name string) ([]*catalog.DatasetGroup, error) {
-	all, err := catalog.List[*catalog.DatasetGroup](ctx, i.catalog)
+	all, err := i.catalog.DatasetGroups.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the dataset groups: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer"
 )
 
@@ -57,7 +58,7 @@ func (i *Installation) Quality(ctx context.Context, name, folder string) (*Quali
 }
 
 func (i *Installation) trainedVersion(ctx context.Context, name string) (*catalog.SolutionVersion, error) {
-	versions, err := catalog.List[*catalog.SolutionVersion](ctx, i.catalog)
+	versions, err := i.catalog.SolutionVersions.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the solution versions: %w", err)
 	}
@@ -67,7 +68,7 @@ func (i *Installation) trainedVersion(ctx context.Context, name string) (*catalo
 		switch {
 		case name == v.ARN:
 			return v, nil
-		case (name == v.SolutionARN || name == solution) && v.Status == catalog.StatusActive:
+		case (name == v.SolutionARN || name == solution) && v.Status == status.Active:
 			if newest == nil || v.CreatedAt.After(newest.CreatedAt) {
 				newest = v
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/archive"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/firehose"
@@ -126,8 +127,8 @@ func (i *Installation) Status(ctx context.Context) (*Status, error) {
 
 // groupOf is the dataset group that a resource belongs to, however far up, "" for none.
 func groupOf(r catalog.Resource, all map[string]catalog.Resource) string {
-	for _, arn := range r.Head().Parents {
-		if catalog.TypeOf(arn) == catalog.TypeDatasetGroup {
+	for _, arn := range r.Meta().Parents {
+		if resource.TypeOf(arn) == resource.DatasetGroup {
 			return arn
 		}
 		if parent, ok := all[arn]; ok {
@@ -199,15 +200,15 @@ func (i *Installation) resources(ctx context.Context) (map[string]catalog.Resour
 }
 
 func gather[R catalog.Resource](ctx context.Context, i *Installation, all map[string]catalog.Resource) error {
-	list, err := catalog.List[R](ctx, i.catalog)
+	list, err := catalog.Of[R](i.catalog).List(ctx)
 	for _, r := range list {
-		all[r.Head().ARN] = r
+		all[r.Meta().ARN] = r
 	}
 	return err
 }
 
 func (g *GroupStatus) add(r catalog.Resource, all map[string]catalog.Resource) {
-	m := r.Head()
+	m := r.Meta()
 	if g.Resources[m.Type] == nil {
 		g.Resources[m.Type] = map[string]int{}
 	}
@@ -235,10 +236,10 @@ func (g *GroupStatus) add(r catalog.Resource, all map[string]catalog.Resource) {
 }
 
 // deployed adds what answers with a solution version to a list ordered by name.
-func deployed(list []DeploymentStatus, m *catalog.Meta, versionARN string, all map[string]catalog.Resource) []DeploymentStatus {
+func deployed(list []DeploymentStatus, m *catalog.Metadata, versionARN string, all map[string]catalog.Resource) []DeploymentStatus {
 	d := DeploymentStatus{Name: m.Name, Status: m.Status, SolutionVersion: versionARN}
 	if version, ok := all[versionARN]; ok {
-		d.Trained = version.Head().UpdatedAt // it changes no more once it is trained
+		d.Trained = version.Meta().UpdatedAt // it changes no more once it is trained
 	}
 	list = append(list, d)
 	slices.SortFunc(list, func(a, b DeploymentStatus) int { return cmp.Compare(a.Name, b.Name) })

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penchant-io/penchant/pkg/bus"
-	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/bridge"
@@ -374,7 +374,7 @@ func (i *Installation) missingTopics(ctx context.Context) ([]bus.TopicSpec, erro
 	}
 	wanted := control.OwnTopics()
 	for _, group := range groups {
-		if group.Status == catalog.StatusActive {
+		if group.Status == status.Active {
 			wanted = append(wanted, control.GroupTopics(group.GroupKey())...)
 		}
 	}

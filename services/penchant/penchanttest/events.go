@@ -21,6 +21,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
@@ -66,13 +67,13 @@ func WaitActiveFor[R catalog.Resource](t testing.TB, limit time.Duration, store 
 	t.Helper()
 	var resource R
 	eventually.SucceedsWithin(t, limit, arn+" is ACTIVE", func() (err error) {
-		if resource, err = catalog.Get[R](t.Context(), store, arn); err != nil {
+		if resource, err = catalog.Of[R](store).Get(t.Context(), arn); err != nil {
 			return err
 		}
-		switch base := resource.Head(); base.Status {
-		case catalog.StatusActive:
+		switch base := resource.Meta(); base.Status {
+		case status.Active:
 			return nil
-		case catalog.StatusCreateFailed:
+		case status.CreateFailed:
 			t.Fatalf("%s failed: %s", arn, base.FailureReason)
 			return nil
 		default:

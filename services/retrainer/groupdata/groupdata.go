@@ -29,11 +29,11 @@ type Source struct {
 
 // SchemaOf returns a dataset's group key and its schema.
 func (s *Source) SchemaOf(ctx context.Context, d *catalog.Dataset) (group string, _ *schema.Schema, err error) {
-	g, err := catalog.Get[*catalog.DatasetGroup](ctx, s.Store, d.DatasetGroupARN)
+	g, err := s.Store.DatasetGroups.Get(ctx, d.DatasetGroupARN)
 	if err != nil {
 		return "", nil, jobs.Missing(err, "dataset group", d.DatasetGroupARN)
 	}
-	document, err := catalog.Get[*catalog.Schema](ctx, s.Store, d.SchemaARN)
+	document, err := s.Store.Schemas.Get(ctx, d.SchemaARN)
 	if err != nil {
 		return "", nil, jobs.Missing(err, "schema", d.SchemaARN)
 	}

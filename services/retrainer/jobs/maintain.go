@@ -17,7 +17,7 @@ import (
 func (q *Queue[R]) Maintain(ctx context.Context, arn string, due func(R) bool, attempted func(R)) {
 	w := q.worker
 	log := w.config.Log.With(zap.String("resource", arn))
-	r, epoch, err := catalog.Acquire[R](ctx, w.config.Store, arn, w.Owner, w.config.LeaseTTL)
+	lease, err := catalog.Of[R](w.config.Store).Acquire(ctx, arn, w.Owner, w.config.LeaseTTL)
 	switch {
 	case errors.Is(err, catalog.ErrLeased), errors.Is(err, catalog.ErrDeleting), errors.Is(err, catalog.ErrNotFound):
 		return
@@ -27,9 +27,9 @@ func (q *Queue[R]) Maintain(ctx context.Context, arn string, due func(R) bool, a
 		}
 		return
 	}
-	a := &attempt[R]{Queue: q, job: r, arn: arn, epoch: epoch, log: log}
+	a := &attempt[R]{Queue: q, job: lease.Resource, lease: lease, log: log}
 	change := func(R) {}
-	if due(r) {
+	if due(a.job) {
 		change = a.maintain(ctx, attempted)
 	}
 	a.write(ctx, "writing the outcome of an automatic "+q.name, change)

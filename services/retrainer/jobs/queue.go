@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
 // Runner does one job. It reports the completed share, from 0 to 1, from any goroutine and as often as it likes, and
@@ -96,10 +97,10 @@ func (q *Queue[R]) work(ctx context.Context) {
 // runNext runs the oldest job without a worker to its end. It returns false if there is none.
 func (q *Queue[R]) runNext(ctx context.Context) bool {
 	for _, r := range catalog.All[R](q.worker.config.View) {
-		if !Waiting(r.Head()) {
+		if !Waiting(r.Meta()) {
 			continue
 		}
-		a, ok := q.acquire(ctx, r.Head().ARN)
+		a, ok := q.acquire(ctx, r.Meta().ARN)
 		if !ok {
 			continue
 		}
@@ -110,27 +111,26 @@ func (q *Queue[R]) runNext(ctx context.Context) bool {
 }
 
 // Waiting reports whether a job needs a worker: it has not begun, or its worker is gone.
-func Waiting(m *catalog.Meta) bool {
+func Waiting(m *catalog.Metadata) bool {
 	return unfinished(m) && !m.Leased(time.Now())
 }
 
-func unfinished(m *catalog.Meta) bool {
-	return m.Waiting() || m.Running() || m.Status == catalog.StatusCreateStopping
+func unfinished(m *catalog.Metadata) bool {
+	return m.Waiting() || m.Running() || m.Status == status.CreateStopping
 }
 
 // attempt is one attempt at a job, under a lease of this process.
 type attempt[R catalog.Resource] struct {
 	*Queue[R]
 	job   R // as it was when the lease was acquired
-	arn   string
-	epoch int64
+	lease *catalog.Held[R]
 	log   *zap.Logger
 }
 
 func (q *Queue[R]) acquire(ctx context.Context, arn string) (*attempt[R], bool) {
 	w := q.worker
 	log := w.config.Log.With(zap.String("job", arn))
-	r, epoch, err := catalog.Acquire[R](ctx, w.config.Store, arn, w.Owner, w.config.LeaseTTL)
+	lease, err := catalog.Of[R](w.config.Store).Acquire(ctx, arn, w.Owner, w.config.LeaseTTL)
 	switch {
 	case errors.Is(err, catalog.ErrLeased), errors.Is(err, catalog.ErrDeleting), errors.Is(err, catalog.ErrNotFound):
 		return nil, false // the view lags behind: another worker was faster, or the job is gone
@@ -140,8 +140,8 @@ func (q *Queue[R]) acquire(ctx context.Context, arn string) (*attempt[R], bool) 
 		}
 		return nil, false
 	}
-	a := &attempt[R]{Queue: q, job: r, arn: arn, epoch: epoch, log: log.With(zap.Int64("attempt", epoch))}
-	if !unfinished(r.Head()) { // finished since the view was updated
+	a := &attempt[R]{Queue: q, job: lease.Resource, lease: lease, log: log.With(zap.Int64("attempt", lease.Epoch()))}
+	if !unfinished(a.job.Meta()) { // finished since the view was updated
 		a.write(ctx, "releasing a finished job", func(R) {})
 		return nil, false
 	}
@@ -159,11 +159,11 @@ func (a *attempt[R]) run(ctx context.Context) {
 }
 
 func (a *attempt[R]) outcome(ctx context.Context) string {
-	attempts := int64(a.worker.config.Attempts)
-	if a.job.Head().Running() && a.epoch > attempts {
+	attempts, epoch := int64(a.worker.config.Attempts), a.lease.Epoch()
+	if a.job.Meta().Running() && epoch > attempts {
 		return a.failed(ctx, fmt.Sprintf(
 			"The %s was started %d times, and each time its worker process ended or failed before it was done",
-			a.name, a.epoch-1))
+			a.name, epoch-1))
 	}
 	if err := a.begin(ctx); err != nil {
 		if ctx.Err() != nil { // the write may have arrived
@@ -172,9 +172,9 @@ func (a *attempt[R]) outcome(ctx context.Context) string {
 		a.log.Warn("beginning a job failed, retrying once its lease has expired", zap.Error(err))
 		return "lost"
 	}
-	switch m := a.job.Head(); {
+	switch m := a.job.Meta(); {
 	case m.Running():
-	case m.Status == catalog.StatusCreateStopping:
+	case m.Status == status.CreateStopping:
 		return a.stopped(ctx)
 	default: // stopped before it began
 		a.write(ctx, "releasing a finished job", func(R) {})
@@ -197,8 +197,8 @@ func (a *attempt[R]) outcome(ctx context.Context) string {
 		return a.failed(ctx, f.Error())
 	}
 	a.log.Error(a.name+" broke", zap.Error(err))
-	if a.epoch >= attempts {
-		return a.failed(ctx, fmt.Sprintf("The %s was tried %d times: %s", a.name, a.epoch, causeOf(err)))
+	if epoch >= attempts {
+		return a.failed(ctx, fmt.Sprintf("The %s was tried %d times: %s", a.name, epoch, causeOf(err)))
 	}
 	// The lease is left to expire: that is the pause before the next attempt.
 	return "broken"
@@ -208,18 +208,18 @@ func (a *attempt[R]) outcome(ctx context.Context) string {
 // although its parents did not allow it (the creator died in between) is removed instead.
 func (a *attempt[R]) begin(ctx context.Context) error {
 	store := a.worker.config.Store
-	if a.job.Head().Waiting() {
-		orphaned, err := catalog.Orphaned(ctx, store, a.job)
+	if a.job.Meta().Waiting() {
+		orphaned, err := store.Orphaned(ctx, a.job)
 		if err != nil {
 			return err
 		}
 		if orphaned {
-			_, err := catalog.RemoveOrphan(ctx, store, a.arn)
+			_, err := store.RemoveOrphan(ctx, a.job.Meta().ARN)
 			return errors.Join(errors.New("the job has no parent"), err)
 		}
 	}
-	begun, err := catalog.Held(ctx, store, a.arn, a.worker.Owner, a.epoch, func(r R) error {
-		if m := r.Head(); m.Waiting() {
+	begun, err := a.lease.Update(ctx, func(r R) error {
+		if m := r.Meta(); m.Waiting() {
 			m.Begin()
 		}
 		return nil
@@ -279,7 +279,8 @@ func (a *attempt[R]) watch(ctx context.Context, end context.CancelCauseFunc, new
 			return
 		case <-tick.C:
 		}
-		if seen, ok := catalog.Lookup[R](a.worker.config.View, a.arn); ok && seen.Head().Status == catalog.StatusCreateStopping {
+		seen, ok := catalog.Lookup[R](a.worker.config.View, a.job.Meta().ARN)
+		if ok && seen.Meta().Status == status.CreateStopping {
 			end(errStopped)
 			return
 		}
@@ -287,15 +288,15 @@ func (a *attempt[R]) watch(ctx context.Context, end context.CancelCauseFunc, new
 		if p.done < written+progressStep && time.Since(renewed) < ttl/3 {
 			continue
 		}
-		r, err := catalog.Held(ctx, a.worker.config.Store, a.arn, a.worker.Owner, a.epoch, func(r R) error {
-			m := r.Head()
-			m.Lease.Expires, m.Progress, m.ExpectedEnd = time.Now().Add(ttl), max(written, p.done), p.end
+		r, err := a.lease.Renew(ctx, ttl, func(r R) error {
+			m := r.Meta()
+			m.Progress, m.ExpectedEnd = max(written, p.done), p.end
 			return nil
 		})
 		switch {
 		case err == nil:
 			renewed, written = time.Now(), max(written, p.done)
-			if r.Head().Status == catalog.StatusCreateStopping {
+			if r.Meta().Status == status.CreateStopping {
 				end(errStopped)
 				return
 			}
@@ -312,9 +313,9 @@ func (a *attempt[R]) watch(ctx context.Context, end context.CancelCauseFunc, new
 func (a *attempt[R]) done(ctx context.Context, finish func(R)) string {
 	outcome := "active"
 	ok := a.write(ctx, "writing a finished job", func(r R) {
-		m := r.Head()
-		if m.Status == catalog.StatusCreateStopping { // at the last moment: the stop was acknowledged
-			m.Status, outcome = catalog.StatusCreateStopped, "stopped"
+		m := r.Meta()
+		if m.Status == status.CreateStopping { // at the last moment: the stop was acknowledged
+			m.Status, outcome = status.CreateStopped, "stopped"
 			return
 		}
 		if finish != nil {
@@ -331,7 +332,7 @@ func (a *attempt[R]) done(ctx context.Context, finish func(R)) string {
 }
 
 func (a *attempt[R]) stopped(ctx context.Context) string {
-	if !a.write(ctx, "writing a stopped job", func(r R) { r.Head().Status = catalog.StatusCreateStopped }) {
+	if !a.write(ctx, "writing a stopped job", func(r R) { r.Meta().Status = status.CreateStopped }) {
 		return "lost"
 	}
 	a.log.Info(a.name + " was stopped")
@@ -339,7 +340,7 @@ func (a *attempt[R]) stopped(ctx context.Context) string {
 }
 
 func (a *attempt[R]) failed(ctx context.Context, reason string) string {
-	if !a.write(ctx, "writing a failed job", func(r R) { r.Head().Fail(reason) }) {
+	if !a.write(ctx, "writing a failed job", func(r R) { r.Meta().Fail(reason) }) {
 		return "lost"
 	}
 	a.log.Info(a.name+" failed", zap.String("reason", reason))
@@ -349,7 +350,7 @@ func (a *attempt[R]) failed(ctx context.Context, reason string) string {
 // handedBack releases the job for another worker at once, because this process ends.
 func (a *attempt[R]) handedBack(ctx context.Context) string {
 	a.write(ctx, "handing a job back", func(r R) {
-		if m := r.Head(); m.Running() {
+		if m := r.Meta(); m.Running() {
 			m.HandBack()
 		}
 	})
@@ -363,9 +364,9 @@ func (a *attempt[R]) write(ctx context.Context, doing string, change func(R)) bo
 	detached, cancel := detachWithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 5*time.Second) {
-		_, err := catalog.Held(detached, a.worker.config.Store, a.arn, a.worker.Owner, a.epoch, func(r R) error {
+		err := a.lease.Release(detached, func(r R) error {
 			change(r)
-			r.Head().Lease.Owner, r.Head().ExpectedEnd = "", time.Time{}
+			r.Meta().ExpectedEnd = time.Time{}
 			return nil
 		})
 		switch {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
@@ -53,16 +54,16 @@ func TestProgressIsShownAndAStoppedJobStops(t *testing.T) {
 	v := i.Version(i.Solution("taste", "aws-sims", nil), "00000001")
 	start(i, nil, endless)
 	i.Until(v, "progress is shown", func(v *catalog.SolutionVersion) bool {
-		return v.Status == catalog.StatusCreateInProgress && v.Progress == 0.5 && !v.ExpectedEnd.IsZero()
+		return v.Status == status.CreateInProgress && v.Progress == 0.5 && !v.ExpectedEnd.IsZero()
 	})
-	_, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
-		v.Status = catalog.StatusCreateStopping
+	_, err := i.Store.SolutionVersions.Update(t.Context(), v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status = status.CreateStopping
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := i.Ends(v); v.Status != catalog.StatusCreateStopped || !v.ExpectedEnd.IsZero() {
+	if v := i.Ends(v); v.Status != status.CreateStopped || !v.ExpectedEnd.IsZero() {
 		t.Errorf("status %s, expected to end at %v", v.Status, v.ExpectedEnd)
 	}
 }
@@ -72,14 +73,14 @@ func TestAJobOfAnEndedProcessIsHandedBackAndTakenAtOnce(t *testing.T) {
 	i := retrainertest.Install(t)
 	v := i.Version(i.Solution("taste", "aws-sims", nil), "00000001")
 	stop := start(i, func(c *Config) { c.LeaseTTL = time.Hour }, endless)
-	i.Until(v, "it runs", func(v *catalog.SolutionVersion) bool { return v.Status == catalog.StatusCreateInProgress })
+	i.Until(v, "it runs", func(v *catalog.SolutionVersion) bool { return v.Status == status.CreateInProgress })
 	stop()
-	i.Until(v, "it is handed back", func(v *catalog.SolutionVersion) bool { return v.Status == catalog.StatusCreatePending })
+	i.Until(v, "it is handed back", func(v *catalog.SolutionVersion) bool { return v.Status == status.CreatePending })
 
 	start(i, nil, func(context.Context, *catalog.SolutionVersion, func(float64)) (func(*catalog.SolutionVersion), error) {
 		return func(v *catalog.SolutionVersion) { v.ModelID = "done" }, nil
 	})
-	if v := i.Ends(v); v.Status != catalog.StatusActive || v.ModelID != "done" {
+	if v := i.Ends(v); v.Status != status.Active || v.ModelID != "done" {
 		t.Errorf("%s %s", v.Status, v.ModelID)
 	}
 }
@@ -89,11 +90,12 @@ func TestAJobOfADeadProcessIsTakenOver(t *testing.T) {
 	i := retrainertest.Install(t)
 	v := i.Version(i.Solution("taste", "aws-sims", nil), "00000001")
 	// What a process leaves behind that was killed.
-	if _, _, err := catalog.Acquire[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN, "dead", 200*time.Millisecond); err != nil {
+	dead, err := i.Store.SolutionVersions.Acquire(t.Context(), v.ARN, "dead", 200*time.Millisecond)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := catalog.Held(t.Context(), i.Store, v.ARN, "dead", 1, func(v *catalog.SolutionVersion) error {
-		v.Status = catalog.StatusCreateInProgress
+	if _, err := dead.Update(t.Context(), func(v *catalog.SolutionVersion) error {
+		v.Status = status.CreateInProgress
 		return nil
 	}); err != nil {
 		t.Fatal(err)
@@ -101,7 +103,7 @@ func TestAJobOfADeadProcessIsTakenOver(t *testing.T) {
 	start(i, nil, func(context.Context, *catalog.SolutionVersion, func(float64)) (func(*catalog.SolutionVersion), error) {
 		return nil, nil
 	})
-	if v := i.Ends(v); v.Status != catalog.StatusActive || v.Lease.Epoch != 2 {
+	if v := i.Ends(v); v.Status != status.Active || v.Lease.Epoch != 2 {
 		t.Errorf("%s in epoch %d", v.Status, v.Lease.Epoch)
 	}
 }
@@ -114,7 +116,7 @@ func TestAWorkerThatLostItsLeaseChangesNothing(t *testing.T) {
 	start(i, nil, func(ctx context.Context, v *catalog.SolutionVersion, _ func(float64)) (func(*catalog.SolutionVersion), error) {
 		defer close(ended)
 		// Another worker, which believed this one dead.
-		_, err := catalog.Update(ctx, i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
+		_, err := i.Store.SolutionVersions.Update(ctx, v.ARN, func(v *catalog.SolutionVersion) error {
 			v.Lease = &catalog.Lease{Owner: "successor", Epoch: v.Lease.Epoch + 1, Expires: time.Now().Add(time.Hour)}
 			return nil
 		})
@@ -122,11 +124,11 @@ func TestAWorkerThatLostItsLeaseChangesNothing(t *testing.T) {
 	})
 	<-ended
 	time.Sleep(100 * time.Millisecond) // the time in which it would do harm
-	now, err := catalog.Get[*catalog.SolutionVersion](t.Context(), i.Store, v.ARN)
+	now, err := i.Store.SolutionVersions.Get(t.Context(), v.ARN)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if now.Status != catalog.StatusCreateInProgress || now.ModelID != "" || now.Lease.Owner != "successor" {
+	if now.Status != status.CreateInProgress || now.ModelID != "" || now.Lease.Owner != "successor" {
 		t.Errorf("the old worker wrote: %s %q, lease of %s", now.Status, now.ModelID, now.Lease.Owner)
 	}
 }
@@ -148,7 +150,7 @@ func TestABrokenJobIsTriedAgainAFewTimes(t *testing.T) {
 				return nil, breaks()
 			})
 			v = i.Ends(v)
-			if v.Status != catalog.StatusCreateFailed || attempts.Load() != 3 || strings.Contains(v.FailureReason, "secret") || v.FailureReason == "" {
+			if v.Status != status.CreateFailed || attempts.Load() != 3 || strings.Contains(v.FailureReason, "secret") || v.FailureReason == "" {
 				t.Errorf("%s after %d attempts: %q", v.Status, attempts.Load(), v.FailureReason)
 			}
 		})
@@ -159,15 +161,15 @@ func TestAJobThatKillsItsWorkersFailsWithAReason(t *testing.T) {
 	t.Parallel()
 	i := retrainertest.Install(t)
 	v := i.Version(i.Solution("taste", "aws-sims", nil), "00000001")
-	_, err := catalog.Update(t.Context(), i.Store, v.ARN, func(v *catalog.SolutionVersion) error {
-		v.Status, v.Lease = catalog.StatusCreateInProgress, &catalog.Lease{Owner: "dead", Epoch: 5, Expires: time.Now()}
+	_, err := i.Store.SolutionVersions.Update(t.Context(), v.ARN, func(v *catalog.SolutionVersion) error {
+		v.Status, v.Lease = status.CreateInProgress, &catalog.Lease{Owner: "dead", Epoch: 5, Expires: time.Now()}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	start(i, nil, endless)
-	if v := i.Ends(v); v.Status != catalog.StatusCreateFailed || !strings.Contains(v.FailureReason, "started 5 times") {
+	if v := i.Ends(v); v.Status != status.CreateFailed || !strings.Contains(v.FailureReason, "started 5 times") {
 		t.Errorf("%s: %q", v.Status, v.FailureReason)
 	}
 }
@@ -191,7 +193,7 @@ func TestJobsRunOneAtATimeAndEachOnce(t *testing.T) {
 		versions = append(versions, i.Version(solution, id))
 	}
 	for _, v := range versions {
-		if v := i.Ends(v); v.Status != catalog.StatusActive {
+		if v := i.Ends(v); v.Status != status.Active {
 			t.Errorf("%s: %s", v.ARN, v.Status)
 		}
 	}

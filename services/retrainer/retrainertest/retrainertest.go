@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 )
@@ -53,7 +54,7 @@ func Install(t *testing.T) *Installation {
 	}
 	t.Cleanup(i.Bus.Close)
 	i.Store = catalog.NewStore(i.Bucket, catalog.BusNotifier(i.Bus))
-	i.Group = &catalog.DatasetGroup{Meta: Active(Account+"dataset-group/shop", "shop"), ShortID: "1a2b"}
+	i.Group = &catalog.DatasetGroup{Metadata: Active(Account+"dataset-group/shop", "shop"), ShortID: "1a2b"}
 	key := i.Group.GroupKey()
 	err = i.Bus.EnsureTopics(t.Context(),
 		bus.TopicSpec{Name: bus.ControlTopic, Compacted: true, Partitions: 1}, bus.TopicSpec{Name: bus.JobsTopic, Partitions: 1},
@@ -72,14 +73,14 @@ func Install(t *testing.T) *Installation {
 }
 
 // Active is the Meta of a resource that is ACTIVE.
-func Active(arn, name string) catalog.Meta {
-	return catalog.Meta{ARN: arn, Name: name, Status: catalog.StatusActive}
+func Active(arn, name string) catalog.Metadata {
+	return catalog.Metadata{ARN: arn, Name: name, Status: status.Active}
 }
 
 // Create puts a resource into the catalog.
 func Create[R catalog.Resource](i *Installation, r R) {
 	i.Helper()
-	if err := catalog.Create(i.Context(), i.Store, r); err != nil {
+	if err := i.Store.Create(i.Context(), r); err != nil {
 		i.Fatal(err)
 	}
 }
@@ -108,7 +109,7 @@ func (i *Installation) Background(run func(context.Context) error) (stop func())
 func (i *Installation) Solution(name, recipe string, change func(*catalog.Solution)) *catalog.Solution {
 	i.Helper()
 	s := &catalog.Solution{
-		Meta: Active(Account+"solution/"+name, name), DatasetGroupARN: i.Group.ARN, RecipeARN: "arn:aws:personalize:::recipe/" + recipe,
+		Metadata: Active(Account+"solution/"+name, name), DatasetGroupARN: i.Group.ARN, RecipeARN: "arn:aws:personalize:::recipe/" + recipe,
 	}
 	if change != nil {
 		change(s)
@@ -121,12 +122,12 @@ func (i *Installation) Solution(name, recipe string, change func(*catalog.Soluti
 func (i *Installation) Version(s *catalog.Solution, id string) *catalog.SolutionVersion {
 	i.Helper()
 	v := &catalog.SolutionVersion{
-		Meta:        catalog.Meta{ARN: s.ARN + "/" + id, Status: catalog.StatusCreatePending},
+		Metadata:    catalog.Metadata{ARN: s.ARN + "/" + id, Status: status.CreatePending},
 		SolutionARN: s.ARN, RecipeARN: s.RecipeARN, DatasetGroupARN: s.DatasetGroupARN, EventType: s.EventType, Config: s.Config,
 		PerformHPO: s.PerformHPO, PerformAutoML: s.PerformAutoML,
 		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingManual,
 	}
-	if err := catalog.CreateUnder(i.Context(), i.Store, v, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
+	if err := i.Store.Create(i.Context(), v, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
 		i.Fatal(err)
 	}
 	return v
@@ -175,7 +176,7 @@ func (i *Installation) Until(v *catalog.SolutionVersion, what string, holds func
 	i.Helper()
 	var now *catalog.SolutionVersion
 	eventually.Succeeds(i, what, func() (err error) {
-		if now, err = catalog.Get[*catalog.SolutionVersion](i.Context(), i.Store, v.ARN); err != nil {
+		if now, err = i.Store.SolutionVersions.Get(i.Context(), v.ARN); err != nil {
 			i.Fatal(err)
 		}
 		if !holds(now) {
@@ -189,7 +190,7 @@ func (i *Installation) Until(v *catalog.SolutionVersion, what string, holds func
 // VersionsOf lists the versions of a solution.
 func (i *Installation) VersionsOf(s *catalog.Solution) []*catalog.SolutionVersion {
 	i.Helper()
-	all, err := catalog.List[*catalog.SolutionVersion](i.Context(), i.Store)
+	all, err := i.Store.SolutionVersions.List(i.Context())
 	if err != nil {
 		i.Fatal(err)
 	}

@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/penchant-io/penchant/pkg/blob"
+)
+
+// Table reads and changes the resources of one type, by their ARNs. A Store has one for each type.
+type Table[R Resource] struct{ store *Store }
+
+// Of returns a store's table of the type R, for generic code. All other code names the table: store.Campaigns.
+func Of[R Resource](s *Store) Table[R] { return Table[R]{s} }
+
+// Get reads one resource from the bucket.
+func (t Table[R]) Get(ctx context.Context, arn string) (R, error) {
+	var none R
+	r, err := t.store.get(ctx, arn)
+	if err != nil {
+		return none, err
+	}
+	typed, ok := r.(R)
+	if !ok {
+		return none, fmt.Errorf("%w: %s is not a %s", ErrNotFound, arn, none.kind())
+	}
+	return typed, nil
+}
+
+// List reads all resources of the type, oldest first; equal ages by ARN.
+func (t Table[R]) List(ctx context.Context) ([]R, error) {
+	var none R
+	resources, err := t.store.load(ctx, root+none.kind()+"/", nil)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]R, 0, len(resources))
+	for _, r := range resources {
+		list = append(list, r.(R))
+	}
+	slices.SortFunc(list, func(a, b R) int { return compareAge(a.Meta(), b.Meta()) })
+	return list, nil
+}
+
+// Update applies change to the current state of a resource and stores the result. If another writer was faster, change runs again
+// on the newer state. An error of change ends the update and is returned as it is. UpdatedAt moves with each Update.
+func (t Table[R]) Update(ctx context.Context, arn string, change func(R) error) (R, error) {
+	return t.update(ctx, arn, func(r R) error {
+		if err := change(r); err != nil {
+			return err
+		}
+		r.Meta().UpdatedAt = t.store.now()
+		return nil
+	})
+}
+
+// update is Update without moving UpdatedAt. An errUnchanged of change ends it successfully, without a write.
+func (t Table[R]) update(ctx context.Context, arn string, change func(R) error) (R, error) {
+	var none R
+	s := t.store
+	key, err := keyOf(arn)
+	if err != nil {
+		return none, err
+	}
+	for attempt := range casAttempts {
+		r, err := t.Get(ctx, arn)
+		if err != nil {
+			return none, err
+		}
+		if err := change(r); errors.Is(err, errUnchanged) {
+			return r, nil
+		} else if err != nil {
+			return none, err
+		}
+		m := r.Meta()
+		m.Revision++
+		m.Nonces = slices.Insert(m.Nonces, 0, newNonce())
+		m.Nonces = m.Nonces[:min(len(m.Nonces), noncesKept)]
+		err = s.put(ctx, key, r, blob.PutOptions{IfMatch: m.etag})
+		if err == nil {
+			return r, nil
+		}
+		if !errors.Is(err, blob.ErrPrecondition) && !errors.Is(err, blob.ErrNotFound) {
+			return none, fmt.Errorf("updating %s: %w", arn, err)
+		}
+		s.conflicts.Inc()
+		if err := backOff(ctx, attempt); err != nil {
+			return none, err
+		}
+	}
+	return none, fmt.Errorf("%w: %s", ErrContended, arn)
+}
+
+// update changes a resource of any type without moving UpdatedAt.
+func (s *Store) update(ctx context.Context, arn string, change func(Resource) error) (Resource, error) {
+	return Of[Resource](s).update(ctx, arn, change)
+}
