@@ -30,7 +30,7 @@ type band struct {
 var bands = []band{
 	{"the program", [][]string{
 		{"services/penchant"},
-		{"services/penchant/operator"},
+		{"services/penchant/demo", "services/penchant/evaluate", "services/penchant/operator"},
 	}},
 	{"services", [][]string{
 		{"services/bridge", "services/control", "services/firehose", "services/recommender", "services/retrainer", "services/sessionupdater", "services/tracker"},
@@ -70,7 +70,7 @@ var bands = []band{
 }
 
 // supporting packages hold no product code: generators, and what only tests import.
-var supporting = []string{"scripts/", "bench", "pkg/eventually", "pkg/simd/internal/", "pkg/embedded/embeddedtest", "pkg/blob/blobtest", "pkg/dataset/datasettest", "pkg/filter/filtertest", "pkg/model/modeltest", "services/penchant/penchanttest", "services/penchant/faults", "services/retrainer/retrainertest"}
+var supporting = []string{"scripts/", "bench", "pkg/eventually", "pkg/simd/internal/", "pkg/embedded/embeddedtest", "pkg/blob/blobtest", "pkg/dataset/datasettest", "pkg/filter/filtertest", "pkg/model/modeltest", "services/penchant/penchanttest", "services/penchant/faults", "deploy/deploytest", "services/retrainer/retrainertest"}
 
 // doors says which package alone may import a library, so that each outside system is spoken to in one place.
 var doors = map[string][]string{
@@ -83,7 +83,7 @@ var doors = map[string][]string{
 	"github.com/alecthomas/kong":     {"services/penchant"},
 	"github.com/aws/aws-sdk-go":      {"pkg/awsapi", "pkg/embedded"}, // signing; the embedded S3's types
 	module + "pkg/embedded":          {"services/penchant"},
-	"github.com/schollz/progressbar": {"services/penchant"},
+	"github.com/schollz/progressbar": {"services/penchant/demo"},
 	"github.com/theory/jsonpath":     {"services/bridge"},
 	"github.com/adhocore/gronx":      {"pkg/schedule"},
 }

@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 go test -run '^$' -bench . -benchmem ./pkg/... ./services/tracker ./services/recommender
-go test -run '^$' -bench PutEvents -benchtime 20000x ./services/penchant
-go test -run '^$' -bench 'MovieLens' -benchtime 1x ./services/penchant
+go test -run '^$' -bench PutEvents -benchtime 20000x ./services/penchant/e2e
+go test -run '^$' -bench 'MovieLens' -benchtime 1x ./services/penchant/e2e

@@ -42,7 +42,7 @@ operations=(scripts/integration/test_operations.py scripts/integration/test_samp
 lanes=($!)
 {
   on_servers faults-b "${faults[@]}" -test.run '^Test[N-Z]'
-  on_servers stories go test -vet=off -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant
+  on_servers stories go test -vet=off -count=1 -timeout 20m -v -run 'TestStory|TestKill|TestRealServers|TestBadInput$|TestHTTPAbuse$' ./services/penchant/e2e
 } &
 lanes+=($!)
 {

@@ -189,6 +189,12 @@ func (a *app) closeServers() error {
 // Endpoint is the URL of the API.
 func (a *app) Endpoint() string { return "http://" + a.http.Addr() }
 
+// S3 returns the address and the keys of the store.
+func (a *app) S3() blob.Config { return a.s3 }
+
+// View returns the catalog. It is nil until WaitReady returns.
+func (a *app) View() *catalog.View { return a.view }
+
 func (a *app) kafkaBrokers() []string {
 	if len(a.settings.KafkaBrokers) > 0 {
 		return a.settings.KafkaBrokers
@@ -549,3 +555,13 @@ func (b background) Run(ctx context.Context) error   { return b.run(ctx) }
 func (b background) Ready(ctx context.Context) error { return b.ready(ctx) }
 
 func ready(context.Context) error { return nil }
+
+// pause waits, or ends early with ctx's error.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -40,5 +41,23 @@ func TestReplicasMayShareADataFolder(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(settings.DataDir); err != nil || len(entries) != 1 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// TestTargetNamesMissingServers: a target of its own brings no servers along and says which settings it lacks.
+func TestTargetNamesMissingServers(t *testing.T) {
+	settings := defaultSettings()
+	settings.HTTPAddr, settings.DataDir = "127.0.0.1:0", t.TempDir()
+	for _, target := range targets[1:] {
+		_, err := newApp(t.Context(), settings, target, zap.NewNop())
+		if err == nil {
+			t.Errorf("%s started without servers", target.name)
+			continue
+		}
+		for setting, needed := range map[string]bool{"PENCHANT_KAFKA_BROKERS": true, "PENCHANT_S3_ENDPOINT": true, "PENCHANT_REDIS_URL": target.usesRedis} {
+			if strings.Contains(err.Error(), setting) != needed {
+				t.Errorf("%s: %v; it should name %s: %v", target.name, err, setting, needed)
+			}
+		}
 	}
 }

@@ -1,14 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"fmt"
-	"strings"
 
-	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/services/penchant/operator"
-	"github.com/penchant-io/penchant/services/recommender"
 )
 
 // FilterCmd holds the commands about filters.
@@ -43,98 +38,16 @@ type ExplainCmd struct {
 
 // Run prints the explanation.
 func (c *ExplainCmd) Run(ctx context.Context) error {
-	explanation, err := c.ask(ctx)
+	client, err := c.client()
+	if err != nil {
+		return unfinishedError{err}
+	}
+	defer client.Close()
+	explanation, err := operator.Explain(ctx, client, operator.ExplainRequest{
+		ARN: c.ARN, User: c.User, Item: c.Item, Filter: c.Filter, FilterValues: c.Value, NumResults: c.NumResults,
+	})
 	if err != nil {
 		return unfinishedError{err}
 	}
 	return c.print(explanation)
-}
-
-func (c *ExplainCmd) ask(ctx context.Context) (*explanation, error) {
-	credentials, err := awsapi.ParseCredentials(c.AccessKeys)
-	if err != nil {
-		return nil, err
-	}
-	endpoints, err := readEndpoints(c.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	client := awsapi.NewClient(cmp.Or(endpoints["http"], "http://"+c.HTTPAddr), credentials[0], c.Region)
-	defer client.Close()
-	request := map[string]any{"campaignArn": c.ARN, "numResults": c.NumResults}
-	if strings.Contains(c.ARN, ":recommender/") {
-		request = map[string]any{"recommenderArn": c.ARN, "numResults": c.NumResults}
-	}
-	for member, value := range map[string]string{"userId": c.User, "itemId": c.Item, "filterArn": c.Filter} {
-		if value != "" {
-			request[member] = value
-		}
-	}
-	if len(c.Value) > 0 {
-		request["filterValues"] = c.Value
-	}
-	e := &explanation{}
-	if err := client.Post(ctx, recommender.ExplainPath, request, e); err != nil {
-		return nil, fmt.Errorf("asking for an explanation: %w", err)
-	}
-	return e, nil
-}
-
-// explanation has a form for people.
-type explanation struct{ recommender.Explanation }
-
-// Page is the explanation for people.
-func (e *explanation) Page() string {
-	var page strings.Builder
-	fmt.Fprintf(&page, "%s\nrecipe    %s\nversion   %s\nmodel     %s, %d items\nhistory   %d recent interactions\n",
-		e.ARN, e.Recipe, e.SolutionVersionARN, e.ModelID, e.CatalogueSize, e.HistoryLength)
-	if e.Fallback != "" {
-		fmt.Fprintf(&page, "fallback  %s: answered as to a stranger\n", e.Fallback)
-	}
-	if e.HiddenItems > 0 {
-		fmt.Fprintf(&page, "hidden    %d items that the user has had\n", e.HiddenItems)
-	}
-	if e.ColdItems > 0 {
-		fmt.Fprintf(&page, "explored  %d cold items, weight %g\n", e.ColdItems, e.ExplorationWeight)
-	}
-	if e.DiversityWeight > 0 {
-		fmt.Fprintf(&page, "diverse   weight %g; behind an item its rank without that, where it was another\n", e.DiversityWeight)
-	}
-	if f := e.Filter; f != nil {
-		fmt.Fprintf(&page, "filter    %d items selected by %s\n", f.Selected, f.FilterARN)
-		for _, clause := range f.Clauses {
-			fmt.Fprintf(&page, "          %s\n          %s\n", clause.Expression, whatItDid(clause))
-		}
-	}
-	page.WriteByte('\n')
-	before := map[string]int{}
-	for k, was := range e.RanksBeforeDiversity {
-		if was.Rank != k+1 {
-			before[was.ItemID] = was.Rank
-		}
-	}
-	for i, item := range e.ItemList {
-		fmt.Fprintf(&page, "%4d  %s", i+1, *item.ItemId)
-		if item.Score != nil {
-			fmt.Fprintf(&page, "  %.5f", *item.Score)
-		}
-		if len(item.Reason) > 0 {
-			fmt.Fprintf(&page, "  (%s)", strings.Join(item.Reason, ", "))
-		}
-		if rank, moved := before[*item.ItemId]; moved {
-			fmt.Fprintf(&page, "  was %d", rank)
-		}
-		page.WriteByte('\n')
-	}
-	return page.String()
-}
-
-func whatItDid(c recommender.ClauseEffect) string {
-	switch {
-	case c.Missing != "":
-		return fmt.Sprintf("did nothing: $%s has no value", c.Missing)
-	case !c.Applied:
-		return "did nothing: its IF does not hold"
-	}
-	return fmt.Sprintf("matched %d items, removed %d", c.Matched, c.Removed)
 }

@@ -31,31 +31,32 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/penchant-io/penchant/services/bridge"
+	"github.com/penchant-io/penchant/services/penchant/evaluate"
 )
 
 // commands is the command line: a field is a command, its struct the flags.
 type commands struct {
-	All            TargetCmd   `cmd:"" help:"Run every service in this process, on embedded servers where no outside ones are set."`
-	Tracker        TargetCmd   `cmd:"" help:"Run the tracker: PutEvents, PutItems and PutUsers into Kafka."`
-	SessionUpdater TargetCmd   `cmd:"" help:"Run the session-updater: folds interactions into user states in Redis."`
-	Firehose       TargetCmd   `cmd:"" help:"Run the firehose: archives every event to S3, exactly once."`
-	Retrainer      TargetCmd   `cmd:"" help:"Run the retrainer: imports, trainings."`
-	Recommender    TargetCmd   `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
-	Control        TargetCmd   `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
-	Bridge         BridgeCmd   `cmd:"" help:"Run the bridge: makes events of the records of a web server's own Kafka topic. Or check a mapping."`
-	Status         StatusCmd   `cmd:"" help:"Show dataset groups, jobs, lags, archive, Redis and topics at a glance."`
-	Doctor         DoctorCmd   `cmd:"" help:"Check the installation, or data: what is wrong, and how to fix it."`
-	Topics         TopicsCmd   `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
-	Archive        ArchiveCmd  `cmd:"" help:"Verify the archive, or fold archived events into user states again."`
-	Dlq            DlqCmd      `cmd:"" help:"List the records that could not be handled, or put them back."`
-	Filter         FilterCmd   `cmd:"" help:"Check filter expressions."`
-	Explain        ExplainCmd  `cmd:"" help:"Tell how the answer to a user comes about: model, history, what each part of a filter removed."`
-	Workflow       WorkflowCmd `cmd:"" help:"List, print or install the workflows that come with Penchant."`
-	Report         ReportCmd   `cmd:"" help:"Show how good a solution version is, beside popularity, and save its plots."`
-	Demo           DemoCmd     `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
-	Evaluate       EvaluateCmd `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
-	Health         HealthCmd   `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`
-	Version        VersionCmd  `cmd:"" help:"Print the version."`
+	All            TargetCmd        `cmd:"" help:"Run every service in this process, on embedded servers where no outside ones are set."`
+	Tracker        TargetCmd        `cmd:"" help:"Run the tracker: PutEvents, PutItems and PutUsers into Kafka."`
+	SessionUpdater TargetCmd        `cmd:"" help:"Run the session-updater: folds interactions into user states in Redis."`
+	Firehose       TargetCmd        `cmd:"" help:"Run the firehose: archives every event to S3, exactly once."`
+	Retrainer      TargetCmd        `cmd:"" help:"Run the retrainer: imports, trainings."`
+	Recommender    TargetCmd        `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
+	Control        TargetCmd        `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
+	Bridge         BridgeCmd        `cmd:"" help:"Run the bridge: makes events of the records of a web server's own Kafka topic. Or check a mapping."`
+	Status         StatusCmd        `cmd:"" help:"Show dataset groups, jobs, lags, archive, Redis and topics at a glance."`
+	Doctor         DoctorCmd        `cmd:"" help:"Check the installation, or data: what is wrong, and how to fix it."`
+	Topics         TopicsCmd        `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
+	Archive        ArchiveCmd       `cmd:"" help:"Verify the archive, or fold archived events into user states again."`
+	Dlq            DlqCmd           `cmd:"" help:"List the records that could not be handled, or put them back."`
+	Filter         FilterCmd        `cmd:"" help:"Check filter expressions."`
+	Explain        ExplainCmd       `cmd:"" help:"Tell how the answer to a user comes about: model, history, what each part of a filter removed."`
+	Workflow       WorkflowCmd      `cmd:"" help:"List, print or install the workflows that come with Penchant."`
+	Report         ReportCmd        `cmd:"" help:"Show how good a solution version is, beside popularity, and save its plots."`
+	Demo           DemoCmd          `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
+	Evaluate       evaluate.Command `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
+	Health         HealthCmd        `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`
+	Version        VersionCmd       `cmd:"" help:"Print the version."`
 }
 
 func main() {

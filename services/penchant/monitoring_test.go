@@ -23,12 +23,16 @@ import (
 	"github.com/prometheus/common/model"
 	"go.uber.org/zap"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/penchant-io/penchant/deploy/deploytest"
 )
 
 // The tests of this file hold the alerts and the dashboard to the metrics that the binary has: a query for a metric or a
 // label that nobody exposes is not an error to Prometheus, it is silence.
 
 // exposedMetrics are the metrics of `penchant all`, also those that have no series yet.
+const deployDir = "../../deploy"
+
 type exposedMetrics struct {
 	labels map[string][]string
 	types  map[string]dto.MetricType // of those with series
@@ -348,7 +352,7 @@ func TestEachAlertIsExplained(t *testing.T) {
 // TestMonitoringFindsTheContainers: Prometheus scrapes every Penchant service of the compose file at the port where it
 // listens, and Grafana finds Prometheus and the dashboard.
 func TestMonitoringFindsTheContainers(t *testing.T) {
-	project := compose(t, composeKeys, "core", "minio", "obs", "bridge")
+	project := deploytest.Compose(t, deploytest.Keys(), "core", "minio", "obs", "bridge")
 	var config struct {
 		RuleFiles     []string `yaml:"rule_files"`
 		ScrapeConfigs []struct {
@@ -361,7 +365,7 @@ func TestMonitoringFindsTheContainers(t *testing.T) {
 	if err := yaml.Unmarshal(readFile(t, deployDir+"/prometheus/prometheus.yml"), &config); err != nil {
 		t.Fatal(err)
 	}
-	unwatched := penchantServices(project)
+	unwatched := deploytest.PenchantServices(project)
 	for _, scrape := range config.ScrapeConfigs {
 		for _, dns := range scrape.DNS {
 			for _, name := range dns.Names {
@@ -384,7 +388,7 @@ func TestMonitoringFindsTheContainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	source := sources.Datasources[0]
-	if host, port, err := net.SplitHostPort(hostOf(t, source.URL)); err != nil || !slices.Contains(project.Services[host].Expose, port) {
+	if host, port, err := net.SplitHostPort(deploytest.Host(t, source.URL)); err != nil || !slices.Contains(project.Services[host].Expose, port) {
 		t.Errorf("Grafana looks for Prometheus at %s", source.URL)
 	}
 	var board dashboard

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -347,6 +348,19 @@ func (s *Settings) operatorConfig() (operator.Config, error) {
 	}
 	config.Topics = s.topicDefaults(len(s.KafkaBrokers) == 0)
 	return config, nil
+}
+
+// client returns a client of the API of the process that has the same data folder, or else of the one at --http-addr.
+func (s *Settings) client() (*awsapi.Client, error) {
+	credentials, err := awsapi.ParseCredentials(s.AccessKeys)
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := readEndpoints(s.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	return awsapi.NewClient(cmp.Or(endpoints["http"], "http://"+s.HTTPAddr), credentials[0], s.Region), nil
 }
 
 // readEndpoints reads what writeEndpoints has written; nothing where no process ever ran.

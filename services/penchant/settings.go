@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -51,18 +50,18 @@ type Settings struct {
 
 	MaxRequests int `help:"Calls that are worked on at once; further ones are answered with 503." default:"2048"`
 
-	ArchiveFlushInterval time.Duration `help:"Oldest age of an event when its archive file is written." default:"60s"`
-	ArchiveFlushBytes    ByteSize      `help:"Size at which an archive file is written, at most 64MiB." default:"64MiB"`
+	ArchiveFlushInterval time.Duration    `help:"Oldest age of an event when its archive file is written." default:"60s"`
+	ArchiveFlushBytes    process.ByteSize `help:"Size at which an archive file is written, at most 64MiB." default:"64MiB"`
 
-	EmbeddedLogBytes ByteSize `help:"Bound of the embedded Kafka's log. Older events are in the archive." default:"512MiB"`
+	EmbeddedLogBytes process.ByteSize `help:"Bound of the embedded Kafka's log. Older events are in the archive." default:"512MiB"`
 
 	TopicPartitions        int32 `help:"Partitions of a new topic. 0: 8 on the embedded Kafka, otherwise 12." default:"0"`
 	TopicReplicationFactor int16 `help:"Replicas of a new topic. 0: 1 on the embedded Kafka, otherwise 3." default:"0"`
 	TopicMinInsyncReplicas int   `help:"Replicas that must have an event before it is acknowledged. 0: 1 on the embedded Kafka, otherwise 2." default:"0"`
 
-	UserHistory     int      `help:"Recent interactions kept for each user." default:"200"`
-	AttributesBytes ByteSize `help:"Bound of the memory that a recommender takes for the attributes of items and users that filters and metadata ask for." default:"4GiB"`
-	Exploration     bool     `help:"Let campaigns and batch inference show cold items as their explorationWeight says. Without it equal data gives equal lists." default:"true" negatable:""`
+	UserHistory     int              `help:"Recent interactions kept for each user." default:"200"`
+	AttributesBytes process.ByteSize `help:"Bound of the memory that a recommender takes for the attributes of items and users that filters and metadata ask for." default:"4GiB"`
+	Exploration     bool             `help:"Let campaigns and batch inference show cold items as their explorationWeight says. Without it equal data gives equal lists." default:"true" negatable:""`
 
 	UserTTL time.Duration `help:"Forget the state of a user who was idle this long. 0: never." default:"0s"`
 
@@ -78,19 +77,6 @@ type Settings struct {
 
 	LogLevel  string `help:"One of debug, info, warn, error." default:"info" enum:"debug,info,warn,error"`
 	LogFormat string `help:"json, or console for people." default:"json" enum:"json,console"`
-}
-
-// ByteSize is a number of bytes written with a unit, such as 64MiB.
-type ByteSize int64
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (b *ByteSize) UnmarshalText(text []byte) error {
-	n, err := humanize.ParseBytes(string(text))
-	if err != nil || n > 1<<62 {
-		return fmt.Errorf("size %q: it is a number with a unit, such as 64MiB", text)
-	}
-	*b = ByteSize(n)
-	return nil
 }
 
 // maxArchiveFlushBytes is the largest archive file: one conditional PUT writes it.
