@@ -55,7 +55,7 @@ var bands = []band{
 		{"pkg/recipe"},
 		{"pkg/model/stack"},
 		{
-			"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/newcomer", "pkg/model/nextaction", "pkg/model/objective",
+			"pkg/model/affinity", "pkg/model/hrnn", "pkg/model/knn", "pkg/model/coldstart", "pkg/model/nextaction", "pkg/model/objective",
 			"pkg/model/popularity", "pkg/model/ridge", "pkg/model/rules", "pkg/model/semantic", "pkg/model/similar", "pkg/model/sims",
 			"pkg/model/trending",
 		},

@@ -102,66 +102,13 @@ type Contribution struct {
 	Score float64
 }
 
-// Of makes a Model of what a package's own Train or Load returns. With an error it is nil, which a nil pointer in it would not
-// be.
+// Of turns what a package's own Train or Load returns into a Model. With an error it returns nil, which a nil pointer in a
+// Model would not be.
 func Of[M Model](m M, err error) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
 	return m, nil
-}
-
-// Loading is a package's own Load as a function that returns a Model.
-func Loading[M Model](load func(parts map[string][]byte) (M, error)) func(parts map[string][]byte) (Model, error) {
-	return func(parts map[string][]byte) (Model, error) { return Of(load(parts)) }
-}
-
-// As asks a model for what it can do beyond Model. One that only changes another's scores, as packages objective and newcomer
-// have it, can do what the other can.
-func As[T any](m Model) (capable T, ok bool) {
-	for {
-		if capable, ok = m.(T); ok {
-			return capable, true
-		}
-		wrapped, wraps := m.(interface{ Unwrap() Model })
-		if !wraps {
-			return capable, false
-		}
-		m = wrapped.Unwrap()
-	}
-}
-
-// Folding is a model that changes only the scores of another, and folds histories if that one does.
-func Folding(changed, of Model) Model {
-	if folder, ok := of.(Folder); ok {
-		return folding{changed, folder}
-	}
-	return changed
-}
-
-type folding struct {
-	Model
-	Folder
-}
-
-// Unwrap is the model whose folds are another's.
-func (f folding) Unwrap() Model { return f.Model }
-
-// PartsWith are a model's parts and one more, of a model that wraps it.
-func PartsWith(m Model, more Part) ([]Part, error) {
-	parts, err := m.Parts()
-	if err != nil {
-		return nil, err
-	}
-	return append(parts, more), nil
-}
-
-// AsksUser says whether a model looks at Query.User, given the user's history.
-func AsksUser(m Model, history []reco.RecentInteraction) bool {
-	asking, ok := As[interface {
-		AsksUser(history []reco.RecentInteraction) bool
-	}](m)
-	return ok && asking.AsksUser(history)
 }
 
 // Part is one encoded piece of a model, stored as one object. Names are fixed for each algorithm.

@@ -33,7 +33,7 @@ type Loaded struct {
 
 // Folder is the model's ability to turn a history into a vector, or nil if it has none.
 func (l *Loaded) Folder() model.Folder {
-	folder, _ := l.Model.(model.Folder)
+	folder, _ := model.As[model.Folder](l.Model)
 	return folder
 }
 

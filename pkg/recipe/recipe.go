@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/model"
-	"github.com/penchant-io/penchant/pkg/model/newcomer"
+	"github.com/penchant-io/penchant/pkg/model/coldstart"
 	"github.com/penchant-io/penchant/pkg/model/objective"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
@@ -102,20 +102,35 @@ func (r *Recipe) Train(ctx context.Context, ts *trainingset.Set, p Params, o Opt
 	if err != nil || !r.Realtime || r.Type == PersonalizedActions {
 		return m, err
 	}
-	return newcomer.Train(ctx, m, ts, o.Threads)
+	lifts, err := coldstart.Train(ctx, m.Items(), ts, o.Threads)
+	if err != nil || lifts == nil {
+		return m, err
+	}
+	return model.Adjust(m, lifts), nil
 }
 
-// Load decodes the parts of a trained model, and has it follow the objective that it was trained with. Corrupt parts are an
-// error, never a panic.
+// Load decodes the parts of a trained model and the adjustments that it was stored with. Corrupt parts are an error, never a
+// panic.
 func (r *Recipe) Load(parts map[string][]byte) (model.Model, error) {
 	m, err := r.load(parts)
-	if err == nil {
-		m, err = newcomer.Load(m, parts)
-	}
 	if err != nil {
 		return nil, err
 	}
-	return objective.Load(m, parts)
+	if data, ok := parts[coldstart.PartName]; ok {
+		lifts, err := coldstart.Load(data, m.Items())
+		if err != nil {
+			return nil, err
+		}
+		m = model.Adjust(m, lifts)
+	}
+	if data, ok := parts[objective.PartName]; ok {
+		bonus, err := objective.Load(data, m.Items().Len())
+		if err != nil {
+			return nil, err
+		}
+		m = model.Adjust(m, bonus)
+	}
+	return m, nil
 }
 
 // Interval is how often a model must be trained again to be current, as the parameters wish; 0 for recipes whose models

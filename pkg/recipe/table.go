@@ -70,7 +70,7 @@ var table = []*Recipe{
 		Description:     "Recommends items for a user by several models together (a recurrent network, matrix factorisation, regressions, rules and neighbours, the Items dataset's categories and numbers), whose weights are learned from interactions that none of them has seen; new events of a user change his recommendations at once.",
 		HyperParameters: networkParameters("149"),
 		Scores:          CatalogueScores, Realtime: true, Explores: true,
-		training: together,
+		training: ensemble,
 	},
 	{
 		Name: "aws-user-personalization-v2", Type: UserPersonalization,
@@ -78,7 +78,7 @@ var table = []*Recipe{
 		Description:     "Recommends items for a user with the models of aws-user-personalization; new events of a user change his recommendations at once.",
 		HyperParameters: secondGeneration,
 		Scores:          CatalogueScores, Realtime: true, Explores: true,
-		training: together,
+		training: ensemble,
 	},
 	{
 		Name: "aws-hrnn", Type: UserPersonalization,
@@ -115,7 +115,7 @@ var table = []*Recipe{
 		Description:     "Puts a given list of items into the order in which a user will like them, with the model of aws-user-personalization.",
 		HyperParameters: networkParameters("149"),
 		Scores:          ListScores, Realtime: true,
-		training: together,
+		training: ensemble,
 	},
 	{
 		Name: "aws-personalized-ranking-v2", Type: PersonalizedRanking,
@@ -123,7 +123,7 @@ var table = []*Recipe{
 		Description:     "Puts a given list of items into the order in which a user will like them, with the model of aws-user-personalization-v2.",
 		HyperParameters: secondGeneration,
 		Scores:          ListScores, Realtime: true,
-		training: together,
+		training: ensemble,
 	},
 	{
 		Name: "aws-next-best-action", Type: PersonalizedActions,
@@ -184,7 +184,7 @@ var table = []*Recipe{
 		Description: "Items for a user with the models of aws-user-personalization, but for those that he has purchased; new events of a user change his recommendations at once.",
 		Scores:      CatalogueScores, Realtime: true, Explores: true,
 		HidesEvents: []string{"Purchase"},
-		training:    together,
+		training:    ensemble,
 	},
 	{
 		Name: "aws-vod-because-you-watched-x", Domain: VideoOnDemand, Type: RelatedItems, EventType: "Watch", MinEvents: minEvents,
@@ -218,7 +218,7 @@ var table = []*Recipe{
 		Description: "Items for a user with the models of aws-user-personalization, but for those that he has watched; new events of a user change his recommendations at once.",
 		Scores:      CatalogueScores, Realtime: true, Explores: true,
 		HidesEvents: []string{"Watch"}, NeedsItems: true,
-		training: together,
+		training: ensemble,
 	},
 }
 

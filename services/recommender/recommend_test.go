@@ -17,7 +17,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/eventually"
-	"github.com/penchant-io/penchant/pkg/model/newcomer"
+	"github.com/penchant-io/penchant/pkg/model/coldstart"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -225,7 +225,7 @@ func TestNewcomersAreKnownByTheirAttributes(t *testing.T) {
 	var told Explanation
 	s.must(s.client.Post(t.Context(), ExplainPath, map[string]any{"campaignArn": campaignARN(personal), "userId": "grown"}, &told))
 	for _, c := range told.Contributions[:4] {
-		if !slices.ContainsFunc(c.Terms, func(term Contribution) bool { return term.Name == newcomer.Attributes }) {
+		if !slices.ContainsFunc(c.Terms, func(term Contribution) bool { return term.Name == coldstart.Attributes }) {
 			t.Errorf("the terms of %s for a newcomer are %v", c.ItemID, c.Terms)
 		}
 	}

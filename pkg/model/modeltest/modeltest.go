@@ -146,7 +146,7 @@ func NewComponent[M model.Model](
 		Train: func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error) {
 			return model.Of(train(ctx, ts, o))
 		},
-		Load: model.Loading(load),
+		Load: func(parts map[string][]byte) (model.Model, error) { return model.Of(load(parts)) },
 	}
 }
 
@@ -391,7 +391,7 @@ func segments(t *testing.T, m model.Model) {
 }
 
 func folds(t *testing.T, m model.Model) {
-	f, ok := m.(model.Folder)
+	f, ok := model.As[model.Folder](m)
 	if !ok {
 		t.Skip("this model folds nothing")
 	}

@@ -3,7 +3,7 @@
 // share of the recommendations is multiplied by e^(weight · reward), and how relevant items are to a user still counts as
 // before among items with equal rewards.
 //
-// pkg/recipe wraps the models of trainings that have an objective, and those that it loads with the part that this package
+// pkg/recipe adjusts the models of trainings that have an objective, and those that it loads with the part that this package
 // adds.
 package objective
 
@@ -13,54 +13,34 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 )
 
-// Model is a model that favours some items.
-type Model struct {
-	model.Model
-	// bonus is added to the items' scores.
-	bonus []float32
-}
+// PartName is the name of the part that holds the bonuses.
+const PartName = "objective"
 
-// Wrap adds a bonus to each item's score. The bonuses are by the model's item numbers.
-func Wrap(m model.Model, bonus []float32) model.Model {
-	return model.Folding(&Model{Model: m, bonus: bonus}, m)
-}
+const version = 1
 
-// Unwrap is the model without its bonuses.
-func (m *Model) Unwrap() model.Model { return m.Model }
+// Bonus is added to the items' scores, by the model's item numbers. It implements model.Adjustment.
+type Bonus []float32
 
-// Score is that of the wrapped model with the bonus.
-func (m *Model) Score(q model.Query, scores []float32) error {
-	if err := m.Model.Score(q, scores); err != nil {
-		return err
+// Adjust adds the bonus of each item, whatever the query.
+func (b Bonus) Adjust(_ model.Query, scores []float32) {
+	for i, bonus := range b {
+		scores[i] += bonus
 	}
-	for i, b := range m.bonus {
-		scores[i] += b
-	}
-	return nil
 }
 
-const (
-	part    = "objective"
-	version = 1
-)
-
-// Parts are those of the wrapped model and the bonuses.
-func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(part, version)
-	w.Float32s(m.bonus)
-	return model.PartsWith(m.Model, model.Part{Name: part, Data: w.Bytes()})
+// Part encodes the bonuses.
+func (b Bonus) Part() model.Part {
+	w := model.NewWriter(PartName, version)
+	w.Float32s(b)
+	return model.Part{Name: PartName, Data: w.Bytes()}
 }
 
-// Load wraps a decoded model if its parts have bonuses, and otherwise returns it as it is.
-func Load(m model.Model, parts map[string][]byte) (model.Model, error) {
-	data, ok := parts[part]
-	if !ok {
-		return m, nil
-	}
-	r := model.NewReader(data, part, version)
-	bonus := r.Float32s(m.Items().Len())
+// Load decodes the part of a model that has so many items.
+func Load(data []byte, items int) (Bonus, error) {
+	r := model.NewReader(data, PartName, version)
+	bonus := r.Float32s(items)
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("decoding the objective: %w", err)
 	}
-	return Wrap(m, bonus), nil
+	return bonus, nil
 }

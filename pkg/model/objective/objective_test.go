@@ -1,7 +1,6 @@
 package objective
 
 import (
-	"maps"
 	"slices"
 	"testing"
 
@@ -33,7 +32,7 @@ func (foldingFixed) Fold([]reco.RecentInteraction, []float32) {}
 
 func TestBonusesAreAddedAndSurvive(t *testing.T) {
 	inner := fixed{model.NewItems([]string{"a", "b", "c"}), []float32{1, 2, model.Never}}
-	m := Wrap(inner, []float32{3, 0, 5})
+	m := model.Adjust(inner, Bonus{3, 0, 5})
 	parts, err := m.Parts()
 	if err != nil {
 		t.Fatal(err)
@@ -42,39 +41,33 @@ func TestBonusesAreAddedAndSurvive(t *testing.T) {
 	for _, p := range parts {
 		stored[p.Name] = p.Data
 	}
-	loaded, err := Load(inner, stored)
+	bonus, err := Load(stored[PartName], inner.items.Len())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range []model.Model{m, loaded} {
+	for _, m := range []model.Model{m, model.Adjust(inner, bonus)} {
 		scores := make([]float32, 3)
 		if err := m.Score(model.Query{}, scores); err != nil || !slices.Equal(scores, []float32{4, 2, model.Never}) {
 			t.Errorf("scores %v, error %v", scores, err)
 		}
 	}
-	plain, err := Load(inner, map[string][]byte{"fixed": nil})
-	if _, same := plain.(fixed); err != nil || !same {
-		t.Errorf("a model without bonuses is loaded as %T, error %v", plain, err)
-	}
-	for cut := range len(stored[part]) {
-		damaged := maps.Clone(stored)
-		damaged[part] = stored[part][:cut]
-		if _, err := Load(inner, damaged); err == nil {
+	for cut := range len(stored[PartName]) {
+		if _, err := Load(stored[PartName][:cut], inner.items.Len()); err == nil {
 			t.Errorf("%d bytes of the part are accepted", cut)
 		}
 	}
 }
 
-func TestWrapKeepsFolding(t *testing.T) {
+func TestAdjustedModelsFoldAsBefore(t *testing.T) {
 	items := model.NewItems([]string{"a"})
-	if _, ok := Wrap(fixed{items: items}, []float32{1}).(model.Folder); ok {
-		t.Error("a model that does not fold does once it is wrapped")
+	if _, ok := model.As[model.Folder](model.Adjust(fixed{items: items}, Bonus{1})); ok {
+		t.Error("a model that does not fold does once it is adjusted")
 	}
-	m := Wrap(foldingFixed{fixed{items: items}}, []float32{1})
-	if _, ok := m.(model.Folder); !ok {
-		t.Error("a model that folds does not once it is wrapped")
+	m := model.Adjust(model.Adjust(foldingFixed{fixed{items: items}}, Bonus{1}), Bonus{2})
+	if _, ok := model.As[model.Folder](m); !ok {
+		t.Error("a model that folds does not once it is adjusted")
 	}
-	if _, ok := m.(interface{ Unwrap() model.Model }); !ok {
-		t.Error("a wrapped model cannot be unwrapped")
+	if _, ok := m.Model.(foldingFixed); !ok || len(m.Adjustments) != 2 {
+		t.Errorf("%d adjustments of a %T", len(m.Adjustments), m.Model)
 	}
 }

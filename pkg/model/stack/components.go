@@ -26,10 +26,30 @@ type kind struct {
 	share float64
 	// decays are the choices for how fast a linear component forgets a history; none: it stays as it is.
 	decays []float64
-	load   func(parts map[string][]byte) (model.Model, error)
-	train  func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error)
-	// worth says whether the training set can gain from it.
+	algorithm
+	// worth reports whether the training set can gain from it.
 	worth func(ts *trainingset.Set) bool
+}
+
+// algorithm trains and loads a component.
+type algorithm struct {
+	train func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error)
+	load  func(parts map[string][]byte) (model.Model, error)
+}
+
+// learns makes an algorithm of functions that return the model type of their package.
+func learns[M model.Model](
+	train func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (M, error),
+	load func(parts map[string][]byte) (M, error),
+) algorithm {
+	return algorithm{
+		train: func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error) {
+			return model.Of(train(ctx, ts, c, progress))
+		},
+		load: func(parts map[string][]byte) (model.Model, error) {
+			return model.Of(load(parts))
+		},
+	}
 }
 
 // enoughForNetwork is how many interactions a network needs to learn anything.
@@ -38,62 +58,62 @@ const enoughForNetwork = 2000
 // kinds are all components, in the order in which they are trained and stored.
 var kinds = []kind{
 	{
-		name: "rules", sparse: true, share: 0.01, decays: []float64{0.3, 0.5, 0.7, 0.9}, load: model.Loading(rules.Load), worth: always,
-		train: func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error) {
+		name: "rules", sparse: true, share: 0.01, decays: []float64{0.3, 0.5, 0.7, 0.9}, worth: always,
+		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
 			r := rules.DefaultConfig()
 			r.Threads, r.Progress = c.Threads, progress
-			return model.Of(rules.Train(ctx, ts, r))
-		},
+			return rules.Train(ctx, ts, r)
+		}, rules.Load),
 	},
 	{
-		name: "neighbours", sparse: true, share: 0.02, decays: []float64{0.5, 0.7, 0.9, 1}, load: model.Loading(knn.Load), worth: always,
-		train: func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error) {
+		name: "neighbours", sparse: true, share: 0.02, decays: []float64{0.5, 0.7, 0.9, 1}, worth: always,
+		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
 			k := knn.DefaultConfig()
 			k.Threads, k.Progress = c.Threads, progress
-			return model.Of(knn.Train(ctx, ts, k))
-		},
+			return knn.Train(ctx, ts, k)
+		}, knn.Load),
 	},
 	{
-		name: "ridge", sparse: true, share: 0.1, load: model.Loading(ridge.Load), worth: always,
-		train: func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error) {
+		name: "ridge", sparse: true, share: 0.1, worth: always,
+		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
 			r := ridge.ConfigFor(len(ts.Items))
 			r.Threads, r.Progress = c.Threads, progress
-			return model.Of(ridge.Train(ctx, ts, r))
-		},
+			return ridge.Train(ctx, ts, r)
+		}, ridge.Load),
 	},
 	{
-		name: "ease", sparse: true, share: 0.02, decays: []float64{0.8, 0.9, 1}, load: model.Loading(ridge.LoadEASE), worth: always,
-		train: func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error) {
+		name: "ease", sparse: true, share: 0.02, decays: []float64{0.8, 0.9, 1}, worth: always,
+		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
 			r := ridge.EASEConfig()
 			r.Threads, r.Progress = c.Threads, progress
-			return model.Of(ridge.Train(ctx, ts, r))
-		},
+			return ridge.Train(ctx, ts, r)
+		}, ridge.LoadEASE),
 	},
 	{
-		name: contentName, sparse: true, share: 0.01, decays: []float64{0.2, 0.8, 0.95}, load: model.Loading(content.Load),
+		name: contentName, sparse: true, share: 0.01, decays: []float64{0.2, 0.8, 0.95},
 		worth: func(ts *trainingset.Set) bool { return content.Has(ts, content.Category, content.Number) },
-		train: func(ctx context.Context, ts *trainingset.Set, _ Config, progress func(float64)) (model.Model, error) {
+		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, _ Config, progress func(float64)) (*content.Model, error) {
 			return trainContent(ctx, ts, progress)
-		},
+		}, content.Load),
 	},
 	{
-		name: "factors", folds: true, share: 0.02, load: model.Loading(ials.Load), worth: always,
-		train: func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error) {
+		name: "factors", folds: true, share: 0.02, worth: always,
+		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*ials.Model, error) {
 			f := ials.DefaultConfig()
 			f.Uncalibrated = true // scores are standardised
 			f.Dim, f.Users, f.Seed, f.Threads, f.Progress = min(c.Dim, factorsDim), c.Users, c.Seed, c.Threads, progress
-			return model.Of(ials.Train(ctx, ts, f))
-		},
+			return ials.Train(ctx, ts, f)
+		}, ials.Load),
 	},
 	{
-		name: networkName, folds: true, share: 0.8, load: model.Loading(hrnn.Load),
+		name: networkName, folds: true, share: 0.8,
 		worth: func(ts *trainingset.Set) bool { return ts.Events() >= enoughForNetwork },
-		train: func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (model.Model, error) {
+		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*hrnn.Model, error) {
 			n := hrnn.DefaultConfig()
 			n.Metadata, n.Recency, n.Unroll = true, c.Recency, c.Unroll
 			n.Users, n.Seed, n.Threads, n.Progress = c.Users, c.Seed, c.Threads, progress
-			return model.Of(hrnn.Train(ctx, ts, n))
-		},
+			return hrnn.Train(ctx, ts, n)
+		}, hrnn.Load),
 	},
 }
 
@@ -116,23 +136,22 @@ const networkName = "network"
 // contentName is the component that Extend makes anew: it knows no interactions.
 const contentName = "content"
 
-func trainContent(ctx context.Context, ts *trainingset.Set, progress func(float64)) (model.Model, error) {
+func trainContent(ctx context.Context, ts *trainingset.Set, progress func(float64)) (*content.Model, error) {
 	c := content.DefaultConfig()
 	c.Progress = progress
-	return model.Of(content.Train(ctx, ts, c))
+	return content.Train(ctx, ts, c)
 }
 
-// fading is a component that forgets as fast as the decay says; 0 leaves it as it is.
+// fading returns the component with another decay; 0 leaves it as it is.
 func fading(m model.Model, decay float64) (model.Model, error) {
+	if decay == 0 {
+		return m, nil
+	}
 	switch m := m.(type) {
 	case *linear.Model:
-		if decay > 0 {
-			return model.Of(m.Fading(decay))
-		}
+		return m.Fading(decay)
 	case *content.Model:
-		if decay > 0 {
-			return model.Of(m.Fading(decay))
-		}
+		return m.Fading(decay)
 	}
 	return m, nil
 }

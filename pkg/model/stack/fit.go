@@ -29,8 +29,8 @@ const (
 	// prior pulls the weights towards equal ones for all components: with few events they stay there, hundreds of events
 	// do not feel it.
 	prior = 2
-	// together is the sum of the weights before any event is seen.
-	together = 2
+	// ensembleWeight is the sum of the weights before any event is seen.
+	ensembleWeight = 2
 	// cutoff is the length of the lists that stack and components are compared by.
 	cutoff = 10
 	// block is how many events are summed up at a time.
@@ -111,7 +111,7 @@ func (f *fitter) sparse() (n int) {
 func (f *fitter) prior() []float64 {
 	w := make([]float64, f.size())
 	for k := range f.model.components {
-		w[k] = together / float64(len(f.model.components))
+		w[k] = ensembleWeight / float64(len(f.model.components))
 	}
 	return w
 }
@@ -522,7 +522,7 @@ func (e *example) gain(w []float64) float64 {
 	return gain(before)
 }
 
-// better finds the component, or popularity, that does better alone than all together do: on events that the weights have
+// better finds the component, or popularity, that does better alone than the ensemble does: on events that the weights have
 // not seen, by more than chance would explain. It is -1 where there is none.
 func (f *fitter) better(ctx context.Context, examples []example) (int, error) {
 	if len(examples) < 2 {
@@ -556,9 +556,9 @@ func (f *fitter) better(ctx context.Context, examples []example) (int, error) {
 	return best, nil
 }
 
-// advantage is the mean of how much more one alone gains than all together, and its standard error.
-func advantage(examples []example, together []float64, alone int) (mean, deviation float64) {
-	return meanOf(len(examples), func(k int) float64 { return examples[k].weight * (examples[k].gains[alone] - together[k]) })
+// advantage is the mean of how much more one alone gains than the ensemble, and its standard error.
+func advantage(examples []example, ensemble []float64, alone int) (mean, deviation float64) {
+	return meanOf(len(examples), func(k int) float64 { return examples[k].weight * (examples[k].gains[alone] - ensemble[k]) })
 }
 
 // meanOf is the mean of n numbers, and its standard error.

@@ -35,22 +35,22 @@ func TestTogetherIsNoWorseThanTheBestAlone(t *testing.T) {
 				}
 			}
 			m := trained(t, ts.Subset(func(_, event int) bool { return !last[event] })).(folding).Model
-			together, alone := lastEvents(t, m, ts)
+			ensemble, alone := lastEvents(t, m, ts)
 			for k, component := range m.components {
-				mean, deviation := meanOf(len(together), func(u int) float64 { return alone[k][u] - together[u] })
+				mean, deviation := meanOf(len(ensemble), func(u int) float64 { return alone[k][u] - ensemble[u] })
 				if mean > deviation {
-					t.Errorf("%s alone gains %.4f ± %.4f more than all together", component.name, mean, deviation)
+					t.Errorf("%s alone gains %.4f ± %.4f more than the ensemble", component.name, mean, deviation)
 				}
 			}
-			if mean, _ := meanOf(len(together), func(u int) float64 { return together[u] }); mean < c.gain {
-				t.Errorf("NDCG@%d is %.4f for %d users, want %g at least", cutoff, mean, len(together), c.gain)
+			if mean, _ := meanOf(len(ensemble), func(u int) float64 { return ensemble[u] }); mean < c.gain {
+				t.Errorf("NDCG@%d is %.4f for %d users, want %g at least", cutoff, mean, len(ensemble), c.gain)
 			}
 		})
 	}
 }
 
 // lastEvents is what the stack, and each component by itself, gains of each user's last event that is not a repetition.
-func lastEvents(t *testing.T, m *Model, ts *trainingset.Set) (together []float64, alone [][]float64) {
+func lastEvents(t *testing.T, m *Model, ts *trainingset.Set) (ensemble []float64, alone [][]float64) {
 	t.Helper()
 	alone = make([][]float64, len(m.components))
 	scores, mem := make([]float32, m.items.Len()), m.scratch.Get().(*memory)
@@ -68,7 +68,7 @@ func lastEvents(t *testing.T, m *Model, ts *trainingset.Set) (together []float64
 		if err := m.Score(q, scores); err != nil {
 			t.Fatal(err)
 		}
-		together = append(together, gain(m.rank(mem, scores, item, false)))
+		ensemble = append(ensemble, gain(m.rank(mem, scores, item, false)))
 		for k := range m.components {
 			if err := m.standardise(mem, &m.components[k], q); err != nil {
 				t.Fatal(err)
@@ -77,7 +77,7 @@ func lastEvents(t *testing.T, m *Model, ts *trainingset.Set) (together []float64
 		}
 		m.end(mem)
 	}
-	return together, alone
+	return ensemble, alone
 }
 
 // TestNewItemsAreFoundBetterThanByLikenessAlone takes a tenth of the items for new ones, of which nothing is known but their
@@ -123,10 +123,10 @@ func TestNewItemsAreFoundBetterThanByLikenessAlone(t *testing.T) {
 				}
 				return gains
 			}
-			together, likeness := found(m), found(alone)
-			mean, _ := meanOf(len(together), func(u int) float64 { return together[u] })
-			more, deviation := meanOf(len(together), func(u int) float64 { return together[u] - likeness[u] })
-			t.Logf("weights %.2f: NDCG@%d is %.4f for %d users, by %.4f ± %.4f more than by likeness alone", m.ranking.weights, cutoff, mean, len(together), more, deviation)
+			ensemble, likeness := found(m), found(alone)
+			mean, _ := meanOf(len(ensemble), func(u int) float64 { return ensemble[u] })
+			more, deviation := meanOf(len(ensemble), func(u int) float64 { return ensemble[u] - likeness[u] })
+			t.Logf("weights %.2f: NDCG@%d is %.4f for %d users, by %.4f ± %.4f more than by likeness alone", m.ranking.weights, cutoff, mean, len(ensemble), more, deviation)
 			if more < -deviation {
 				t.Error("likeness alone finds more")
 			}

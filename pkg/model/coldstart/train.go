@@ -1,4 +1,4 @@
-package newcomer
+package coldstart
 
 import (
 	"cmp"
@@ -28,7 +28,7 @@ const (
 	// least is the lift below which none is stored.
 	least = 0.05
 	// maxHeld is how many users are held back, at most, to choose the strength by, and firstItems how many of their first items
-	// are to be found: a newcomer's, not a regular's.
+	// are to be found: those of a new user, not of a regular.
 	maxHeld    = 500
 	firstItems = 10
 )
@@ -36,24 +36,25 @@ const (
 // strengths are the choices for how much the sum of the lifts counts.
 var strengths = []float32{0.25, 0.5, 0.75, 1}
 
-// Train wraps a model of the training set's items, or returns it as it is where the set's Users dataset does not help.
-func Train(ctx context.Context, m model.Model, ts *trainingset.Set, threads int) (model.Model, error) {
-	l := newLearner(ts, m.Items())
+// Train learns lifts for a model of the training set with the given items. It returns nil where the Users dataset does not
+// help.
+func Train(ctx context.Context, items *model.Items, ts *trainingset.Set, threads int) (*Lifts, error) {
+	l := newLearner(ts, items)
 	if len(l.users) < minUsers || len(l.names) == 0 {
-		return m, ctx.Err()
+		return nil, ctx.Err()
 	}
 	strength, err := l.strength(ctx, threads)
 	if err != nil {
-		return nil, fmt.Errorf("learning what the attributes of users tell: %w", err)
+		return nil, fmt.Errorf("learning the lifts of users' attributes: %w", err)
 	}
 	if strength == 0 {
-		return m, nil
+		return nil, nil
 	}
-	lifts := l.lifts(l.users)
-	for k := range lifts.Value {
-		lifts.Value[k] *= strength
+	rows := l.lifts(l.users)
+	for k := range rows.Value {
+		rows.Value[k] *= strength
 	}
-	return model.Folding(&Model{Model: m, terms: l.terms, names: l.names, lifts: lifts}, m), nil
+	return &Lifts{items: items, terms: l.terms, names: l.names, rows: rows}, nil
 }
 
 type learner struct {

@@ -1,4 +1,4 @@
-package newcomer_test
+package coldstart_test
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/coldstart"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
-	"github.com/penchant-io/penchant/pkg/model/newcomer"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
@@ -55,18 +55,21 @@ func (l logits) Score(q model.Query, scores []float32) error {
 	return err
 }
 
-func trained(t *testing.T, ts *trainingset.Set, threads int) (base, wrapped model.Model) {
+func trained(t *testing.T, ts *trainingset.Set, threads int) (base, adjusted model.Model) {
 	t.Helper()
 	popular, err := popularity.Train(t.Context(), ts, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	base = logits{popular}
-	wrapped, err = newcomer.Train(t.Context(), base, ts, threads)
+	lifts, err := coldstart.Train(t.Context(), base.Items(), ts, threads)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return base, wrapped
+	if lifts == nil {
+		return base, base
+	}
+	return base, model.Adjust(base, lifts)
 }
 
 func scored(t *testing.T, m model.Model, q model.Query) []float32 {
@@ -80,10 +83,11 @@ func scored(t *testing.T, m model.Model, q model.Query) []float32 {
 
 func TestAttributesDecideForWhomNothingElseIsKnownOf(t *testing.T) {
 	base, m := trained(t, club(t, true), 2)
-	loaded, err := newcomer.Load(base, modeltest.Parts(t, m))
+	lifts, err := coldstart.Load(modeltest.Parts(t, m)[coldstart.PartName], base.Items())
 	if err != nil {
 		t.Fatal(err)
 	}
+	loaded := model.Adjust(base, lifts)
 	for what, m := range map[string]model.Model{"trained": m, "loaded": loaded} {
 		for side, user := range []map[string]any{
 			{"TOWN": "Even"}, {"TOWN": "Odd"}, {"SHOE": 36.5}, {"SHOE": 40.5}, {"TOWN": "Even", "WEATHER": "w1", "NAME": "u999", "AGE": 3},
@@ -115,12 +119,12 @@ func TestAttributesDecideForWhomNothingElseIsKnownOf(t *testing.T) {
 func TestAttributesThatTellNothingAreLeftOut(t *testing.T) {
 	base, m := trained(t, club(t, false), 2)
 	if m != base {
-		t.Error("a model is wrapped though attributes do not matter")
+		t.Error("a model is adjusted though attributes do not matter")
 	}
 	few := club(t, true)
 	base, m = trained(t, few.Subset(func(user, _ int) bool { return user < 30 }), 2)
 	if m != base {
-		t.Error("a model is wrapped though there are only 30 users")
+		t.Error("a model is adjusted though there are only 30 users")
 	}
 }
 
@@ -136,8 +140,7 @@ func TestCorruptPartsAreRefused(t *testing.T) {
 	base, m := trained(t, club(t, true), 2)
 	whole := modeltest.Parts(t, m)["newcomer"]
 	for cut := range len(whole) {
-		parts := map[string][]byte{"newcomer": whole[:cut]}
-		if _, err := newcomer.Load(base, parts); !errors.Is(err, model.ErrCorrupt) {
+		if _, err := coldstart.Load(whole[:cut], base.Items()); !errors.Is(err, model.ErrCorrupt) {
 			t.Fatalf("%d of %d bytes load with the error %v, want %v", cut, len(whole), err, model.ErrCorrupt)
 		}
 	}
@@ -156,14 +159,15 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add([]byte("newcomer"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := newcomer.Load(base, map[string][]byte{"newcomer": data})
+		lifts, err := coldstart.Load(data, base.Items())
 		if err != nil {
 			if !errors.Is(err, model.ErrCorrupt) {
 				t.Errorf("the error is %v, want one that is %v", err, model.ErrCorrupt)
 			}
 			return
 		}
-		if err := m.Score(model.Query{User: map[string]any{"TOWN": "Odd", "SHOE": 1.5}}, make([]float32, m.Items().Len())); err != nil {
+		q := model.Query{User: map[string]any{"TOWN": "Odd", "SHOE": 1.5}}
+		if err := model.Adjust(base, lifts).Score(q, make([]float32, base.Items().Len())); err != nil {
 			t.Error(err)
 		}
 	})
@@ -173,11 +177,11 @@ func FuzzLoad(f *testing.F) {
 // age and occupation.
 func TestAttributesFindMoreThanPopularity(t *testing.T) {
 	all := datasettest.Research(t, "ml-1m", datasettest.AllUsers)
-	newcomers := func(user int) bool { return user%10 == 3 }
-	base, m := trained(t, all.Subset(func(user, _ int) bool { return !newcomers(user) }), 2)
+	newUsers := func(user int) bool { return user%10 == 3 }
+	base, m := trained(t, all.Subset(func(user, _ int) bool { return !newUsers(user) }), 2)
 	with, without, users := 0, 0, 0
 	for u := range all.Users {
-		if !newcomers(u) {
+		if !newUsers(u) {
 			continue
 		}
 		users++
