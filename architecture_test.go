@@ -34,7 +34,8 @@ var bands = []band{
 	}},
 	{"services", [][]string{
 		{"services/bridge", "services/control", "services/firehose", "services/recommender", "services/retrainer", "services/sessionupdater", "services/tracker"},
-		{"services/control/workflow", "services/retrainer/groupdata", "services/retrainer/output"},
+		{"services/control/workflow", "services/retrainer/transfer"},
+		{"services/retrainer/groupdata", "services/retrainer/output"},
 		{"services/retrainer/jobs"},
 	}},
 	{"learning and lists", [][]string{

@@ -59,7 +59,7 @@ func TestBatchInferenceThroughput(t *testing.T) {
 	csv = bytes.Buffer{}
 	job := i.importJob(d, "small", catalog.ImportFull, "")
 	job.DataLocation = *i.at("in/big.csv").Path
-	if _, err := s.importData(t.Context(), job, func(float64) {}); err != nil {
+	if _, err := s.imports.Runner(t.Context(), job, func(float64) {}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("imported %d rows in %v", users*perUser, time.Since(started))

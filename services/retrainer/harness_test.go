@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
@@ -34,3 +36,34 @@ func (i *installation) retrainer(change func(*Config)) *Service {
 	}
 	return s
 }
+
+const eventsDocument = retrainertest.EventsSchema
+
+func (i *installation) interactionsDataset() *catalog.Dataset { return i.InteractionsDataset() }
+
+func (i *installation) datasetOf(group *catalog.DatasetGroup, kind, document string) *catalog.Dataset {
+	i.Helper()
+	return i.Dataset(group, kind, document)
+}
+
+func (i *installation) importJob(d *catalog.Dataset, name, mode, content string) *catalog.DatasetImportJob {
+	i.Helper()
+	return i.ImportJob(d, name, mode, content)
+}
+
+// finished waits for the end of an import job.
+func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *catalog.DatasetImportJob {
+	i.Helper()
+	s.wake()
+	return retrainertest.JobEnds(i.Installation, job)
+}
+
+func (i *installation) putEntities(topic string, entities ...reco.Entity) {
+	i.Helper()
+	i.PutEntities(topic, entities...)
+}
+
+func interactionsCSV(rows int) string { return retrainertest.InteractionsCSV(rows) }
+
+const itemsDocument = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
+	{"name":"ITEM_ID","type":"string"},{"name":"COLOUR","type":["null","string"],"categorical":true},{"name":"PRICE","type":["null","float"]}],"version":"1.0"}`

@@ -26,6 +26,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/transfer"
 )
 
 // Config is what a retrainer works with. The clients stay the caller's, who closes them after Run has returned.
@@ -150,14 +151,20 @@ func New(config Config) (*Service, error) {
 	}
 	s := &Service{config: config, metrics: m, worker: worker}
 	s.data = &groupdata.Source{Store: config.Store, View: config.View, Bucket: config.Bucket, Bus: config.Bus}
-	s.imports = jobs.NewQueue(worker, "import", config.Imports, s.importData)
+	importer := &transfer.Importer{
+		Data: s.data, Source: config.S3, ReportMetrics: s.reportImport,
+		MinInteractions: config.MinInteractions, MinUsers: config.MinUsers, Now: config.Now, Log: config.Log,
+	}
+	exporter := &transfer.Exporter{Data: s.data, Target: config.S3, Log: config.Log}
+	deleter := &transfer.Deleter{Data: s.data, Source: config.S3, Users: config.Users, Log: config.Log}
+	s.imports = jobs.NewQueue(worker, "import", config.Imports, importer.Run)
 	s.training = jobs.NewQueue(worker, "training", config.Trainings, s.train)
 	s.batches = jobs.NewQueue(worker, "batch inference", 1, s.inferBatch)
 	s.batches.OnEnd(s.batchEnded)
 	s.shards = jobs.NewQueue(worker, "batch shard", 1, s.answerShard)
 	s.segments = jobs.NewQueue(worker, "batch segments", 1, s.segment)
-	s.exports = jobs.NewQueue(worker, "export", 1, s.exportData)
-	s.deletion = jobs.NewQueue(worker, "deletion", 1, s.deleteUsers)
+	s.exports = jobs.NewQueue(worker, "export", 1, exporter.Run)
+	s.deletion = jobs.NewQueue(worker, "deletion", 1, deleter.Run)
 	s.schedule = newSchedule(s)
 	s.reports = newReports(s)
 	s.updates = newUpdates(s)

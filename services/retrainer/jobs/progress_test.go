@@ -1,9 +1,11 @@
-package jobs
+package jobs_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 func TestTheEndIsNotForetoldTooEarly(t *testing.T) {
@@ -17,7 +19,7 @@ func TestTheEndIsNotForetoldTooEarly(t *testing.T) {
 		{0, time.Time{}}, {0.09, time.Time{}}, {0.1, now.Add(810 * time.Second)}, {0.5, now.Add(90 * time.Second)}, {1, now}, {2, now},
 	} {
 		t.Run(fmt.Sprint(c.done), func(t *testing.T) {
-			if got := ExpectedEnd(began, now, c.done); !got.Equal(c.want) {
+			if got := jobs.ExpectedEnd(began, now, c.done); !got.Equal(c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})

@@ -1,4 +1,4 @@
-package jobs
+package jobs_test
 
 import (
 	"context"
@@ -8,37 +8,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap/zaptest"
-
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/retrainer/jobs"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
-// worker returns a worker with quick leases and heartbeats.
-func worker(i *retrainertest.Installation, change func(*Config)) *Worker {
-	i.Helper()
-	config := Config{
-		Store: i.Store, View: i.View, LeaseTTL: time.Second, Heartbeat: 20 * time.Millisecond,
-		Log: zaptest.NewLogger(i), Registerer: prometheus.NewRegistry(),
-	}
-	if change != nil {
-		change(&config)
-	}
-	w, err := NewWorker(config)
-	if err != nil {
-		i.Fatal(err)
-	}
-	return w
-}
-
 // start runs trainings with a runner until the test ends, or stop is called.
-func start(i *retrainertest.Installation, change func(*Config), run Runner[*catalog.SolutionVersion]) (stop func()) {
+func start(i *retrainertest.Installation, change func(*jobs.Config), run jobs.Runner[*catalog.SolutionVersion]) (stop func()) {
 	i.Helper()
-	q := NewQueue(worker(i, change), "training", 1, run)
-	i.Cleanup(i.View.Subscribe(func(string) { q.Wake() }))
-	return i.Background(q.Run)
+	return retrainertest.Run(i, i.Worker(change), "training", run)
 }
 
 // endless works until its context ends.
@@ -72,7 +51,7 @@ func TestAJobOfAnEndedProcessIsHandedBackAndTakenAtOnce(t *testing.T) {
 	t.Parallel()
 	i := retrainertest.Install(t)
 	v := i.Version(i.Solution("taste", "aws-sims", nil), "00000001")
-	stop := start(i, func(c *Config) { c.LeaseTTL = time.Hour }, endless)
+	stop := start(i, func(c *jobs.Config) { c.LeaseTTL = time.Hour }, endless)
 	i.Until(v, "it runs", func(v *catalog.SolutionVersion) bool { return v.Status == status.CreateInProgress })
 	stop()
 	i.Until(v, "it is handed back", func(v *catalog.SolutionVersion) bool { return v.Status == status.CreatePending })
@@ -143,7 +122,7 @@ func TestABrokenJobIsTriedAgainAFewTimes(t *testing.T) {
 			t.Parallel()
 			i := retrainertest.Install(t)
 			v := i.Version(i.Solution("taste", "aws-sims", nil), "00000001")
-			quick := func(c *Config) { c.Attempts, c.LeaseTTL = 3, 100*time.Millisecond }
+			quick := func(c *jobs.Config) { c.Attempts, c.LeaseTTL = 3, 100*time.Millisecond }
 			var attempts atomic.Int64
 			start(i, quick, func(context.Context, *catalog.SolutionVersion, func(float64)) (func(*catalog.SolutionVersion), error) {
 				attempts.Add(1)

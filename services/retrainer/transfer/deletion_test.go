@@ -1,4 +1,4 @@
-package retrainer
+package transfer
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
-	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
@@ -21,22 +20,12 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
-func (i *installation) redis() *userstate.Store {
-	i.Helper()
-	users, err := userstate.Open(i.Context(), embeddedtest.Redis(i), userstate.Options{})
-	if err != nil {
-		i.Fatal(err)
-	}
-	i.Cleanup(func() { users.Close() })
-	return users
-}
-
 func (i *installation) deletion(name, ids string) *catalog.DataDeletionJob {
 	i.Helper()
-	i.put("delete/"+name+".csv", ids)
+	i.Put("delete/"+name+".csv", ids)
 	job := &catalog.DataDeletionJob{
 		Metadata:        catalog.Metadata{ARN: retrainertest.Account + "data-deletion-job/" + name, Name: name, Status: status.Pending},
-		DatasetGroupARN: i.Group.ARN, DataLocation: *i.at("delete/" + name + ".csv").Path,
+		DatasetGroupARN: i.Group.ARN, DataLocation: *i.At("delete/" + name + ".csv").Path,
 	}
 	retrainertest.Create(i.Installation, job)
 	return job
@@ -87,9 +76,9 @@ func (i *installation) folds(users *userstate.Store) func(context.Context) error
 }
 
 // known are the users and sessions of whom anything is left in datasets and archive, and of whom metadata is.
-func (i *installation) known(s *Service) (visitors, described []string) {
+func (i *installation) known() (visitors, described []string) {
 	i.Helper()
-	tail, err := s.data.OpenTail(i.Context(), i.Group.GroupKey())
+	tail, err := i.Data().OpenTail(i.Context(), i.Group.GroupKey())
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -108,15 +97,18 @@ func (i *installation) known(s *Service) (visitors, described []string) {
 }
 
 func TestDeletedUsersAreGone(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	users := i.redis()
-	s := i.retrainer(func(c *Config) { c.Users, c.MinInteractions = users, 1 })
-	i.Background(s.Run)
-	events := i.interactionsDataset()
+	users := i.Redis()
+	importer := i.importer()
+	importer.MinInteractions = 1
+	retrainertest.Run(i.Installation, i.Worker(nil), "import", importer.Run)
+	i.runsDeletions(users)
+	events := i.InteractionsDataset()
 	const document = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"AGE","type":["null","int"]}],"version":"1.0"}`
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", document), "users", catalog.ImportFull, "USER_ID,AGE\nann,30\nben,40\n"))
-	i.finished(s, i.importJob(events, "events", catalog.ImportFull, "USER_ID,ITEM_ID,TIMESTAMP\nann,a,1\nben,b,2\nann,c,3\n"))
-	i.publish(
+	i.finished(i.ImportJob(i.Dataset(i.Group, "USERS", document), "users", catalog.ImportFull, "USER_ID,AGE\nann,30\nben,40\n"))
+	i.finished(i.ImportJob(events, "events", catalog.ImportFull, "USER_ID,ITEM_ID,TIMESTAMP\nann,a,1\nben,b,2\nann,c,3\n"))
+	i.Publish(
 		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i1", TimestampMS: 1000},
 		reco.Interaction{EventID: "2", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i2", TimestampMS: 2000},
 		reco.Interaction{EventID: "3", SessionID: "other", UserID: "ben", EventType: "click", ItemID: "i3", TimestampMS: 3000},
@@ -124,7 +116,7 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		reco.Interaction{EventID: "5", SessionID: "fourth", EventType: "click", ItemID: "i3", TimestampMS: 3000},
 	)
 	usersTopic := schema.Users.Topic(i.Group.GroupKey())
-	i.putEntities(usersTopic, reco.Entity{ID: "cid", Properties: map[string]any{"AGE": int64(5)}}, reco.Entity{ID: "ann", Properties: map[string]any{"AGE": int64(31)}})
+	i.PutEntities(usersTopic, reco.Entity{ID: "cid", Properties: map[string]any{"AGE": int64(5)}}, reco.Entity{ID: "ann", Properties: map[string]any{"AGE": int64(31)}})
 	key := i.Group.GroupKey()
 	var states []*userstate.State
 	for _, id := range []string{"ann", "ben", "visit", "fourth"} {
@@ -140,20 +132,19 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	}
 
 	job := i.deletion("ann", "USER_ID\nann\nnobody\n")
-	s.wake()
 	// Until the firehose has archived what was put, nothing can be said to be gone.
 	time.Sleep(2 * catchUpInterval)
 	if now, err := i.Store.DataDeletionJobs.Get(t.Context(), job.ARN); err != nil || now.Status != status.InProgress {
 		t.Fatalf("%v, %v", now, err)
 	}
-	i.archives(s)
+	i.archive()
 	i.Background(i.folds(users))
-	job = jobEnds(i, job)
+	job = retrainertest.JobEnds(i.Installation, job)
 	// Two imported interactions, one imported row, two events, one put row.
 	if job.Status != status.Completed || job.NumDeleted != 6 || job.Progress != 1 {
 		t.Fatalf("%s %q, %d records deleted", job.Status, job.FailureReason, job.NumDeleted)
 	}
-	visitors, described := i.known(s)
+	visitors, described := i.known()
 	if !slices.Equal(visitors, []string{"ben", "cid", "fourth"}) || !slices.Equal(described, []string{"ben", "cid"}) {
 		t.Errorf("left are %v, described %v", visitors, described)
 	}
@@ -181,7 +172,7 @@ func TestDeletedUsersAreGone(t *testing.T) {
 		if strings.HasPrefix(info.Key, "in/") || strings.HasPrefix(info.Key, "catalog/") || strings.HasPrefix(info.Key, "delete/") {
 			continue
 		}
-		if strings.Contains(i.get(info.Key), "ann") {
+		if strings.Contains(i.Get(info.Key), "ann") {
 			t.Errorf("%s names the user", info.Key)
 		}
 	}
@@ -229,23 +220,23 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	}
 
 	// What comes later counts again.
-	i.publish(reco.Interaction{EventID: "6", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i2", TimestampMS: 4000})
-	i.archives(s)
-	if visitors, _ := i.known(s); !slices.Contains(visitors, "ann") {
+	i.Publish(reco.Interaction{EventID: "6", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i2", TimestampMS: 4000})
+	i.archive()
+	if visitors, _ := i.known(); !slices.Contains(visitors, "ann") {
 		t.Errorf("a deleted user cannot come back: %v", visitors)
 	}
 }
 
 func TestDeletionsFailWithTheUsersReason(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	users := i.redis()
-	s := i.retrainer(func(c *Config) { c.Users = users })
-	i.Background(s.Run)
+	users := i.Redis()
+	i.runsDeletions(users)
 	for name, c := range map[string]struct{ content, reason string }{
 		"column": {"ID\nann\n", "Input CSV is missing the following columns:[USER_ID]"},
 		"empty":  {"", "is empty: it has no header"},
 	} {
-		job := jobEnds(i, i.deletion(name, c.content))
+		job := retrainertest.JobEnds(i.Installation, i.deletion(name, c.content))
 		if job.Status != status.Failed || !strings.Contains(job.FailureReason, c.reason) {
 			t.Errorf("%s: %s %q", name, job.Status, job.FailureReason)
 		}

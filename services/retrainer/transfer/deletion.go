@@ -1,4 +1,4 @@
-package retrainer
+package transfer
 
 import (
 	"context"
@@ -11,53 +11,68 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/archive"
+	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
 const (
-	// catchUpInterval is how often a deletion looks whether the firehose and the session-updater have come as far as it needs.
+	// catchUpInterval is how often a deletion checks whether the firehose and the session-updater have come far enough.
 	catchUpInterval = 500 * time.Millisecond
-	// catchUpWarning is after how long it tells the operator what it waits for.
+	// catchUpWarning is the time after which it logs what it is waiting for.
 	catchUpWarning = time.Minute
 )
 
-// deleteUsers runs a data deletion job. What the log holds at its begin, the cut, goes; what comes after counts again:
+// Deleter runs data deletion jobs.
+type Deleter struct {
+	Data *groupdata.Source
+	// Source is the store that has the users' buckets.
+	Source *blob.Client
+	// Users are the user states; nil if this process has no Redis.
+	Users *userstate.Store
+	Log   *zap.Logger
+}
+
+// Run deletes users. What the log holds when it begins, the cut, goes; what comes after counts again:
 //
-//  1. Who is to be forgotten below the cut is written down, for session-updaters that fold the log again.
+//  1. The users to be forgotten below the cut are written down, for session-updaters that fold the log again.
 //  2. The firehose must have archived everything below the cut: else the rest would be archived later.
 //  3. The archive's files are rewritten without the users' rows, under their names.
 //  4. The datasets get versions without the users' rows, and the old files are deleted.
 //  5. Session-updaters must have folded everything below the cut, and merged the new version: else they would bring back
-//     what they are at. Then the users' states are deleted.
+//     what they are working on. Then the users' states are deleted.
 //
-// Each step may be repeated. With a user go the anonymous events of the sessions in which he was seen. Kafka drops the
+// Each step may be repeated. With users go the anonymous events of the sessions in which they were seen. Kafka drops the
 // records when its retention has passed, those of the compacted users topic by an empty record for each user. Models that
 // were trained before know the users until they are replaced.
-func (s *Service) deleteUsers(ctx context.Context, job *catalog.DataDeletionJob, report func(float64)) (func(*catalog.DataDeletionJob), error) {
-	if s.config.Users == nil {
+func (r *Deleter) Run(
+	ctx context.Context, job *catalog.DataDeletionJob, report func(float64),
+) (func(*catalog.DataDeletionJob), error) {
+	if r.Users == nil {
 		return nil, errors.New("deleting users needs Redis, which this retrainer was not given")
 	}
-	group, err := s.config.Store.DatasetGroups.Get(ctx, job.DatasetGroupARN)
+	group, err := r.Data.Store.DatasetGroups.Get(ctx, job.DatasetGroupARN)
 	if err != nil {
 		return nil, jobs.Missing(err, "dataset group", job.DatasetGroupARN)
 	}
-	d := &deletion{service: s, job: job, group: group.GroupKey(), ids: map[string]struct{}{}, put: map[string]struct{}{}}
-	err = dataset.UserIDs(ctx, s.config.S3, job.DataLocation, func(id string) { d.ids[id] = struct{}{} })
-	if reason, fault := dataset.Reason(err); fault {
-		return nil, jobs.Fault(errors.New(cut(reason, reasonLength)))
+	d := &deletion{
+		data: r.Data, users: r.Users, log: r.Log.With(zap.String("job", job.ARN)),
+		job: job, group: group.GroupKey(), ids: map[string]struct{}{}, put: map[string]struct{}{},
 	}
+	err = dataset.UserIDs(ctx, r.Source, job.DataLocation, func(id string) { d.ids[id] = struct{}{} })
 	if err != nil {
-		return nil, err
+		return nil, blameUser(err)
 	}
-	for n, step := range []func(context.Context) error{
-		d.findCut, d.archived, d.findSessions, d.remember, d.cleanArchive, d.cleanDatasets, d.folded, d.cleanStates,
-	} {
+	steps := []func(context.Context) error{
+		d.findCut, d.awaitArchive, d.findSessions, d.remember, d.cleanArchive, d.cleanDatasets, d.awaitFold, d.cleanStates,
+	}
+	for n, step := range steps {
 		err := step(ctx)
 		if corrupt := new(archive.CorruptError); errors.As(err, &corrupt) {
 			return nil, damaged(corrupt)
@@ -65,18 +80,21 @@ func (s *Service) deleteUsers(ctx context.Context, job *catalog.DataDeletionJob,
 		if err != nil {
 			return nil, err
 		}
-		report(float64(n+1) / 8)
+		report(float64(n+1) / float64(len(steps)))
 	}
-	s.config.Log.Info("users deleted", zap.String("job", job.ARN), zap.Int("users", len(d.ids)), zap.Int("sessions", len(d.sessions)), zap.Int64("records", d.deleted))
+	d.log.Info("users deleted",
+		zap.Int("users", len(d.ids)), zap.Int("sessions", len(d.sessions)), zap.Int64("records", d.deleted))
 	return func(job *catalog.DataDeletionJob) { job.NumDeleted = d.deleted }, nil
 }
 
 // deletion is one job under way.
 type deletion struct {
-	service *Service
-	job     *catalog.DataDeletionJob
-	group   string
-	ids     map[string]struct{}
+	data  *groupdata.Source
+	users *userstate.Store
+	log   *zap.Logger
+	job   *catalog.DataDeletionJob
+	group string
+	ids   map[string]struct{}
 	// cuts are the ends of the group's topics.
 	cuts     map[schema.Type]topicCut
 	sessions map[string]struct{}   // in which the users were seen
@@ -90,7 +108,7 @@ type topicCut struct {
 	ends map[int32]int64
 }
 
-// below says whether a record stood in the log at the cut, or in an older topic.
+// below reports whether a record was in the log at the cut, or in an older topic.
 func (c topicCut) below(o reco.Origin) bool {
 	return o.TopicID != c.id || o.Offset < c.ends[o.Partition]
 }
@@ -102,7 +120,7 @@ func (d *deletion) wanted(id string) bool {
 
 // findCut notes where the log ends now.
 func (d *deletion) findCut(ctx context.Context) error {
-	client := d.service.config.Bus
+	client := d.data.Bus
 	d.cuts, d.versions = map[schema.Type]topicCut{}, map[schema.Type]int64{}
 	for _, of := range aboutUsers {
 		topic := of.Topic(d.group)
@@ -128,14 +146,14 @@ func (d *deletion) findCut(ctx context.Context) error {
 	return nil
 }
 
-// aboutUsers are the types of data that speak of users.
+// aboutUsers are the types of data with records of users.
 var aboutUsers = append(schema.InteractionTypes(), schema.Users)
 
-// archived waits until the archive covers the cut.
-func (d *deletion) archived(ctx context.Context) error {
+// awaitArchive waits until the archive covers the cut.
+func (d *deletion) awaitArchive(ctx context.Context) error {
 	return d.wait(ctx, "the firehose has archived what the log holds", func() (bool, error) {
 		for of, c := range d.cuts {
-			ranges, err := d.service.data.Unarchived(ctx, d.group, of)
+			ranges, err := d.data.Unarchived(ctx, d.group, of)
 			if err != nil {
 				return false, err
 			}
@@ -156,7 +174,7 @@ func (d *deletion) findSessions(ctx context.Context) error {
 		if !of.IsInteractions() {
 			continue
 		}
-		for i, err := range archive.ReadInteractions(ctx, d.service.config.Bucket, d.group, of, archive.ReadOptions{}) {
+		for i, err := range archive.ReadInteractions(ctx, d.data.Bucket, d.group, of, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -168,7 +186,7 @@ func (d *deletion) findSessions(ctx context.Context) error {
 	return nil
 }
 
-// remember writes down for whom the log counts no more below the cut.
+// remember writes down whose records below the cut no longer count.
 func (d *deletion) remember(ctx context.Context) error {
 	for _, of := range schema.InteractionTypes() {
 		c, exists := d.cuts[of]
@@ -182,7 +200,7 @@ func (d *deletion) remember(ctx context.Context) error {
 		for id := range d.sessions {
 			f.Add(id)
 		}
-		if err := f.Save(ctx, d.service.config.Bucket, d.group, d.job.ID+"-"+of.Folder()); err != nil {
+		if err := f.Save(ctx, d.data.Bucket, d.group, d.job.ID+"-"+of.Folder()); err != nil {
 			return err
 		}
 	}
@@ -197,9 +215,9 @@ func (d *deletion) drops(i *reco.Interaction) bool {
 	return seen
 }
 
-// cleanArchive takes the users' records out of the archive.
+// cleanArchive removes the users' records from the archive.
 func (d *deletion) cleanArchive(ctx context.Context) error {
-	bucket := d.service.config.Bucket
+	bucket := d.data.Bucket
 	for _, of := range aboutUsers {
 		c := d.cuts[of]
 		var dropped int64
@@ -225,14 +243,14 @@ func (d *deletion) cleanArchive(ctx context.Context) error {
 	return d.emptyRecords(ctx)
 }
 
-// emptyRecords have Kafka compact the metadata away that was put about the users.
+// emptyRecords makes Kafka compact away the metadata that was put about the users.
 func (d *deletion) emptyRecords(ctx context.Context) error {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(d.put)), 1000) {
 		records := make([]bus.Record, len(ids))
 		for n, id := range ids {
 			records[n] = bus.Record{Topic: schema.Users.Topic(d.group), Key: []byte(id)}
 		}
-		if err := d.service.config.Bus.Publish(ctx, records...); err != nil {
+		if err := d.data.Bus.Publish(ctx, records...); err != nil {
 			return fmt.Errorf("removing users from the log: %w", err)
 		}
 	}
@@ -241,7 +259,7 @@ func (d *deletion) emptyRecords(ctx context.Context) error {
 
 // cleanDatasets makes versions of the datasets without the users.
 func (d *deletion) cleanDatasets(ctx context.Context) error {
-	datasets, err := d.service.config.Store.Datasets.List(ctx)
+	datasets, err := d.data.Store.Datasets.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -249,7 +267,7 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 		if of.DatasetGroupARN != d.job.DatasetGroupARN {
 			continue
 		}
-		_, parsed, err := d.service.data.SchemaOf(ctx, of)
+		_, parsed, err := d.data.SchemaOf(ctx, of)
 		if err != nil {
 			return err
 		}
@@ -259,7 +277,7 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 			continue
 		}
 		version, removed, err := dataset.Removal{
-			Bucket: d.service.config.Bucket, Group: d.group, Schema: parsed, ID: d.job.ID,
+			Bucket: d.data.Bucket, Group: d.group, Schema: parsed, ID: d.job.ID,
 			Interaction: func(i *reco.Interaction) bool { return d.drops(i) },
 			Entity:      func(e *reco.Entity) bool { return d.wanted(e.ID) },
 		}.Run(ctx)
@@ -268,7 +286,7 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 		}
 		d.deleted += removed
 		d.versions[parsed.Type] = version.Number
-		_, err = d.service.config.Store.Datasets.Update(ctx, of.ARN, func(now *catalog.Dataset) error {
+		_, err = d.data.Store.Datasets.Update(ctx, of.ARN, func(now *catalog.Dataset) error {
 			now.Version = max(now.Version, version.Number)
 			return nil
 		})
@@ -279,10 +297,10 @@ func (d *deletion) cleanDatasets(ctx context.Context) error {
 	return nil
 }
 
-// folded waits until nobody is at work any more on what was read before.
-func (d *deletion) folded(ctx context.Context) error {
+// awaitFold waits until no session-updater works any more on what it read before.
+func (d *deletion) awaitFold(ctx context.Context) error {
 	return d.wait(ctx, "the session-updater has folded what the log holds", func() (bool, error) {
-		marks, err := d.service.config.Users.Marks(ctx, d.group)
+		marks, err := d.users.Marks(ctx, d.group)
 		if err != nil {
 			return false, err
 		}
@@ -302,14 +320,14 @@ func (d *deletion) folded(ctx context.Context) error {
 
 func (d *deletion) cleanStates(ctx context.Context) error {
 	for _, ids := range []map[string]struct{}{d.ids, d.sessions} {
-		if err := d.service.config.Users.Delete(ctx, d.group, slices.Collect(maps.Keys(ids))); err != nil {
+		if err := d.users.Delete(ctx, d.group, slices.Collect(maps.Keys(ids))); err != nil {
 			return err
 		}
 	}
-	return d.service.config.Users.DeleteResults(ctx, d.group, slices.Collect(maps.Keys(d.ids)))
+	return d.users.DeleteResults(ctx, d.group, slices.Collect(maps.Keys(d.ids)))
 }
 
-// wait asks until something holds.
+// wait polls until a condition holds.
 func (d *deletion) wait(ctx context.Context, what string, holds func() (bool, error)) error {
 	tick := time.NewTicker(catchUpInterval)
 	defer tick.Stop()
@@ -323,7 +341,7 @@ func (d *deletion) wait(ctx context.Context, what string, holds func() (bool, er
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-warning.C:
-			d.service.config.Log.Warn("a data deletion waits until "+what, zap.String("job", d.job.ARN))
+			d.log.Warn("a data deletion is waiting until " + what)
 		case <-tick.C:
 		}
 	}

@@ -1,4 +1,4 @@
-package retrainer
+package transfer
 
 import (
 	"fmt"
@@ -27,40 +27,13 @@ import (
 const itemsDocument = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
 	{"name":"ITEM_ID","type":"string"},{"name":"COLOUR","type":["null","string"],"categorical":true},{"name":"PRICE","type":["null","float"]}],"version":"1.0"}`
 
-// datasetOf creates a dataset and its schema.
-func (i *installation) datasetOf(group *catalog.DatasetGroup, kind, document string) *catalog.Dataset {
-	i.Helper()
-	name := group.Name + kind
-	s := &catalog.Schema{Metadata: retrainertest.Active(retrainertest.Account+"schema/"+name, name), Document: document}
-	retrainertest.Create(i.Installation, s)
-	d := &catalog.Dataset{
-		Metadata:        retrainertest.Active(retrainertest.Account+"dataset/"+group.Name+"/"+kind, name),
-		DatasetGroupARN: group.ARN, DatasetType: kind, SchemaARN: s.ARN,
-	}
-	retrainertest.Create(i.Installation, d)
-	return d
-}
-
-func (i *installation) putEntities(topic string, entities ...reco.Entity) {
-	i.Helper()
-	for k := range entities {
-		value, err := wire.MarshalEntity(&entities[k])
-		if err != nil {
-			i.Fatal(err)
-		}
-		if err := i.Bus.Publish(i.Context(), bus.Record{Topic: topic, Key: []byte(entities[k].ID), Value: value}); err != nil {
-			i.Fatal(err)
-		}
-	}
-}
-
 // archives does the firehose's work: it archives what the log holds beyond the archive's end.
-func (i *installation) archives(s *Service) {
+func (i *installation) archive() {
 	i.Helper()
 	ctx, key := i.Context(), i.Group.GroupKey()
 	for _, of := range schema.Types() {
 		topic := of.Topic(key)
-		ranges, err := s.data.Unarchived(ctx, key, of)
+		ranges, err := i.Data().Unarchived(ctx, key, of)
 		if err != nil {
 			i.Fatal(err)
 		}
@@ -111,7 +84,7 @@ func (i *installation) export(name, mode string, d *catalog.Dataset) *catalog.Da
 	job := &catalog.DatasetExportJob{
 		Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-export-job/" + name, Name: name, Status: status.CreatePending},
 		DatasetARN: d.ARN, DatasetGroupARN: d.DatasetGroupARN, IngestionMode: mode,
-		JobOutput: &personalize.DatasetExportJobOutput{S3DataDestination: i.at("exported")},
+		JobOutput: &personalize.DatasetExportJobOutput{S3DataDestination: i.At("exported")},
 	}
 	retrainertest.Create(i.Installation, job)
 	return job
@@ -120,22 +93,23 @@ func (i *installation) export(name, mode string, d *catalog.Dataset) *catalog.Da
 // exported are the sorted lines of an export behind its header.
 func (i *installation) exported(name, mode string, d *catalog.Dataset) (header string, lines []string) {
 	i.Helper()
-	i.succeeds(i.export(name, mode, d))
-	all := strings.Split(strings.TrimSuffix(i.get("exported/"+name+"/part-00000.csv"), "\n"), "\n")
+	i.Succeeds(i.export(name, mode, d))
+	all := strings.Split(strings.TrimSuffix(i.Get("exported/"+name+"/part-00000.csv"), "\n"), "\n")
 	slices.Sort(all[1:])
 	return all[0], all[1:]
 }
 
 func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	s := i.retrainer(nil)
-	i.Background(s.Run)
-	items := i.datasetOf(i.Group, "ITEMS", itemsDocument)
-	i.finished(s, i.importJob(items, "first", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\na,red,1\nb,blue,\na,red,1\nc,green,3\n"))
+	i.runsImports()
+	exporter := i.runsExports()
+	items := i.Dataset(i.Group, "ITEMS", itemsDocument)
+	i.finished(i.ImportJob(items, "first", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\na,red,1\nb,blue,\na,red,1\nc,green,3\n"))
 	topic := schema.Items.Topic(i.Group.GroupKey())
-	i.putEntities(topic, reco.Entity{ID: "b", Properties: map[string]any{"COLOUR": "black", "PRICE": 2.5}}, reco.Entity{ID: "d"})
-	i.archives(s)
-	i.putEntities(topic, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}}, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}})
+	i.PutEntities(topic, reco.Entity{ID: "b", Properties: map[string]any{"COLOUR": "black", "PRICE": 2.5}}, reco.Entity{ID: "d"})
+	i.archive()
+	i.PutEntities(topic, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}}, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}})
 	for mode, want := range map[string][]string{
 		catalog.IngestionBulk: {"a,red,1", "b,blue,", "c,green,3"},
 		catalog.IngestionPut:  {"b,black,2.5", `d,"dark,""grey""",`, "d,,"},
@@ -147,37 +121,37 @@ func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
 		}
 	}
 	// An import after a put is newer than that.
-	i.finished(s, i.importJob(items, "second", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\nd,white,9\n"))
+	i.finished(i.ImportJob(items, "second", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\nd,white,9\n"))
 	if _, lines := i.exported("newer", catalog.IngestionAll, items); !cmp.Equal(lines, []string{"b,black,2.5", "d,white,9"}) {
 		t.Errorf("after an import: %v", lines)
 	}
-	users := i.datasetOf(i.Group, "USERS", strings.NewReplacer("Items", "Users", "ITEM_ID", "USER_ID").Replace(itemsDocument))
+	users := i.Dataset(i.Group, "USERS", strings.NewReplacer("Items", "Users", "ITEM_ID", "USER_ID").Replace(itemsDocument))
 	if header, lines := i.exported("nothing", catalog.IngestionAll, users); header != "USER_ID,COLOUR,PRICE" || len(lines) != 0 {
 		t.Errorf("of nothing: %s %v", header, lines)
 	}
 	elsewhere := "s3://no-such-bucket/x"
 	failing := i.export("failing", catalog.IngestionAll, users)
 	failing.JobOutput.S3DataDestination.Path = &elsewhere
-	if _, err := s.exportData(t.Context(), failing, func(float64) {}); err == nil || err.Error() != "Invalid S3 output path" {
+	if _, err := exporter.Run(t.Context(), failing, func(float64) {}); err == nil || err.Error() != "Invalid S3 output path" {
 		t.Errorf("into no bucket: %v", err)
 	}
 }
 
 func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	s := i.retrainer(nil)
-	i.Background(s.Run)
+	i.runsImports()
 	const document = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
 		{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"EVENT_TYPE","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`
-	d := i.datasetOf(i.Group, "INTERACTIONS", document)
+	d := i.Dataset(i.Group, "INTERACTIONS", document)
 	var csv strings.Builder
 	csv.WriteString("USER_ID,ITEM_ID,EVENT_TYPE,TIMESTAMP\n")
 	for n := range 300 {
 		fmt.Fprintf(&csv, "u%d,i%d,view,%d\n", n%10, n%7, n/40)
 	}
-	i.finished(s, i.importJob(d, "full", catalog.ImportFull, csv.String()))
+	i.finished(i.ImportJob(d, "full", catalog.ImportFull, csv.String()))
 	i.PutEvents(20, "click")
-	i.publish(
+	i.Publish(
 		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i01", TimestampMS: 1000},
 		reco.Interaction{EventID: "2", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i03", TimestampMS: 2000},
 		reco.Interaction{EventID: "3", SessionID: "passing", EventType: "click", ItemID: "i05", TimestampMS: 3000},
@@ -185,8 +159,8 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 		reco.Interaction{EventID: "5", SessionID: "shared", UserID: "ann", EventType: "click", ItemID: "i05", TimestampMS: 4000},
 		reco.Interaction{EventID: "6", SessionID: "shared", UserID: "ben", EventType: "click", ItemID: "i05", TimestampMS: 5000},
 	)
-	i.archives(s)
-	i.publish(reco.Interaction{EventID: "7", SessionID: "z", UserID: "zoe", EventType: "buy", ItemID: "i05", TimestampMS: 6000})
+	i.archive()
+	i.Publish(reco.Interaction{EventID: "7", SessionID: "z", UserID: "zoe", EventType: "buy", ItemID: "i05", TimestampMS: 6000})
 
 	load := func(group string, more func(*trainingset.Builder) error) *trainingset.Set {
 		set, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.Bucket, Group: group, More: more})
@@ -196,7 +170,7 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 		return set.Set
 	}
 	want := load(i.Group.GroupKey(), func(b *trainingset.Builder) error {
-		tail, err := s.data.OpenTail(t.Context(), i.Group.GroupKey())
+		tail, err := i.Data().OpenTail(t.Context(), i.Group.GroupKey())
 		if err != nil {
 			return err
 		}
@@ -204,13 +178,13 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 	})
 	copied := &catalog.DatasetGroup{Metadata: retrainertest.Active(retrainertest.Account+"dataset-group/copy", "copy"), ShortID: "3c4d"}
 	retrainertest.Create(i.Installation, copied)
-	into := i.datasetOf(copied, "INTERACTIONS", document)
+	into := i.Dataset(copied, "INTERACTIONS", document)
 	for name, maxHashes := range map[string]int64{"one-pass": exportHashes, "passes": 50} {
-		out, err := output.Open(t.Context(), i.S3, *i.at("exported/" + name).Path)
+		out, err := output.Open(t.Context(), i.S3, *i.At("exported/" + name).Path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		group, parsed, err := s.data.SchemaOf(t.Context(), d)
+		group, parsed, err := i.Data().SchemaOf(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,21 +193,21 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := &export{
-			service: s, group: group, schema: parsed, put: true, newestOnly: true, bulk: bulk, report: func(float64) {},
-			file: exportFiles{out: out, rows: dataset.NewCSVRows(parsed), maxBytes: 1500}, maxHashes: maxHashes,
+			data: i.Data(), group: group, schema: parsed, put: true, newestOnly: true, bulk: bulk, report: func(float64) {},
+			files: exportFiles{out: out, rows: dataset.NewCSVRows(parsed), maxBytes: 1500}, maxHashes: maxHashes,
 		}
 		if err := e.run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if e.file.number < 2 || e.file.written != int64(want.Events()) {
-			t.Errorf("%s: %d rows in %d files, %d events", name, e.file.written, e.file.number, want.Events())
+		if e.files.number < 2 || e.files.written != int64(want.Events()) {
+			t.Errorf("%s: %d rows in %d files, %d events", name, e.files.written, e.files.number, want.Events())
 		}
 		job := &catalog.DatasetImportJob{
 			Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: status.CreatePending},
-			DatasetARN: into.ARN, DatasetGroupARN: copied.ARN, DataLocation: *i.at("exported/" + name + "/").Path, ImportMode: catalog.ImportFull,
+			DatasetARN: into.ARN, DatasetGroupARN: copied.ARN, DataLocation: *i.At("exported/" + name + "/").Path, ImportMode: catalog.ImportFull,
 		}
 		retrainertest.Create(i.Installation, job)
-		if job := i.finished(s, job); job.Status != status.Active {
+		if job := i.finished(job); job.Status != status.Active {
 			t.Fatalf("%s %s", job.Status, job.FailureReason)
 		}
 		if diff := cmp.Diff(want, load(copied.GroupKey(), nil), cmpopts.EquateNaNs()); diff != "" {

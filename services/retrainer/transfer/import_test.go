@@ -1,10 +1,9 @@
-package retrainer
+package transfer
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -12,56 +11,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
-	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
-
-const eventsDocument = `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
-	{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`
-
-// interactionsDataset creates an Interactions dataset and its schema.
-func (i *installation) interactionsDataset() *catalog.Dataset {
-	i.Helper()
-	s := &catalog.Schema{Metadata: retrainertest.Active(retrainertest.Account+"schema/events", "events"), Document: eventsDocument}
-	retrainertest.Create(i.Installation, s)
-	d := &catalog.Dataset{
-		Metadata: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: s.ARN,
-	}
-	retrainertest.Create(i.Installation, d)
-	return d
-}
-
-// importJob puts a file and creates the job that imports it.
-func (i *installation) importJob(d *catalog.Dataset, name, mode, content string) *catalog.DatasetImportJob {
-	i.Helper()
-	if _, err := i.Bucket.Put(i.Context(), "in/"+name+".csv", []byte(content), blob.PutOptions{}); err != nil {
-		i.Fatal(err)
-	}
-	job := &catalog.DatasetImportJob{
-		Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: status.CreatePending},
-		DatasetARN: d.ARN, DatasetGroupARN: i.Group.ARN, DataLocation: "s3://" + i.Bucket.Name() + "/in/" + name + ".csv", ImportMode: mode,
-	}
-	retrainertest.Create(i.Installation, job)
-	return job
-}
-
-// finished waits for the end of an import job.
-func (i *installation) finished(s *Service, job *catalog.DatasetImportJob) *catalog.DatasetImportJob {
-	i.Helper()
-	s.wake()
-	var now *catalog.DatasetImportJob
-	eventually.Succeeds(i.T, "the import job ends", func() (err error) {
-		if now, err = i.Store.DatasetImportJobs.Get(i.Context(), job.ARN); err != nil {
-			i.Fatal(err)
-		}
-		if !now.Finished() {
-			return fmt.Errorf("it is %s", now.Status)
-		}
-		return nil
-	})
-	return now
-}
 
 func (i *installation) datasetVersion(d *catalog.Dataset) int64 {
 	i.Helper()
@@ -72,22 +24,13 @@ func (i *installation) datasetVersion(d *catalog.Dataset) int64 {
 	return now.Version
 }
 
-func interactionsCSV(rows int) string {
-	var b strings.Builder
-	b.WriteString("USER_ID,ITEM_ID,TIMESTAMP\n")
-	for n := range rows {
-		fmt.Fprintf(&b, "u%d,i%d,%d\n", n%10, n%7, n)
-	}
-	return b.String()
-}
-
 func TestImportJobs(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
-	s := i.retrainer(nil)
-	i.Background(s.Run)
+	d := i.InteractionsDataset()
+	i.runsImports()
 
-	job := i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200)))
+	job := i.finished(i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200)))
 	if job.Status != status.Active || i.datasetVersion(d) != 1 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
@@ -95,7 +38,7 @@ func TestImportJobs(t *testing.T) {
 	if err != nil || v.Rows != 200 || v.Number != 1 {
 		t.Errorf("version %+v, %v", v, err)
 	}
-	job = i.finished(s, i.importJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(interactionsCSV(150), "u", "v")))
+	job = i.finished(i.ImportJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(retrainertest.InteractionsCSV(150), "u", "v")))
 	if job.Status != status.Active || i.datasetVersion(d) != 2 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
@@ -106,10 +49,12 @@ func TestImportJobs(t *testing.T) {
 
 // TestImportJobsAreAnsweredWithWhatTheDataCanTrain imports what is enough for no recipe, and then enough.
 func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
-	s := i.retrainer(func(c *Config) { c.MinUsers = 15 })
-	i.Background(s.Run)
+	d := i.InteractionsDataset()
+	importer := i.importer()
+	importer.MinUsers = 15
+	retrainertest.Run(i.Installation, i.Worker(nil), "import", importer.Run)
 
 	report := func(job *catalog.DatasetImportJob) (r datadoctor.Report) {
 		t.Helper()
@@ -121,8 +66,8 @@ func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
 		}
 		return r
 	}
-	content := interactionsCSV(200)
-	r := report(i.finished(s, i.importJob(d, "full", catalog.ImportFull, content+"u1,i1,1\nu2,i2,32503680000\n")))
+	content := retrainertest.InteractionsCSV(200)
+	r := report(i.finished(i.ImportJob(d, "full", catalog.ImportFull, content+"u1,i1,1\nu2,i2,32503680000\n")))
 	if r.Interactions != 201 || r.Users != 10 || r.Finding("TOO_FEW_USERS", "") == nil {
 		t.Errorf("too few users:\n%s", r.Page())
 	}
@@ -137,23 +82,23 @@ func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	r = report(i.finished(s, i.importJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(content, "u", "v"))))
+	r = report(i.finished(i.ImportJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(content, "u", "v"))))
 	if r.Interactions != 401 || r.Users != 20 || r.Finding("TOO_FEW_USERS", "") != nil || r.Errors > 0 {
 		t.Errorf("enough users:\n%s", r.Page())
 	}
 }
 
 func TestImportJobsNameWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
-	s := i.retrainer(nil)
-	i.Background(s.Run)
+	d := i.InteractionsDataset()
+	i.runsImports()
 	for name, c := range map[string]struct{ content, want string }{
-		"row":     {interactionsCSV(150) + "u,i,soon\n", "/in/row.csv, line 152, column TIMESTAMP: the value is not a long"},
-		"few":     {interactionsCSV(99), "has 99 rows; an import of Interactions needs at least 100"},
+		"row":     {retrainertest.InteractionsCSV(150) + "u,i,soon\n", "/in/row.csv, line 152, column TIMESTAMP: the value is not a long"},
+		"few":     {retrainertest.InteractionsCSV(99), "has 99 rows; an import of Interactions needs at least 100"},
 		"columns": {"USER_ID\n", "Input CSV is missing the following columns:[ITEM_ID, TIMESTAMP]"},
 	} {
-		job := i.finished(s, i.importJob(d, name, catalog.ImportFull, c.content))
+		job := i.finished(i.ImportJob(d, name, catalog.ImportFull, c.content))
 		if job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, c.want) {
 			t.Errorf("%s: %s %q, want %q", name, job.Status, job.FailureReason, c.want)
 		}
@@ -164,20 +109,21 @@ func TestImportJobsNameWhatIsWrong(t *testing.T) {
 }
 
 func TestAnImportWhoseWorkerDiedIsNotDoneTwice(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
-	s := i.retrainer(nil)
-	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
+	d := i.InteractionsDataset()
+	importer := i.importer()
+	job := i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200))
 	// The first worker ends after the data was switched and before the catalog knew.
-	request, err := s.importRequest(t.Context(), job)
+	request, err := importer.request(t.Context(), job)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := dataset.Import(t.Context(), request); err != nil {
 		t.Fatal(err)
 	}
-	i.Background(s.Run)
-	if job := i.finished(s, job); job.Status != status.Active {
+	retrainertest.Run(i.Installation, i.Worker(nil), "import", importer.Run)
+	if job := i.finished(job); job.Status != status.Active {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
 	v, err := dataset.Current(t.Context(), i.Bucket, i.Group.GroupKey(), "INTERACTIONS")
@@ -187,30 +133,32 @@ func TestAnImportWhoseWorkerDiedIsNotDoneTwice(t *testing.T) {
 }
 
 func TestImportJobsFailWithoutTheirDataset(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
-	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
+	d := i.InteractionsDataset()
+	job := i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200))
 	if err := i.Store.Delete(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	s := i.retrainer(nil)
-	i.Background(s.Run)
-	if job := i.finished(s, job); job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, "no longer exists") {
+	i.runsImports()
+	if job := i.finished(job); job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, "no longer exists") {
 		t.Errorf("%s %q", job.Status, job.FailureReason)
 	}
 }
 
 func TestAStoreThatIsAwayIsNotTheUsersFault(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
-	job := i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200))
+	d := i.InteractionsDataset()
+	job := i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200))
 	away, err := blob.Open(blob.Config{Endpoint: "http://127.0.0.1:1", AccessKey: "test", SecretKey: "test-secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(away.Close)
-	s := i.retrainer(func(c *Config) { c.S3 = away })
-	request, err := s.importRequest(t.Context(), job)
+	importer := i.importer()
+	importer.Source = away
+	request, err := importer.request(t.Context(), job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +171,7 @@ func TestAStoreThatIsAwayIsNotTheUsersFault(t *testing.T) {
 	// Trying again ends with the job.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.importPatiently(ctx, request); !errors.Is(err, context.Canceled) {
+	if _, err := importer.importPatiently(ctx, request); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
