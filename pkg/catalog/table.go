@@ -97,3 +97,9 @@ func (t Table[R]) update(ctx context.Context, arn string, change func(R) error) 
 func (s *Store) update(ctx context.Context, arn string, change func(Resource) error) (Resource, error) {
 	return Of[Resource](s).update(ctx, arn, change)
 }
+
+// TypeFor returns the type of the resources of Go type R, which is not Resource itself.
+func TypeFor[R Resource]() string {
+	var none R
+	return none.kind()
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 )
 
 func TestAnActionInteractionsDatasetHasATrackingID(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("offers")
 	create := func(kind, document string) (*personalize.Dataset, error) {
 		schema := must(i.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("schema-" + kind), Schema: &document}))(t).SchemaArn
@@ -54,13 +55,13 @@ func TestAnActionInteractionsDatasetHasATrackingID(t *testing.T) {
 
 // A group made by a release that knew no actions gets their topics.
 func TestGroupsOfEarlierReleasesGetTheTopicsOfActions(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("old")
 	key := must(i.store.DatasetGroups.Get(t.Context(), group))(t).GroupKey()
 	missing := []string{schema.Actions.Topic(key), schema.ActionInteractions.Topic(key)}
 	must(0, i.bus.DeleteTopics(t.Context(), missing...))(t)
 	eventually.True(t, "the topics are created", func() bool {
-		i.service.repairTopics(t.Context())
+		(datasetGroups{i.service.env}).repairTopics(t.Context())
 		return len(must(i.bus.Topics(t.Context(), missing...))(t)) == 2
 	})
 	if !addedLater(missing, key) || addedLater([]string{schema.Items.Topic(key)}, key) || addedLater(append(missing, schema.Items.Topic(key)), key) || addedLater(missing[:1], key) {

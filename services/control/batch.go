@@ -11,130 +11,103 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/recipe"
-	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// batchRequest is what requests for batch inference and for batch segments have in common.
-type batchRequest struct {
+// batchCreation is what the creations of batch inference jobs and of batch segment jobs have in common. A job holds the solution
+// whose version it uses, and its filter, until it has finished.
+type batchCreation struct {
+	env           *crud.Env
 	kind          string // of the job
 	name          string
 	versionARN    string
 	filterARN     *string
-	filters       schema.Type // what a filter must be for
+	target        schema.Type // of the filter
 	input, output string      // S3 paths
 	numResults    *int64
-	mostResults   int64
-	running       int // quota
-	tags          []personalize.Tag
+	maxResults    int64
+
+	// Found by resolve.
+	version  *catalog.SolutionVersion
+	solution *catalog.Solution
+	filter   *catalog.Filter // nil: none
 }
 
-// batchPlace is where a new batch job goes.
-type batchPlace struct {
-	meta    catalog.Metadata
-	version *catalog.SolutionVersion
-	recipe  *recipe.Recipe
-	parents []catalog.Place
+func (b *batchCreation) resolve(ctx context.Context) (err error) {
+	if b.version, err = findVersion(ctx, b.env, b.versionARN); err != nil {
+		return err
+	}
+	b.solution, err = crud.Find[*catalog.Solution](ctx, b.env, "solutionVersionArn", b.version.SolutionARN)
+	if err != nil || b.filterARN == nil {
+		return err
+	}
+	b.filter, err = crud.Find[*catalog.Filter](ctx, b.env, "filterArn", *b.filterARN)
+	return err
 }
 
-// placeBatch asks everything of a request that does not depend on whether it is for inference or for segments. A job holds the
-// solution whose version it uses, and its filter, until it has finished.
-func (s *Service) placeBatch(ctx context.Context, req batchRequest) (*batchPlace, error) {
-	tags, err := parseTags(req.tags)
-	if err != nil {
+func (b *batchCreation) arn() string { return crud.SiblingARN(b.version.ARN, b.kind, b.name) }
+
+func (b *batchCreation) parents(string) []crud.Parent {
+	versionActive := func(*catalog.Solution) error { return crud.ValidateActive(b.version) }
+	parents := []crud.Parent{crud.Under(b.solution, versionActive, crud.ValidateActive)}
+	if b.filter != nil {
+		parents = append(parents, crud.Under(b.filter, crud.ValidateActive))
+	}
+	return parents
+}
+
+// validate returns the recipe that the version was trained with.
+func (b *batchCreation) validate(ctx context.Context) (*recipe.Recipe, error) {
+	if err := checkNotDeleting(ctx, b.env, b.version.DatasetGroupARN); err != nil {
 		return nil, err
 	}
-	version, err := findVersion(ctx, s, req.versionARN)
-	if err != nil {
-		return nil, err
-	}
-	solution, err := find[*catalog.Solution](ctx, s, "solutionVersionArn", version.SolutionARN, resource.Solution)
-	if err != nil {
-		return nil, err
-	}
-	var chosen *catalog.Filter
-	if req.filterARN != nil {
-		if chosen, err = find[*catalog.Filter](ctx, s, "filterArn", *req.filterARN, resource.Filter); err != nil {
+	if b.filter != nil {
+		if err := b.validateFilter(); err != nil {
 			return nil, err
 		}
 	}
-	arn := beside(version.ARN, req.kind, req.name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
+	if n := b.numResults; n != nil && (*n < 1 || *n > b.maxResults) {
+		return nil, awsapi.InvalidInput("numResults is %d, it must be from 1 to %d", *n, b.maxResults)
+	}
+	if err := validatePaths(b.input, b.output); err != nil {
 		return nil, err
 	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underAccount, err := s.placeJob(ctx, arn, req.running)
-	if err != nil {
-		return nil, err
-	}
-	if err := mustBeActive(version); err != nil {
-		return nil, err
-	}
-	underSolution, err := place(ctx, s, solution, mustBeActiveSolution)
-	if err != nil {
-		return nil, err
-	}
-	placed := &batchPlace{
-		meta: pending(arn, req.name, tags), version: version, parents: []catalog.Place{underAccount, underSolution},
-	}
-	if chosen != nil {
-		underFilter, err := place(ctx, s, chosen, func(f *catalog.Filter) error { return mustBeActive(f) })
-		if err != nil {
-			return nil, err
-		}
-		placed.parents = append(placed.parents, underFilter)
-	}
-	if err := s.mustNotDeleteUsers(ctx, version.DatasetGroupARN); err != nil {
-		return nil, err
-	}
-	if chosen != nil && chosen.DatasetGroupARN != version.DatasetGroupARN {
-		return nil, awsapi.InvalidInput("filterArn %s and solutionVersionArn %s belong to different dataset groups", chosen.ARN, version.ARN)
-	}
-	if chosen != nil {
-		if err := s.checkBatchFilter(chosen, req.filters, version); err != nil {
-			return nil, err
-		}
-	}
-	if n := req.numResults; n != nil && (*n < 1 || *n > req.mostResults) {
-		return nil, awsapi.InvalidInput("numResults is %d, it must be from 1 to %d", *n, req.mostResults)
-	}
-	if err := checkPaths(req.input, req.output); err != nil {
-		return nil, err
-	}
-	if placed.recipe, err = findRecipe("recipeArn", version.RecipeARN); err != nil {
-		return nil, err
-	}
-	return placed, nil
+	return crud.FindRecipe("recipeArn", b.version.RecipeARN)
 }
 
-// checkBatchFilter refuses a filter that the job could do nothing with.
-func (s *Service) checkBatchFilter(f *catalog.Filter, target schema.Type, version *catalog.SolutionVersion) error {
-	schemas, err := attributes.Source{View: s.view}.Schemas(f.DatasetGroupARN)
+// validateFilter refuses a filter that the job cannot use.
+func (b *batchCreation) validateFilter() error {
+	if b.filter.DatasetGroupARN != b.version.DatasetGroupARN {
+		return awsapi.InvalidInput("filterArn %s and solutionVersionArn %s belong to different dataset groups",
+			b.filter.ARN, b.version.ARN)
+	}
+	schemas, err := attributes.Source{View: b.env.View}.Schemas(b.filter.DatasetGroupARN)
 	if err != nil {
 		return err
 	}
-	compiled, err := filter.Compile(f.Expression, schemas)
+	compiled, err := filter.Compile(b.filter.Expression, schemas)
 	switch {
 	case err != nil:
-		return awsapi.InvalidInput("Filter %s: %v", f.ARN, err)
-	case compiled.Target() != target:
-		return awsapi.InvalidInput("Filter %s is for %s, this job needs one for %s", f.ARN, filter.TargetName(compiled.Target()), filter.TargetName(target))
-	case version.RecipeARN == attributeAffinity && compiled.Uses(schema.Interactions.DatasetType()):
-		return awsapi.InvalidInput("Filter %s asks for interactions, which is not possible with recipe %s", f.ARN, version.RecipeARN)
+		return awsapi.InvalidInput("Filter %s: %v", b.filter.ARN, err)
+	case compiled.Target() != b.target:
+		return awsapi.InvalidInput("Filter %s is for %s, this job needs one for %s",
+			b.filter.ARN, filter.TargetName(compiled.Target()), filter.TargetName(b.target))
+	case b.version.RecipeARN == attributeAffinity && compiled.Uses(schema.Interactions.DatasetType()):
+		return awsapi.InvalidInput("Filter %s asks for interactions, which is not possible with recipe %s",
+			b.filter.ARN, b.version.RecipeARN)
 	}
 	return nil
 }
 
 const attributeAffinity = "arn:aws:personalize:::recipe/aws-item-attribute-affinity"
 
-// checkPaths refuses an input or an output that is no place in S3, and an output that is the input.
-func checkPaths(input, output string) error {
+// validatePaths refuses an input or an output that is not in S3, and an output that is the input.
+func validatePaths(input, output string) error {
 	if _, _, err := dataset.ParseLocation(input); err != nil {
 		return awsapi.InvalidInput("Invalid S3 input path. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
 	}
-	if err := checkOutput(output); err != nil {
+	if err := validateOutputPath(output); err != nil {
 		return err
 	}
 	if strings.TrimSuffix(input, "/") == strings.TrimSuffix(output, "/") {
@@ -143,39 +116,24 @@ func checkPaths(input, output string) error {
 	return nil
 }
 
-func checkOutput(output string) error {
+func validateOutputPath(output string) error {
 	if _, _, err := dataset.ParseLocation(strings.TrimSuffix(output, "/") + "/"); err != nil {
 		return awsapi.InvalidInput("Invalid S3 output path. It is s3://<bucket>/<folder>/")
 	}
 	return nil
 }
 
-// mustNotDeleteUsers refuses to begin a job on data from which users are being deleted.
-func (s *Service) mustNotDeleteUsers(ctx context.Context, groupARN string) error {
-	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
-	if err != nil {
-		return err
-	}
-	if err := s.store.Sweep(ctx, group); err != nil {
-		return err
-	}
-	for _, child := range group.Children {
-		if resource.TypeOf(child.ARN) == resource.DataDeletionJob {
-			return awsapi.ResourceInUse("Dataset group %s is in use by %s", groupARN, child.ARN)
-		}
-	}
-	return nil
-}
+func s3Path(config *personalize.S3DataConfig) string { return awsapi.Text(config.Path) }
 
-func location(config *personalize.S3DataConfig) string { return awsapi.Text(config.Path) }
-
-// given is a number that a request may leave out.
-func given(n int64) *int64 {
+// nonZero returns nil for a number that a request left out.
+func nonZero(n int64) *int64 {
 	if n == 0 {
 		return nil
 	}
 	return &n
 }
+
+func flag(member *bool) bool { return member != nil && *member }
 
 func orZero(member *int64) int64 {
 	if member == nil {

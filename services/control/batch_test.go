@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // members is a request or an answer as it is on the wire.
@@ -115,7 +116,7 @@ func (i *installation) finish(arn string) {
 }
 
 func TestJobsComeBackAsTheyWereAsked(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	for _, kind := range jobKinds(jobWorld(i)) {
 		t.Run(kind.name, func(t *testing.T) {
 			member := strings.ToLower(kind.name[:1]) + kind.name[1:]
@@ -164,7 +165,7 @@ func refusedAs(t testing.TB, err error, code, message string) {
 }
 
 func TestJobsAreRefused(t *testing.T) {
-	i := install(t, Quotas{RunningBatchInferences: 1, RunningBatchSegments: 1, RunningExports: 1, RunningDeletions: 1})
+	i := install(t, crud.Quotas{RunningBatchInferences: 1, RunningBatchSegments: 1, RunningExports: 1, RunningDeletions: 1})
 	group, dataset, personal, segments := jobWorld(i)
 	other := i.group("other")
 	for name, g := range map[string]string{"users": group, "stale": group, "theirs": other} {
@@ -296,7 +297,7 @@ func TestJobsAreRefused(t *testing.T) {
 }
 
 func TestABatchJobHoldsItsSolutionAndFilterUntilItHasFinished(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group, dataset, personal, segments := jobWorld(i)
 	filter := &catalog.Filter{Metadata: catalog.Metadata{ARN: prefix + "filter/mine", Name: "mine", Status: status.Active}, DatasetGroupARN: group, Expression: `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("buy")`}
 	must(0, i.store.Create(t.Context(), filter))(t)

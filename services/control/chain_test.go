@@ -14,11 +14,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // A user's way from a dataset group to a campaign and back to nothing.
 func TestTheChainFromGroupToCampaignAndBack(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	ctx := t.Context()
 	group := i.group("movies")
 	dataset := i.dataset(group, "events")
@@ -96,7 +97,7 @@ func TestTheChainFromGroupToCampaignAndBack(t *testing.T) {
 }
 
 func TestJobsAreAnnounced(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	dataset := i.dataset(group, "events")
 	job := must(i.CreateDatasetImportJob(&personalize.CreateDatasetImportJobInput{
@@ -153,7 +154,7 @@ func TestJobsAreAnnounced(t *testing.T) {
 }
 
 func TestASolutionVersionIsStopped(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	solution := i.solution(i.group("movies"), "pantry", "aws-popularity-count")
 	create := func() *string {
 		return must(i.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: &solution}))(t).SolutionVersionArn
@@ -186,7 +187,7 @@ func TestASolutionVersionIsStopped(t *testing.T) {
 }
 
 func TestMetricsOfATrainedVersion(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	solution := i.solution(i.group("movies"), "pantry", "aws-popularity-count")
 	version := must(i.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: &solution}))(t).SolutionVersionArn
 	_, err := i.GetSolutionMetrics(&personalize.GetSolutionMetricsInput{SolutionVersionArn: version})
@@ -203,7 +204,7 @@ func TestMetricsOfATrainedVersion(t *testing.T) {
 }
 
 func TestACampaignIsUpdated(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	solution := i.solution(group, "pantry", "aws-user-personalization")
 	first, second := i.version(solution), i.version(solution)
@@ -244,7 +245,7 @@ func TestACampaignIsUpdated(t *testing.T) {
 }
 
 func TestACampaignFollowsItsSolution(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	solution := i.solution(i.group("movies"), "pantry", "aws-user-personalization")
 	latest := solution + "/$LATEST"
 	sync := &personalize.CampaignConfig{SyncWithLatestSolutionVersion: aws.Bool(true)}
@@ -281,7 +282,7 @@ func TestACampaignFollowsItsSolution(t *testing.T) {
 }
 
 func TestEveryMemberIsEchoed(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	config := &personalize.SolutionConfig{
 		AlgorithmHyperParameters:        map[string]*string{"hidden_dimension": aws.String("64")},
@@ -344,7 +345,7 @@ func TestEveryMemberIsEchoed(t *testing.T) {
 }
 
 func TestRecipesAreDescribed(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	var names []string
 	for _, r := range must(i.ListRecipes(&personalize.ListRecipesInput{RecipeProvider: aws.String("SERVICE")}))(t).Recipes {
 		names = append(names, *r.Name)

@@ -14,10 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/personalize"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap/zaptest"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/blob"
@@ -26,6 +25,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 func TestMain(m *testing.M) {
@@ -49,7 +49,7 @@ type installation struct {
 
 var testKey = awsapi.Credential{AccessKeyID: "id", SecretKey: "secret"}
 
-func install(t *testing.T, quotas Quotas) *installation {
+func install(t *testing.T, quotas crud.Quotas) *installation {
 	t.Helper()
 	return installWith(t, Config{Quotas: quotas})
 }

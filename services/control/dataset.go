@@ -10,63 +10,87 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createDataset(ctx context.Context, req *personalize.CreateDatasetRequest) (*personalize.CreateDatasetResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	kind, ok := schema.ParseType(*req.DatasetType)
-	if !ok {
-		return nil, awsapi.InvalidInput("datasetType %s is none of Interactions, Items, Users, Actions, Action_Interactions", *req.DatasetType)
-	}
-	described, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema)
-	if err != nil {
-		return nil, err
-	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(group.ARN, resource.Dataset, group.Name+"/"+kind.DatasetType())
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, mustBeActiveGroup)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkSchemaFits(described, kind, group); err != nil {
-		return nil, err
-	}
-	dataset := &catalog.Dataset{
-		Metadata:        pending(arn, *req.Name, tags),
-		DatasetGroupARN: group.ARN, DatasetType: kind.DatasetType(), SchemaARN: described.ARN,
-	}
-	if kind == schema.ActionInteractions {
-		_, dataset.TrackingID = catalog.NewTrackingID()
-	}
-	if err := createUnder(ctx, s, dataset, underSchema(described.ARN), underGroup); err != nil {
-		return nil, err
-	}
-	return &personalize.CreateDatasetResponse{DatasetArn: &arn}, nil
+// datasets are the data of one type in a dataset group.
+type datasets struct{ *crud.Env }
+
+func (s datasets) row() crud.Row {
+	return crud.Kind[*catalog.Dataset]{
+		Taggable:  true,
+		Pending:   s.pending,
+		Reconcile: s.reconcile,
+		Cleanup:   s.cleanup,
+		Operations: []crud.Operation{
+			crud.Handle("CreateDataset", s.create),
+			crud.Handle("DescribeDataset", s.describe),
+			crud.Handle("ListDatasets", s.list),
+			crud.Handle("UpdateDataset", s.update),
+			crud.Handle("DeleteDataset", s.delete),
+		},
+	}.Row()
 }
 
-func underSchema(arn string) catalog.Place {
-	return catalog.Under(arn, func(*catalog.Schema) error { return nil })
+func (s datasets) create(
+	ctx context.Context, req *personalize.CreateDatasetRequest,
+) (*personalize.CreateDatasetResponse, error) {
+	var kind schema.Type
+	var described *catalog.Schema
+	var group *catalog.DatasetGroup
+	created, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.Dataset]{
+		Name: *req.Name, Tags: req.Tags,
+		Resolve: func() (err error) {
+			var ok bool
+			if kind, ok = schema.ParseType(*req.DatasetType); !ok {
+				return awsapi.InvalidInput(
+					"datasetType %s is none of Interactions, Items, Users, Actions, Action_Interactions", *req.DatasetType)
+			}
+			if described, err = crud.Find[*catalog.Schema](ctx, s.Env, "schemaArn", *req.SchemaArn); err != nil {
+				return err
+			}
+			group, err = crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+			return err
+		},
+		ARN: func() string {
+			return crud.SiblingARN(group.ARN, resource.Dataset, group.Name+"/"+kind.DatasetType())
+		},
+		Parents: func(string) []crud.Parent {
+			return []crud.Parent{crud.Under(described), crud.Under(group, crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.Dataset, error) {
+			dataset := &catalog.Dataset{
+				Metadata: m, DatasetGroupARN: group.ARN, DatasetType: kind.DatasetType(), SchemaARN: described.ARN,
+			}
+			if kind == schema.ActionInteractions {
+				_, dataset.TrackingID = catalog.NewTrackingID()
+			}
+			return dataset, validateSchema(described, kind, group)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateDatasetResponse{DatasetArn: &created.ARN}, nil
 }
 
-func mustBeActiveGroup(g *catalog.DatasetGroup) error { return mustBeActive(g) }
+func (s datasets) pending(d *catalog.Dataset) bool {
+	return d.Status == status.CreatePending || d.LatestUpdate.Pending()
+}
 
-// checkSchemaFits refuses a schema for another type of dataset or another domain than the group's.
-func checkSchemaFits(described *catalog.Schema, kind schema.Type, group *catalog.DatasetGroup) error {
+func (s datasets) reconcile(ctx context.Context, d *catalog.Dataset) error {
+	if d.Status == status.CreatePending {
+		return crud.Activate(ctx, s.Env, d)
+	}
+	return s.replaceSchema(ctx, d)
+}
+
+// validateSchema refuses a schema for another type of dataset or another domain than the group's.
+func validateSchema(described *catalog.Schema, kind schema.Type, group *catalog.DatasetGroup) error {
 	parsed, err := schema.Parse(described.Document, described.Domain)
 	if err != nil {
 		return awsapi.InvalidInput("Invalid schema: %v", err)
@@ -89,8 +113,8 @@ func orNone(domain string) string {
 	return domain
 }
 
-func (s *Service) describeDataset(ctx context.Context, req *personalize.DescribeDatasetRequest) (*personalize.DescribeDatasetResponse, error) {
-	d, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
+func (s datasets) describe(ctx context.Context, req *personalize.DescribeDatasetRequest) (*personalize.DescribeDatasetResponse, error) {
+	d, err := crud.Find[*catalog.Dataset](ctx, s.Env, "datasetArn", *req.DatasetArn)
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +132,9 @@ func (s *Service) describeDataset(ctx context.Context, req *personalize.Describe
 	return &personalize.DescribeDatasetResponse{Dataset: described}, nil
 }
 
-func (s *Service) listDatasets(_ context.Context, req *personalize.ListDatasetsRequest) (*personalize.ListDatasetsResponse, error) {
+func (s datasets) list(_ context.Context, req *personalize.ListDatasetsRequest) (*personalize.ListDatasetsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	datasets, next, err := list(s, page{"ListDatasets " + group, req.NextToken, req.MaxResults},
+	datasets, next, err := crud.List(s.Env, crud.Page{Scope: "ListDatasets " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(d *catalog.Dataset) bool { return group == "" || d.DatasetGroupARN == group },
 		func(d *catalog.Dataset) personalize.DatasetSummary {
 			return personalize.DatasetSummary{
@@ -121,31 +145,31 @@ func (s *Service) listDatasets(_ context.Context, req *personalize.ListDatasetsR
 	return &personalize.ListDatasetsResponse{Datasets: datasets, NextToken: next}, err
 }
 
-// updateDataset records the change of schema; the reconciler carries it out. What was imported or put before stays as it is, without
+// update records the change of schema; the reconciler carries it out. What was imported or put before stays as it is, without
 // the new columns.
-func (s *Service) updateDataset(ctx context.Context, req *personalize.UpdateDatasetRequest) (*personalize.UpdateDatasetResponse, error) {
-	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
+func (s datasets) update(ctx context.Context, req *personalize.UpdateDatasetRequest) (*personalize.UpdateDatasetResponse, error) {
+	dataset, err := crud.Find[*catalog.Dataset](ctx, s.Env, "datasetArn", *req.DatasetArn)
 	if err != nil {
 		return nil, err
 	}
-	replacement, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema)
+	replacement, err := crud.Find[*catalog.Schema](ctx, s.Env, "schemaArn", *req.SchemaArn)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mustTakeSchema(ctx, dataset); err != nil {
+	if err := s.checkUpdatable(ctx, dataset); err != nil {
 		return nil, err
 	}
-	if err := s.checkReplacement(ctx, dataset, replacement); err != nil {
+	if err := s.validateReplacement(ctx, dataset, replacement); err != nil {
 		return nil, err
 	}
-	if err := s.store.Attach(ctx, dataset.Meta(), underSchema(replacement.ARN)); err != nil {
+	if err := s.Store.Attach(ctx, dataset.Meta(), catalog.Under(replacement.ARN, func(*catalog.Schema) error { return nil })); err != nil {
 		return nil, err
 	}
-	_, err = s.store.Datasets.Update(ctx, dataset.ARN, func(d *catalog.Dataset) error {
+	_, err = s.Store.Datasets.Update(ctx, dataset.ARN, func(d *catalog.Dataset) error {
 		if d.ID != dataset.ID || d.SchemaARN != dataset.SchemaARN {
 			return awsapi.ResourceInUse("Dataset %s has been changed meanwhile", d.ARN)
 		}
-		if err := s.mustTakeSchema(ctx, d); err != nil {
+		if err := s.checkUpdatable(ctx, d); err != nil {
 			return err
 		}
 		now := time.Now().UTC()
@@ -158,15 +182,15 @@ func (s *Service) updateDataset(ctx context.Context, req *personalize.UpdateData
 	return &personalize.UpdateDatasetResponse{DatasetArn: &dataset.ARN}, err
 }
 
-// mustTakeSchema refuses a dataset whose schema is being replaced already, or is being read by jobs.
-func (s *Service) mustTakeSchema(ctx context.Context, d *catalog.Dataset) error {
-	if err := mustBeActive(d); err != nil {
+// checkUpdatable refuses a dataset whose schema is being replaced already, or is being read by jobs.
+func (s datasets) checkUpdatable(ctx context.Context, d *catalog.Dataset) error {
+	if err := crud.ValidateActive(d); err != nil {
 		return err
 	}
 	if d.LatestUpdate.Pending() {
 		return awsapi.ResourceInUse("Dataset %s is being updated", d.ARN)
 	}
-	if err := s.store.Sweep(ctx, d); err != nil {
+	if err := s.Store.Sweep(ctx, d); err != nil {
 		return err
 	}
 	for _, child := range d.Children {
@@ -175,17 +199,17 @@ func (s *Service) mustTakeSchema(ctx context.Context, d *catalog.Dataset) error 
 	return nil
 }
 
-// checkReplacement refuses a schema under which what the dataset holds would be read differently, or not at all.
-func (s *Service) checkReplacement(ctx context.Context, d *catalog.Dataset, replacement *catalog.Schema) error {
-	group, err := s.store.DatasetGroups.Get(ctx, d.DatasetGroupARN)
+// validateReplacement refuses a schema under which what the dataset holds would be read differently, or not at all.
+func (s datasets) validateReplacement(ctx context.Context, d *catalog.Dataset, replacement *catalog.Schema) error {
+	group, err := s.Store.DatasetGroups.Get(ctx, d.DatasetGroupARN)
 	if err != nil {
 		return err
 	}
 	kind, _ := schema.ParseType(d.DatasetType) // the catalog holds no other
-	if err := checkSchemaFits(replacement, kind, group); err != nil {
+	if err := validateSchema(replacement, kind, group); err != nil {
 		return err
 	}
-	present, err := s.schemaOf(ctx, d)
+	present, err := crud.DatasetSchema(ctx, s.Env, d)
 	if err != nil {
 		return err
 	}
@@ -211,15 +235,15 @@ func (s *Service) checkReplacement(ctx context.Context, d *catalog.Dataset, repl
 }
 
 // replaceSchema carries out an update of a dataset.
-func (s *Service) replaceSchema(ctx context.Context, d *catalog.Dataset) error {
+func (s datasets) replaceSchema(ctx context.Context, d *catalog.Dataset) error {
 	if !d.LatestUpdate.Pending() {
 		return nil
 	}
 	replaced := d.SchemaARN
-	updated, err := s.store.Datasets.Update(ctx, d.ARN, func(current *catalog.Dataset) error {
+	updated, err := s.Store.Datasets.Update(ctx, d.ARN, func(current *catalog.Dataset) error {
 		u := current.LatestUpdate
 		if current.ID != d.ID || !u.Pending() || current.SchemaARN != replaced {
-			return errOvertaken
+			return crud.ErrOvertaken
 		}
 		u.Status, u.UpdatedAt = status.Active, time.Now().UTC()
 		current.SchemaARN = u.SchemaARN
@@ -227,63 +251,24 @@ func (s *Service) replaceSchema(ctx context.Context, d *catalog.Dataset) error {
 		return nil
 	})
 	if err != nil || replaced == updated.SchemaARN {
-		return unlessOvertaken(err)
+		return crud.IgnoreOvertaken(err)
 	}
-	return s.store.Detach(ctx, updated.Meta(), replaced)
+	return s.Store.Detach(ctx, updated.Meta(), replaced)
 }
 
-// schemaOf is the schema of a dataset, parsed.
-func (s *Service) schemaOf(ctx context.Context, d *catalog.Dataset) (*schema.Schema, error) {
-	described, err := s.store.Schemas.Get(ctx, d.SchemaARN)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := schema.Parse(described.Document, described.Domain)
-	if err != nil {
-		return nil, fmt.Errorf("parsing the schema of %s: %w", d.ARN, err)
-	}
-	return parsed, nil
-}
-
-// schemasOf are the schemas of a group's datasets by upper-case dataset type. A dataset that is being created counts, so that a
-// client need not wait between two requests; one that is being deleted does not.
-func (s *Service) schemasOf(ctx context.Context, groupARN string) (map[string]*schema.Schema, error) {
-	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
-	if err != nil {
-		return nil, err
-	}
-	schemas := map[string]*schema.Schema{}
-	for _, child := range group.Children {
-		if resource.TypeOf(child.ARN) != resource.Dataset {
-			continue
-		}
-		d, err := s.store.Datasets.Get(ctx, child.ARN)
-		if errors.Is(err, catalog.ErrNotFound) || err == nil && d.Deleting() {
-			continue
-		}
-		if err == nil {
-			schemas[d.DatasetType], err = s.schemaOf(ctx, d)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("looking at the schemas of a dataset group: %w", err)
-		}
-	}
-	return schemas, nil
-}
-
-func (s *Service) deleteDataset(ctx context.Context, req *personalize.DeleteDatasetRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting(ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset, func(d *catalog.Dataset) error {
+func (s datasets) delete(ctx context.Context, req *personalize.DeleteDatasetRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting(ctx, s.Env, "datasetArn", *req.DatasetArn, func(d *catalog.Dataset) error {
 		if d.LatestUpdate.Pending() {
 			return awsapi.ResourceInUse("Dataset %s is being updated", d.ARN)
 		}
-		return s.mustNotBeTraining(ctx, d.DatasetGroupARN)
+		return s.checkNotTraining(ctx, d.DatasetGroupARN)
 	})
 }
 
-// mustNotBeTraining refuses while a solution version of the group waits or runs: it may be reading the dataset. The versions are found by
+// checkNotTraining refuses while a solution version of the group waits or runs: it may be reading the dataset. The versions are found by
 // their reservations, which every creator of one makes, whoever it is.
-func (s *Service) mustNotBeTraining(ctx context.Context, groupARN string) error {
-	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
+func (s datasets) checkNotTraining(ctx context.Context, groupARN string) error {
+	group, err := s.Store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {
 		return err
 	}
@@ -291,21 +276,36 @@ func (s *Service) mustNotBeTraining(ctx context.Context, groupARN string) error 
 		if resource.TypeOf(child.ARN) != resource.Solution {
 			continue
 		}
-		solution, err := s.store.Solutions.Get(ctx, child.ARN)
+		solution, err := s.Store.Solutions.Get(ctx, child.ARN)
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue
 		}
 		if err == nil {
-			err = s.store.Sweep(ctx, solution)
+			err = s.Store.Sweep(ctx, solution)
 		}
 		if err != nil {
 			return fmt.Errorf("looking for trainings: %w", err)
 		}
 		for _, version := range solution.Children {
 			if resource.TypeOf(version.ARN) == resource.SolutionVersion {
-				return awsapi.ResourceInUse("Training of %s is pending or in progress", shownAs(version.ARN))
+				return awsapi.ResourceInUse("Training of %s is pending or in progress", crud.VisibleARN(version.ARN))
 			}
 		}
 	}
 	return nil
+}
+
+// cleanup deletes a dataset's imported data and its import and export jobs.
+func (s datasets) cleanup(ctx context.Context, d *catalog.Dataset) error {
+	group, err := s.Store.DatasetGroups.Get(ctx, d.DatasetGroupARN)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return err
+	}
+	if err == nil {
+		if err := dataset.Remove(ctx, s.Bucket, group.GroupKey(), d.DatasetType); err != nil {
+			return err
+		}
+	}
+	err = crud.DeleteAll(ctx, s.Env, func(j *catalog.DatasetImportJob) bool { return j.DatasetARN == d.ARN })
+	return errors.Join(err, crud.DeleteAll(ctx, s.Env, func(j *catalog.DatasetExportJob) bool { return j.DatasetARN == d.ARN }))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 const itemsSchema = `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
@@ -43,7 +44,7 @@ func (i *installation) describeDataset(arn string) *personalize.Dataset {
 }
 
 func TestADatasetGetsANewSchema(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	dataset := i.typed(i.group("movies"), "Items", itemsSchema)
 	before := i.describeDataset(dataset)
 	if before.LatestDatasetUpdate != nil || before.TrackingId != nil {
@@ -96,7 +97,7 @@ func TestADatasetGetsANewSchema(t *testing.T) {
 }
 
 func TestActionDatasets(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	const actions = `{"type":"record","name":"Actions","namespace":"com.amazonaws.personalize.schema","fields":[
 		{"name":"ACTION_ID","type":"string"},{"name":"VALUE","type":["null","long"]}],"version":"1.0"}`

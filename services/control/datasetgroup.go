@@ -2,44 +2,61 @@ package control
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createDatasetGroup(ctx context.Context, req *personalize.CreateDatasetGroupRequest) (*personalize.CreateDatasetGroupResponse, error) {
-	tags, err := parseTags(req.Tags)
+// datasetGroups are the containers of everything about one body of users and items. Each has topics of its own.
+type datasetGroups struct{ *crud.Env }
+
+func (s datasetGroups) row() crud.Row {
+	return crud.Kind[*catalog.DatasetGroup]{
+		Taggable:  true,
+		Pending:   crud.CreatePending[*catalog.DatasetGroup],
+		Reconcile: s.createTopics,
+		Cleanup:   s.cleanup,
+		Repair:    s.repairTopics,
+		Operations: []crud.Operation{
+			crud.Handle("CreateDatasetGroup", s.create),
+			crud.Handle("DescribeDatasetGroup", s.describe),
+			crud.Handle("ListDatasetGroups", s.list),
+			crud.Handle("DeleteDatasetGroup", s.delete),
+		},
+	}.Row()
+}
+
+func (s datasetGroups) create(
+	ctx context.Context, req *personalize.CreateDatasetGroupRequest,
+) (*personalize.CreateDatasetGroupResponse, error) {
+	group, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.DatasetGroup]{
+		Name: *req.Name, Tags: req.Tags,
+		Resolve: func() error {
+			if (req.RoleArn == nil) != (req.KmsKeyArn == nil) {
+				return awsapi.InvalidInput("roleArn and kmsKeyArn must be given together")
+			}
+			return nil
+		},
+		ARN: func() string { return s.NewARN(ctx, resource.DatasetGroup, *req.Name) },
+		Build: func(m catalog.Metadata) (*catalog.DatasetGroup, error) {
+			return &catalog.DatasetGroup{
+				Metadata: m, ShortID: crud.ShortID(),
+				Domain: awsapi.Text(req.Domain), RoleARN: awsapi.Text(req.RoleArn), KMSKeyARN: awsapi.Text(req.KmsKeyArn),
+			}, crud.CheckQuota(len(catalog.All[*catalog.DatasetGroup](s.View)), s.Quotas.DatasetGroups)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	if (req.RoleArn == nil) != (req.KmsKeyArn == nil) {
-		return nil, awsapi.InvalidInput("roleArn and kmsKeyArn must be given together")
-	}
-	arn := s.newARN(ctx, resource.DatasetGroup, *req.Name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	if err := within(len(catalog.All[*catalog.DatasetGroup](s.view)), s.quotas.DatasetGroups, inAnyState); err != nil {
-		return nil, err
-	}
-	group := &catalog.DatasetGroup{
-		Metadata: pending(arn, *req.Name, tags),
-		ShortID:  shortID(),
-		Domain:   awsapi.Text(req.Domain), RoleARN: awsapi.Text(req.RoleArn), KMSKeyARN: awsapi.Text(req.KmsKeyArn),
-	}
-	if err := createUnder(ctx, s, group); err != nil {
-		return nil, err
-	}
-	return &personalize.CreateDatasetGroupResponse{DatasetGroupArn: &arn, Domain: req.Domain}, nil
+	return &personalize.CreateDatasetGroupResponse{DatasetGroupArn: &group.ARN, Domain: req.Domain}, nil
 }
 
-func (s *Service) describeDatasetGroup(ctx context.Context, req *personalize.DescribeDatasetGroupRequest) (*personalize.DescribeDatasetGroupResponse, error) {
-	g, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
+func (s datasetGroups) describe(ctx context.Context, req *personalize.DescribeDatasetGroupRequest) (*personalize.DescribeDatasetGroupResponse, error) {
+	g, err := crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +67,8 @@ func (s *Service) describeDatasetGroup(ctx context.Context, req *personalize.Des
 	}}, nil
 }
 
-func (s *Service) listDatasetGroups(_ context.Context, req *personalize.ListDatasetGroupsRequest) (*personalize.ListDatasetGroupsResponse, error) {
-	groups, next, err := list(s, page{"ListDatasetGroups", req.NextToken, req.MaxResults}, nil,
+func (s datasetGroups) list(_ context.Context, req *personalize.ListDatasetGroupsRequest) (*personalize.ListDatasetGroupsResponse, error) {
+	groups, next, err := crud.List(s.Env, crud.Page{Scope: "ListDatasetGroups", Token: req.NextToken, Size: req.MaxResults}, nil,
 		func(g *catalog.DatasetGroup) personalize.DatasetGroupSummary {
 			return personalize.DatasetGroupSummary{
 				Name: &g.Name, DatasetGroupArn: &g.ARN, Status: &g.Status, FailureReason: awsapi.Present(g.FailureReason), Domain: awsapi.Present(g.Domain),
@@ -61,6 +78,21 @@ func (s *Service) listDatasetGroups(_ context.Context, req *personalize.ListData
 	return &personalize.ListDatasetGroupsResponse{DatasetGroups: groups, NextToken: next}, err
 }
 
-func (s *Service) deleteDatasetGroup(ctx context.Context, req *personalize.DeleteDatasetGroupRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
+func (s datasetGroups) delete(ctx context.Context, req *personalize.DeleteDatasetGroupRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+}
+
+// cleanup deletes a group's topics, imported data and data deletion jobs. Its archive stays: it is the operator's record of what was accepted, and a
+// new group of the same name has another key.
+func (s datasetGroups) cleanup(ctx context.Context, g *catalog.DatasetGroup) error {
+	if err := s.PingBus(ctx); err != nil {
+		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
+	}
+	if err := s.Bus.DeleteTopics(ctx, topicNames(GroupTopics(g.GroupKey()))...); err != nil {
+		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
+	}
+	if err := crud.DeleteAll(ctx, s.Env, func(j *catalog.DataDeletionJob) bool { return j.DatasetGroupARN == g.ARN }); err != nil {
+		return err
+	}
+	return s.DeletePrefix(ctx, "datasets/"+g.GroupKey()+"/")
 }

@@ -7,65 +7,86 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
-	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createDataDeletionJob(ctx context.Context, req *personalize.CreateDataDeletionJobRequest) (*personalize.CreateDataDeletionJobResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(group.ARN, resource.DataDeletionJob, *req.JobName)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underAccount, err := s.placeJob(ctx, arn, s.quotas.RunningDeletions)
-	if err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, mustBeActiveGroup, func(g *catalog.DatasetGroup) error {
-		if g.Children.Count(resource.DataDeletionJob, arn) > 0 {
-			return awsapi.ResourceInUse("Another data deletion job of %s is PENDING or IN_PROGRESS", g.ARN)
-		}
-		return nil
+// deletionJobs delete users from all datasets of a group. The retrainer runs them.
+type deletionJobs struct{ *crud.Env }
+
+func (s deletionJobs) row() crud.Row {
+	return crud.Kind[*catalog.DataDeletionJob]{
+		Taggable: true,
+		Operations: []crud.Operation{
+			crud.Handle("CreateDataDeletionJob", s.create),
+			crud.Handle("DescribeDataDeletionJob", s.describe),
+			crud.Handle("ListDataDeletionJobs", s.list),
+		},
+	}.Row()
+}
+
+func (s deletionJobs) create(
+	ctx context.Context, req *personalize.CreateDataDeletionJobRequest,
+) (*personalize.CreateDataDeletionJobResponse, error) {
+	var group *catalog.DatasetGroup
+	job, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.DataDeletionJob]{
+		Name: *req.JobName, Tags: req.Tags, JobLimit: s.Quotas.RunningDeletions,
+		Resolve: func() (err error) {
+			group, err = crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(group.ARN, resource.DataDeletionJob, *req.JobName) },
+		Parents: func(arn string) []crud.Parent {
+			return []crud.Parent{crud.Under(group, crud.ValidateActive, func(g *catalog.DatasetGroup) error {
+				if g.Children.Count(resource.DataDeletionJob, arn) > 0 {
+					return awsapi.ResourceInUse("Another data deletion job of %s is PENDING or IN_PROGRESS", g.ARN)
+				}
+				return nil
+			})}
+		},
+		Build: func(m catalog.Metadata) (*catalog.DataDeletionJob, error) {
+			if err := s.checkNoJobs(ctx, group.ARN); err != nil {
+				return nil, err
+			}
+			m.Status = status.Pending
+			return &catalog.DataDeletionJob{
+				Metadata: m, DatasetGroupARN: group.ARN,
+				DataLocation: awsapi.Text(req.DataSource.DataLocation), RoleARN: *req.RoleArn,
+			}, validateDataLocation(awsapi.Text(req.DataSource.DataLocation))
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mustHaveNoJobs(ctx, group.ARN); err != nil {
-		return nil, err
-	}
-	if _, _, err := dataset.ParseLocation(awsapi.Text(req.DataSource.DataLocation)); err != nil {
-		return nil, awsapi.InvalidInput("Invalid Data location. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
-	}
-	job := &catalog.DataDeletionJob{
-		Metadata:        catalog.Metadata{ARN: arn, Name: *req.JobName, Status: status.Pending, Tags: tags},
-		DatasetGroupARN: group.ARN, DataLocation: *req.DataSource.DataLocation, RoleARN: *req.RoleArn,
-	}
-	if err := createUnder(ctx, s, job, underAccount, underGroup); err != nil {
-		return nil, err
-	}
-	s.wakeWorkers(ctx, arn)
-	return &personalize.CreateDataDeletionJobResponse{DataDeletionJobArn: &arn}, nil
+	return &personalize.CreateDataDeletionJobResponse{DataDeletionJobArn: &job.ARN}, nil
 }
 
-// mustHaveNoJobs refuses a deletion while another job reads or writes the group's data. A job that the view shows as unfinished is read
+// checkNotDeleting refuses to begin a job on data from which users are being deleted.
+func checkNotDeleting(ctx context.Context, e *crud.Env, groupARN string) error {
+	group, err := e.Store.DatasetGroups.Get(ctx, groupARN)
+	if err != nil {
+		return err
+	}
+	if err := e.Store.Sweep(ctx, group); err != nil {
+		return err
+	}
+	for _, child := range group.Children {
+		if resource.TypeOf(child.ARN) == resource.DataDeletionJob {
+			return awsapi.ResourceInUse("Dataset group %s is in use by %s", groupARN, child.ARN)
+		}
+	}
+	return nil
+}
+
+// checkNoJobs refuses a deletion while another job reads or writes the group's data. A job that the view shows as unfinished is read
 // again: a client who just saw its end expects to go on.
-func (s *Service) mustHaveNoJobs(ctx context.Context, groupARN string) error {
-	for _, r := range catalog.All[catalog.Resource](s.view) {
+func (s deletionJobs) checkNoJobs(ctx context.Context, groupARN string) error {
+	for _, r := range catalog.All[catalog.Resource](s.View) {
 		if groupOfJob(r) != groupARN || r.Meta().Finished() || r.Meta().Deleting() {
 			continue
 		}
-		now, err := s.store.Get(ctx, r.Meta().ARN)
+		now, err := s.Store.Get(ctx, r.Meta().ARN)
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue
 		}
@@ -96,8 +117,8 @@ func groupOfJob(r catalog.Resource) string {
 	return ""
 }
 
-func (s *Service) describeDataDeletionJob(ctx context.Context, req *personalize.DescribeDataDeletionJobRequest) (*personalize.DescribeDataDeletionJobResponse, error) {
-	j, err := find[*catalog.DataDeletionJob](ctx, s, "dataDeletionJobArn", *req.DataDeletionJobArn, resource.DataDeletionJob)
+func (s deletionJobs) describe(ctx context.Context, req *personalize.DescribeDataDeletionJobRequest) (*personalize.DescribeDataDeletionJobResponse, error) {
+	j, err := crud.Find[*catalog.DataDeletionJob](ctx, s.Env, "dataDeletionJobArn", *req.DataDeletionJobArn)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +134,9 @@ func (s *Service) describeDataDeletionJob(ctx context.Context, req *personalize.
 	return &personalize.DescribeDataDeletionJobResponse{DataDeletionJob: described}, nil
 }
 
-func (s *Service) listDataDeletionJobs(_ context.Context, req *personalize.ListDataDeletionJobsRequest) (*personalize.ListDataDeletionJobsResponse, error) {
+func (s deletionJobs) list(_ context.Context, req *personalize.ListDataDeletionJobsRequest) (*personalize.ListDataDeletionJobsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	jobs, next, err := list(s, page{"ListDataDeletionJobs " + group, req.NextToken, req.MaxResults},
+	jobs, next, err := crud.List(s.Env, crud.Page{Scope: "ListDataDeletionJobs " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(j *catalog.DataDeletionJob) bool { return group == "" || j.DatasetGroupARN == group },
 		func(j *catalog.DataDeletionJob) personalize.DataDeletionJobSummary {
 			return personalize.DataDeletionJobSummary{

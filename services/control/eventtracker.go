@@ -2,77 +2,87 @@ package control
 
 import (
 	"context"
-	"errors"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// idAttempts bounds how often a random 8-digit id is drawn until a free one is found.
-const idAttempts = 10
+// eventTrackers are what the events of a dataset group are sent to. A group has one at most.
+type eventTrackers struct{ *crud.Env }
 
-func (s *Service) createEventTracker(ctx context.Context, req *personalize.CreateEventTrackerRequest) (*personalize.CreateEventTrackerResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
-	if err != nil {
-		return nil, err
-	}
-	if err := mustHaveNoTracker(group); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, mustHaveNoTracker, mustBeActiveGroup)
-	if err != nil {
-		return nil, err
-	}
-	for range idAttempts {
-		id, trackingID := catalog.NewTrackingID()
-		tracker := &catalog.EventTracker{
-			Metadata:        pending(beside(group.ARN, resource.EventTracker, id), *req.Name, tags),
-			DatasetGroupARN: group.ARN, TrackingID: trackingID,
-		}
-		err = s.store.Create(ctx, tracker, underGroup)
-		if err == nil {
-			return &personalize.CreateEventTrackerResponse{EventTrackerArn: &tracker.ARN, TrackingId: &tracker.TrackingID}, nil
-		}
-		if !errors.Is(err, catalog.ErrExists) {
-			return nil, err
-		}
-	}
-	return nil, err
+func (s eventTrackers) row() crud.Row {
+	return crud.Kind[*catalog.EventTracker]{
+		Taggable:  true,
+		Pending:   crud.CreatePending[*catalog.EventTracker],
+		Reconcile: crud.Activator[*catalog.EventTracker](s.Env),
+		Operations: []crud.Operation{
+			crud.Handle("CreateEventTracker", s.create),
+			crud.Handle("DescribeEventTracker", s.describe),
+			crud.Handle("ListEventTrackers", s.list),
+			crud.Handle("DeleteEventTracker", s.delete),
+		},
+	}.Row()
 }
 
-// mustHaveNoTracker: a dataset group has one tracker at most.
-func mustHaveNoTracker(g *catalog.DatasetGroup) error {
+func (s eventTrackers) create(
+	ctx context.Context, req *personalize.CreateEventTrackerRequest,
+) (*personalize.CreateEventTrackerResponse, error) {
+	var group *catalog.DatasetGroup
+	var trackingID string
+	tracker, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.EventTracker]{
+		Name: *req.Name, Tags: req.Tags, RandomARN: true,
+		Resolve: func() (err error) {
+			group, err = crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+			if err != nil {
+				return err
+			}
+			return checkNoTracker(group)
+		},
+		ARN: func() (arn string) {
+			var id string
+			id, trackingID = catalog.NewTrackingID()
+			return crud.SiblingARN(group.ARN, resource.EventTracker, id)
+		},
+		Parents: func(string) []crud.Parent {
+			return []crud.Parent{crud.Under(group, checkNoTracker, crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.EventTracker, error) {
+			return &catalog.EventTracker{Metadata: m, DatasetGroupARN: group.ARN, TrackingID: trackingID}, nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateEventTrackerResponse{EventTrackerArn: &tracker.ARN, TrackingId: &tracker.TrackingID}, nil
+}
+
+// checkNoTracker: a dataset group has one tracker at most.
+func checkNoTracker(g *catalog.DatasetGroup) error {
 	for _, child := range g.Children {
 		if resource.TypeOf(child.ARN) == resource.EventTracker {
-			return alreadyExists(child.ARN)
+			return crud.AlreadyExists(child.ARN)
 		}
 	}
 	return nil
 }
 
-func (s *Service) describeEventTracker(ctx context.Context, req *personalize.DescribeEventTrackerRequest) (*personalize.DescribeEventTrackerResponse, error) {
-	t, err := find[*catalog.EventTracker](ctx, s, "eventTrackerArn", *req.EventTrackerArn, resource.EventTracker)
+func (s eventTrackers) describe(ctx context.Context, req *personalize.DescribeEventTrackerRequest) (*personalize.DescribeEventTrackerResponse, error) {
+	t, err := crud.Find[*catalog.EventTracker](ctx, s.Env, "eventTrackerArn", *req.EventTrackerArn)
 	if err != nil {
 		return nil, err
 	}
 	return &personalize.DescribeEventTrackerResponse{EventTracker: &personalize.EventTracker{
-		Name: &t.Name, EventTrackerArn: &t.ARN, AccountId: &s.account, TrackingId: &t.TrackingID, DatasetGroupArn: &t.DatasetGroupARN,
+		Name: &t.Name, EventTrackerArn: &t.ARN, AccountId: &s.Account, TrackingId: &t.TrackingID, DatasetGroupArn: &t.DatasetGroupARN,
 		Status: &t.Status, CreationDateTime: awsapi.At(t.CreatedAt), LastUpdatedDateTime: awsapi.At(t.UpdatedAt),
 	}}, nil
 }
 
-func (s *Service) listEventTrackers(_ context.Context, req *personalize.ListEventTrackersRequest) (*personalize.ListEventTrackersResponse, error) {
+func (s eventTrackers) list(_ context.Context, req *personalize.ListEventTrackersRequest) (*personalize.ListEventTrackersResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	trackers, next, err := list(s, page{"ListEventTrackers " + group, req.NextToken, req.MaxResults},
+	trackers, next, err := crud.List(s.Env, crud.Page{Scope: "ListEventTrackers " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(t *catalog.EventTracker) bool { return group == "" || t.DatasetGroupARN == group },
 		func(t *catalog.EventTracker) personalize.EventTrackerSummary {
 			return personalize.EventTrackerSummary{
@@ -83,6 +93,6 @@ func (s *Service) listEventTrackers(_ context.Context, req *personalize.ListEven
 	return &personalize.ListEventTrackersResponse{EventTrackers: trackers, NextToken: next}, err
 }
 
-func (s *Service) deleteEventTracker(ctx context.Context, req *personalize.DeleteEventTrackerRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.EventTracker](ctx, s, "eventTrackerArn", *req.EventTrackerArn, resource.EventTracker)
+func (s eventTrackers) delete(ctx context.Context, req *personalize.DeleteEventTrackerRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting[*catalog.EventTracker](ctx, s.Env, "eventTrackerArn", *req.EventTrackerArn)
 }

@@ -15,69 +15,84 @@ import (
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // An experiment is the recommenders' to answer and the retrainers' to count and, where the guard metric asks for it, to stop. Here it is
 // only written down. It holds its campaigns: none can be deleted under it, also not after it was stopped, since it is still
 // called.
 
-func (s *Service) createExperiment(ctx context.Context, req *CreateExperimentRequest) (*CreateExperimentResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	campaigns, err := s.campaignsOf(ctx, req.Arms, req.ShadowCampaignArns)
-	if err != nil {
-		return nil, err
-	}
-	group, err := s.store.DatasetGroups.Get(ctx, campaigns[0].DatasetGroupARN)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(group.ARN, resource.Experiment, *req.Name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(resource.Experiment, arn), s.quotas.ExperimentsPerGroup, inAnyState)
-	}, mustBeActiveGroup)
-	if err != nil {
-		return nil, err
-	}
-	places := []catalog.Place{underGroup}
-	for _, campaign := range campaigns {
-		underCampaign, err := place(ctx, s, campaign, mustBeActiveCampaign)
-		if err != nil {
-			return nil, err
-		}
-		places = append(places, underCampaign)
-	}
-	created := &catalog.Experiment{
-		Metadata: pending(arn, *req.Name, tags), DatasetGroupARN: group.ARN,
-		Metric: newMetric(req.Metric), Guard: newGuard(req.GuardMetric), ShadowCampaignARNs: req.ShadowCampaignArns,
-		Window:     time.Duration(orElse(req.AttributionWindowSeconds, int64(usualWindow/time.Second))) * time.Second,
-		Effect:     orElse(req.ExpectedEffect, usualEffect),
-		Confidence: orElse(req.Confidence, usualConfidence),
-	}
-	if err := s.mustAnswerAlike(ctx, campaigns, group.ARN); err != nil {
-		return nil, err
-	}
-	if err := divide(created, req.Arms); err != nil {
-		return nil, err
-	}
-	if err := createUnder(ctx, s, created, places...); err != nil {
-		return nil, err
-	}
-	return &CreateExperimentResponse{ExperimentArn: &arn}, nil
+// experiments compare campaigns. The recommenders answer by them, and the retrainers count and, where the guard metric asks for
+// it, stop them; here they are only recorded. An experiment holds its campaigns: none can be deleted under it, even after it was
+// stopped, since it is still called.
+type experiments struct{ *crud.Env }
+
+func (s experiments) row() crud.Row {
+	return crud.Kind[*catalog.Experiment]{
+		Taggable:  true,
+		Pending:   crud.CreatePending[*catalog.Experiment],
+		Reconcile: crud.Activator[*catalog.Experiment](s.Env),
+		Cleanup: func(ctx context.Context, e *catalog.Experiment) error {
+			return s.DeletePrefix(ctx, e.TallyPrefix())
+		},
+		Operations: []crud.Operation{
+			crud.Handle("CreateExperiment", s.create),
+			crud.Handle("DescribeExperiment", s.describe),
+			crud.Handle("ListExperiments", s.list),
+			crud.Handle("UpdateExperiment", s.update),
+			crud.Handle("DeleteExperiment", s.delete),
+		},
+	}.Row()
 }
 
-func mustBeActiveCampaign(c *catalog.Campaign) error { return mustBeActive(c) }
+func (s experiments) create(ctx context.Context, req *CreateExperimentRequest) (*CreateExperimentResponse, error) {
+	var campaigns []*catalog.Campaign
+	var group *catalog.DatasetGroup
+	created, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.Experiment]{
+		Name: *req.Name, Tags: req.Tags,
+		Resolve: func() (err error) {
+			if campaigns, err = s.findCampaigns(ctx, req.Arms, req.ShadowCampaignArns); err != nil {
+				return err
+			}
+			group, err = s.Store.DatasetGroups.Get(ctx, campaigns[0].DatasetGroupARN)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(group.ARN, resource.Experiment, *req.Name) },
+		Parents: func(arn string) []crud.Parent {
+			parents := []crud.Parent{crud.Under(group,
+				crud.Limit[*catalog.DatasetGroup](arn, s.Quotas.ExperimentsPerGroup), crud.ValidateActive)}
+			for _, campaign := range campaigns {
+				parents = append(parents, crud.Under(campaign, crud.ValidateActive))
+			}
+			return parents
+		},
+		Build: func(m catalog.Metadata) (*catalog.Experiment, error) {
+			if err := s.validateSameRequests(ctx, campaigns, group.ARN); err != nil {
+				return nil, err
+			}
+			created := newExperiment(m, group.ARN, req)
+			return created, divide(created, req.Arms)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &CreateExperimentResponse{ExperimentArn: &created.ARN}, nil
+}
 
-// campaignsOf finds the campaigns of arms and shadows, each once.
-func (s *Service) campaignsOf(ctx context.Context, arms []ExperimentArm, shadows []string) ([]*catalog.Campaign, error) {
+func newExperiment(m catalog.Metadata, groupARN string, req *CreateExperimentRequest) *catalog.Experiment {
+	seconds := orElse(req.AttributionWindowSeconds, int64(defaultWindow/time.Second))
+	return &catalog.Experiment{
+		Metadata: m, DatasetGroupARN: groupARN,
+		Metric: newMetric(req.Metric), Guard: newGuard(req.GuardMetric), ShadowCampaignARNs: req.ShadowCampaignArns,
+		Window:     time.Duration(seconds) * time.Second,
+		Effect:     orElse(req.ExpectedEffect, defaultEffect),
+		Confidence: orElse(req.Confidence, defaultConfidence),
+	}
+}
+
+// findCampaigns finds the campaigns of arms and shadows, each once.
+func (s experiments) findCampaigns(ctx context.Context, arms []ExperimentArm, shadows []string) ([]*catalog.Campaign, error) {
 	var campaigns []*catalog.Campaign
 	found := map[string]bool{}
 	add := func(member, arn string) error {
@@ -85,7 +100,7 @@ func (s *Service) campaignsOf(ctx context.Context, arms []ExperimentArm, shadows
 			return nil
 		}
 		found[arn] = true
-		campaign, err := find[*catalog.Campaign](ctx, s, member, arn, resource.Campaign)
+		campaign, err := crud.Find[*catalog.Campaign](ctx, s.Env, member, arn)
 		campaigns = append(campaigns, campaign)
 		return err
 	}
@@ -102,14 +117,14 @@ func (s *Service) campaignsOf(ctx context.Context, arms []ExperimentArm, shadows
 	return campaigns, nil
 }
 
-// mustAnswerAlike refuses campaigns that no request could go to all of.
-func (s *Service) mustAnswerAlike(ctx context.Context, campaigns []*catalog.Campaign, groupARN string) error {
+// validateSameRequests refuses campaigns that no request could go to all of.
+func (s experiments) validateSameRequests(ctx context.Context, campaigns []*catalog.Campaign, groupARN string) error {
 	var first string
 	for i, c := range campaigns {
 		if c.DatasetGroupARN != groupARN {
 			return awsapi.InvalidInput("%s and %s belong to different dataset groups", campaigns[0].ARN, c.ARN)
 		}
-		version, err := s.store.SolutionVersions.Get(ctx, c.SolutionVersionARN)
+		version, err := s.Store.SolutionVersions.Get(ctx, c.SolutionVersionARN)
 		if err != nil {
 			return err
 		}
@@ -175,37 +190,37 @@ func divide(e *catalog.Experiment, arms []ExperimentArm) error {
 // maxPhases bounds the shares that an experiment remembers.
 const maxPhases = 100
 
-// updateExperiment changes the shares, adds arms or shadows, or ends the experiment. It takes effect when the recommenders see it, a
+// update changes the shares, adds arms or shadows, or ends the experiment. It takes effect when the recommenders see it, a
 // moment later; nothing runs that would have to be waited for, so the experiment stays ACTIVE.
-func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentRequest) (*CreateExperimentResponse, error) {
-	current, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, resource.Experiment)
+func (s experiments) update(ctx context.Context, req *UpdateExperimentRequest) (*CreateExperimentResponse, error) {
+	current, err := crud.Find[*catalog.Experiment](ctx, s.Env, "experimentArn", *req.ExperimentArn)
 	if err != nil {
 		return nil, err
 	}
-	campaigns, err := s.campaignsOf(ctx, req.Arms, req.ShadowCampaignArns)
+	campaigns, err := s.findCampaigns(ctx, req.Arms, req.ShadowCampaignArns)
 	if err != nil {
 		return nil, err
 	}
 	if err := applyExperimentUpdate(current, req); err != nil {
 		return nil, err
 	}
-	control, err := s.store.Campaigns.Get(ctx, current.Control().CampaignARN)
+	control, err := s.Store.Campaigns.Get(ctx, current.Control().CampaignARN)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mustAnswerAlike(ctx, append([]*catalog.Campaign{control}, campaigns...), current.DatasetGroupARN); err != nil {
+	if err := s.validateSameRequests(ctx, append([]*catalog.Campaign{control}, campaigns...), current.DatasetGroupARN); err != nil {
 		return nil, err
 	}
 	for _, campaign := range campaigns {
 		if slices.Contains(current.Parents, campaign.ARN) {
 			continue
 		}
-		if err := s.store.Attach(ctx, current.Meta(), catalog.Under(campaign.ARN, mustBeActiveCampaign)); err != nil {
+		if err := s.Store.Attach(ctx, current.Meta(), catalog.Under(campaign.ARN, crud.ValidateActive[*catalog.Campaign])); err != nil {
 			return nil, err
 		}
 	}
 	var left []string
-	updated, err := s.store.Experiments.Update(ctx, current.ARN, func(e *catalog.Experiment) error {
+	updated, err := s.Store.Experiments.Update(ctx, current.ARN, func(e *catalog.Experiment) error {
 		if err := applyExperimentUpdate(e, req); err != nil {
 			return err
 		}
@@ -216,15 +231,15 @@ func (s *Service) updateExperiment(ctx context.Context, req *UpdateExperimentReq
 		return nil, err
 	}
 	for _, campaign := range left {
-		if err := s.store.Detach(ctx, updated.Meta(), campaign); err != nil {
-			s.log.Warn("a campaign is held by an experiment that it left until it is swept", zap.String("campaign", campaign), zap.Error(err))
+		if err := s.Store.Detach(ctx, updated.Meta(), campaign); err != nil {
+			s.Log.Warn("a campaign is held by an experiment that it left until it is swept", zap.String("campaign", campaign), zap.Error(err))
 		}
 	}
 	return &CreateExperimentResponse{ExperimentArn: &current.ARN}, nil
 }
 
 func applyExperimentUpdate(e *catalog.Experiment, req *UpdateExperimentRequest) error {
-	if err := mustBeActive(e); err != nil {
+	if err := crud.ValidateActive(e); err != nil {
 		return err
 	}
 	if e.Stopped() {
@@ -247,12 +262,12 @@ func applyExperimentUpdate(e *catalog.Experiment, req *UpdateExperimentRequest) 
 	return divide(e, req.Arms)
 }
 
-func (s *Service) describeExperiment(ctx context.Context, req *ExperimentRequest) (*DescribeExperimentResponse, error) {
-	e, err := find[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, resource.Experiment)
+func (s experiments) describe(ctx context.Context, req *ExperimentRequest) (*DescribeExperimentResponse, error) {
+	e, err := crud.Find[*catalog.Experiment](ctx, s.Env, "experimentArn", *req.ExperimentArn)
 	if err != nil {
 		return nil, err
 	}
-	results, err := s.experimentResults(ctx, e)
+	results, err := s.results(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -276,9 +291,9 @@ func (s *Service) describeExperiment(ctx context.Context, req *ExperimentRequest
 	return &DescribeExperimentResponse{Experiment: described}, nil
 }
 
-// experimentResults reads what the retrainers have counted so far.
-func (s *Service) experimentResults(ctx context.Context, e *catalog.Experiment) (experiment.Results, error) {
-	data, _, err := s.bucket.Get(ctx, e.TallyKey())
+// results reads what the retrainers have counted so far.
+func (s experiments) results(ctx context.Context, e *catalog.Experiment) (experiment.Results, error) {
+	data, _, err := s.Bucket.Get(ctx, e.TallyKey())
 	if errors.Is(err, blob.ErrNotFound) {
 		return experiment.NewTally(e.Plan()).Results(), nil
 	}
@@ -292,13 +307,13 @@ func (s *Service) experimentResults(ctx context.Context, e *catalog.Experiment) 
 	return tally.Results(), nil
 }
 
-func (s *Service) listExperiments(_ context.Context, req *ListExperimentsRequest) (*ListExperimentsResponse, error) {
+func (s experiments) list(_ context.Context, req *ListExperimentsRequest) (*ListExperimentsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	experiments, next, err := list(s, page{"ListExperiments " + group, req.NextToken, req.MaxResults},
+	experiments, next, err := crud.List(s.Env, crud.Page{Scope: "ListExperiments " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(e *catalog.Experiment) bool { return group == "" || e.DatasetGroupARN == group }, shapeExperiment)
 	return &ListExperimentsResponse{Experiments: experiments, NextToken: next}, err
 }
 
-func (s *Service) deleteExperiment(ctx context.Context, req *ExperimentRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.Experiment](ctx, s, "experimentArn", *req.ExperimentArn, resource.Experiment)
+func (s experiments) delete(ctx context.Context, req *ExperimentRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting[*catalog.Experiment](ctx, s.Env, "experimentArn", *req.ExperimentArn)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // arms are pairs of a campaign and its share, named after the letters.
@@ -42,7 +43,7 @@ func (i *installation) storedExperiment(arn string) *catalog.Experiment {
 
 // From its creation to its end, and what it holds meanwhile.
 func TestAnExperiment(t *testing.T) {
-	i := install(t, Quotas{ExperimentsPerGroup: 1})
+	i := install(t, crud.Quotas{ExperimentsPerGroup: 1})
 	group := i.group("movies")
 	solution := i.solution(group, "home", "aws-user-personalization")
 	version := i.version(solution)
@@ -171,7 +172,7 @@ func TestAnExperiment(t *testing.T) {
 }
 
 func TestRefusedExperiments(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	version := i.version(i.solution(group, "home", "aws-user-personalization"))
 	a, b := i.campaign("a", version), i.campaign("b", version)

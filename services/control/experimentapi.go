@@ -34,9 +34,9 @@ const (
 	maxArms    = 10
 	maxShadows = 5
 
-	usualWindow     = time.Hour
-	usualEffect     = 0.1
-	usualConfidence = 0.95
+	defaultWindow     = time.Hour
+	defaultEffect     = 0.1
+	defaultConfidence = 0.95
 )
 
 // ExperimentArm is a campaign that gets a share of the users.

@@ -8,6 +8,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // The settings of an itemExplorationConfig: how new items are explored, and, which Amazon Personalize does not have, how diverse
@@ -19,12 +20,12 @@ const (
 	diversityColumn   = "diversityColumn"
 )
 
-// checkExploration refuses an itemExplorationConfig with settings that there are none of, that are out of range, or that the recipe
+// validateExploration refuses an itemExplorationConfig with settings that there are none of, that are out of range, or that the recipe
 // or the dataset group cannot have. Personalize takes settings of exploration for recipes that explore nothing, and so does this;
 // those of diversity are refused there, as nobody can have a reason to send them.
-func (s *Service) checkExploration(ctx context.Context, config map[string]string, recipeARN, groupARN string) error {
+func validateExploration(ctx context.Context, e *crud.Env, config map[string]string, recipeARN, groupARN string) error {
 	for _, name := range slices.Sorted(maps.Keys(config)) {
-		if err := checkExplorationSetting(name, config[name]); err != nil {
+		if err := validateExplorationSetting(name, config[name]); err != nil {
 			return err
 		}
 	}
@@ -37,13 +38,13 @@ func (s *Service) checkExploration(ctx context.Context, config map[string]string
 		}
 	}
 	if column, given := config[diversityColumn]; given {
-		return s.checkDiversityColumn(ctx, column, groupARN)
+		return validateDiversityColumn(ctx, e, column, groupARN)
 	}
 	return nil
 }
 
-func checkExplorationSetting(name, value string) error {
-	f, err := finite(value)
+func validateExplorationSetting(name, value string) error {
+	f, err := parseFinite(value)
 	switch name {
 	case explorationWeight, diversityWeight:
 		if err != nil || f < 0 || f > 1 {
@@ -64,10 +65,10 @@ func checkExplorationSetting(name, value string) error {
 	return nil
 }
 
-// checkDiversityColumn refuses a column that the Items dataset does not have, or whose values are no categories. Without a dataset
+// validateDiversityColumn refuses a column that the Items dataset does not have, or whose values are no categories. Without a dataset
 // nothing can be said of it.
-func (s *Service) checkDiversityColumn(ctx context.Context, column, groupARN string) error {
-	schemas, err := s.schemasOf(ctx, groupARN)
+func validateDiversityColumn(ctx context.Context, e *crud.Env, column, groupARN string) error {
+	schemas, err := crud.GroupSchemas(ctx, e, groupARN)
 	if err != nil {
 		return err
 	}

@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"reflect"
 	"testing"
+
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // explorationOf is a configuration's member with these settings.
 func explorationOf(settings string) string { return `{"itemExplorationConfig":{` + settings + `}}` }
 
 func TestSettingsOfDiversityAreKept(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group, _, version, _ := jobWorld(i)
 	i.typed(group, "Items", itemsSchema)
 	for _, settings := range []string{
@@ -40,7 +42,7 @@ func TestSettingsOfDiversityAreKept(t *testing.T) {
 }
 
 func TestSettingsOfDiversityAreRefused(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group, _, personal, _ := jobWorld(i)
 	i.typed(group, "Items", withColumns(itemsSchema, `{"name":"STORY","type":["null","string"],"textual":true}`))
 	sims := i.versionOf(group, "related", "aws-sims")

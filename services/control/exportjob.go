@@ -1,61 +1,62 @@
 package control
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createDatasetExportJob(ctx context.Context, req *personalize.CreateDatasetExportJobRequest) (*personalize.CreateDatasetExportJobResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	dataset, err := find[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(dataset.ARN, resource.DatasetExportJob, *req.JobName)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underAccount, err := s.placeJob(ctx, arn, s.quotas.RunningExports)
-	if err != nil {
-		return nil, err
-	}
-	underDataset, err := place(ctx, s, dataset, func(d *catalog.Dataset) error { return mustBeActive(d) })
-	if err != nil {
-		return nil, err
-	}
-	if err := s.mustNotDeleteUsers(ctx, dataset.DatasetGroupARN); err != nil {
-		return nil, err
-	}
-	if err := checkOutput(location(req.JobOutput.S3DataDestination)); err != nil {
-		return nil, err
-	}
-	mode := catalog.IngestionPut
-	if req.IngestionMode != nil {
-		mode = *req.IngestionMode
-	}
-	job := &catalog.DatasetExportJob{
-		Metadata:   pending(arn, *req.JobName, tags),
-		DatasetARN: dataset.ARN, DatasetGroupARN: dataset.DatasetGroupARN, IngestionMode: mode, RoleARN: *req.RoleArn, JobOutput: req.JobOutput,
-	}
-	if err := createUnder(ctx, s, job, underAccount, underDataset); err != nil {
-		return nil, err
-	}
-	s.wakeWorkers(ctx, arn)
-	return &personalize.CreateDatasetExportJobResponse{DatasetExportJobArn: &arn}, nil
+// exportJobs write datasets to files. The retrainer runs them.
+type exportJobs struct{ *crud.Env }
+
+func (s exportJobs) row() crud.Row {
+	return crud.Kind[*catalog.DatasetExportJob]{
+		Taggable: true,
+		Operations: []crud.Operation{
+			crud.Handle("CreateDatasetExportJob", s.create),
+			crud.Handle("DescribeDatasetExportJob", s.describe),
+			crud.Handle("ListDatasetExportJobs", s.list),
+		},
+	}.Row()
 }
 
-func (s *Service) describeDatasetExportJob(ctx context.Context, req *personalize.DescribeDatasetExportJobRequest) (*personalize.DescribeDatasetExportJobResponse, error) {
-	j, err := find[*catalog.DatasetExportJob](ctx, s, "datasetExportJobArn", *req.DatasetExportJobArn, resource.DatasetExportJob)
+func (s exportJobs) create(
+	ctx context.Context, req *personalize.CreateDatasetExportJobRequest,
+) (*personalize.CreateDatasetExportJobResponse, error) {
+	var from *catalog.Dataset
+	job, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.DatasetExportJob]{
+		Name: *req.JobName, Tags: req.Tags, JobLimit: s.Quotas.RunningExports,
+		Resolve: func() (err error) {
+			from, err = crud.Find[*catalog.Dataset](ctx, s.Env, "datasetArn", *req.DatasetArn)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(from.ARN, resource.DatasetExportJob, *req.JobName) },
+		Parents: func(string) []crud.Parent {
+			return []crud.Parent{crud.Under(from, crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.DatasetExportJob, error) {
+			if err := checkNotDeleting(ctx, s.Env, from.DatasetGroupARN); err != nil {
+				return nil, err
+			}
+			return &catalog.DatasetExportJob{
+				Metadata: m, DatasetARN: from.ARN, DatasetGroupARN: from.DatasetGroupARN, RoleARN: *req.RoleArn,
+				IngestionMode: cmp.Or(awsapi.Text(req.IngestionMode), catalog.IngestionPut), JobOutput: req.JobOutput,
+			}, validateOutputPath(awsapi.Text(req.JobOutput.S3DataDestination.Path))
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateDatasetExportJobResponse{DatasetExportJobArn: &job.ARN}, nil
+}
+
+func (s exportJobs) describe(ctx context.Context, req *personalize.DescribeDatasetExportJobRequest) (*personalize.DescribeDatasetExportJobResponse, error) {
+	j, err := crud.Find[*catalog.DatasetExportJob](ctx, s.Env, "datasetExportJobArn", *req.DatasetExportJobArn)
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +67,9 @@ func (s *Service) describeDatasetExportJob(ctx context.Context, req *personalize
 	}}, nil
 }
 
-func (s *Service) listDatasetExportJobs(_ context.Context, req *personalize.ListDatasetExportJobsRequest) (*personalize.ListDatasetExportJobsResponse, error) {
+func (s exportJobs) list(_ context.Context, req *personalize.ListDatasetExportJobsRequest) (*personalize.ListDatasetExportJobsResponse, error) {
 	dataset := awsapi.Text(req.DatasetArn)
-	jobs, next, err := list(s, page{"ListDatasetExportJobs " + dataset, req.NextToken, req.MaxResults},
+	jobs, next, err := crud.List(s.Env, crud.Page{Scope: "ListDatasetExportJobs " + dataset, Token: req.NextToken, Size: req.MaxResults},
 		func(j *catalog.DatasetExportJob) bool { return dataset == "" || j.DatasetARN == dataset },
 		func(j *catalog.DatasetExportJob) personalize.DatasetExportJobSummary {
 			return personalize.DatasetExportJobSummary{

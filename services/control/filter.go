@@ -10,51 +10,63 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createFilter(ctx context.Context, req *personalize.CreateFilterRequest) (*personalize.CreateFilterResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(group.ARN, resource.Filter, *req.Name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(resource.Filter, arn), s.quotas.FiltersPerGroup, inAnyState)
-	}, mustTakeFilters)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.checkFilter(ctx, *req.FilterExpression, group); err != nil {
-		return nil, err
-	}
-	created := &catalog.Filter{Metadata: pending(arn, *req.Name, tags), DatasetGroupARN: group.ARN, Expression: *req.FilterExpression}
-	if err := createUnder(ctx, s, created, underGroup); err != nil {
-		return nil, err
-	}
-	return &personalize.CreateFilterResponse{FilterArn: &arn}, nil
+// filters are the expressions by which recommendations and batch jobs leave items or users out.
+type filters struct{ *crud.Env }
+
+func (s filters) row() crud.Row {
+	return crud.Kind[*catalog.Filter]{
+		Taggable:  true,
+		Pending:   crud.CreatePending[*catalog.Filter],
+		Reconcile: crud.Activator[*catalog.Filter](s.Env),
+		Operations: []crud.Operation{
+			crud.Handle("CreateFilter", s.create),
+			crud.Handle("DescribeFilter", s.describe),
+			crud.Handle("ListFilters", s.list),
+			crud.Handle("DeleteFilter", s.delete),
+		},
+	}.Row()
 }
 
-// mustTakeFilters is mustBeActive with the exception that CreateFilter has for it: ResourceInUse is not among its own.
-func mustTakeFilters(g *catalog.DatasetGroup) error {
+func (s filters) create(
+	ctx context.Context, req *personalize.CreateFilterRequest,
+) (*personalize.CreateFilterResponse, error) {
+	var group *catalog.DatasetGroup
+	created, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.Filter]{
+		Name: *req.Name, Tags: req.Tags,
+		Resolve: func() (err error) {
+			group, err = crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(group.ARN, resource.Filter, *req.Name) },
+		Parents: func(arn string) []crud.Parent {
+			return []crud.Parent{crud.Under(group,
+				crud.Limit[*catalog.DatasetGroup](arn, s.Quotas.FiltersPerGroup), validateFilterGroup)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.Filter, error) {
+			return &catalog.Filter{Metadata: m, DatasetGroupARN: group.ARN, Expression: *req.FilterExpression},
+				s.validateExpression(ctx, *req.FilterExpression, group)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateFilterResponse{FilterArn: &created.ARN}, nil
+}
+
+// validateFilterGroup is ValidateActive with the exception that CreateFilter has for it: ResourceInUse is not among its own.
+func validateFilterGroup(g *catalog.DatasetGroup) error {
 	if g.Status != status.Active {
 		return awsapi.InvalidInput("Resource %s is %s, it must be ACTIVE", g.ARN, g.Status)
 	}
 	return nil
 }
 
-// checkFilter compiles an expression and counts the fields of the group's filters with it.
-func (s *Service) checkFilter(ctx context.Context, expression string, group *catalog.DatasetGroup) error {
-	schemas, err := s.schemasOf(ctx, group.ARN)
+// validateExpression compiles an expression and counts the fields of the group's filters with it.
+func (s filters) validateExpression(ctx context.Context, expression string, group *catalog.DatasetGroup) error {
+	schemas, err := crud.GroupSchemas(ctx, s.Env, group.ARN)
 	if err != nil {
 		return err
 	}
@@ -73,7 +85,7 @@ func (s *Service) checkFilter(ctx context.Context, expression string, group *cat
 		if resource.TypeOf(child.ARN) != resource.Filter {
 			continue
 		}
-		other, err := s.store.Filters.Get(ctx, child.ARN)
+		other, err := s.Store.Filters.Get(ctx, child.ARN)
 		if errors.Is(err, catalog.ErrNotFound) {
 			continue
 		}
@@ -84,14 +96,14 @@ func (s *Service) checkFilter(ctx context.Context, expression string, group *cat
 			count(f)
 		}
 	}
-	if most := s.quotas.FilterFieldsPerGroup; len(fields) > most {
+	if most := s.Quotas.FilterFieldsPerGroup; len(fields) > most {
 		return awsapi.LimitExceeded("The filters of a dataset group can use at most %d different fields, with this one they would use %d", most, len(fields))
 	}
 	return nil
 }
 
-func (s *Service) describeFilter(ctx context.Context, req *personalize.DescribeFilterRequest) (*personalize.DescribeFilterResponse, error) {
-	f, err := find[*catalog.Filter](ctx, s, "filterArn", *req.FilterArn, resource.Filter)
+func (s filters) describe(ctx context.Context, req *personalize.DescribeFilterRequest) (*personalize.DescribeFilterResponse, error) {
+	f, err := crud.Find[*catalog.Filter](ctx, s.Env, "filterArn", *req.FilterArn)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +114,9 @@ func (s *Service) describeFilter(ctx context.Context, req *personalize.DescribeF
 	}}, nil
 }
 
-func (s *Service) listFilters(_ context.Context, req *personalize.ListFiltersRequest) (*personalize.ListFiltersResponse, error) {
+func (s filters) list(_ context.Context, req *personalize.ListFiltersRequest) (*personalize.ListFiltersResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	filters, next, err := list(s, page{"ListFilters " + group, req.NextToken, req.MaxResults},
+	filters, next, err := crud.List(s.Env, crud.Page{Scope: "ListFilters " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(f *catalog.Filter) bool { return group == "" || f.DatasetGroupARN == group },
 		func(f *catalog.Filter) personalize.FilterSummary {
 			return personalize.FilterSummary{
@@ -115,6 +127,6 @@ func (s *Service) listFilters(_ context.Context, req *personalize.ListFiltersReq
 	return &personalize.ListFiltersResponse{Filters: filters, NextToken: next}, err
 }
 
-func (s *Service) deleteFilter(ctx context.Context, req *personalize.DeleteFilterRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.Filter](ctx, s, "filterArn", *req.FilterArn, resource.Filter)
+func (s filters) delete(ctx context.Context, req *personalize.DeleteFilterRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting[*catalog.Filter](ctx, s.Env, "filterArn", *req.FilterArn)
 }

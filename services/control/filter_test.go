@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/personalize"
+
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 func (i *installation) createFilter(group, name, expression string) (string, error) {
@@ -17,7 +19,7 @@ func (i *installation) createFilter(group, name, expression string) (string, err
 }
 
 func TestAFilter(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	i.typed(group, "Items", itemsSchema)
 	const expression = `INCLUDE ItemID WHERE Items.GENRES IN ("Comedy") AND Items.PRICE <= $PRICE`
@@ -54,7 +56,7 @@ func TestAFilter(t *testing.T) {
 }
 
 func TestQuotasOfFilters(t *testing.T) {
-	i := install(t, Quotas{FiltersPerGroup: 3, FilterFieldsPerGroup: 2})
+	i := install(t, crud.Quotas{FiltersPerGroup: 3, FilterFieldsPerGroup: 2})
 	group := i.group("movies")
 	i.typed(group, "Items", itemsSchema)
 	genres := must(i.createFilter(group, "genres", `INCLUDE ItemID WHERE Items.GENRES IN ($G)`))(t)
@@ -81,7 +83,7 @@ func deleteAndWait(i *installation, filter string) error {
 
 // A bad expression is refused at once, with the place and the reason.
 func TestBadFilterExpressions(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	i.typed(group, "Items", withColumns(itemsSchema, `{"name":"PLOT","type":"string","textual":true},{"name":"A","type":["null","int"]},{"name":"B","type":["null","int"]},{"name":"C","type":["null","int"]}`))
 	for n, c := range []struct{ expression, message string }{

@@ -1,9 +1,9 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -12,58 +12,58 @@ import (
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createDatasetImportJob(ctx context.Context, req *personalize.CreateDatasetImportJobRequest) (*personalize.CreateDatasetImportJobResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	dataset, err := findCreated[*catalog.Dataset](ctx, s, "datasetArn", *req.DatasetArn, resource.Dataset)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(dataset.ARN, resource.DatasetImportJob, *req.JobName)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underAccount, err := s.placeJob(ctx, arn, s.quotas.RunningImports)
-	if err != nil {
-		return nil, err
-	}
-	underDataset, err := place(ctx, s, dataset, func(d *catalog.Dataset) error { return mustBeActive(d) })
-	if err != nil {
-		return nil, err
-	}
-	if err := s.mustNotDeleteUsers(ctx, dataset.DatasetGroupARN); err != nil {
-		return nil, err
-	}
-	mode := catalog.ImportFull
-	if req.ImportMode != nil {
-		mode = *req.ImportMode
-	}
-	if err := checkImport(awsapi.Text(req.DataSource.DataLocation), mode, dataset); err != nil {
-		return nil, err
-	}
-	job := &catalog.DatasetImportJob{
-		Metadata:   pending(arn, *req.JobName, tags),
-		DatasetARN: dataset.ARN, DatasetGroupARN: dataset.DatasetGroupARN,
-		DataLocation: *req.DataSource.DataLocation, RoleARN: awsapi.Text(req.RoleArn), ImportMode: mode,
-		PublishAttributionMetricsToS3: req.PublishAttributionMetricsToS3,
-	}
-	if err := createUnder(ctx, s, job, underAccount, underDataset); err != nil {
-		return nil, err
-	}
-	s.wakeWorkers(ctx, arn)
-	return &personalize.CreateDatasetImportJobResponse{DatasetImportJobArn: &arn}, nil
+// importJobs read files into datasets. The retrainer runs them.
+type importJobs struct{ *crud.Env }
+
+func (s importJobs) row() crud.Row {
+	return crud.Kind[*catalog.DatasetImportJob]{
+		Taggable: true,
+		Operations: []crud.Operation{
+			crud.Handle("CreateDatasetImportJob", s.create),
+			crud.Handle("DescribeDatasetImportJob", s.describe),
+			crud.Handle("ListDatasetImportJobs", s.list),
+		},
+	}.Row()
 }
 
-func checkImport(dataLocation, mode string, into *catalog.Dataset) error {
-	if _, _, err := dataset.ParseLocation(dataLocation); err != nil {
-		return awsapi.InvalidInput("Invalid Data location. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
+func (s importJobs) create(
+	ctx context.Context, req *personalize.CreateDatasetImportJobRequest,
+) (*personalize.CreateDatasetImportJobResponse, error) {
+	var into *catalog.Dataset
+	job, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.DatasetImportJob]{
+		Name: *req.JobName, Tags: req.Tags, JobLimit: s.Quotas.RunningImports,
+		Resolve: func() (err error) {
+			into, err = crud.FindCreated[*catalog.Dataset](ctx, s.Env, "datasetArn", *req.DatasetArn)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(into.ARN, resource.DatasetImportJob, *req.JobName) },
+		Parents: func(string) []crud.Parent {
+			return []crud.Parent{crud.Under(into, crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.DatasetImportJob, error) {
+			if err := checkNotDeleting(ctx, s.Env, into.DatasetGroupARN); err != nil {
+				return nil, err
+			}
+			mode := cmp.Or(awsapi.Text(req.ImportMode), catalog.ImportFull)
+			return &catalog.DatasetImportJob{
+				Metadata: m, DatasetARN: into.ARN, DatasetGroupARN: into.DatasetGroupARN,
+				DataLocation: awsapi.Text(req.DataSource.DataLocation), RoleARN: awsapi.Text(req.RoleArn), ImportMode: mode,
+				PublishAttributionMetricsToS3: req.PublishAttributionMetricsToS3,
+			}, validateImport(awsapi.Text(req.DataSource.DataLocation), mode, into)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateDatasetImportJobResponse{DatasetImportJobArn: &job.ARN}, nil
+}
+
+func validateImport(dataLocation, mode string, into *catalog.Dataset) error {
+	if err := validateDataLocation(dataLocation); err != nil {
+		return err
 	}
 	if mode == catalog.ImportIncremental && into.Version == 0 {
 		return awsapi.InvalidInput("importMode INCREMENTAL needs an earlier import into %s", into.ARN)
@@ -71,27 +71,11 @@ func checkImport(dataLocation, mode string, into *catalog.Dataset) error {
 	return nil
 }
 
-// placeJob limits the jobs of a type that wait or run in the account.
-func (s *Service) placeJob(ctx context.Context, jobARN string, limit int) (catalog.Place, error) {
-	kind := resource.TypeOf(jobARN)
-	rule := func(a *catalog.Account) error { return within(a.Children.Count(kind, jobARN), limit, unfinished) }
-	account, err := s.readAccount(ctx)
-	if err != nil {
-		return catalog.Place{}, err
+func validateDataLocation(location string) error {
+	if _, _, err := dataset.ParseLocation(location); err != nil {
+		return awsapi.InvalidInput("Invalid Data location. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
 	}
-	if err := s.store.Sweep(ctx, account); err != nil {
-		return catalog.Place{}, err
-	}
-	return catalog.UnderAccount(s.account, rule), rule(account)
-}
-
-// readAccount reads the account's reservations; an account without any may not exist yet.
-func (s *Service) readAccount(ctx context.Context) (*catalog.Account, error) {
-	account, err := s.store.Accounts.Get(ctx, resource.AccountARN(s.account))
-	if errors.Is(err, catalog.ErrNotFound) {
-		return &catalog.Account{}, nil
-	}
-	return account, err
+	return nil
 }
 
 // describedImportJob is Personalize's answer and, beside its members, what the data doctor says. SDKs pass over a member that they do
@@ -105,8 +89,8 @@ type examinedImportJob struct {
 	DataReport *datadoctor.Report `json:"dataReport,omitempty"`
 }
 
-func (s *Service) describeDatasetImportJob(ctx context.Context, req *personalize.DescribeDatasetImportJobRequest) (*describedImportJob, error) {
-	j, err := find[*catalog.DatasetImportJob](ctx, s, "datasetImportJobArn", *req.DatasetImportJobArn, resource.DatasetImportJob)
+func (s importJobs) describe(ctx context.Context, req *personalize.DescribeDatasetImportJobRequest) (*describedImportJob, error) {
+	j, err := crud.Find[*catalog.DatasetImportJob](ctx, s.Env, "datasetImportJobArn", *req.DatasetImportJobArn)
 	if err != nil {
 		return nil, err
 	}
@@ -125,9 +109,9 @@ func (s *Service) describeDatasetImportJob(ctx context.Context, req *personalize
 	}}}, nil
 }
 
-func (s *Service) listDatasetImportJobs(_ context.Context, req *personalize.ListDatasetImportJobsRequest) (*personalize.ListDatasetImportJobsResponse, error) {
+func (s importJobs) list(_ context.Context, req *personalize.ListDatasetImportJobsRequest) (*personalize.ListDatasetImportJobsResponse, error) {
 	dataset := awsapi.Text(req.DatasetArn)
-	jobs, next, err := list(s, page{"ListDatasetImportJobs " + dataset, req.NextToken, req.MaxResults},
+	jobs, next, err := crud.List(s.Env, crud.Page{Scope: "ListDatasetImportJobs " + dataset, Token: req.NextToken, Size: req.MaxResults},
 		func(j *catalog.DatasetImportJob) bool { return dataset == "" || j.DatasetARN == dataset },
 		func(j *catalog.DatasetImportJob) personalize.DatasetImportJobSummary {
 			return personalize.DatasetImportJobSummary{

@@ -7,10 +7,12 @@ import (
 
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/service/personalize"
+
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 func TestPagesMakeUpTheList(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	var created []string
 	for n := range 7 {
 		created = append(created, *must(i.CreateSchema(&personalize.CreateSchemaInput{
@@ -55,7 +57,7 @@ func TestPagesMakeUpTheList(t *testing.T) {
 }
 
 func TestListsOfAParent(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	movies, books := i.group("movies"), i.group("books")
 	dataset := i.dataset(movies, "events")
 	solution := i.solution(movies, "pantry", "aws-sims")
@@ -90,7 +92,7 @@ func TestListsOfAParent(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	tag := func(pairs ...string) []*personalize.Tag {
 		var tags []*personalize.Tag
 		for n := 0; n < len(pairs); n += 2 {
@@ -119,19 +121,4 @@ func TestTags(t *testing.T) {
 	schema := must(i.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("s"), Schema: aws.String(interactionsSchema)}))(t).SchemaArn
 	_, err = i.ListTagsForResource(&personalize.ListTagsForResourceInput{ResourceArn: schema})
 	refused(t, err, "InvalidInputException", "tags")
-}
-
-func TestATokenCannotBeMadeUp(t *testing.T) {
-	for _, c := range []struct{ scope, token string }{
-		{"a", newToken("b", position{1, "x"})},
-		{"a", newToken("a", position{1, "x"}) + "="},
-		{"a", ""},
-	} {
-		if got, err := readToken(c.scope, c.token); err == nil {
-			t.Errorf("%q was read as %v", c.token, got)
-		}
-	}
-	if got, err := readToken("a", newToken("a", position{1, "x"})); err != nil || got != (position{1, "x"}) {
-		t.Errorf("got %v, %v", got, err)
-	}
 }

@@ -17,42 +17,60 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createMetricAttribution(ctx context.Context, req *personalize.CreateMetricAttributionRequest) (*personalize.CreateMetricAttributionResponse, error) {
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(group.ARN, resource.MetricAttribution, *req.Name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(resource.MetricAttribution, arn), s.quotas.MetricAttributionsPerGroup, inAnyState)
-	}, mustBeActiveGroup)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.checkMetrics(ctx, req.Metrics, group.ARN); err != nil {
-		return nil, err
-	}
-	if err := checkMetricsOutput(req.MetricsOutputConfig); err != nil {
-		return nil, err
-	}
-	created := &catalog.MetricAttribution{
-		Metadata:        pending(arn, *req.Name, nil),
-		DatasetGroupARN: group.ARN, Metrics: req.Metrics, OutputConfig: req.MetricsOutputConfig,
-	}
-	if err := createUnder(ctx, s, created, underGroup); err != nil {
-		return nil, err
-	}
-	return &personalize.CreateMetricAttributionResponse{MetricAttributionArn: &arn}, nil
+// metricAttributions are the metrics that the retrainer computes of a dataset group's events, and reports.
+type metricAttributions struct{ *crud.Env }
+
+func (s metricAttributions) row() crud.Row {
+	return crud.Kind[*catalog.MetricAttribution]{
+		Pending:   s.pending,
+		Reconcile: s.beginReports,
+		Operations: []crud.Operation{
+			crud.Handle("CreateMetricAttribution", s.create),
+			crud.Handle("DescribeMetricAttribution", s.describe),
+			crud.Handle("ListMetricAttributions", s.list),
+			crud.Handle("ListMetricAttributionMetrics", s.listMetrics),
+			crud.Handle("UpdateMetricAttribution", s.update),
+			crud.Handle("DeleteMetricAttribution", s.delete),
+		},
+	}.Row()
 }
 
-// checkMetrics refuses metrics that cannot be computed from the group's datasets.
-func (s *Service) checkMetrics(ctx context.Context, metrics []personalize.MetricAttribute, groupARN string) error {
-	schemas, err := s.schemasOf(ctx, groupARN)
+func (s metricAttributions) create(
+	ctx context.Context, req *personalize.CreateMetricAttributionRequest,
+) (*personalize.CreateMetricAttributionResponse, error) {
+	var group *catalog.DatasetGroup
+	created, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.MetricAttribution]{
+		Name: *req.Name,
+		Resolve: func() (err error) {
+			group, err = crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(group.ARN, resource.MetricAttribution, *req.Name) },
+		Parents: func(arn string) []crud.Parent {
+			return []crud.Parent{crud.Under(group,
+				crud.Limit[*catalog.DatasetGroup](arn, s.Quotas.MetricAttributionsPerGroup), crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.MetricAttribution, error) {
+			if err := s.validateMetrics(ctx, req.Metrics, group.ARN); err != nil {
+				return nil, err
+			}
+			return &catalog.MetricAttribution{
+				Metadata: m, DatasetGroupARN: group.ARN, Metrics: req.Metrics, OutputConfig: req.MetricsOutputConfig,
+			}, validateMetricsOutput(req.MetricsOutputConfig)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateMetricAttributionResponse{MetricAttributionArn: &created.ARN}, nil
+}
+
+// validateMetrics refuses metrics that cannot be computed from the group's datasets.
+func (s metricAttributions) validateMetrics(ctx context.Context, metrics []personalize.MetricAttribute, groupARN string) error {
+	schemas, err := crud.GroupSchemas(ctx, s.Env, groupARN)
 	if err != nil {
 		return err
 	}
@@ -80,7 +98,7 @@ func (s *Service) checkMetrics(ctx context.Context, metrics []personalize.Metric
 	return nil
 }
 
-func checkMetricsOutput(output *personalize.MetricAttributionOutput) error {
+func validateMetricsOutput(output *personalize.MetricAttributionOutput) error {
 	if output == nil || output.S3DataDestination == nil {
 		return nil
 	}
@@ -90,8 +108,8 @@ func checkMetricsOutput(output *personalize.MetricAttributionOutput) error {
 	return nil
 }
 
-func (s *Service) describeMetricAttribution(ctx context.Context, req *personalize.DescribeMetricAttributionRequest) (*personalize.DescribeMetricAttributionResponse, error) {
-	m, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, resource.MetricAttribution)
+func (s metricAttributions) describe(ctx context.Context, req *personalize.DescribeMetricAttributionRequest) (*personalize.DescribeMetricAttributionResponse, error) {
+	m, err := crud.Find[*catalog.MetricAttribution](ctx, s.Env, "metricAttributionArn", *req.MetricAttributionArn)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +120,9 @@ func (s *Service) describeMetricAttribution(ctx context.Context, req *personaliz
 	}}, nil
 }
 
-func (s *Service) listMetricAttributions(_ context.Context, req *personalize.ListMetricAttributionsRequest) (*personalize.ListMetricAttributionsResponse, error) {
+func (s metricAttributions) list(_ context.Context, req *personalize.ListMetricAttributionsRequest) (*personalize.ListMetricAttributionsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	attributions, next, err := list(s, page{"ListMetricAttributions " + group, req.NextToken, req.MaxResults},
+	attributions, next, err := crud.List(s.Env, crud.Page{Scope: "ListMetricAttributions " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(m *catalog.MetricAttribution) bool { return group == "" || m.DatasetGroupARN == group },
 		func(m *catalog.MetricAttribution) personalize.MetricAttributionSummary {
 			return personalize.MetricAttributionSummary{
@@ -115,11 +133,11 @@ func (s *Service) listMetricAttributions(_ context.Context, req *personalize.Lis
 	return &personalize.ListMetricAttributionsResponse{MetricAttributions: attributions, NextToken: next}, err
 }
 
-// listMetricAttributionMetrics lists by name, so that metrics that come and go between two pages do not move the others.
-func (s *Service) listMetricAttributionMetrics(_ context.Context, req *personalize.ListMetricAttributionMetricsRequest) (*personalize.ListMetricAttributionMetricsResponse, error) {
+// listMetrics lists by name, so that metrics that come and go between two pages do not move the others.
+func (s metricAttributions) listMetrics(_ context.Context, req *personalize.ListMetricAttributionMetricsRequest) (*personalize.ListMetricAttributionMetricsResponse, error) {
 	wanted := awsapi.Text(req.MetricAttributionArn)
 	metrics := map[string]personalize.MetricAttribute{}
-	for _, m := range catalog.All[*catalog.MetricAttribution](s.view) {
+	for _, m := range catalog.All[*catalog.MetricAttribution](s.View) {
 		if wanted != "" && m.ARN != wanted {
 			continue
 		}
@@ -127,8 +145,8 @@ func (s *Service) listMetricAttributionMetrics(_ context.Context, req *personali
 			metrics[m.ARN+" "+*metric.MetricName] = metric
 		}
 	}
-	names, next, err := cut(page{"ListMetricAttributionMetrics " + wanted, req.NextToken, req.MaxResults}, slices.Sorted(maps.Keys(metrics)),
-		func(name string) position { return position{0, name} })
+	names, next, err := crud.Paginate(crud.Page{Scope: "ListMetricAttributionMetrics " + wanted, Token: req.NextToken, Size: req.MaxResults}, slices.Sorted(maps.Keys(metrics)),
+		func(name string) crud.Position { return crud.Position{ARN: name} })
 	if err != nil {
 		return nil, err
 	}
@@ -142,27 +160,27 @@ func (s *Service) listMetricAttributionMetrics(_ context.Context, req *personali
 // maxMetrics bounds the metrics of an attribution.
 const maxMetrics = 10
 
-// updateMetricAttribution changes what the next reports hold. Nothing runs that would have to be waited for, so the attribution stays
+// update changes what the next reports hold. Nothing runs that would have to be waited for, so the attribution stays
 // ACTIVE.
-func (s *Service) updateMetricAttribution(ctx context.Context, req *personalize.UpdateMetricAttributionRequest) (*personalize.UpdateMetricAttributionResponse, error) {
+func (s metricAttributions) update(ctx context.Context, req *personalize.UpdateMetricAttributionRequest) (*personalize.UpdateMetricAttributionResponse, error) {
 	if req.MetricAttributionArn == nil {
 		// The model says it is optional, but there is no other way to name one.
 		return nil, awsapi.InvalidInput("%s", constraint.Missing("metricAttributionArn").Error())
 	}
-	current, err := find[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, resource.MetricAttribution)
+	current, err := crud.Find[*catalog.MetricAttribution](ctx, s.Env, "metricAttributionArn", *req.MetricAttributionArn)
 	if err != nil {
 		return nil, err
 	}
 	if err := applyMetricsUpdate(current, req); err != nil {
 		return nil, err
 	}
-	if err := s.checkMetrics(ctx, req.AddMetrics, current.DatasetGroupARN); err != nil {
+	if err := s.validateMetrics(ctx, req.AddMetrics, current.DatasetGroupARN); err != nil {
 		return nil, err
 	}
-	if err := checkMetricsOutput(req.MetricsOutputConfig); err != nil {
+	if err := validateMetricsOutput(req.MetricsOutputConfig); err != nil {
 		return nil, err
 	}
-	_, err = s.store.MetricAttributions.Update(ctx, current.ARN, func(m *catalog.MetricAttribution) error {
+	_, err = s.Store.MetricAttributions.Update(ctx, current.ARN, func(m *catalog.MetricAttribution) error {
 		return applyMetricsUpdate(m, req)
 	})
 	return &personalize.UpdateMetricAttributionResponse{MetricAttributionArn: &current.ARN}, err
@@ -177,7 +195,7 @@ func applyMetricsUpdate(m *catalog.MetricAttribution, req *personalize.UpdateMet
 			return awsapi.ResourceAlreadyExists("addMetrics: the metric attribution has a metric %s", *added.MetricName)
 		}
 	}
-	if err := mustBeActive(m); err != nil {
+	if err := crud.ValidateActive(m); err != nil {
 		return err
 	}
 	for _, name := range req.RemoveMetrics {
@@ -203,43 +221,47 @@ func hasMetric(metrics []personalize.MetricAttribute, name string) bool {
 	return slices.ContainsFunc(metrics, func(m personalize.MetricAttribute) bool { return *m.MetricName == name })
 }
 
+func (s metricAttributions) pending(m *catalog.MetricAttribution) bool {
+	return m.Status == status.CreatePending || m.Status == status.Active && lacksBeginning(m)
+}
+
 // lacksBeginning says whether an attribution's reports have to begin somewhere yet.
 func lacksBeginning(m *catalog.MetricAttribution) bool { return m.WritesReports() && m.Reports == nil }
 
 // beginReports notes where in the log the first window begins, before a client can see the attribution ACTIVE: what is put from then
 // on is reported.
-func (s *Service) beginReports(ctx context.Context, m *catalog.MetricAttribution) error {
+func (s metricAttributions) beginReports(ctx context.Context, m *catalog.MetricAttribution) error {
 	if !lacksBeginning(m) {
-		return s.activate(ctx, m.Meta())
+		return crud.Activate(ctx, s.Env, m)
 	}
 	progress, err := s.endOfLog(ctx, m.DatasetGroupARN)
 	if err != nil {
 		return fmt.Errorf("finding where reports begin: %w", err)
 	}
-	_, err = s.store.MetricAttributions.Update(ctx, m.ARN, func(current *catalog.MetricAttribution) error {
+	_, err = s.Store.MetricAttributions.Update(ctx, m.ARN, func(current *catalog.MetricAttribution) error {
 		if current.ID != m.ID || current.Status != m.Status || !lacksBeginning(current) {
-			return errOvertaken
+			return crud.ErrOvertaken
 		}
 		current.Status, current.Reports = status.Active, progress
 		return nil
 	})
-	return unlessOvertaken(err)
+	return crud.IgnoreOvertaken(err)
 }
 
-func (s *Service) endOfLog(ctx context.Context, groupARN string) (*catalog.ReportProgress, error) {
-	group, err := s.store.DatasetGroups.Get(ctx, groupARN)
+func (s metricAttributions) endOfLog(ctx context.Context, groupARN string) (*catalog.ReportProgress, error) {
+	group, err := s.Store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.reachLog(ctx); err != nil {
+	if err := s.PingBus(ctx); err != nil {
 		return nil, err
 	}
 	topic := schema.Interactions.Topic(group.GroupKey())
-	topics, err := s.bus.Topics(ctx, topic)
+	topics, err := s.Bus.Topics(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	offsets, err := s.bus.Offsets(ctx, topic)
+	offsets, err := s.Bus.Offsets(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +273,6 @@ func (s *Service) endOfLog(ctx context.Context, groupARN string) (*catalog.Repor
 	return progress, nil
 }
 
-func (s *Service) deleteMetricAttribution(ctx context.Context, req *personalize.DeleteMetricAttributionRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.MetricAttribution](ctx, s, "metricAttributionArn", *req.MetricAttributionArn, resource.MetricAttribution)
+func (s metricAttributions) delete(ctx context.Context, req *personalize.DeleteMetricAttributionRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting[*catalog.MetricAttribution](ctx, s.Env, "metricAttributionArn", *req.MetricAttributionArn)
 }

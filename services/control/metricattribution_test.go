@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 func metric(name, eventType, expression string) *personalize.MetricAttribute {
@@ -17,7 +18,7 @@ func metric(name, eventType, expression string) *personalize.MetricAttribute {
 }
 
 func TestAMetricAttribution(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	output := &personalize.MetricAttributionOutput_{
 		RoleArn:           aws.String("arn:aws:iam::000000000000:role/reports"),

@@ -32,6 +32,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 	"github.com/penchant-io/penchant/services/control/workflow"
 )
 
@@ -55,7 +56,7 @@ func (i *installation) retrain(ndcg func(solution string) float64) {
 
 // finishPending ends the jobs of a type.
 func finishPending[R catalog.Resource](i *installation, finish func(R)) {
-	for _, job := range catalog.All[R](i.service.view) {
+	for _, job := range catalog.All[R](i.service.env.View) {
 		if job.Meta().Status != status.CreatePending {
 			continue
 		}
@@ -126,7 +127,7 @@ func outcomes(t *testing.T, d *sfn.DescribeExecutionOutput) []groupOutcome {
 // TestPipelineDeploysWhatIsGoodEnough runs the shipped definition again and again, as a schedule would.
 func TestPipelineDeploysWhatIsGoodEnough(t *testing.T) {
 	t.Parallel()
-	i := install(t, Quotas{RunningImports: 20})
+	i := install(t, crud.Quotas{RunningImports: 20})
 	var mu sync.Mutex
 	worth := 0.3
 	i.retrain(func(solution string) float64 {
@@ -212,7 +213,7 @@ func countKinds(resources []string) map[string]int {
 // TestPipelineGoesOnWithoutTheGroupThatFails: its error is told, and the other group is deployed.
 func TestPipelineGoesOnWithoutTheGroupThatFails(t *testing.T) {
 	t.Parallel()
-	i := install(t, Quotas{RunningImports: 20})
+	i := install(t, crud.Quotas{RunningImports: 20})
 	i.retrain(func(string) float64 { return 0.2 })
 	s := i.states()
 	machine := s.create("pipeline", shippedPipeline(t))
@@ -233,7 +234,7 @@ func TestPipelineGoesOnWithoutTheGroupThatFails(t *testing.T) {
 // TestPipelineWaitsForApproval: a person gets the token and what is to be known, and says yes or no.
 func TestPipelineWaitsForApproval(t *testing.T) {
 	t.Parallel()
-	i := install(t, Quotas{RunningImports: 20})
+	i := install(t, crud.Quotas{RunningImports: 20})
 	i.retrain(func(string) float64 { return 0.2 })
 	s := i.states()
 	machine := s.create("pipeline", shippedPipeline(t))
@@ -356,7 +357,7 @@ func (l *life) through(next http.Handler) http.Handler {
 // goes on. The result is that of an undisturbed run, and everything has been made once.
 func TestPipelineSurvivesADeathAtEachTransition(t *testing.T) {
 	t.Parallel()
-	i := install(t, Quotas{RunningImports: 20})
+	i := install(t, crud.Quotas{RunningImports: 20})
 	i.retrain(func(solution string) float64 {
 		if strings.HasSuffix(solution, "-popularity") {
 			return 0.1

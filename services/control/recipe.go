@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -11,6 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // recipesSince is the date that recipes, which are part of the program, show as theirs.
@@ -18,7 +18,19 @@ var recipesSince = awsapi.At(time.Date(2026, time.January, 1, 0, 0, 0, 0, time.U
 
 var active = status.Active
 
-func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesRequest) (*personalize.ListRecipesResponse, error) {
+// recipes are the algorithms to train with. They are a part of the program.
+type recipes struct{}
+
+func (s recipes) row() crud.Row {
+	return crud.Row{Operations: []crud.Operation{
+		crud.Handle("ListRecipes", s.list),
+		crud.Handle("DescribeRecipe", s.describe),
+		crud.Handle("DescribeAlgorithm", s.describeAlgorithm),
+		crud.Handle("DescribeFeatureTransformation", s.describeFeatureTransformation),
+	}}
+}
+
+func (s recipes) list(_ context.Context, req *personalize.ListRecipesRequest) (*personalize.ListRecipesResponse, error) {
 	recipes := recipe.All()
 	if req.Domain != nil {
 		recipes = slices.DeleteFunc(recipes, func(r *recipe.Recipe) bool { return r.Domain != *req.Domain })
@@ -27,8 +39,8 @@ func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesReq
 	for i, r := range recipes {
 		order[r.Name] = int64(i)
 	}
-	found, next, err := cut(page{"ListRecipes " + awsapi.Text(req.Domain), req.NextToken, req.MaxResults}, recipes,
-		func(r *recipe.Recipe) position { return position{order[r.Name], r.ARN()} })
+	found, next, err := crud.Paginate(crud.Page{Scope: "ListRecipes " + awsapi.Text(req.Domain), Token: req.NextToken, Size: req.MaxResults}, recipes,
+		func(r *recipe.Recipe) crud.Position { return crud.Position{At: order[r.Name], ARN: r.ARN()} })
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +54,8 @@ func (s *Service) listRecipes(_ context.Context, req *personalize.ListRecipesReq
 	return &personalize.ListRecipesResponse{Recipes: summaries, NextToken: next}, nil
 }
 
-func (s *Service) describeRecipe(_ context.Context, req *personalize.DescribeRecipeRequest) (*personalize.DescribeRecipeResponse, error) {
-	r, err := findRecipe("recipeArn", *req.RecipeArn)
+func (s recipes) describe(_ context.Context, req *personalize.DescribeRecipeRequest) (*personalize.DescribeRecipeResponse, error) {
+	r, err := crud.FindRecipe("recipeArn", *req.RecipeArn)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +72,8 @@ func (s *Service) describeRecipe(_ context.Context, req *personalize.DescribeRec
 	return &personalize.DescribeRecipeResponse{Recipe: described}, nil
 }
 
-func (s *Service) describeAlgorithm(_ context.Context, req *personalize.DescribeAlgorithmRequest) (*personalize.DescribeAlgorithmResponse, error) {
-	r, err := findRecipeBy("algorithmArn", *req.AlgorithmArn, resource.Algorithm, (*recipe.Recipe).AlgorithmARN)
+func (s recipes) describeAlgorithm(_ context.Context, req *personalize.DescribeAlgorithmRequest) (*personalize.DescribeAlgorithmResponse, error) {
+	r, err := crud.FindRecipeBy("algorithmArn", *req.AlgorithmArn, resource.Algorithm, (*recipe.Recipe).AlgorithmARN)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +84,8 @@ func (s *Service) describeAlgorithm(_ context.Context, req *personalize.Describe
 	}}, nil
 }
 
-func (s *Service) describeFeatureTransformation(_ context.Context, req *personalize.DescribeFeatureTransformationRequest) (*personalize.DescribeFeatureTransformationResponse, error) {
-	r, err := findRecipeBy("featureTransformationArn", *req.FeatureTransformationArn, resource.FeatureTransform, (*recipe.Recipe).FeatureTransformationARN)
+func (s recipes) describeFeatureTransformation(_ context.Context, req *personalize.DescribeFeatureTransformationRequest) (*personalize.DescribeFeatureTransformationResponse, error) {
+	r, err := crud.FindRecipeBy("featureTransformationArn", *req.FeatureTransformationArn, resource.FeatureTransform, (*recipe.Recipe).FeatureTransformationARN)
 	if err != nil {
 		return nil, err
 	}
@@ -117,22 +129,3 @@ func hyperParameters(r *recipe.Recipe) (map[string]string, *personalize.DefaultH
 	}
 	return defaults, ranges
 }
-
-func findRecipe(member, arn string) (*recipe.Recipe, error) {
-	return findRecipeBy(member, arn, resource.Recipe, (*recipe.Recipe).ARN)
-}
-
-// findRecipeBy finds the first recipe with an ARN: recipes share feature transformations.
-func findRecipeBy(member, arn, kind string, arnOf func(*recipe.Recipe) string) (*recipe.Recipe, error) {
-	if err := checkType(member, arn, kind); err != nil {
-		return nil, err
-	}
-	for _, r := range recipe.All() {
-		if arnOf(r) == arn {
-			return r, nil
-		}
-	}
-	return nil, notFound(arn)
-}
-
-func joined(arns []string) string { return strings.Join(arns, ", ") }

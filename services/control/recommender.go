@@ -10,54 +10,69 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// The requests; how a recommender trains and moves from status to status stands in training.go.
+// recommenders are models for a use case of a domain that train and serve by themselves. The requests are here,
+// training and the changes of status in recommendertraining.go.
+type recommenders struct{ *crud.Env }
 
-func (s *Service) createRecommender(ctx context.Context, req *personalize.CreateRecommenderRequest) (*personalize.CreateRecommenderResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	r, err := findRecipe("recipeArn", *req.RecipeArn)
-	if err != nil {
-		return nil, err
-	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(group.ARN, resource.Recommender, *req.Name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(g.Children.Count(resource.Recommender, arn), s.quotas.RecommendersPerGroup, inAnyState)
-	}, mustBeActiveGroup)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkUseCase(r, group); err != nil {
-		return nil, err
-	}
-	if err := s.checkRecommenderConfig(ctx, req.RecommenderConfig, r.ARN(), group.ARN); err != nil {
-		return nil, err
-	}
-	recommender := &catalog.Recommender{
-		Metadata:        pending(arn, *req.Name, tags),
-		DatasetGroupARN: group.ARN, RecipeARN: r.ARN(), Config: req.RecommenderConfig,
-	}
-	if err := createUnder(ctx, s, recommender, underGroup); err != nil {
-		return nil, err
-	}
-	return &personalize.CreateRecommenderResponse{RecommenderArn: &arn}, nil
+func (s recommenders) row() crud.Row {
+	training := recommenderTraining{s.Env}
+	return crud.Kind[*catalog.Recommender]{
+		Taggable:   true,
+		Pending:    training.pending,
+		Reconcile:  training.reconcile,
+		Cleanup:    training.cleanup,
+		Dependents: training.dependents,
+		Operations: []crud.Operation{
+			crud.Handle("CreateRecommender", s.create),
+			crud.Handle("DescribeRecommender", s.describe),
+			crud.Handle("ListRecommenders", s.list),
+			crud.Handle("UpdateRecommender", s.update),
+			crud.Handle("StartRecommender", s.start),
+			crud.Handle("StopRecommender", s.stop),
+			crud.Handle("DeleteRecommender", s.delete),
+		},
+	}.Row()
 }
 
-// checkUseCase refuses a recipe that is no use case of the group's domain.
-func checkUseCase(r *recipe.Recipe, group *catalog.DatasetGroup) error {
+func (s recommenders) create(
+	ctx context.Context, req *personalize.CreateRecommenderRequest,
+) (*personalize.CreateRecommenderResponse, error) {
+	var chosen *recipe.Recipe
+	var group *catalog.DatasetGroup
+	recommender, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.Recommender]{
+		Name: *req.Name, Tags: req.Tags,
+		Resolve: func() (err error) {
+			if chosen, err = crud.FindRecipe("recipeArn", *req.RecipeArn); err != nil {
+				return err
+			}
+			group, err = crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(group.ARN, resource.Recommender, *req.Name) },
+		Parents: func(arn string) []crud.Parent {
+			return []crud.Parent{crud.Under(group,
+				crud.Limit[*catalog.DatasetGroup](arn, s.Quotas.RecommendersPerGroup), crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.Recommender, error) {
+			if err := validateUseCase(chosen, group); err != nil {
+				return nil, err
+			}
+			return &catalog.Recommender{
+				Metadata: m, DatasetGroupARN: group.ARN, RecipeARN: chosen.ARN(), Config: req.RecommenderConfig,
+			}, s.validateConfig(ctx, req.RecommenderConfig, chosen.ARN(), group.ARN)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateRecommenderResponse{RecommenderArn: &recommender.ARN}, nil
+}
+
+// validateUseCase refuses a recipe that is no use case of the group's domain.
+func validateUseCase(r *recipe.Recipe, group *catalog.DatasetGroup) error {
 	switch {
 	case group.Domain == "":
 		return awsapi.InvalidInput("Recommenders need a dataset group with a domain, and %s has none: create a solution and a campaign in it", group.ARN)
@@ -72,23 +87,23 @@ func checkUseCase(r *recipe.Recipe, group *catalog.DatasetGroup) error {
 // minCutOff is the least explorationItemAgeCutOff of a recommender, in days.
 const minCutOff = 1
 
-func (s *Service) checkRecommenderConfig(ctx context.Context, config *personalize.RecommenderConfig, recipeARN, groupARN string) error {
+func (s recommenders) validateConfig(ctx context.Context, config *personalize.RecommenderConfig, recipeARN, groupARN string) error {
 	if config == nil {
 		return nil
 	}
-	if err := s.checkExploration(ctx, config.ItemExplorationConfig, recipeARN, groupARN); err != nil {
+	if err := validateExploration(ctx, s.Env, config.ItemExplorationConfig, recipeARN, groupARN); err != nil {
 		return err
 	}
 	if cutOff, ok := config.ItemExplorationConfig[itemAgeCutOff]; ok {
-		if days, _ := finite(cutOff); days < minCutOff { // checked to be a number
+		if days, _ := parseFinite(cutOff); days < minCutOff { // checked to be a number
 			return awsapi.InvalidInput("%s %q of a recommender is not a number of days from %d", itemAgeCutOff, cutOff, minCutOff)
 		}
 	}
-	return s.checkTrainingColumns(ctx, config.TrainingDataConfig, groupARN)
+	return validateTrainingColumns(ctx, s.Env, config.TrainingDataConfig, groupARN)
 }
 
-func (s *Service) describeRecommender(ctx context.Context, req *personalize.DescribeRecommenderRequest) (*personalize.DescribeRecommenderResponse, error) {
-	r, err := find[*catalog.Recommender](ctx, s, "recommenderArn", *req.RecommenderArn, resource.Recommender)
+func (s recommenders) describe(ctx context.Context, req *personalize.DescribeRecommenderRequest) (*personalize.DescribeRecommenderResponse, error) {
+	r, err := crud.Find[*catalog.Recommender](ctx, s.Env, "recommenderArn", *req.RecommenderArn)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +122,9 @@ func (s *Service) describeRecommender(ctx context.Context, req *personalize.Desc
 	return &personalize.DescribeRecommenderResponse{Recommender: described}, nil
 }
 
-func (s *Service) listRecommenders(_ context.Context, req *personalize.ListRecommendersRequest) (*personalize.ListRecommendersResponse, error) {
+func (s recommenders) list(_ context.Context, req *personalize.ListRecommendersRequest) (*personalize.ListRecommendersResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	recommenders, next, err := list(s, page{"ListRecommenders " + group, req.NextToken, req.MaxResults},
+	recommenders, next, err := crud.List(s.Env, crud.Page{Scope: "ListRecommenders " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(r *catalog.Recommender) bool { return group == "" || r.DatasetGroupARN == group },
 		func(r *catalog.Recommender) personalize.RecommenderSummary {
 			return personalize.RecommenderSummary{
@@ -120,20 +135,20 @@ func (s *Service) listRecommenders(_ context.Context, req *personalize.ListRecom
 	return &personalize.ListRecommendersResponse{Recommenders: recommenders, NextToken: next}, err
 }
 
-// updateRecommender records the change; the reconciler carries it out, and the recommender serves as before meanwhile.
-func (s *Service) updateRecommender(ctx context.Context, req *personalize.UpdateRecommenderRequest) (*personalize.UpdateRecommenderResponse, error) {
-	recommender, err := find[*catalog.Recommender](ctx, s, "recommenderArn", *req.RecommenderArn, resource.Recommender)
+// update records the change; the reconciler carries it out, and the recommender serves as before meanwhile.
+func (s recommenders) update(ctx context.Context, req *personalize.UpdateRecommenderRequest) (*personalize.UpdateRecommenderResponse, error) {
+	recommender, err := crud.Find[*catalog.Recommender](ctx, s.Env, "recommenderArn", *req.RecommenderArn)
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeIn(recommender, status.Active); err != nil {
+	if err := validateStatus(recommender, status.Active); err != nil {
 		return nil, err
 	}
-	if err := s.checkRecommenderConfig(ctx, req.RecommenderConfig, recommender.RecipeARN, recommender.DatasetGroupARN); err != nil {
+	if err := s.validateConfig(ctx, req.RecommenderConfig, recommender.RecipeARN, recommender.DatasetGroupARN); err != nil {
 		return nil, err
 	}
-	_, err = s.store.Recommenders.Update(ctx, recommender.ARN, func(r *catalog.Recommender) error {
-		if err := mustBeIn(r, status.Active); err != nil {
+	_, err = s.Store.Recommenders.Update(ctx, recommender.ARN, func(r *catalog.Recommender) error {
+		if err := validateStatus(r, status.Active); err != nil {
 			return err
 		}
 		now := time.Now().UTC()
@@ -143,8 +158,8 @@ func (s *Service) updateRecommender(ctx context.Context, req *personalize.Update
 	return &personalize.UpdateRecommenderResponse{RecommenderArn: &recommender.ARN}, err
 }
 
-// mustBeIn refuses a recommender in another status, or one that is being updated.
-func mustBeIn(r *catalog.Recommender, status string) error {
+// validateStatus refuses a recommender in another status, or one that is being updated.
+func validateStatus(r *catalog.Recommender, status string) error {
 	switch {
 	case r.Status != status:
 		return awsapi.ResourceInUse("Recommender %s is %s, it must be %s", r.ARN, r.Status, status)
@@ -154,23 +169,23 @@ func mustBeIn(r *catalog.Recommender, status string) error {
 	return nil
 }
 
-func (s *Service) startRecommender(ctx context.Context, req *personalize.StartRecommenderRequest) (*personalize.StartRecommenderResponse, error) {
-	err := s.moveRecommender(ctx, *req.RecommenderArn, status.Inactive, status.StartPending)
+func (s recommenders) start(ctx context.Context, req *personalize.StartRecommenderRequest) (*personalize.StartRecommenderResponse, error) {
+	err := s.changeStatus(ctx, *req.RecommenderArn, status.Inactive, status.StartPending)
 	return &personalize.StartRecommenderResponse{RecommenderArn: req.RecommenderArn}, err
 }
 
-func (s *Service) stopRecommender(ctx context.Context, req *personalize.StopRecommenderRequest) (*personalize.StopRecommenderResponse, error) {
-	err := s.moveRecommender(ctx, *req.RecommenderArn, status.Active, status.StopPending)
+func (s recommenders) stop(ctx context.Context, req *personalize.StopRecommenderRequest) (*personalize.StopRecommenderResponse, error) {
+	err := s.changeStatus(ctx, *req.RecommenderArn, status.Active, status.StopPending)
 	return &personalize.StopRecommenderResponse{RecommenderArn: req.RecommenderArn}, err
 }
 
-// moveRecommender begins a change of status; the reconciler completes it.
-func (s *Service) moveRecommender(ctx context.Context, arn, from, to string) error {
-	if _, err := find[*catalog.Recommender](ctx, s, "recommenderArn", arn, resource.Recommender); err != nil {
+// changeStatus begins a change of status; the reconciler completes it.
+func (s recommenders) changeStatus(ctx context.Context, arn, from, to string) error {
+	if _, err := crud.Find[*catalog.Recommender](ctx, s.Env, "recommenderArn", arn); err != nil {
 		return err
 	}
-	_, err := s.store.Recommenders.Update(ctx, arn, func(r *catalog.Recommender) error {
-		if err := mustBeIn(r, from); err != nil {
+	_, err := s.Store.Recommenders.Update(ctx, arn, func(r *catalog.Recommender) error {
+		if err := validateStatus(r, from); err != nil {
 			return err
 		}
 		r.Status = to
@@ -179,8 +194,8 @@ func (s *Service) moveRecommender(ctx context.Context, arn, from, to string) err
 	return err
 }
 
-func (s *Service) deleteRecommender(ctx context.Context, req *personalize.DeleteRecommenderRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting(ctx, s, "recommenderArn", *req.RecommenderArn, resource.Recommender, func(r *catalog.Recommender) error {
-		return mustBeIn(r, r.Status) // in any, but not while it is being updated
+func (s recommenders) delete(ctx context.Context, req *personalize.DeleteRecommenderRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting(ctx, s.Env, "recommenderArn", *req.RecommenderArn, func(r *catalog.Recommender) error {
+		return validateStatus(r, r.Status) // in any, but not while it is being updated
 	})
 }

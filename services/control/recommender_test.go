@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 const useCase = "arn:aws:personalize:::recipe/aws-ecomm-recommended-for-you"
@@ -60,7 +61,7 @@ func (i *installation) stored(arn string) *catalog.Recommender {
 // training waits for the version that a recommender is being trained with.
 func (i *installation) training(arn string) *catalog.SolutionVersion {
 	i.t.Helper()
-	solution := trainedWith(i.stored(arn))
+	solution := solutionOf(i.stored(arn))
 	var found *catalog.SolutionVersion
 	reaches(i.t, "found", func() (string, error) {
 		for _, v := range must(i.store.SolutionVersions.List(i.t.Context()))(i.t) {
@@ -83,7 +84,7 @@ func (i *installation) activeRecommender(group, name string) string {
 }
 
 func TestARecommenderTrainsByItself(t *testing.T) {
-	i := install(t, Quotas{SolutionsPerGroup: 1, RunningTrainings: 1})
+	i := install(t, crud.Quotas{SolutionsPerGroup: 1, RunningTrainings: 1})
 	group := i.shop("shop")
 	config := &personalize.RecommenderConfig{
 		ItemExplorationConfig:              map[string]*string{"explorationWeight": aws.String("0.5"), "explorationItemAgeCutOff": aws.String("7")},
@@ -101,7 +102,7 @@ func TestARecommenderTrainsByItself(t *testing.T) {
 	refused(t, err, inUse, "CREATE IN_PROGRESS")
 
 	// Nobody sees what it is trained with, and it counts to no quota.
-	solution := trainedWith(i.stored(arn))
+	solution := solutionOf(i.stored(arn))
 	if listed := must(i.ListSolutions(&personalize.ListSolutionsInput{}))(t).Solutions; len(listed) != 0 {
 		t.Errorf("solutions %v", listed)
 	}
@@ -139,7 +140,7 @@ func TestARecommenderTrainsByItself(t *testing.T) {
 
 	_, err = i.DeleteDatasetGroup(&personalize.DeleteDatasetGroupInput{DatasetGroupArn: &group})
 	refused(t, err, inUse, arn)
-	if strings.Contains(err.Error(), hiddenMark+"home") {
+	if strings.Contains(err.Error(), "_home") {
 		t.Errorf("the refusal names what is hidden: %v", err)
 	}
 	must(i.DeleteRecommender(&personalize.DeleteRecommenderInput{RecommenderArn: &arn}))(t)
@@ -153,17 +154,17 @@ func TestARecommenderTrainsByItself(t *testing.T) {
 }
 
 func TestARecommenderFollowsAutomaticTraining(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
 	var versions []string
 	for _, reason := range []string{"second", "third"} {
 		versions = append(versions, i.stored(arn).SolutionVersionARN)
-		solution := must(i.store.Solutions.Get(t.Context(), trainedWith(i.stored(arn))))(t)
+		solution := must(i.store.Solutions.Get(t.Context(), solutionOf(i.stored(arn))))(t)
 		if !solution.PerformAutoTraining || solution.OwnedBy != arn {
 			t.Fatalf("got %+v", solution)
 		}
 		next := derivedVersion(i.stored(arn), reason) // as the retrainer makes one when it is due
-		must(0, i.service.trainVersion(t.Context(), solution, next))(t)
+		must(0, (recommenderTraining{i.service.env}).createVersion(t.Context(), solution, next))(t)
 		i.trained(next)
 		reaches(t, next, func() (string, error) { return i.stored(arn).SolutionVersionARN, nil })
 		i.awaitRecommender(arn, "ACTIVE")
@@ -179,7 +180,7 @@ func TestARecommenderFollowsAutomaticTraining(t *testing.T) {
 }
 
 func TestARecommenderFailsWithItsTraining(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.shop("shop")
 	arn := i.recommender(group, "home", nil)
 	version := i.training(arn)
@@ -209,10 +210,10 @@ func TestARecommenderFailsWithItsTraining(t *testing.T) {
 }
 
 func TestARecommenderIsStoppedAndStarted(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
 	trains := func() bool {
-		return must(i.store.Solutions.Get(t.Context(), trainedWith(i.stored(arn))))(t).PerformAutoTraining
+		return must(i.store.Solutions.Get(t.Context(), solutionOf(i.stored(arn))))(t).PerformAutoTraining
 	}
 	_, err := i.StartRecommender(&personalize.StartRecommenderInput{RecommenderArn: &arn})
 	refused(t, err, inUse, "it must be INACTIVE")
@@ -231,7 +232,7 @@ func TestARecommenderIsStoppedAndStarted(t *testing.T) {
 		t.Error("a started recommender is not trained")
 	}
 	// A late change of a replica that was asleep is taken back.
-	must(i.store.Solutions.Update(t.Context(), trainedWith(i.stored(arn)), func(r *catalog.Solution) error { r.PerformAutoTraining = false; return nil }))(t)
+	must(i.store.Solutions.Update(t.Context(), solutionOf(i.stored(arn)), func(r *catalog.Solution) error { r.PerformAutoTraining = false; return nil }))(t)
 	reaches(t, "true", func() (string, error) { return fmt.Sprint(trains()), nil })
 	must(i.StopRecommender(&personalize.StopRecommenderInput{RecommenderArn: &arn}))(t)
 	i.awaitRecommender(arn, "INACTIVE")
@@ -239,7 +240,7 @@ func TestARecommenderIsStoppedAndStarted(t *testing.T) {
 }
 
 func TestARecommenderIsUpdated(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
 	first := i.stored(arn).SolutionVersionARN
 	update := func(config *personalize.RecommenderConfig) {
@@ -297,11 +298,11 @@ func TestARecommenderIsUpdated(t *testing.T) {
 
 // A training that nobody asked for by name is stopped with the recommender it is for.
 func TestARecommenderIsDeletedWhileItRetrains(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
-	solution := must(i.store.Solutions.Get(t.Context(), trainedWith(i.stored(arn))))(t)
+	solution := must(i.store.Solutions.Get(t.Context(), solutionOf(i.stored(arn))))(t)
 	next := derivedVersion(i.stored(arn), "second")
-	must(0, i.service.trainVersion(t.Context(), solution, next))(t)
+	must(0, (recommenderTraining{i.service.env}).createVersion(t.Context(), solution, next))(t)
 	_, err := i.store.SolutionVersions.Acquire(t.Context(), next, "worker", time.Minute)
 	must(0, err)(t)
 	must(i.store.SolutionVersions.Update(t.Context(), next, func(v *catalog.SolutionVersion) error { v.Status = status.CreateInProgress; return nil }))(t)
@@ -325,7 +326,7 @@ func TestARecommenderIsDeletedWhileItRetrains(t *testing.T) {
 
 // A version that is taken back because its creation took too long is made again.
 func TestALostTrainingIsMadeAgain(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	arn := i.recommender(i.shop("shop"), "home", nil)
 	lost := i.training(arn)
 	i.awaitRecommender(arn, "CREATE IN_PROGRESS")
@@ -343,17 +344,17 @@ func TestALostTrainingIsMadeAgain(t *testing.T) {
 
 // What a replica makes for a recommender that has been deleted meanwhile does not stay.
 func TestAnAbandonedSolutionGoes(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.shop("shop")
 	owner := &catalog.Recommender{
-		Metadata:        catalog.Metadata{ARN: beside(group, resource.Recommender, "home"), Name: "home", ID: "00000000-gone"},
+		Metadata:        catalog.Metadata{ARN: crud.SiblingARN(group, resource.Recommender, "home"), Name: "home", ID: "00000000-gone"},
 		DatasetGroupARN: group, RecipeARN: useCase,
 	}
-	if _, err := i.service.makeSolution(t.Context(), owner); err != nil && !errors.Is(err, catalog.ErrNotFound) { // it can be gone at once
+	if _, err := (recommenderTraining{i.service.env}).createSolution(t.Context(), owner); err != nil && !errors.Is(err, catalog.ErrNotFound) { // it can be gone at once
 		t.Fatal(err)
 	}
 	eventually.Succeeds(t, "the solution is gone", func() error {
-		_, err := i.store.Solutions.Get(t.Context(), trainedWith(owner))
+		_, err := i.store.Solutions.Get(t.Context(), solutionOf(owner))
 		if errors.Is(err, catalog.ErrNotFound) {
 			return nil
 		}

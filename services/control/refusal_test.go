@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 const (
@@ -45,7 +46,7 @@ func (i *installation) refuses(cases []refusal) {
 
 // Each request differs from a good one in what its error is about. Where two things are wrong, the error is the one that comes first.
 func TestRefusals(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	dataset := i.dataset(group, "events")
 	items := i.typed(group, "Items", itemsSchema)
@@ -283,7 +284,7 @@ func TestRefusals(t *testing.T) {
 
 // What names one resource refuses nothing, nonsense, a resource of another type and one that is not there.
 func TestRefusalsOfARNs(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	var cases []refusal
 	for _, c := range []struct{ operation, member, kind, rest string }{
 		{"DescribeDatasetGroup", "datasetGroupArn", resource.DatasetGroup, ""},
@@ -345,7 +346,7 @@ func TestRefusalsOfARNs(t *testing.T) {
 }
 
 func TestQuotas(t *testing.T) {
-	i := install(t, must(ParseQuotas(map[string]int{
+	i := install(t, must(crud.ParseQuotas(map[string]int{
 		"solutions-per-group": 2, "campaigns-per-group": 1, "running-imports": 1, "running-trainings": 1, "dataset-groups": 1, "schemas": 1,
 	}))(t))
 	group := i.group("movies")
@@ -388,7 +389,7 @@ func TestQuotas(t *testing.T) {
 }
 
 func TestQuotasHoldUnderConcurrentRequests(t *testing.T) {
-	i := install(t, Quotas{SolutionsPerGroup: 3})
+	i := install(t, crud.Quotas{SolutionsPerGroup: 3})
 	group := i.group("movies")
 	var created, trackers atomic.Int32
 	var wg sync.WaitGroup
@@ -419,7 +420,7 @@ func TestQuotasHoldUnderConcurrentRequests(t *testing.T) {
 }
 
 func TestWhatIsBeingDeletedIsInUse(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	solution := i.solution(group, "pantry", "aws-sims")
 	version := i.version(solution)

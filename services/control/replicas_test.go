@@ -11,6 +11,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // replica runs a second control plane on the same servers, which drives the same resources.
@@ -28,7 +29,7 @@ func (i *installation) replica() {
 
 // Names are made, deleted and made again while two replicas drive every resource: what was deleted is gone, what was made again stays.
 func TestReplicasDoNotDisturbEachOther(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	i.replica()
 	var wg sync.WaitGroup
 	for n := range 4 {
@@ -69,7 +70,7 @@ func TestReplicasDoNotDisturbEachOther(t *testing.T) {
 
 // A topic that somebody deleted comes back, under another identity, while its group is in use.
 func TestADeletedTopicIsMadeAgain(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	arn := i.group("used")
 	group := must(i.store.DatasetGroups.Get(t.Context(), arn))(t)
 	topic := schema.Interactions.Topic(group.GroupKey())

@@ -10,11 +10,13 @@ import (
 	"github.com/aws/aws-sdk-go/aws/credentials"
 	"github.com/aws/aws-sdk-go/aws/session"
 	"github.com/aws/aws-sdk-go/service/scheduler"
+
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // TestSchedulerAPI goes through EventBridge Scheduler's operations as its client makes them.
 func TestSchedulerAPI(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	config := aws.NewConfig().WithEndpoint(i.Endpoint).WithRegion("eu-west-1").WithMaxRetries(0).WithHTTPClient(i.Config.HTTPClient).
 		WithCredentials(credentials.NewStaticCredentials(testKey.AccessKeyID, testKey.SecretKey, ""))
 	s := scheduler.New(must(session.NewSession(config))(t))

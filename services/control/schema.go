@@ -9,31 +9,48 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createSchema(ctx context.Context, req *personalize.CreateSchemaRequest) (*personalize.CreateSchemaResponse, error) {
-	arn := s.newARN(ctx, resource.Schema, *req.Name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := within(len(catalog.All[*catalog.Schema](s.view)), s.quotas.Schemas, inAnyState); err != nil {
-		return nil, err
-	}
-	if _, err := schema.Parse(*req.Schema, awsapi.Text(req.Domain)); err != nil {
-		return nil, awsapi.InvalidInput("Invalid schema: %v", err)
-	}
-	created := &catalog.Schema{
-		Metadata: catalog.Metadata{ARN: arn, Name: *req.Name, Status: status.Active},
-		Document: *req.Schema, Domain: awsapi.Text(req.Domain),
-	}
-	if err := createUnder(ctx, s, created); err != nil {
-		return nil, err
-	}
-	return &personalize.CreateSchemaResponse{SchemaArn: &arn}, nil
+// schemas describe the columns of datasets.
+type schemas struct{ *crud.Env }
+
+func (s schemas) row() crud.Row {
+	return crud.Kind[*catalog.Schema]{
+		Operations: []crud.Operation{
+			crud.Handle("CreateSchema", s.create),
+			crud.Handle("DescribeSchema", s.describe),
+			crud.Handle("ListSchemas", s.list),
+			crud.Handle("DeleteSchema", s.delete),
+		},
+	}.Row()
 }
 
-func (s *Service) describeSchema(ctx context.Context, req *personalize.DescribeSchemaRequest) (*personalize.DescribeSchemaResponse, error) {
-	r, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema)
+func (s schemas) create(
+	ctx context.Context, req *personalize.CreateSchemaRequest,
+) (*personalize.CreateSchemaResponse, error) {
+	created, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.Schema]{
+		Name: *req.Name,
+		ARN:  func() string { return s.NewARN(ctx, resource.Schema, *req.Name) },
+		Build: func(m catalog.Metadata) (*catalog.Schema, error) {
+			if err := crud.CheckQuota(len(catalog.All[*catalog.Schema](s.View)), s.Quotas.Schemas); err != nil {
+				return nil, err
+			}
+			if _, err := schema.Parse(*req.Schema, awsapi.Text(req.Domain)); err != nil {
+				return nil, awsapi.InvalidInput("Invalid schema: %v", err)
+			}
+			m.Status = status.Active
+			return &catalog.Schema{Metadata: m, Document: *req.Schema, Domain: awsapi.Text(req.Domain)}, nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateSchemaResponse{SchemaArn: &created.ARN}, nil
+}
+
+func (s schemas) describe(ctx context.Context, req *personalize.DescribeSchemaRequest) (*personalize.DescribeSchemaResponse, error) {
+	r, err := crud.Find[*catalog.Schema](ctx, s.Env, "schemaArn", *req.SchemaArn)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +60,8 @@ func (s *Service) describeSchema(ctx context.Context, req *personalize.DescribeS
 	}}, nil
 }
 
-func (s *Service) listSchemas(_ context.Context, req *personalize.ListSchemasRequest) (*personalize.ListSchemasResponse, error) {
-	schemas, next, err := list(s, page{"ListSchemas", req.NextToken, req.MaxResults},
+func (s schemas) list(_ context.Context, req *personalize.ListSchemasRequest) (*personalize.ListSchemasResponse, error) {
+	schemas, next, err := crud.List(s.Env, crud.Page{Scope: "ListSchemas", Token: req.NextToken, Size: req.MaxResults},
 		func(r *catalog.Schema) bool { return !r.Deleting() },
 		func(r *catalog.Schema) personalize.DatasetSchemaSummary {
 			return personalize.DatasetSchemaSummary{
@@ -55,10 +72,10 @@ func (s *Service) listSchemas(_ context.Context, req *personalize.ListSchemasReq
 	return &personalize.ListSchemasResponse{Schemas: schemas, NextToken: next}, err
 }
 
-// deleteSchema removes the schema before it answers: schemas have no status by which a client could wait.
-func (s *Service) deleteSchema(ctx context.Context, req *personalize.DeleteSchemaRequest) (*awsapi.Empty, error) {
-	if _, err := find[*catalog.Schema](ctx, s, "schemaArn", *req.SchemaArn, resource.Schema); err != nil {
+// delete removes the schema before it answers: schemas have no status by which a client could wait.
+func (s schemas) delete(ctx context.Context, req *personalize.DeleteSchemaRequest) (*awsapi.Empty, error) {
+	if _, err := crud.Find[*catalog.Schema](ctx, s.Env, "schemaArn", *req.SchemaArn); err != nil {
 		return nil, err
 	}
-	return nil, s.store.DeleteUnused(ctx, *req.SchemaArn)
+	return nil, s.Store.DeleteUnused(ctx, *req.SchemaArn)
 }

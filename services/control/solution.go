@@ -13,48 +13,73 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createSolution(ctx context.Context, req *personalize.CreateSolutionRequest) (*personalize.CreateSolutionResponse, error) {
-	tags, err := parseTags(req.Tags)
+// solutions are recipes with their settings, by which solution versions are trained.
+type solutions struct{ *crud.Env }
+
+func (s solutions) row() crud.Row {
+	return crud.Kind[*catalog.Solution]{
+		Taggable:  true,
+		Pending:   s.pending,
+		Reconcile: s.reconcile,
+		Cleanup:   s.cleanup,
+		Operations: []crud.Operation{
+			crud.Handle("CreateSolution", s.create),
+			crud.Handle("DescribeSolution", s.describe),
+			crud.Handle("ListSolutions", s.list),
+			crud.Handle("UpdateSolution", s.update),
+			crud.Handle("DeleteSolution", s.delete),
+		},
+	}.Row()
+}
+
+func (s solutions) create(
+	ctx context.Context, req *personalize.CreateSolutionRequest,
+) (*personalize.CreateSolutionResponse, error) {
+	var chosen *recipe.Recipe
+	var group *catalog.DatasetGroup
+	solution, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.Solution]{
+		Name: *req.Name, Tags: req.Tags,
+		Resolve: func() (err error) {
+			if chosen, err = solutionRecipe(req); err != nil {
+				return err
+			}
+			group, err = crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
+			return err
+		},
+		ARN: func() string { return crud.SiblingARN(group.ARN, resource.Solution, *req.Name) },
+		Parents: func(arn string) []crud.Parent {
+			return []crud.Parent{crud.Under(group, func(g *catalog.DatasetGroup) error {
+				return crud.CheckQuota(visible(g.Children).Count(resource.Solution, arn), s.Quotas.SolutionsPerGroup)
+			}, crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (*catalog.Solution, error) {
+			return &catalog.Solution{
+				Metadata: m, DatasetGroupARN: group.ARN, RecipeARN: awsapi.Text(req.RecipeArn),
+				PerformHPO: flag(req.PerformHPO), PerformAutoML: flag(req.PerformAutoML),
+				PerformIncrementalUpdate: flag(req.PerformIncrementalUpdate),
+				PerformAutoTraining:      req.PerformAutoTraining == nil || *req.PerformAutoTraining,
+				EventType:                awsapi.Text(req.EventType), Config: req.SolutionConfig,
+			}, validateSolution(ctx, s.Env, req, chosen, group)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
-	r, err := solutionRecipe(req)
-	if err != nil {
-		return nil, err
+	return &personalize.CreateSolutionResponse{SolutionArn: &solution.ARN}, nil
+}
+
+func (s solutions) pending(r *catalog.Solution) bool {
+	return r.Status == status.CreatePending || recommenderTraining{s.Env}.abandoned(r)
+}
+
+func (s solutions) reconcile(ctx context.Context, r *catalog.Solution) error {
+	if r.OwnedBy != "" {
+		return recommenderTraining{s.Env}.deleteAbandoned(ctx, r)
 	}
-	group, err := find[*catalog.DatasetGroup](ctx, s, "datasetGroupArn", *req.DatasetGroupArn, resource.DatasetGroup)
-	if err != nil {
-		return nil, err
-	}
-	arn := beside(group.ARN, resource.Solution, *req.Name)
-	if err := mustBeFree(ctx, s, arn); err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underGroup, err := place(ctx, s, group, func(g *catalog.DatasetGroup) error {
-		return within(visible(g.Children).Count(resource.Solution, arn), s.quotas.SolutionsPerGroup, inAnyState)
-	}, mustBeActiveGroup)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.checkSolution(ctx, req, r, group); err != nil {
-		return nil, err
-	}
-	solution := &catalog.Solution{
-		Metadata:        pending(arn, *req.Name, tags),
-		DatasetGroupARN: group.ARN, RecipeARN: awsapi.Text(req.RecipeArn),
-		PerformHPO: flag(req.PerformHPO), PerformAutoML: flag(req.PerformAutoML), PerformIncrementalUpdate: flag(req.PerformIncrementalUpdate),
-		PerformAutoTraining: req.PerformAutoTraining == nil || *req.PerformAutoTraining,
-		EventType:           awsapi.Text(req.EventType), Config: req.SolutionConfig,
-	}
-	if err := createUnder(ctx, s, solution, underGroup); err != nil {
-		return nil, err
-	}
-	return &personalize.CreateSolutionResponse{SolutionArn: &arn}, nil
+	return crud.Activate(ctx, s.Env, r)
 }
 
 // solutionRecipe is the recipe that a request names, nil where training is to choose one.
@@ -68,11 +93,11 @@ func solutionRecipe(req *personalize.CreateSolutionRequest) (*recipe.Recipe, err
 	if req.RecipeArn == nil {
 		return nil, awsapi.InvalidInput("recipeArn is required unless performAutoML is true")
 	}
-	return findRecipe("recipeArn", *req.RecipeArn)
+	return crud.FindRecipe("recipeArn", *req.RecipeArn)
 }
 
-func (s *Service) describeSolution(ctx context.Context, req *personalize.DescribeSolutionRequest) (*personalize.DescribeSolutionResponse, error) {
-	r, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
+func (s solutions) describe(ctx context.Context, req *personalize.DescribeSolutionRequest) (*personalize.DescribeSolutionResponse, error) {
+	r, err := crud.Find[*catalog.Solution](ctx, s.Env, "solutionArn", *req.SolutionArn)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +116,7 @@ func (s *Service) describeSolution(ctx context.Context, req *personalize.Describ
 		}
 	}
 	if r.PerformAutoML {
-		best, err := s.newestActive(ctx, r.ARN)
+		best, err := newestActive(ctx, s.Env, r.ARN)
 		if err != nil {
 			return nil, err
 		}
@@ -99,9 +124,9 @@ func (s *Service) describeSolution(ctx context.Context, req *personalize.Describ
 			described.AutoMLResult = &personalize.AutoMLResult{BestRecipeArn: &best.RecipeARN}
 		}
 	}
-	if versions := s.versionsOf(r.ARN); len(versions) > 0 {
+	if versions := versionsOf(s.View, r.ARN); len(versions) > 0 {
 		// Read again: a client who just saw the version's new status must see it here too.
-		newest, err := s.store.SolutionVersions.Get(ctx, versions[len(versions)-1].ARN)
+		newest, err := s.Store.SolutionVersions.Get(ctx, versions[len(versions)-1].ARN)
 		if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 			return nil, err
 		}
@@ -112,22 +137,16 @@ func (s *Service) describeSolution(ctx context.Context, req *personalize.Describ
 	return &personalize.DescribeSolutionResponse{Solution: described}, nil
 }
 
-// versionsOf are the versions of a solution, oldest first.
-func (s *Service) versionsOf(solutionARN string) []*catalog.SolutionVersion {
-	versions := catalog.All[*catalog.SolutionVersion](s.view)
-	return slices.DeleteFunc(versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solutionARN })
-}
-
 // visible are the reservations of what clients have made.
 func visible(children catalog.Children) catalog.Children {
 	children = maps.Clone(children)
-	maps.DeleteFunc(children, func(_ string, child catalog.Child) bool { return isHidden(child.ARN) })
+	maps.DeleteFunc(children, func(_ string, child catalog.Child) bool { return crud.IsHidden(child.ARN) })
 	return children
 }
 
-func (s *Service) listSolutions(_ context.Context, req *personalize.ListSolutionsRequest) (*personalize.ListSolutionsResponse, error) {
+func (s solutions) list(_ context.Context, req *personalize.ListSolutionsRequest) (*personalize.ListSolutionsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	solutions, next, err := list(s, page{"ListSolutions " + group, req.NextToken, req.MaxResults},
+	solutions, next, err := crud.List(s.Env, crud.Page{Scope: "ListSolutions " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(r *catalog.Solution) bool { return r.OwnedBy == "" && (group == "" || r.DatasetGroupARN == group) },
 		func(r *catalog.Solution) personalize.SolutionSummary {
 			return personalize.SolutionSummary{
@@ -138,21 +157,21 @@ func (s *Service) listSolutions(_ context.Context, req *personalize.ListSolution
 	return &personalize.ListSolutionsResponse{Solutions: solutions, NextToken: next}, err
 }
 
-// updateSolution changes how the next versions are trained. Nothing runs that would have to be waited for, so the update is ACTIVE
+// update changes how the next versions are trained. Nothing runs that would have to be waited for, so the update is ACTIVE
 // at once.
-func (s *Service) updateSolution(ctx context.Context, req *personalize.UpdateSolutionRequest) (*personalize.UpdateSolutionResponse, error) {
-	solution, err := find[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
+func (s solutions) update(ctx context.Context, req *personalize.UpdateSolutionRequest) (*personalize.UpdateSolutionResponse, error) {
+	solution, err := crud.Find[*catalog.Solution](ctx, s.Env, "solutionArn", *req.SolutionArn)
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeActive(solution); err != nil {
+	if err := crud.ValidateActive(solution); err != nil {
 		return nil, err
 	}
-	if err := checkSolutionUpdate(req, solution); err != nil {
+	if err := validateSolutionUpdate(req, solution); err != nil {
 		return nil, err
 	}
-	_, err = s.store.Solutions.Update(ctx, solution.ARN, func(r *catalog.Solution) error {
-		if err := mustBeActive(r); err != nil {
+	_, err = s.Store.Solutions.Update(ctx, solution.ARN, func(r *catalog.Solution) error {
+		if err := crud.ValidateActive(r); err != nil {
 			return err
 		}
 		applySolutionUpdate(r, req)
@@ -186,6 +205,33 @@ func applySolutionUpdate(r *catalog.Solution, req *personalize.UpdateSolutionReq
 	}
 }
 
-func (s *Service) deleteSolution(ctx context.Context, req *personalize.DeleteSolutionRequest) (*awsapi.Empty, error) {
-	return nil, markDeleting[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
+func (s solutions) delete(ctx context.Context, req *personalize.DeleteSolutionRequest) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting[*catalog.Solution](ctx, s.Env, "solutionArn", *req.SolutionArn)
+}
+
+// cleanup deletes a solution's versions and their batch jobs. None can come to it since its deletion was accepted, and then none
+// was being trained but a recommender's.
+func (s solutions) cleanup(ctx context.Context, solution *catalog.Solution) error {
+	versions, err := s.Store.SolutionVersions.List(ctx)
+	if err != nil {
+		return err
+	}
+	versions = slices.DeleteFunc(versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solution.ARN })
+	if solution.OwnedBy != "" {
+		if err := (solutionVersions{s.Env}).stopAll(ctx, versions); err != nil {
+			return err
+		}
+	}
+	for _, version := range versions {
+		if err := crud.DeleteAll(ctx, s.Env, func(j *catalog.BatchInferenceJob) bool { return j.SolutionVersionARN == version.ARN }); err != nil {
+			return err
+		}
+		if err := crud.DeleteAll(ctx, s.Env, func(j *catalog.BatchSegmentJob) bool { return j.SolutionVersionARN == version.ARN }); err != nil {
+			return err
+		}
+		if err := crud.Delete(ctx, s.Env, version, solutionVersions{s.Env}.cleanup); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -7,53 +7,55 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// checkSolution refuses settings that the recipe does not have or that are out of range. What the API's model bounds by itself (lengths,
+// validateSolution refuses settings that the recipe does not have or that are out of range. What the API's model bounds by itself (lengths,
 // enumerations, weights) has been checked before. Without a recipe (nil) training chooses one.
-func (s *Service) checkSolution(ctx context.Context, req *personalize.CreateSolutionRequest, r *recipe.Recipe, group *catalog.DatasetGroup) error {
+func validateSolution(ctx context.Context, e *crud.Env, req *personalize.CreateSolutionRequest, r *recipe.Recipe, group *catalog.DatasetGroup) error {
 	config := req.SolutionConfig
 	if config == nil {
 		config = &personalize.SolutionConfig{}
 	}
 	if r == nil {
-		if err := checkAutoML(req, config); err != nil {
+		if err := validateAutoML(req, config); err != nil {
 			return err
 		}
-	} else if err := checkOfRecipe(req, config, r); err != nil {
+	} else if err := validateRecipeConfig(req, config, r); err != nil {
 		return err
 	}
 	if config.EventValueThreshold != nil {
-		if _, err := finite(*config.EventValueThreshold); err != nil {
+		if _, err := parseFinite(*config.EventValueThreshold); err != nil {
 			return awsapi.InvalidInput("eventValueThreshold is not a number: %q", *config.EventValueThreshold)
 		}
 	}
 	if config.EventsConfig != nil && (req.EventType != nil || config.EventValueThreshold != nil) {
 		return awsapi.InvalidInput("eventsConfig goes with neither eventType nor eventValueThreshold: it has both for each type of event")
 	}
-	if err := checkEvents(config.EventsConfig); err != nil {
+	if err := validateEvents(config.EventsConfig); err != nil {
 		return err
 	}
-	if err := checkResources(config.HpoConfig); err != nil {
+	if err := validateHPOResources(config.HpoConfig); err != nil {
 		return err
 	}
-	if err := checkSchedule(config.AutoTrainingConfig); err != nil {
+	if err := validateSchedule(config.AutoTrainingConfig); err != nil {
 		return err
 	}
-	if err := s.checkTrainingColumns(ctx, config.TrainingDataConfig, group.ARN); err != nil {
+	if err := validateTrainingColumns(ctx, e, config.TrainingDataConfig, group.ARN); err != nil {
 		return err
 	}
-	return s.checkObjective(ctx, config.OptimizationObjective, group.ARN)
+	return validateObjective(ctx, e, config.OptimizationObjective, group.ARN)
 }
 
-// checkOfRecipe looks at what differs from recipe to recipe.
-func checkOfRecipe(req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig, r *recipe.Recipe) error {
+// validateRecipeConfig looks at what differs from recipe to recipe.
+func validateRecipeConfig(req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig, r *recipe.Recipe) error {
 	if r.Domain != "" {
 		return awsapi.InvalidInput("Recipe %s is a use case of domain %s: create a recommender with it", r.Name, r.Domain)
 	}
@@ -63,7 +65,7 @@ func checkOfRecipe(req *personalize.CreateSolutionRequest, config *personalize.S
 	if _, err := r.ParseConfig(config.AlgorithmHyperParameters, config.FeatureTransformationParameters); err != nil {
 		return awsapi.InvalidInput("Invalid solutionConfig: %v", err)
 	}
-	if err := checkIncremental(req.PerformIncrementalUpdate, r.Name); err != nil {
+	if err := validateIncremental(req.PerformIncrementalUpdate, r.Name); err != nil {
 		return err
 	}
 	if flag(req.PerformHPO) && !slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable }) {
@@ -76,7 +78,7 @@ func checkOfRecipe(req *personalize.CreateSolutionRequest, config *personalize.S
 	if config.HpoConfig == nil || config.HpoConfig.AlgorithmHyperParameterRanges == nil {
 		return nil
 	}
-	return checkRanges(config.HpoConfig.AlgorithmHyperParameterRanges, r)
+	return validateRanges(config.HpoConfig.AlgorithmHyperParameterRanges, r)
 }
 
 // autoMLMetrics are what recipes can be compared by: the metrics that each of them has.
@@ -86,9 +88,9 @@ var autoMLMetrics = []string{
 	"precision_at_5", "precision_at_10", "precision_at_25",
 }
 
-// checkAutoML refuses what needs a certain recipe, and candidates that cannot be compared.
-func checkAutoML(req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig) error {
-	if err := checkIncremental(req.PerformIncrementalUpdate, ""); err != nil {
+// validateAutoML refuses what needs a certain recipe, and candidates that cannot be compared.
+func validateAutoML(req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig) error {
+	if err := validateIncremental(req.PerformIncrementalUpdate, ""); err != nil {
 		return err
 	}
 	switch hpo := config.HpoConfig; {
@@ -104,10 +106,10 @@ func checkAutoML(req *personalize.CreateSolutionRequest, config *personalize.Sol
 		return nil
 	}
 	if metric := config.AutoMLConfig.MetricName; metric != nil && !slices.Contains(autoMLMetrics, *metric) {
-		return awsapi.InvalidInput("autoMLConfig.metricName %q is none of %s", *metric, joined(autoMLMetrics))
+		return awsapi.InvalidInput("autoMLConfig.metricName %q is none of %s", *metric, strings.Join(autoMLMetrics, ", "))
 	}
 	for _, arn := range config.AutoMLConfig.RecipeList {
-		r, err := findRecipe("autoMLConfig.recipeList", arn)
+		r, err := crud.FindRecipe("autoMLConfig.recipeList", arn)
 		if err != nil {
 			return err
 		}
@@ -118,7 +120,7 @@ func checkAutoML(req *personalize.CreateSolutionRequest, config *personalize.Sol
 	return nil
 }
 
-func checkEvents(config *personalize.EventsConfig) error {
+func validateEvents(config *personalize.EventsConfig) error {
 	if config == nil {
 		return nil
 	}
@@ -135,12 +137,12 @@ func checkEvents(config *personalize.EventsConfig) error {
 	return nil
 }
 
-func checkSolutionUpdate(req *personalize.UpdateSolutionRequest, solution *catalog.Solution) error {
+func validateSolutionUpdate(req *personalize.UpdateSolutionRequest, solution *catalog.Solution) error {
 	name := ""
 	if r, ok := recipe.ByARN(solution.RecipeARN); ok {
 		name = r.Name
 	}
-	if err := checkIncremental(req.PerformIncrementalUpdate, name); err != nil {
+	if err := validateIncremental(req.PerformIncrementalUpdate, name); err != nil {
 		return err
 	}
 	update := req.SolutionUpdateConfig
@@ -150,13 +152,13 @@ func checkSolutionUpdate(req *personalize.UpdateSolutionRequest, solution *catal
 	if config := solution.Config; update.EventsConfig != nil && (solution.EventType != "" || config != nil && config.EventValueThreshold != nil) {
 		return awsapi.InvalidInput("eventsConfig goes with neither eventType nor eventValueThreshold, which the solution has")
 	}
-	if err := checkEvents(update.EventsConfig); err != nil {
+	if err := validateEvents(update.EventsConfig); err != nil {
 		return err
 	}
-	return checkSchedule(update.AutoTrainingConfig)
+	return validateSchedule(update.AutoTrainingConfig)
 }
 
-func checkIncremental(perform *bool, recipeName string) error {
+func validateIncremental(perform *bool, recipeName string) error {
 	if flag(perform) && recipeName != "aws-semantic-similarity" {
 		return awsapi.InvalidInput("performIncrementalUpdate is possible with recipe aws-semantic-similarity only")
 	}
@@ -165,8 +167,8 @@ func checkIncremental(perform *bool, recipeName string) error {
 
 var rate = regexp.MustCompile(`^rate\((\d+) (day|days)\)$`)
 
-// checkSchedule accepts rate(<1 to 30> days).
-func checkSchedule(config *personalize.AutoTrainingConfig) error {
+// validateSchedule accepts rate(<1 to 30> days).
+func validateSchedule(config *personalize.AutoTrainingConfig) error {
 	if config == nil || config.SchedulingExpression == nil {
 		return nil
 	}
@@ -185,18 +187,18 @@ const (
 	maxParallelTrainingJobs = 10
 )
 
-func checkResources(config *personalize.HPOConfig) error {
+func validateHPOResources(config *personalize.HPOConfig) error {
 	if config == nil || config.HpoResourceConfig == nil {
 		return nil
 	}
 	resources := config.HpoResourceConfig
-	if err := checkCount("maxNumberOfTrainingJobs", resources.MaxNumberOfTrainingJobs, maxTrainingJobs); err != nil {
+	if err := validateCount("maxNumberOfTrainingJobs", resources.MaxNumberOfTrainingJobs, maxTrainingJobs); err != nil {
 		return err
 	}
-	return checkCount("maxParallelTrainingJobs", resources.MaxParallelTrainingJobs, maxParallelTrainingJobs)
+	return validateCount("maxParallelTrainingJobs", resources.MaxParallelTrainingJobs, maxParallelTrainingJobs)
 }
 
-func checkCount(member string, value *string, most int) error {
+func validateCount(member string, value *string, most int) error {
 	if value == nil {
 		return nil
 	}
@@ -206,21 +208,21 @@ func checkCount(member string, value *string, most int) error {
 	return nil
 }
 
-// checkRanges refuses ranges to search in that leave a parameter's own range.
-func checkRanges(ranges *personalize.HyperParameterRanges, r *recipe.Recipe) error {
+// validateRanges refuses ranges to search in that leave a parameter's own range.
+func validateRanges(ranges *personalize.HyperParameterRanges, r *recipe.Recipe) error {
 	for _, given := range ranges.IntegerHyperParameterRanges {
 		low, high := number(given.MinValue), number(given.MaxValue)
-		if err := checkRange(r, awsapi.Text(given.Name), recipe.Integer, low, high); err != nil {
+		if err := validateRange(r, awsapi.Text(given.Name), recipe.Integer, low, high); err != nil {
 			return err
 		}
 	}
 	for _, given := range ranges.ContinuousHyperParameterRanges {
-		if err := checkRange(r, awsapi.Text(given.Name), recipe.Continuous, given.MinValue, given.MaxValue); err != nil {
+		if err := validateRange(r, awsapi.Text(given.Name), recipe.Continuous, given.MinValue, given.MaxValue); err != nil {
 			return err
 		}
 	}
 	for _, given := range ranges.CategoricalHyperParameterRanges {
-		p, err := tunable(r, awsapi.Text(given.Name), recipe.Categorical)
+		p, err := findTunable(r, awsapi.Text(given.Name), recipe.Categorical)
 		if err != nil {
 			return err
 		}
@@ -233,8 +235,8 @@ func checkRanges(ranges *personalize.HyperParameterRanges, r *recipe.Recipe) err
 	return nil
 }
 
-func checkRange(r *recipe.Recipe, name string, kind recipe.Kind, low, high *float64) error {
-	p, err := tunable(r, name, kind)
+func validateRange(r *recipe.Recipe, name string, kind recipe.Kind, low, high *float64) error {
+	p, err := findTunable(r, name, kind)
 	if err != nil {
 		return err
 	}
@@ -251,7 +253,7 @@ func checkRange(r *recipe.Recipe, name string, kind recipe.Kind, low, high *floa
 	return nil
 }
 
-func tunable(r *recipe.Recipe, name string, kind recipe.Kind) (recipe.Parameter, error) {
+func findTunable(r *recipe.Recipe, name string, kind recipe.Kind) (recipe.Parameter, error) {
 	for _, p := range r.HyperParameters {
 		if p.Name == name && p.Kind == kind && p.Tunable {
 			return p, nil
@@ -268,23 +270,23 @@ func number(n *int64) *float64 {
 	return &f
 }
 
-// checkTrainingColumns refuses columns that the group's datasets do not have, and the exclusion of those without which there is no
+// validateTrainingColumns refuses columns that the group's datasets do not have, and the exclusion of those without which there is no
 // record.
-func (s *Service) checkTrainingColumns(ctx context.Context, config *personalize.TrainingDataConfig, groupARN string) error {
+func validateTrainingColumns(ctx context.Context, e *crud.Env, config *personalize.TrainingDataConfig, groupARN string) error {
 	if config == nil {
 		return nil
 	}
 	if len(config.ExcludedDatasetColumns) > 0 && len(config.IncludedDatasetColumns) > 0 {
 		return awsapi.InvalidInput("trainingDataConfig takes excludedDatasetColumns or includedDatasetColumns, not both")
 	}
-	schemas, err := s.schemasOf(ctx, groupARN)
+	schemas, err := crud.GroupSchemas(ctx, e, groupARN)
 	if err != nil {
 		return err
 	}
-	if err := checkColumns("includedDatasetColumns", config.IncludedDatasetColumns, schemas); err != nil {
+	if err := validateColumns("includedDatasetColumns", config.IncludedDatasetColumns, schemas); err != nil {
 		return err
 	}
-	if err := checkColumns("excludedDatasetColumns", config.ExcludedDatasetColumns, schemas); err != nil {
+	if err := validateColumns("excludedDatasetColumns", config.ExcludedDatasetColumns, schemas); err != nil {
 		return err
 	}
 	for name, columns := range config.ExcludedDatasetColumns {
@@ -300,7 +302,7 @@ func (s *Service) checkTrainingColumns(ctx context.Context, config *personalize.
 // keyColumns are needed to tell whom and what a record is about.
 var keyColumns = []string{"USER_ID", "ITEM_ID", "ACTION_ID", "TIMESTAMP"}
 
-func checkColumns(member string, given map[string][]string, schemas map[string]*schema.Schema) error {
+func validateColumns(member string, given map[string][]string, schemas map[string]*schema.Schema) error {
 	seen := map[schema.Type]bool{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		kind, ok := schema.ParseType(name)
@@ -326,15 +328,15 @@ func checkColumns(member string, given map[string][]string, schemas map[string]*
 
 const sensitivityOff = "OFF"
 
-// checkObjective refuses an objective that the group's items do not have.
-func (s *Service) checkObjective(ctx context.Context, objective *personalize.OptimizationObjective, groupARN string) error {
+// validateObjective refuses an objective that the group's items do not have.
+func validateObjective(ctx context.Context, e *crud.Env, objective *personalize.OptimizationObjective, groupARN string) error {
 	if objective == nil || awsapi.Text(objective.ObjectiveSensitivity) == sensitivityOff {
 		return nil
 	}
 	if objective.ItemAttribute == nil {
 		return awsapi.InvalidInput("optimizationObjective needs an itemAttribute")
 	}
-	schemas, err := s.schemasOf(ctx, groupARN)
+	schemas, err := crud.GroupSchemas(ctx, e, groupARN)
 	if err != nil {
 		return err
 	}
@@ -349,7 +351,7 @@ func (s *Service) checkObjective(ctx context.Context, objective *personalize.Opt
 }
 
 // finite reads a number that can be computed with.
-func finite(value string) (float64, error) {
+func parseFinite(value string) (float64, error) {
 	f, err := strconv.ParseFloat(value, 64)
 	if err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		err = strconv.ErrRange

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go/service/personalize"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // echo describes a resource without the SDK, whose model lacks the newest members, and gives the members of a request back.
@@ -35,7 +36,7 @@ func membersOf(t *testing.T, document string) map[string]any {
 
 // What was asked for is described unchanged: automation compares the two.
 func TestEveryMemberOfTheConfigurationsIsEchoed(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	i.typed(group, "Interactions", withColumns(interactionsSchema, `{"name":"DEVICE","type":["null","string"],"categorical":true}`))
 	i.typed(group, "Items", itemsSchema)
@@ -109,7 +110,7 @@ func TestEveryMemberOfTheConfigurationsIsEchoed(t *testing.T) {
 }
 
 func TestRecipesOfADomain(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	names := func(domain *string) (names []string) {
 		for _, r := range must(i.ListRecipes(&personalize.ListRecipesInput{Domain: domain}))(t).Recipes {
 			names = append(names, *r.Name)
@@ -131,7 +132,7 @@ func TestRecipesOfADomain(t *testing.T) {
 }
 
 func TestTaggableResources(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	group := i.group("movies")
 	dataset := i.dataset(group, "events")
 	tracker := *must(i.CreateEventTracker(&personalize.CreateEventTrackerInput{Name: aws.String("web"), DatasetGroupArn: &group}))(t).EventTrackerArn

@@ -4,70 +4,81 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-func (s *Service) createSolutionVersion(ctx context.Context, req *personalize.CreateSolutionVersionRequest) (*personalize.CreateSolutionVersionResponse, error) {
-	tags, err := parseTags(req.Tags)
-	if err != nil {
-		return nil, err
-	}
-	solution, err := findCreated[*catalog.Solution](ctx, s, "solutionArn", *req.SolutionArn, resource.Solution)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.mustBeFewTags(tags); err != nil {
-		return nil, err
-	}
-	underAccount, err := s.placeJob(ctx, versionARN(solution), s.quotas.RunningTrainings)
-	if err != nil {
-		return nil, err
-	}
-	underSolution, err := place(ctx, s, solution, func(r *catalog.Solution) error { return mustBeActive(r) })
-	if err != nil {
-		return nil, err
-	}
-	if err := s.mustNotDeleteUsers(ctx, solution.DatasetGroupARN); err != nil {
-		return nil, err
-	}
-	mode, err := s.trainingMode(awsapi.Text(req.TrainingMode), solution)
-	if err != nil {
-		return nil, err
-	}
-	for range idAttempts {
-		version := newVersion(solution, versionARN(solution))
-		version.Name, version.Tags, version.TrainingMode = awsapi.Text(req.Name), tags, mode
-		err = s.store.Create(ctx, version, underAccount, underSolution)
-		if err == nil {
-			s.wakeWorkers(ctx, version.ARN)
-			return &personalize.CreateSolutionVersionResponse{SolutionVersionArn: &version.ARN}, nil
-		}
-		if !errors.Is(err, catalog.ErrExists) {
-			return nil, err
-		}
-	}
-	return nil, err
+// solutionVersions are trained models. The retrainer trains them.
+type solutionVersions struct{ *crud.Env }
+
+func (s solutionVersions) row() crud.Row {
+	return crud.Kind[*catalog.SolutionVersion]{
+		Taggable:  true,
+		Pending:   s.pending,
+		Reconcile: s.completeStop,
+		Cleanup:   s.cleanup,
+		Operations: []crud.Operation{
+			crud.Handle("CreateSolutionVersion", s.create),
+			crud.Handle("DescribeSolutionVersion", s.describe),
+			crud.Handle("ListSolutionVersions", s.list),
+			crud.Handle("StopSolutionVersionCreation", s.stopCreation),
+			crud.Handle("GetSolutionMetrics", s.metrics),
+		},
+	}.Row()
 }
 
-// newVersion is a version of a solution to be trained in full, with everything that training needs.
-func newVersion(solution *catalog.Solution, arn string) *catalog.SolutionVersion {
+func (s solutionVersions) create(
+	ctx context.Context, req *personalize.CreateSolutionVersionRequest,
+) (*personalize.CreateSolutionVersionResponse, error) {
+	var solution *catalog.Solution
+	version, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.SolutionVersion]{
+		Name: awsapi.Text(req.Name), Tags: req.Tags, RandomARN: true, JobLimit: s.Quotas.RunningTrainings,
+		Resolve: func() (err error) {
+			solution, err = crud.FindCreated[*catalog.Solution](ctx, s.Env, "solutionArn", *req.SolutionArn)
+			return err
+		},
+		ARN: func() string {
+			id := solution.Name + "/" + crud.ShortID()
+			return crud.SiblingARN(solution.ARN, resource.SolutionVersion, id)
+		},
+		Parents: func(string) []crud.Parent {
+			return []crud.Parent{crud.Under(solution, crud.ValidateActive)}
+		},
+		Build: func(m catalog.Metadata) (version *catalog.SolutionVersion, err error) {
+			if err := checkNotDeleting(ctx, s.Env, solution.DatasetGroupARN); err != nil {
+				return nil, err
+			}
+			version = newVersion(solution, m)
+			version.TrainingMode, err = s.trainingMode(awsapi.Text(req.TrainingMode), solution)
+			return version, err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &personalize.CreateSolutionVersionResponse{SolutionVersionArn: &version.ARN}, nil
+}
+
+func (s solutionVersions) pending(v *catalog.SolutionVersion) bool {
+	return v.Status == status.CreateStopping && !v.Leased(time.Now())
+}
+
+// newVersion returns a version of a solution that is to be trained in full.
+func newVersion(solution *catalog.Solution, m catalog.Metadata) *catalog.SolutionVersion {
 	return &catalog.SolutionVersion{
-		Metadata:    pending(arn, "", nil),
+		Metadata:    m,
 		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
 		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
 		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
 		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingManual,
 	}
-}
-
-// versionARN is a random one.
-func versionARN(solution *catalog.Solution) string {
-	return beside(solution.ARN, resource.SolutionVersion, solution.Name+"/"+shortID())
 }
 
 // updatable are the recipes whose models can take in new items without a full training.
@@ -76,7 +87,7 @@ var updatable = []string{
 	"arn:aws:personalize:::recipe/aws-hrnn-coldstart",
 }
 
-func (s *Service) trainingMode(mode string, solution *catalog.Solution) (string, error) {
+func (s solutionVersions) trainingMode(mode string, solution *catalog.Solution) (string, error) {
 	switch mode {
 	case "", catalog.TrainingFull:
 		return catalog.TrainingFull, nil
@@ -89,7 +100,7 @@ func (s *Service) trainingMode(mode string, solution *catalog.Solution) (string,
 	trained := func(v *catalog.SolutionVersion) bool {
 		return v.TrainingMode != catalog.TrainingUpdate && v.Status == status.Active
 	}
-	if !slices.ContainsFunc(s.versionsOf(solution.ARN), trained) {
+	if !slices.ContainsFunc(versionsOf(s.View, solution.ARN), trained) {
 		return "", awsapi.InvalidInput("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
 	}
 	return catalog.TrainingUpdate, nil
@@ -102,8 +113,8 @@ func orAutoML(recipeARN string) string {
 	return recipeARN
 }
 
-func (s *Service) describeSolutionVersion(ctx context.Context, req *personalize.DescribeSolutionVersionRequest) (*personalize.DescribeSolutionVersionResponse, error) {
-	v, err := findVersion(ctx, s, *req.SolutionVersionArn)
+func (s solutionVersions) describe(ctx context.Context, req *personalize.DescribeSolutionVersionRequest) (*personalize.DescribeSolutionVersionResponse, error) {
+	v, err := findVersion(ctx, s.Env, *req.SolutionVersionArn)
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +135,11 @@ func (s *Service) describeSolutionVersion(ctx context.Context, req *personalize.
 }
 
 // findVersion is find for an ARN that may be a solution's, which then names no version.
-func findVersion(ctx context.Context, s *Service, arn string) (*catalog.SolutionVersion, error) {
+func findVersion(ctx context.Context, e *crud.Env, arn string) (*catalog.SolutionVersion, error) {
 	if resource.TypeOf(arn) == resource.Solution {
-		return nil, notFound(arn)
+		return nil, crud.NotFound(arn)
 	}
-	return find[*catalog.SolutionVersion](ctx, s, "solutionVersionArn", arn, resource.SolutionVersion)
+	return crud.Find[*catalog.SolutionVersion](ctx, e, "solutionVersionArn", arn)
 }
 
 func summaryOf(v *catalog.SolutionVersion) personalize.SolutionVersionSummary {
@@ -139,26 +150,26 @@ func summaryOf(v *catalog.SolutionVersion) personalize.SolutionVersionSummary {
 	}
 }
 
-func (s *Service) listSolutionVersions(ctx context.Context, req *personalize.ListSolutionVersionsRequest) (*personalize.ListSolutionVersionsResponse, error) {
+func (s solutionVersions) list(ctx context.Context, req *personalize.ListSolutionVersionsRequest) (*personalize.ListSolutionVersionsResponse, error) {
 	solution := awsapi.Text(req.SolutionArn)
 	if solution != "" {
-		if _, err := find[*catalog.Solution](ctx, s, "solutionArn", solution, resource.Solution); err != nil {
+		if _, err := crud.Find[*catalog.Solution](ctx, s.Env, "solutionArn", solution); err != nil {
 			return nil, err
 		}
 	}
-	versions, next, err := list(s, page{"ListSolutionVersions " + solution, req.NextToken, req.MaxResults},
+	versions, next, err := crud.List(s.Env, crud.Page{Scope: "ListSolutionVersions " + solution, Token: req.NextToken, Size: req.MaxResults},
 		func(v *catalog.SolutionVersion) bool {
-			return !isHidden(v.ARN) && (solution == "" || v.SolutionARN == solution)
+			return !crud.IsHidden(v.ARN) && (solution == "" || v.SolutionARN == solution)
 		}, summaryOf)
 	return &personalize.ListSolutionVersionsResponse{SolutionVersions: versions, NextToken: next}, err
 }
 
-// stopSolutionVersionCreation stops a version that waits at once, and asks the worker of one that runs to stop.
-func (s *Service) stopSolutionVersionCreation(ctx context.Context, req *personalize.StopSolutionVersionCreationRequest) (*awsapi.Empty, error) {
-	if _, err := findVersion(ctx, s, *req.SolutionVersionArn); err != nil {
+// stopCreation stops a version that waits at once, and asks the worker of one that runs to stop.
+func (s solutionVersions) stopCreation(ctx context.Context, req *personalize.StopSolutionVersionCreationRequest) (*awsapi.Empty, error) {
+	if _, err := findVersion(ctx, s.Env, *req.SolutionVersionArn); err != nil {
 		return nil, err
 	}
-	_, err := s.store.SolutionVersions.Update(ctx, *req.SolutionVersionArn, stopVersion)
+	_, err := s.Store.SolutionVersions.Update(ctx, *req.SolutionVersionArn, stopVersion)
 	return nil, err
 }
 
@@ -174,12 +185,12 @@ func stopVersion(v *catalog.SolutionVersion) error {
 	return nil
 }
 
-func (s *Service) getSolutionMetrics(ctx context.Context, req *personalize.GetSolutionMetricsRequest) (*personalize.GetSolutionMetricsResponse, error) {
-	v, err := findVersion(ctx, s, *req.SolutionVersionArn)
+func (s solutionVersions) metrics(ctx context.Context, req *personalize.GetSolutionMetricsRequest) (*personalize.GetSolutionMetricsResponse, error) {
+	v, err := findVersion(ctx, s.Env, *req.SolutionVersionArn)
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeActive(v); err != nil {
+	if err := crud.ValidateActive(v); err != nil {
 		return nil, err
 	}
 	metrics := v.Metrics
@@ -187,4 +198,90 @@ func (s *Service) getSolutionMetrics(ctx context.Context, req *personalize.GetSo
 		metrics = map[string]float64{}
 	}
 	return &personalize.GetSolutionMetricsResponse{SolutionVersionArn: &v.ARN, Metrics: metrics}, nil
+}
+
+// cleanup deletes the folder of a version's model.
+func (s solutionVersions) cleanup(ctx context.Context, v *catalog.SolutionVersion) error {
+	_, id, ok := strings.Cut(v.ARN, ":solution/")
+	if !ok {
+		return nil
+	}
+	return s.DeletePrefix(ctx, "models/"+id+"/")
+}
+
+// stopLease is more than the one write that ends an abandoned training.
+const stopLease = 30 * time.Second
+
+// completeStop ends a training whose worker is gone and that was asked to stop.
+func (s solutionVersions) completeStop(ctx context.Context, v *catalog.SolutionVersion) error {
+	held, err := s.Store.SolutionVersions.Acquire(ctx, v.ARN, "control-"+crud.ShortID(), stopLease)
+	if err != nil {
+		return err
+	}
+	return held.Release(ctx, func(v *catalog.SolutionVersion) error {
+		if v.Status == status.CreateStopping {
+			v.Status = status.CreateStopped
+		}
+		return nil
+	})
+}
+
+// stopAll stops what a recommender is being trained with, because it is not asked for before it is deleted. A worker whose
+// version went away under it would leave a model behind.
+func (s solutionVersions) stopAll(ctx context.Context, versions []*catalog.SolutionVersion) error {
+	stopping := false
+	for _, v := range versions {
+		if v.Finished() || v.Deleting() {
+			continue
+		}
+		stopped, err := s.Store.SolutionVersions.Update(ctx, v.ARN, stopVersion)
+		if err != nil && !crud.IsRefusal(err) && !errors.Is(err, catalog.ErrNotFound) {
+			return err
+		}
+		stopping = stopping || err != nil || !stopped.Finished()
+	}
+	if stopping {
+		return errStopping
+	}
+	return nil
+}
+
+// errStopping says that a deletion waits for a training to stop.
+var errStopping = errors.New("waiting for a training to stop")
+
+// versionsOf returns the versions of a solution, oldest first.
+func versionsOf(view *catalog.View, solutionARN string) []*catalog.SolutionVersion {
+	versions := catalog.All[*catalog.SolutionVersion](view)
+	return slices.DeleteFunc(versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solutionARN })
+}
+
+// newestSeen returns the newest version of a solution that is ACTIVE in the view.
+func newestSeen(view *catalog.View, solutionARN string) *catalog.SolutionVersion {
+	versions := versionsOf(view, solutionARN)
+	for _, v := range slices.Backward(versions) {
+		if v.Status == status.Active {
+			return v
+		}
+	}
+	return nil
+}
+
+// newestActive returns the newest ACTIVE version of a solution, or nil.
+func newestActive(ctx context.Context, e *crud.Env, solutionARN string) (*catalog.SolutionVersion, error) {
+	versions := versionsOf(e.View, solutionARN)
+	for i := len(versions) - 1; i >= 0; i-- {
+		v := versions[i]
+		if !v.Finished() {
+			// The view may be a moment behind, and a client who saw it ACTIVE expects it to be used.
+			read, err := e.Store.SolutionVersions.Get(ctx, v.ARN)
+			if err != nil {
+				return nil, err
+			}
+			v = read
+		}
+		if v.Status == status.Active {
+			return v, nil
+		}
+	}
+	return nil, nil
 }

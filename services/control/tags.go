@@ -4,68 +4,62 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// parseTags checks the tags of one request.
-func parseTags(list []personalize.Tag) (map[string]string, error) {
-	tags := make(map[string]string, len(list))
-	for _, tag := range list {
-		key := awsapi.Text(tag.TagKey)
-		if strings.HasPrefix(strings.ToLower(key), "aws:") {
-			return nil, awsapi.InvalidInput("Tag keys must not begin with aws:")
+// tags are the operations on the tags of all resources that can have some.
+type tags struct {
+	*crud.Env
+	taggable []string // types
+}
+
+func newTags(env *crud.Env, rows []crud.Row) tags {
+	s := tags{Env: env}
+	for _, row := range rows {
+		if row.Taggable {
+			s.taggable = append(s.taggable, row.Type)
 		}
-		if _, twice := tags[key]; twice {
-			return nil, awsapi.InvalidInput("Tag keys must be unique in a request")
-		}
-		tags[key] = awsapi.Text(tag.TagValue)
 	}
-	return tags, nil
+	return s
 }
 
-func (s *Service) mustBeFewTags(tags map[string]string) error {
-	if len(tags) > s.quotas.TagsPerResource {
-		return awsapi.TooManyTags("A resource can have at most %d tags", s.quotas.TagsPerResource)
-	}
-	return nil
+func (s tags) row() crud.Row {
+	return crud.Row{Operations: []crud.Operation{
+		crud.Handle("TagResource", s.tag),
+		crud.Handle("UntagResource", s.untag),
+		crud.Handle("ListTagsForResource", s.list),
+	}}
 }
 
-// taggable are the types that can have tags.
-var taggable = []string{
-	resource.DatasetGroup, resource.Dataset, resource.DatasetImportJob, resource.EventTracker,
-	resource.DatasetExportJob, resource.DataDeletionJob, resource.BatchInferenceJob, resource.BatchSegmentJob,
-	resource.Solution, resource.SolutionVersion, resource.Campaign, resource.Recommender, resource.Filter, resource.Experiment,
-}
-
-func (s *Service) findTaggable(ctx context.Context, arn string) (catalog.Resource, error) {
+func (s tags) find(ctx context.Context, arn string) (catalog.Resource, error) {
 	kind := resource.TypeOf(arn)
-	if !slices.Contains(taggable, kind) {
+	if !slices.Contains(s.taggable, kind) {
 		return nil, awsapi.InvalidInput("resourceArn is not the ARN of a resource that can have tags: %s", arn)
 	}
-	return find[catalog.Resource](ctx, s, "resourceArn", arn, kind)
+	return crud.Get[catalog.Resource](ctx, s.Env, arn)
 }
 
-func (s *Service) tagResource(ctx context.Context, req *personalize.TagResourceRequest) (*personalize.TagResourceResponse, error) {
-	tags, err := parseTags(req.Tags)
+func (s tags) tag(ctx context.Context, req *personalize.TagResourceRequest) (*personalize.TagResourceResponse, error) {
+	tags, err := crud.ParseTags(req.Tags)
 	if err != nil {
 		return nil, err
 	}
-	return &personalize.TagResourceResponse{}, s.retag(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
+	return &personalize.TagResourceResponse{}, s.update(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
 		maps.Copy(old, tags)
-		return s.mustBeFewTags(old)
+		return s.ValidateTagCount(old)
 	})
 }
 
-func (s *Service) untagResource(ctx context.Context, req *personalize.UntagResourceRequest) (*personalize.UntagResourceResponse, error) {
-	if len(req.TagKeys) > s.quotas.TagsPerResource {
+func (s tags) untag(ctx context.Context, req *personalize.UntagResourceRequest) (*personalize.UntagResourceResponse, error) {
+	if len(req.TagKeys) > s.Quotas.TagsPerResource {
 		return nil, &awsapi.Error{Code: awsapi.CodeTooManyTagKeys, Message: "A request can name as many tag keys as a resource can have tags"}
 	}
-	return &personalize.UntagResourceResponse{}, s.retag(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
+	return &personalize.UntagResourceResponse{}, s.update(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
 		for _, key := range req.TagKeys {
 			delete(old, key)
 		}
@@ -73,12 +67,12 @@ func (s *Service) untagResource(ctx context.Context, req *personalize.UntagResou
 	})
 }
 
-// retag changes the tags of a resource.
-func (s *Service) retag(ctx context.Context, arn string, change func(map[string]string) error) error {
-	if _, err := s.findTaggable(ctx, arn); err != nil {
+// update changes the tags of a resource.
+func (s tags) update(ctx context.Context, arn string, change func(map[string]string) error) error {
+	if _, err := s.find(ctx, arn); err != nil {
 		return err
 	}
-	_, err := s.store.Update(ctx, arn, func(r catalog.Resource) error {
+	_, err := s.Store.Update(ctx, arn, func(r catalog.Resource) error {
 		m := r.Meta()
 		if m.Tags == nil {
 			m.Tags = map[string]string{}
@@ -94,8 +88,8 @@ func (s *Service) retag(ctx context.Context, arn string, change func(map[string]
 	return err
 }
 
-func (s *Service) listTagsForResource(ctx context.Context, req *personalize.ListTagsForResourceRequest) (*personalize.ListTagsForResourceResponse, error) {
-	r, err := s.findTaggable(ctx, awsapi.Text(req.ResourceArn))
+func (s tags) list(ctx context.Context, req *personalize.ListTagsForResourceRequest) (*personalize.ListTagsForResourceResponse, error) {
+	r, err := s.find(ctx, awsapi.Text(req.ResourceArn))
 	if err != nil {
 		return nil, err
 	}

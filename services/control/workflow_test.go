@@ -28,6 +28,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/eventually"
+	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/services/control/crud"
 	"github.com/penchant-io/penchant/services/control/workflow"
 )
 
@@ -94,7 +96,7 @@ const filmSchema = `{"type":"record","name":"Interactions","namespace":"com.amaz
 
 // TestWorkflowCreatesResources goes through Personalize's operations with their errors, a status that is waited for, and a Map.
 func TestWorkflowCreatesResources(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	s := i.states()
 	machine := s.create("build", `{"StartAt":"Schema","States":{
 		"Schema":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:personalize:createSchema","Parameters":{"Name":"films","Schema.$":"$.schema"},
@@ -117,7 +119,7 @@ func TestWorkflowCreatesResources(t *testing.T) {
 }
 
 func TestWorkflowRefusesFieldsInCamelCase(t *testing.T) {
-	s := install(t, Quotas{}).states()
+	s := install(t, crud.Quotas{}).states()
 	machine := s.create("camel", `{"StartAt":"S","States":{"S":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:personalize:listSchemas","Parameters":{"maxResults":1},"End":true}}}`)
 	if d := s.ended(s.start(machine, `{}`)); aws.StringValue(d.Error) != "States.Runtime" || !strings.Contains(aws.StringValue(d.Cause), "'maxResults' is not supported") {
 		t.Errorf("got %v", d)
@@ -151,7 +153,7 @@ func (e *endpoint) sent() []string {
 }
 
 func TestWorkflowCallsHTTP(t *testing.T) {
-	s := install(t, Quotas{}).states()
+	s := install(t, crud.Quotas{}).states()
 	var busy atomic.Bool
 	busy.Store(true)
 	e := listen(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -176,7 +178,7 @@ func TestWorkflowCallsHTTP(t *testing.T) {
 
 // TestWorkflowWaitsForApproval: a person is sent a token, shows signs of life, and decides.
 func TestWorkflowWaitsForApproval(t *testing.T) {
-	s := install(t, Quotas{}).states()
+	s := install(t, crud.Quotas{}).states()
 	e := listen(t, func(http.ResponseWriter, *http.Request) {})
 	machine := s.create("approve", `{"StartAt":"Ask","States":{"Ask":{"Type":"Task","Resource":"arn:aws:states:::http:invoke.waitForTaskToken","HeartbeatSeconds":60,
 		"Parameters":{"ApiEndpoint.$":"$.url","Method":"POST","RequestBody":{"token.$":"$$.Task.Token"}},
@@ -217,7 +219,7 @@ func TestWorkflowWaitsForApproval(t *testing.T) {
 }
 
 func TestStepFunctionsMachines(t *testing.T) {
-	s := install(t, Quotas{}).states()
+	s := install(t, crud.Quotas{}).states()
 	const definition = `{ "StartAt":"S", "States":{"S":{"Type":"Pass","End":true}}}`
 	arn := s.create("a", definition)
 	if want := "arn:aws:states:us-east-1:000000000000:stateMachine:a"; arn != want || s.create("a", definition) != want {
@@ -283,7 +285,7 @@ func TestStepFunctionsMachines(t *testing.T) {
 }
 
 func TestStepFunctionsExecutions(t *testing.T) {
-	s := install(t, Quotas{}).states()
+	s := install(t, crud.Quotas{}).states()
 	machine := s.create("wait", `{"StartAt":"W","States":{"W":{"Type":"Wait","Seconds":600,"End":true}}}`)
 	start := func(name, input string) (*sfn.StartExecutionOutput, error) {
 		return s.StartExecution(&sfn.StartExecutionInput{StateMachineArn: &machine, Name: &name, Input: &input})
@@ -345,7 +347,7 @@ func TestStepFunctionsExecutions(t *testing.T) {
 
 // TestLongHistories: their older parts stand in objects of their own.
 func TestLongHistories(t *testing.T) {
-	s := install(t, Quotas{}).states()
+	s := install(t, crud.Quotas{}).states()
 	machine := s.create("long", `{"StartAt":"M","States":{"M":{"Type":"Map","MaxConcurrency":1,"ItemsPath":"$.l","ResultPath":null,"End":true,"ItemProcessor":{"StartAt":"W","States":{
 		"W":{"Type":"Wait","Seconds":0,"End":true}}}}}}`)
 	arn := s.start(machine, fmt.Sprintf(`{"l":[%s"%s"]}`, strings.Repeat(fmt.Sprintf(`"%s",`, strings.Repeat("x", 30000)), 5), "end"))
@@ -402,8 +404,11 @@ func (m *mortal) start(i *installation, machine, name, input string) {
 		Bucket: objects.Bucket(i.bucket.Name()), Store: i.store, Bus: i.bus, AccountID: "000000000000", Region: "us-east-1", LeaseTTL: time.Second,
 	})
 	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: []awsapi.Credential{testKey}, Log: zap.NewNop()})
-	handle(router, "CreateSchema", i.service.createSchema)
-	handle(router, "CreateDatasetGroup", i.service.createDatasetGroup)
+	for _, kind := range []string{resource.Schema, resource.DatasetGroup} {
+		for _, operation := range i.service.byType[kind].Operations {
+			operation(router)
+		}
+	}
 	engine.Register(router)
 	server := httptest.NewServer(router)
 	m.t.Cleanup(server.Close)
@@ -429,7 +434,7 @@ func TestExecutionsSurviveTheirReplica(t *testing.T) {
 		"Both":{"Type":"Parallel","End":true,"Branches":[
 			{"StartAt":"Group","States":{"Group":{"Type":"Task","Resource":"arn:aws:states:::aws-sdk:personalize:createDatasetGroup","Parameters":{"Name.$":"$$.Execution.Name"},"End":true}}},
 			{"StartAt":"Pause","States":{"Pause":{"Type":"Wait","Seconds":0,"End":true}}}]}}}`
-	i := install(t, Quotas{DatasetGroups: 100, Schemas: 100})
+	i := install(t, crud.Quotas{DatasetGroups: 100, Schemas: 100})
 	s := i.states()
 	machine := s.create("mortal", definition)
 	sorted := func(history string) string {
@@ -514,7 +519,7 @@ func TestWorkflowCallsFunctions(t *testing.T) {
 }
 
 func TestWorkflowPublishes(t *testing.T) {
-	i := install(t, Quotas{})
+	i := install(t, crud.Quotas{})
 	must(0, i.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: "news"}))(t)
 	s := i.states()
 	machine := s.create("publish", `{"StartAt":"S","States":{"S":{"Type":"Task","Resource":"arn:aws:states:::kafka:publish","End":true,

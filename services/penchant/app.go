@@ -28,6 +28,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/process"
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/control"
+	"github.com/penchant-io/penchant/services/control/crud"
 	"github.com/penchant-io/penchant/services/firehose"
 	"github.com/penchant-io/penchant/services/recommender"
 	"github.com/penchant-io/penchant/services/retrainer"
@@ -490,7 +491,7 @@ func (a *app) newService(name string) (process.Service, error) {
 	case "bridge":
 		return a.newBridge(log)
 	case "control":
-		quotas, err := control.ParseQuotas(a.settings.Quotas)
+		quotas, err := crud.ParseQuotas(a.settings.Quotas)
 		if err != nil {
 			return nil, err
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/process"
-	"github.com/penchant-io/penchant/services/control"
+	"github.com/penchant-io/penchant/services/control/crud"
 )
 
 // Settings is what every target can be told, by flag or by the environment variable of the flag's name
@@ -114,7 +114,7 @@ func (s *Settings) Validate() error {
 	case s.S3Endpoint != "" && (s.S3AccessKey == "" || s.S3SecretKey == ""):
 		return errors.New("--s3-endpoint needs --s3-access-key and --s3-secret-key")
 	}
-	if _, err := control.ParseQuotas(s.Quotas); err != nil {
+	if _, err := crud.ParseQuotas(s.Quotas); err != nil {
 		return fmt.Errorf("--quotas: %w", err)
 	}
 	for name, endpoint := range s.Functions {

@@ -1,4 +1,4 @@
-package control
+package crud
 
 import (
 	"fmt"
@@ -75,7 +75,8 @@ func ParseQuotas(values map[string]int) (Quotas, error) {
 	return q, nil
 }
 
-func (q Quotas) withDefaults() Quotas {
+// WithDefaults returns the quotas with the default values of those that are zero.
+func (q Quotas) WithDefaults() Quotas {
 	for _, n := range q.all() {
 		if *n.quota == 0 {
 			*n.quota = n.defaultValue
@@ -84,15 +85,17 @@ func (q Quotas) withDefaults() Quotas {
 	return q
 }
 
-// within refuses one more than limit resources in a state.
-func within(existing, limit int, state string) error {
+const (
+	inAnyState = "in ACTIVE state"
+	unfinished = "with PENDING or IN_PROGRESS status"
+)
+
+// CheckQuota refuses one more than limit resources.
+func CheckQuota(existing, limit int) error { return checkQuota(existing, limit, inAnyState) }
+
+func checkQuota(existing, limit int, state string) error {
 	if existing < limit {
 		return nil
 	}
 	return awsapi.LimitExceeded("More than %d resources %s. Please delete some and try again", limit, state)
 }
-
-const (
-	inAnyState = "in ACTIVE state"
-	unfinished = "with PENDING or IN_PROGRESS status"
-)
