@@ -20,7 +20,7 @@ func FuzzCompile(f *testing.F) {
 	for _, c := range filtertest.Cases() {
 		f.Add(c.Expression)
 	}
-	for _, c := range filtertest.InvalidExpressions {
+	for _, c := range filtertest.InvalidExpressions() {
 		f.Add(c.Expression)
 	}
 	f.Add(strings.Repeat("\x9c", 2*filter.MaxExpression))
@@ -67,7 +67,7 @@ func FuzzBind(f *testing.F) {
 			f.Add(value)
 		}
 	}
-	for _, c := range filtertest.InvalidValues {
+	for _, c := range filtertest.InvalidValues() {
 		for _, value := range c.Values {
 			f.Add(value)
 		}

@@ -11,7 +11,7 @@ import (
 
 func TestInvalidExpressionsAreRefused(t *testing.T) {
 	schemas := filtertest.Schemas()
-	for _, c := range filtertest.InvalidExpressions {
+	for _, c := range filtertest.InvalidExpressions() {
 		_, err := filter.Compile(c.Expression, schemas)
 		var wrong *filter.Error
 		if !errors.As(err, &wrong) {
@@ -27,7 +27,7 @@ func TestInvalidExpressionsAreRefused(t *testing.T) {
 
 func TestInvalidValuesAreRefused(t *testing.T) {
 	schemas := filtertest.Schemas()
-	for _, c := range filtertest.InvalidValues {
+	for _, c := range filtertest.InvalidValues() {
 		f, err := filter.Compile(c.Expression, schemas)
 		if err != nil {
 			t.Errorf("compiling %s: %v", c.Expression, err)

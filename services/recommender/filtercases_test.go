@@ -33,7 +33,7 @@ func TestFilterCasesEndToEnd(t *testing.T) {
 			}
 		}))
 	}
-	s.describe(filtertest.Documents)
+	s.describe(filtertest.Documents())
 	s.put(schema.Items.Topic(groupKey), filtertest.Items...)
 	s.put(schema.Users.Topic(groupKey), filtertest.Users...)
 	for user := range usersOf() {

@@ -7,56 +7,28 @@ package filtertest
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
+	"github.com/penchant-io/penchant/pkg/testfile"
 )
 
-// Documents are the schema documents of the data set, by upper-case dataset type, as CreateSchema takes them.
-var Documents = map[string]string{
-	"ITEMS": `{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","fields":[
-		{"name":"ITEM_ID","type":"string"},
-		{"name":"GENRES","type":["null","string"],"categorical":true},
-		{"name":"PRICE","type":["null","float"]},
-		{"name":"YEAR","type":["null","int"]},
-		{"name":"STOCK","type":["null","string"]},
-		{"name":"SERIAL","type":["null","long"]},
-		{"name":"RATING","type":["null","double"]},
-		{"name":"ADULT","type":["null","boolean"]},
-		{"name":"DESCRIPTION","type":["null","string"],"textual":true},
-		{"name":"CREATION_TIMESTAMP","type":"long"}],"version":"1.0"}`,
-	"USERS": `{"type":"record","name":"Users","namespace":"com.amazonaws.personalize.schema","fields":[
-		{"name":"USER_ID","type":"string"},
-		{"name":"AGE","type":["null","int"]},
-		{"name":"MEMBER","type":["null","string"]},
-		{"name":"COUNTRIES","type":["null","string"],"categorical":true},
-		{"name":"SPENT","type":["null","double"]},
-		{"name":"POINTS","type":["null","long"]},
-		{"name":"PREMIUM","type":["null","boolean"]}],"version":"1.0"}`,
-	"INTERACTIONS": `{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
-		{"name":"USER_ID","type":"string"},
-		{"name":"ITEM_ID","type":"string"},
-		{"name":"TIMESTAMP","type":"long"},
-		{"name":"EVENT_TYPE","type":"string"},
-		{"name":"DEVICE","type":["null","string"],"categorical":true}],"version":"1.0"}`,
-	"ACTIONS": `{"type":"record","name":"Actions","namespace":"com.amazonaws.personalize.schema","fields":[
-		{"name":"ACTION_ID","type":"string"},
-		{"name":"VALUE","type":["null","double"]},
-		{"name":"KIND","type":["null","string"],"categorical":true},
-		{"name":"REPEAT_FREQUENCY","type":["null","int"]},
-		{"name":"CREATION_TIMESTAMP","type":["null","long"]}],"version":"1.0"}`,
-	"ACTION_INTERACTIONS": `{"type":"record","name":"Action_Interactions","namespace":"com.amazonaws.personalize.schema","fields":[
-		{"name":"USER_ID","type":"string"},
-		{"name":"ACTION_ID","type":"string"},
-		{"name":"TIMESTAMP","type":"long"},
-		{"name":"EVENT_TYPE","type":"string"}],"version":"1.0"}`,
+// Documents returns the schema documents of the data set, by upper-case dataset type, as CreateSchema takes them.
+func Documents() map[string]string {
+	documents := map[string]string{}
+	for _, datasetType := range []string{"ITEMS", "USERS", "INTERACTIONS", "ACTIONS", "ACTION_INTERACTIONS"} {
+		name := strings.ToLower(strings.ReplaceAll(datasetType, "_", "-"))
+		documents[datasetType] = string(testfile.Read("filter/schemas/" + name + ".json"))
+	}
+	return documents
 }
 
 // Schemas parses Documents.
 func Schemas() filter.Schemas {
-	schemas := make(filter.Schemas, len(Documents))
-	for datasetType, document := range Documents {
+	schemas := filter.Schemas{}
+	for datasetType, document := range Documents() {
 		s, err := schema.Parse(document, "")
 		if err != nil {
 			panic(fmt.Sprintf("parsing the schema of %s: %v", datasetType, err))
