@@ -7,6 +7,8 @@ TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT_VERSION := v2.15.0
 BUF_VERSION := v1.75.0
 PROTOC_GEN_GO_VERSION := v1.36.12
+# As scripts/genapi/requirements.txt pins it.
+BOTOCORE := $(TOOLS)/botocore-1.44.5-py3-none-any.whl
 
 # Go needs no C compiler anywhere but for the race detector.
 export CGO_ENABLED ?= 0
@@ -81,12 +83,14 @@ lint: $(TOOLS)/golangci-lint ## Run the linters
 	$(TOOLS)/golangci-lint run ./...
 
 .PHONY: generate
-generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go ## Generate the Go code of proto/
+generate: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(BOTOCORE) ## Generate code: records of proto/, AWS's APIs, kernels of pkg/simd
 	cd proto && PATH="$(TOOLS):$$PATH" buf lint && PATH="$(TOOLS):$$PATH" buf generate
+	go run ./scripts/genapi -models $(BOTOCORE)
+	go generate ./pkg/simd
 
 .PHONY: check-generated
 check-generated: generate ## Fail if generated code is not what its source gives
-	git diff --exit-code -- proto
+	git diff --exit-code -- proto pkg/awsapi pkg/simd
 
 $(TOOLS)/golangci-lint: Makefile
 	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
@@ -98,4 +102,9 @@ $(TOOLS)/buf: Makefile
 
 $(TOOLS)/protoc-gen-go: Makefile
 	GOBIN=$(TOOLS) go install google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)
+	@touch $@
+
+# The models of AWS's APIs. pip refuses any other file than the one whose checksum is pinned.
+$(BOTOCORE): scripts/genapi/requirements.txt
+	python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest $(TOOLS) -r $<
 	@touch $@

@@ -1,19 +1,23 @@
-// Command genapi generates pkg/awsapi/personalize, personalizeevents, personalizeruntime, stepfunctions and scheduler from the public API
-// models of Amazon Personalize, AWS Step Functions and EventBridge Scheduler, in the form in which botocore carries them:
+// Command genapi generates pkg/awsapi/personalize, personalizeevents, personalizeruntime, stepfunctions and scheduler
+// from the public API models of Amazon Personalize, AWS Step Functions and EventBridge Scheduler. `make generate` runs it
+// on the wheel of botocore (Apache-2.0), which carries them, in the version that requirements.txt pins by its checksum:
 //
-//	go run ./scripts/genapi -models "$(python3 -c 'import botocore,os;print(os.path.dirname(botocore.__file__))')/data" -out pkg/awsapi
+//	go run ./scripts/genapi -models .tools/botocore-1.44.5-py3-none-any.whl
 //
 // It takes facts only: names, types and constraints of members, and the operations. No documentation text is copied.
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -27,7 +31,7 @@ var services = []struct{ model, pkg, title string }{
 }
 
 func main() {
-	models := flag.String("models", "", "folder with personalize/, personalize-events/, personalize-runtime/, stepfunctions/ and scheduler/ (botocore's data folder)")
+	models := flag.String("models", "", "botocore's wheel")
 	out := flag.String("out", "pkg/awsapi", "folder in which the packages are written")
 	flag.Parse()
 	if err := run(*models, *out); err != nil {
@@ -40,8 +44,13 @@ func run(models, out string) error {
 	if models == "" {
 		return errors.New("-models is missing")
 	}
+	wheel, err := zip.OpenReader(models)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", models, err)
+	}
+	defer wheel.Close()
 	for _, service := range services {
-		api, err := readModel(filepath.Join(models, service.model, "service-2.json.gz"))
+		api, err := readModel(wheel, path.Join("botocore/data", service.model, "service-2.json.gz"))
 		if err != nil {
 			return err
 		}
@@ -125,18 +134,18 @@ func (m *members) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-func readModel(path string) (*model, error) {
-	zipped, err := os.ReadFile(path)
+func readModel(wheel fs.FS, name string) (*model, error) {
+	zipped, err := fs.ReadFile(wheel, name)
 	if err != nil {
 		return nil, err
 	}
 	unzipped, err := gzip.NewReader(bytes.NewReader(zipped))
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	api := new(model)
 	if err := json.NewDecoder(unzipped).Decode(api); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	return api, nil
 }

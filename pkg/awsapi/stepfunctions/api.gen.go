@@ -80,7 +80,7 @@ var (
 	shapeStateMachineType                        = constraint.String{Enum: []string{"STANDARD", "EXPRESS"}}
 	shapeTagKey                                  = constraint.String{Min: 1, Max: 128}
 	shapeTagValue                                = constraint.String{Max: 256}
-	shapeTaskToken                               = constraint.String{Min: 1, Max: 2048}
+	shapeTaskToken                               = constraint.String{Min: 1, Max: 2048, Sensitive: true}
 	shapeTestStateStateName                      = constraint.String{Min: 1, Max: 80, Sensitive: true}
 	shapeToleratedFailureCount                   = constraint.Number{Min: constraint.Bound(0)}
 	shapeToleratedFailurePercentage              = constraint.Number{Min: constraint.Bound(0), Max: constraint.Bound(100)}
