@@ -30,8 +30,8 @@ func installActions(t *testing.T) *installation {
 
 func (i *installation) actionTopic() string { return schema.ActionInteractions.Topic(i.key()) }
 
-// acted are action interactions with the numbers from first to last, of the users and sessions of events; ids are those of
-// events, too.
+// acted are action interactions with the numbers from first to last, of the users and sessions of events; ids are those
+// of events, too.
 func acted(first, last int) []reco.Interaction {
 	list := events(first, last)
 	for k := range list {
@@ -52,8 +52,8 @@ func (i *installation) act(interactions ...reco.Interaction) {
 	i.must(i.bus.Publish(i.Context(), records...))
 }
 
-// wantActed waits until states hold the events and the action interactions that a run without faults gives, and the vectors are
-// those of the events alone.
+// wantActed waits until states hold the events and the action interactions that a run without faults gives, and the
+// vectors are those of the events alone.
 func (i *installation) wantActed(events, acted []reco.Interaction) {
 	i.Helper()
 	withItems, withActions := faultFree(events), faultFree(acted)

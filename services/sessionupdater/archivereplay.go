@@ -14,35 +14,35 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// ArchiveReplay is an operator's wish to have archived interactions folded into user states again. It reaches what the
-// rebuild after a loss does not: the archive of topics that exist no more, and what a longer history would keep.
+// ArchiveReplay folds archived interactions into user states again, for an operator. It reaches what the rebuild after
+// a loss does not: the archive of topics that no longer exist, and events that a longer history would keep.
 type ArchiveReplay struct {
 	Bucket *blob.Bucket
 	Users  *userstate.Store
 	Models Models
 	Group  string
 
-	// What to fold; a zero value leaves nothing out.
+	// Filters of what is folded; the zero value excludes nothing.
 	TopicIDs [][16]byte
 	IDs      []string  // of users, or of sessions
-	From, To time.Time // arrival: not before, and before
+	From, To time.Time // arrival in [From, To)
 
-	// DryRun reads and counts, and writes nothing.
+	// DryRun reads and counts without writing.
 	DryRun bool
 }
 
-// ArchiveReplayed is what a replay did.
+// ArchiveReplayed is the result of a replay.
 type ArchiveReplayed struct {
-	// Events were read and wanted, Folded of them changed a user's recent interactions: the others were known, or are older
-	// than what is kept.
+	// Events counts the interactions that matched. Folded counts those that changed a user's recent interactions: the
+	// others were folded before, or are older than everything that is kept.
 	Events int64 `json:"events"`
 	Folded int64 `json:"folded"`
-	// Damaged names the files that could not be read.
+	// Damaged lists the keys of files that could not be read.
 	Damaged []string `json:"damaged"`
 }
 
-// Run folds. Like everything that is folded it may be repeated, and go on beside the services: an interaction that a state
-// holds changes nothing. It moves no watermark and touches neither the log nor the archive.
+// Run folds the matching interactions. It may be repeated, and may run concurrently with the services: an interaction
+// that a state already holds changes nothing. It moves no watermark and touches neither the log nor the archive.
 func (r ArchiveReplay) Run(ctx context.Context) (ArchiveReplayed, error) {
 	done := ArchiveReplayed{Damaged: []string{}}
 	s := &Service{config: Config{Users: r.Users, Models: r.Models}}
@@ -58,7 +58,7 @@ func (r ArchiveReplay) Run(ctx context.Context) (ArchiveReplayed, error) {
 	return done, nil
 }
 
-// fold folds what is archived of one stream.
+// fold folds the archive of one stream.
 func (r *ArchiveReplay) fold(ctx context.Context, s *Service, of stream, done *ArchiveReplayed) error {
 	batch := make([]reco.Interaction, 0, eventsPerReplay)
 	flush := func() error {
@@ -81,7 +81,7 @@ func (r *ArchiveReplay) fold(ctx context.Context, s *Service, of stream, done *A
 		if err != nil {
 			return fmt.Errorf("reading the archive: %w", err)
 		}
-		if !r.wants(&i) {
+		if !r.matches(&i) {
 			continue
 		}
 		done.Events++
@@ -94,7 +94,7 @@ func (r *ArchiveReplay) fold(ctx context.Context, s *Service, of stream, done *A
 	return flush()
 }
 
-func (r *ArchiveReplay) wants(i *reco.Interaction) bool {
+func (r *ArchiveReplay) matches(i *reco.Interaction) bool {
 	switch at := i.Origin.Arrival; {
 	case len(r.TopicIDs) > 0 && !slices.Contains(r.TopicIDs, i.Origin.TopicID):
 		return false

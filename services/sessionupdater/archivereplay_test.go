@@ -46,7 +46,8 @@ func (i *installation) wantPeople(want map[string]person) {
 	}
 }
 
-// Of a topic that is gone, nothing but the archive is left; after the loss of Redis only a replay brings its events back.
+// Of a topic that is gone, nothing but the archive is left; after the loss of Redis only a replay brings its events
+// back.
 func TestAReplayBringsBackTheEventsOfATopicThatIsGone(t *testing.T) {
 	i := install(t)
 	i.put(events(1, 200)...)

@@ -11,14 +11,14 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 )
 
-// deadLetterTimeout bounds the wait for the dead-letter topic. A topic that does not take a record must not hold up the
-// good ones behind it: the firehose keeps the same record in the bucket.
+// deadLetterTimeout bounds the wait for the dead-letter topic. A topic that refuses a record must not hold up the good
+// ones behind it, and the firehose keeps the same record in the bucket.
 const deadLetterTimeout = 5 * time.Second
 
-// bury tells the dead-letter topic about a record that cannot be folded, once however often it is read. The error is that
-// of ctx alone.
-func (p *partition) bury(ctx context.Context, record *bus.Record, reason error) error {
-	if record.Offset <= p.buried {
+// deadLetter publishes a record that cannot be folded to the dead-letter topic, once however often it is read. It
+// returns the error of ctx and no other.
+func (p *partition) deadLetter(ctx context.Context, record *bus.Record, reason error) error {
+	if record.Offset <= p.lastDeadLettered {
 		return nil
 	}
 	publishing, cancel := context.WithTimeout(ctx, deadLetterTimeout)
@@ -36,13 +36,14 @@ func (p *partition) bury(ctx context.Context, record *bus.Record, reason error) 
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	p.buried = record.Offset
+	p.lastDeadLettered = record.Offset
 	p.service.metrics.deadLetters.Inc()
 	if err != nil {
-		p.log.Error("a record cannot be folded, and the dead-letter topic does not take it",
+		p.log.Error("cannot fold a record, and publishing it to the dead-letter topic failed",
 			zap.Int64("offset", record.Offset), zap.NamedError("reason", reason), zap.Error(err))
 		return nil
 	}
-	p.log.Warn("a record cannot be folded", zap.Int64("offset", record.Offset), zap.Error(reason))
+	p.log.Warn("cannot fold a record; it is on the dead-letter topic",
+		zap.Int64("offset", record.Offset), zap.Error(reason))
 	return nil
 }

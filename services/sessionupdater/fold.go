@@ -8,10 +8,11 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// usersPerRound bounds the states in memory at once: some 20 kB each.
+// usersPerRound bounds the states in memory at once, of some 20 kB each.
 const usersPerRound = 1024
 
-// fold brings interactions into the states of their users, whose ids it returns, and writes those. It is idempotent.
+// fold folds interactions into the states of their users, writes the states, and returns the users' ids. It is
+// idempotent.
 func (s *Service) fold(ctx context.Context, from stream, interactions []reco.Interaction) (ids []string, err error) {
 	ids, folded, err := s.foldCounted(ctx, from, interactions)
 	if err != nil {
@@ -22,8 +23,10 @@ func (s *Service) fold(ctx context.Context, from stream, interactions []reco.Int
 	return ids, nil
 }
 
-// foldCounted is fold, and counts the interactions that changed a state instead of feeding the metrics.
-func (s *Service) foldCounted(ctx context.Context, from stream, interactions []reco.Interaction) (ids []string, folded int, err error) {
+// foldCounted is fold without the metrics: it returns how many interactions changed a state.
+func (s *Service) foldCounted(
+	ctx context.Context, from stream, interactions []reco.Interaction,
+) (ids []string, folded int, err error) {
 	byUser := make(map[string][]*reco.Interaction, len(interactions))
 	for k := range interactions {
 		i := &interactions[k]
@@ -33,9 +36,9 @@ func (s *Service) foldCounted(ctx context.Context, from stream, interactions []r
 		}
 		byUser[id] = append(byUser[id], i)
 	}
-	err = s.update(ctx, from.group, ids, func(state *userstate.State, again bool) {
+	err = s.update(ctx, from.group, ids, func(state *userstate.State, retry bool) {
 		for _, i := range byUser[state.ID] {
-			if state.Apply(from.data, i) && !again {
+			if state.Apply(from.data, i) && !retry {
 				folded++
 			}
 		}
@@ -43,20 +46,22 @@ func (s *Service) foldCounted(ctx context.Context, from stream, interactions []r
 	return ids, folded, err
 }
 
-// update loads users, changes them, folds the vectors of those that changed, and saves. Who was written by another
-// consumer meanwhile is loaded and changed again (again is set), so change must be idempotent.
-func (s *Service) update(ctx context.Context, group string, ids []string, change func(state *userstate.State, again bool)) error {
+// update loads users, changes them, folds the vectors of those that changed, and saves. On a write conflict the user is
+// reloaded and change runs again with retry = true, so it must be idempotent.
+func (s *Service) update(
+	ctx context.Context, group string, ids []string, change func(state *userstate.State, retry bool),
+) error {
 	models := s.models(group)
 	for len(ids) > 0 {
 		round := ids[:min(len(ids), usersPerRound)]
 		ids = ids[len(round):]
-		for again := false; len(round) > 0; again = true {
+		for retry := false; len(round) > 0; retry = true {
 			states, err := s.config.Users.Load(ctx, group, round)
 			if err != nil {
 				return fmt.Errorf("loading user states: %w", err)
 			}
 			for _, state := range states {
-				if change(state, again); state.Changed() {
+				if change(state, retry); state.Changed() {
 					state.Fold(models)
 				}
 			}
@@ -74,7 +79,7 @@ func (s *Service) update(ctx context.Context, group string, ids []string, change
 	return nil
 }
 
-// models are the serving models that keep vectors.
+// models returns the serving models that keep vectors.
 func (s *Service) models(group string) []userstate.Model {
 	loaded := s.config.Models.Group(group)
 	models := make([]userstate.Model, 0, len(loaded))

@@ -19,12 +19,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// manifestInterval is how often a dataset's manifest is read though the catalog tells of no new version: deleting a
+// manifestInterval is how often a dataset's manifest is read even if the catalog shows no new version: deleting a
 // dataset removes its data without one.
 const manifestInterval = 30 * time.Second
 
-// importer merges imported interactions into the states of the users whose partitions this process folds: one goroutine,
-// one dataset version at a time, beside the folding of events.
+// importer merges imported interactions into the states of the users whose partitions this process folds. It has one
+// goroutine and merges one dataset version at a time, concurrently with the folding of events.
 type importer struct {
 	service *Service
 	wake    chan struct{}
@@ -32,10 +32,10 @@ type importer struct {
 	mu         sync.Mutex
 	partitions map[bus.TopicPartition]*partition // assigned and started
 
-	manifests map[stream]manifest // run's alone
+	manifests map[stream]manifest // used by run only
 }
 
-// manifest is what a dataset's manifest said when it was last read.
+// manifest is a dataset's manifest as of its last reading.
 type manifest struct {
 	version int64
 	readAt  time.Time
@@ -48,12 +48,12 @@ func newImporter(s *Service) *importer {
 	}
 }
 
-// enter and leave keep the set of partitions that this process is responsible for.
+// enter and leave maintain the set of partitions that this process is responsible for.
 func (m *importer) enter(p *partition) {
 	m.mu.Lock()
 	m.partitions[p.assignment.TopicPartition] = p
 	m.mu.Unlock()
-	nudge(m.wake)
+	signal(m.wake)
 }
 
 func (m *importer) leave(p *partition) {
@@ -65,7 +65,7 @@ func (m *importer) leave(p *partition) {
 	}
 }
 
-// owned are the partitions by stream.
+// owned returns the partitions by stream.
 func (m *importer) owned() map[stream][]int32 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,7 +84,8 @@ func (m *importer) run(ctx context.Context) error {
 		for _, of := range slices.SortedFunc(maps.Keys(owned), compareStreams) {
 			slices.Sort(owned[of])
 			if err := m.check(ctx, of, owned[of]); err != nil && ctx.Err() == nil {
-				m.service.log.Warn("merging imported interactions", zap.String("group", of.group), zap.String("dataset", of.data.DatasetType()), zap.Error(err))
+				m.service.log.Warn("merging imported interactions",
+					zap.String("group", of.group), zap.String("dataset", of.data.DatasetType()), zap.Error(err))
 			}
 		}
 		select {
@@ -101,7 +102,7 @@ func compareStreams(a, b stream) int {
 	return cmp.Or(strings.Compare(a.group, b.group), strings.Compare(string(b.data), string(a.data)))
 }
 
-// check merges the group's current dataset version into those partitions' users that do not have it.
+// check merges the group's current dataset version into the users of those partitions that lack it.
 func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 	s := m.service
 	recent, err := s.config.Users.RecentMarks(ctx, of.group, checkInterval)
@@ -109,12 +110,13 @@ func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 		return err
 	}
 	last := m.manifests[of]
-	if len(of.behind(recent, owned, max(m.announced(of), last.version))) == 0 && time.Since(last.readAt) < manifestInterval {
+	behind := of.behind(recent, owned, max(m.announced(of), last.version))
+	if len(behind) == 0 && time.Since(last.readAt) < manifestInterval {
 		return nil
 	}
 	version, err := dataset.Current(ctx, s.config.Bucket, of.group, of.data.DatasetType())
 	if errors.Is(err, dataset.ErrNoData) {
-		version.Base = version.Number // what was imported before is removed
+		version.Base = version.Number // removes what was imported before
 	} else if err != nil {
 		return err
 	}
@@ -124,8 +126,8 @@ func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 	if err != nil {
 		return err
 	}
-	todo := of.behind(marks, owned, version.Number)
-	if len(todo) == 0 {
+	behind = of.behind(marks, owned, version.Number)
+	if len(behind) == 0 {
 		return nil
 	}
 	topic := of.data.Topic(of.group)
@@ -138,19 +140,20 @@ func (m *importer) check(ctx context.Context, of stream, owned []int32) error {
 	}
 	begun := time.Now()
 	job := &merge{
-		service: s, stream: of, version: version, partitions: todo, total: topics[topic].Partitions, marks: marks,
+		service: s, stream: of, version: version, partitions: behind, total: topics[topic].Partitions, marks: marks,
 	}
 	if err := job.run(ctx); err != nil {
 		return err
 	}
 	s.metrics.imports.Inc()
 	s.metrics.importSeconds.Observe(time.Since(begun).Seconds())
-	s.log.Info("merged imported interactions", zap.String("group", of.group), zap.String("dataset", of.data.DatasetType()), zap.Int64("version", version.Number),
-		zap.Int32s("partitions", todo), zap.Int("users", job.users), zap.Duration("took", time.Since(begun)))
+	s.log.Info("merged imported interactions", zap.String("group", of.group),
+		zap.String("dataset", of.data.DatasetType()), zap.Int64("version", version.Number),
+		zap.Int32s("partitions", behind), zap.Int("users", job.users), zap.Duration("took", time.Since(begun)))
 	return nil
 }
 
-// announced is the version of the group's dataset that the catalog tells of, 0 for none.
+// announced returns the version of the group's dataset in the catalog, 0 if there is none.
 func (m *importer) announced(of stream) int64 {
 	for _, g := range catalog.All[*catalog.DatasetGroup](m.service.config.View) {
 		if g.GroupKey() != of.group {
@@ -165,7 +168,7 @@ func (m *importer) announced(of stream) int64 {
 	return 0
 }
 
-// behind are the partitions whose users do not have a version yet.
+// behind returns the partitions whose users lack a version.
 func (s stream) behind(marks userstate.Marks, partitions []int32, version int64) []int32 {
 	return slices.DeleteFunc(slices.Clone(partitions), func(partition int32) bool {
 		return marks.Imported(s.data, partition) >= version

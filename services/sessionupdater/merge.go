@@ -13,7 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// merge brings one dataset version into the users of some partitions of a group.
+// merge merges one dataset version into the users of some partitions of a group.
 type merge struct {
 	service *Service
 	stream
@@ -25,12 +25,13 @@ type merge struct {
 	users int // merged
 }
 
-// run merges and then says so in the watermarks. It may be repeated at any point.
+// run merges and then moves the watermarks. It may be repeated from any point.
 func (j *merge) run(ctx context.Context) error {
 	users := j.service.config.Users
 	since := j.since()
 	if since == 0 {
-		// Nothing of it is there, or no longer: until it is, unknown users may be known ones.
+		// The users have nothing of the dataset, or no longer. Until the merge is done, an unknown user may have a
+		// history.
 		if err := users.ResetImported(ctx, j.group, j.data, j.partitions); err != nil {
 			return err
 		}
@@ -46,8 +47,8 @@ func (j *merge) run(ctx context.Context) error {
 	return users.AdvanceImported(ctx, j.group, j.data, j.partitions, since, j.version.Number)
 }
 
-// since is the version that all the partitions' users have; 0 when it must all be merged anew: rows of a full import
-// replace all that came before.
+// since returns the version that the users of all the partitions have, or 0 when everything must be merged: the rows of
+// a full import replace all that came before.
 func (j *merge) since() int64 {
 	lowest := j.version.Number
 	for _, partition := range j.partitions {
@@ -64,8 +65,8 @@ func (j *merge) owns(id string) bool {
 	return slices.Contains(j.partitions, bus.PartitionOf([]byte(id), j.total))
 }
 
-// add merges the rows of a version, as many users at a time as memory is allowed for: those whose hash lies in a range,
-// which shrinks whenever their rows become too many, and is followed by the next in another pass over the data.
+// add merges the rows of a version, as many users at a time as fit into the memory bound: those whose hash lies in a
+// range. The range shrinks whenever its rows become too many, and the next range takes another pass over the data.
 func (j *merge) add(ctx context.Context, version dataset.Version) error {
 	const all = 1 << 32 // hashes are 32 bits
 	seed := maphash.MakeSeed()
@@ -76,7 +77,8 @@ func (j *merge) add(ctx context.Context, version dataset.Version) error {
 			return h >= from && h < to
 		}
 		gathered := histories{
-			limit: j.service.config.Users.History(j.data), users: map[string][]reco.RecentInteraction{}, texts: map[string]string{},
+			limit: j.service.config.Users.History(j.data),
+			users: map[string][]reco.RecentInteraction{}, texts: map[string]string{},
 		}
 		for _, part := range version.Parts {
 			one := dataset.Version{Number: version.Number, Parts: []dataset.Part{part}}
@@ -119,8 +121,8 @@ func (j *merge) write(ctx context.Context, rows map[string][]reco.RecentInteract
 	return nil
 }
 
-// drop takes away what users hold of versions that a full import replaced, or a removal: those of whom it has rows are
-// done already.
+// drop removes what users hold of versions that a full import, or a removal, replaced. Users with rows in the new
+// version are done already.
 func (j *merge) drop(ctx context.Context) error {
 	err := j.service.config.Users.IDs(ctx, j.group, func(ids []string) error {
 		ids = slices.DeleteFunc(ids, func(id string) bool { return !j.owns(id) })
@@ -136,17 +138,17 @@ func (j *merge) drop(ctx context.Context) error {
 	return nil
 }
 
-// histories gathers users' imported rows, of each user at most twice what a state keeps.
+// histories gathers users' imported rows, at most twice as many of a user as a state keeps.
 type histories struct {
 	limit int // what a state keeps
 	users map[string][]reco.RecentInteraction
 	rows  int // of all users
-	// texts holds each item id and event type once: a file's rows repeat them.
+	// texts interns item ids and event types, which a file's rows repeat.
 	texts map[string]string
 }
 
 func (h *histories) add(id string, row reco.RecentInteraction) {
-	row.ItemID, row.EventType = h.text(row.ItemID), h.text(row.EventType)
+	row.ItemID, row.EventType = h.intern(row.ItemID), h.intern(row.EventType)
 	rows := append(h.users[id], row)
 	h.rows++
 	if len(rows) >= 2*h.limit {
@@ -157,7 +159,7 @@ func (h *histories) add(id string, row reco.RecentInteraction) {
 	h.users[id] = rows
 }
 
-func (h *histories) text(s string) string {
+func (h *histories) intern(s string) string {
 	if known, ok := h.texts[s]; ok {
 		return known
 	}
@@ -165,7 +167,7 @@ func (h *histories) text(s string) string {
 	return s
 }
 
-// keep drops the users that wanted says no to.
+// keep drops the users for whom wanted returns false.
 func (h *histories) keep(wanted func(id string) bool) {
 	for id, rows := range h.users {
 		if !wanted(id) {

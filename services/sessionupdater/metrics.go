@@ -22,7 +22,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return c
 	}
 	histogram := func(what, help string, buckets []float64) prometheus.Histogram {
-		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "penchant_session_updater_" + what, Help: help, Buckets: buckets})
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "penchant_session_updater_" + what, Help: help, Buckets: buckets,
+		})
 		all = append(all, h)
 		return h
 	}
@@ -30,16 +32,20 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		freshness: histogram("freshness_seconds",
 			"From an event's append to the log (whole milliseconds) to its being visible in the user's state.",
 			prometheus.ExponentialBuckets(0.0005, 2, 18)),
-		folded:        counter("events_folded_total", "Events that changed a user's recent interactions."),
-		repeats:       counter("events_unchanged_total", "Events that changed none: repeats, and those older than all that is kept."),
-		conflicts:     counter("conflicts_total", "Users read and folded again because another consumer wrote them meanwhile."),
-		deadLetters:   counter("dead_letters_total", "Records that could not be decoded."),
-		rebuilds:      counter("rebuilds_total", "Partitions folded again because Redis had lost users."),
-		replayed:      counter("events_replayed_total", "Events read from the archive to make a loss good."),
-		missing:       counter("missing_offsets_total", "Offsets that neither the log nor the archive held when they were to be folded."),
+		folded: counter("events_folded_total", "Events that changed a user's recent interactions."),
+		repeats: counter("events_unchanged_total",
+			"Events that changed none: repeats, and those older than all that is kept."),
+		conflicts: counter("conflicts_total",
+			"Users read and folded again because another consumer wrote them meanwhile."),
+		deadLetters: counter("dead_letters_total", "Records that could not be decoded."),
+		rebuilds:    counter("rebuilds_total", "Partitions folded again because Redis had lost users."),
+		replayed:    counter("events_replayed_total", "Events read from the archive to make a loss good."),
+		missing: counter("missing_offsets_total",
+			"Offsets that neither the log nor the archive held when they were to be folded."),
 		imports:       counter("imports_total", "Dataset versions merged into user states."),
 		importedUsers: counter("imported_users_total", "Users whose imported interactions were merged."),
-		importSeconds: histogram("import_seconds", "Time to merge one dataset version.", prometheus.ExponentialBuckets(0.01, 2, 16)),
+		importSeconds: histogram("import_seconds", "Time to merge one dataset version.",
+			prometheus.ExponentialBuckets(0.01, 2, 16)),
 	}
 	if reg == nil {
 		return m, nil

@@ -11,7 +11,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-// eventsPerReplay are folded and written together: enough that a user's events of one visit share one write.
+// eventsPerReplay is how many events are folded and written together: enough that a user's events of one visit share
+// one write.
 const eventsPerReplay = 8192
 
 // replay folds the archive's interactions from p.next up to the offset to, and sets p.next there.
@@ -25,13 +26,12 @@ func (p *partition) replay(ctx context.Context, to int64) error {
 	var (
 		batch = make([]reco.Interaction, 0, eventsPerReplay)
 		flush = func(next int64) error {
-			ids, err := p.service.fold(ctx, p.stream, batch)
-			if err != nil {
+			if _, err := p.apply(ctx, batch, next); err != nil {
 				return err
 			}
 			p.service.metrics.replayed.Add(float64(len(batch)))
 			batch = batch[:0]
-			return p.folded(ctx, ids, next)
+			return nil
 		}
 		covered = p.next // the archive holds what there is up to here
 		opts    = archive.ReadOptions{
@@ -47,8 +47,8 @@ func (p *partition) replay(ctx context.Context, to int64) error {
 	for i, err := range archive.ReadInteractions(ctx, p.service.config.Bucket, p.group, p.data, opts) {
 		var corrupt *archive.CorruptError
 		if errors.As(err, &corrupt) {
-			// The other files are better than none; the archive's own check tells the operator about this one.
-			p.log.Error("leaving out an archive file that cannot be read", zap.Error(err))
+			// The other files are better than none; `penchant archive verify` reports this one.
+			p.log.Error("skipping an archive file that cannot be read", zap.Error(err))
 			continue
 		}
 		if err != nil {
@@ -67,11 +67,12 @@ func (p *partition) replay(ctx context.Context, to int64) error {
 	return flush(to)
 }
 
-// missing tells of the offsets from first up to, not including, next, which neither the log nor the archive holds.
+// missing reports offsets from first up to, not including, next that neither the log nor the archive holds.
 func (p *partition) missing(first, next int64, reason string) {
 	if first >= next {
 		return
 	}
 	p.service.metrics.missing.Add(float64(next - first))
-	p.log.Error("events are missing in user states for ever: "+reason, zap.Int64("first", first), zap.Int64("last", next-1))
+	p.log.Error("events are missing in user states permanently: "+reason,
+		zap.Int64("first", first), zap.Int64("last", next-1))
 }

@@ -1,5 +1,5 @@
 // Package sessionupdater folds interactions, with items and with actions, into user states as they arrive, so that a
-// visitor's next request sees his last click.
+// visitor's next request sees their last click.
 //
 //	interactions topics ──▶ bus.Consumer ──▶ partition (one per assigned partition)
 //	                                          decode ─▶ group by user ─▶ load ─▶ fold ─▶ save ─▶ watermark
@@ -9,10 +9,10 @@
 //	after a loss: archive ─────────────────────▶ rebuild ──────────────────┤
 //	a new dataset version: imported data ──────▶ importer (one a process) ─┘
 //
-// Progress is what the watermarks beside the users say, not the offset committed to Kafka, which only feeds lag displays
-// and tells how far the log may be trimmed: whatever Redis lost, the watermark lost as well, and the partition is folded
-// again from there, out of the archive as far as the log no longer reaches. Folding is a join (see userstate), so none of
-// this counts an event twice.
+// The watermarks next to the users define the progress, not the offset committed to Kafka, which only feeds lag
+// displays and bounds how far the log may be trimmed: whatever Redis lost, it lost the watermark as well, and the
+// partition is folded again from there, from the archive where the log no longer reaches. Folding is a join (see
+// userstate), so none of this counts an event twice.
 package sessionupdater
 
 import (
@@ -39,12 +39,12 @@ import (
 // ConsumerGroup is the session-updater's name in Kafka.
 const ConsumerGroup = "penchant-session-updater"
 
-// Models knows the models that serve a dataset group. modelstore.Registry does.
+// Models returns the models that serve a dataset group. modelstore.Registry implements it.
 type Models interface {
 	Group(group string) []*modelstore.Loaded
 }
 
-// Config is what the session-updater works with. Settings that are zero have the defaults given.
+// Config holds the clients and settings of the session-updater. A setting of zero means its default.
 type Config struct {
 	Bus    *bus.Client
 	Bucket *blob.Bucket // holds the archive and the imported data
@@ -62,9 +62,9 @@ type Config struct {
 
 const (
 	defaultImportRows = 1_000_000
-	// checkInterval is how often watermarks are written, and looked at for losses.
+	// checkInterval is how often watermarks are written, and checked for losses.
 	checkInterval = time.Second
-	// parallelReplays bounds how many partitions read the archive at once: each holds a file of it in memory.
+	// parallelReplays bounds how many partitions read the archive at once, each with one of its files in memory.
 	parallelReplays = 2
 )
 
@@ -75,10 +75,10 @@ type Service struct {
 	metrics  *metrics
 	consumer *bus.Consumer
 	importer *importer
-	replays  chan struct{} // a token for each running replay
+	replays  chan struct{} // holds a token for each running replay
 
 	mu      sync.Mutex
-	streams map[string]stream // by topic; a topic once known stays, its partition may still have to stop
+	streams map[string]stream // by topic; never shrinks, because a deleted topic's partition may still have to stop
 }
 
 // New prepares the session-updater; Run starts it.
@@ -111,18 +111,18 @@ func New(config Config) (*Service, error) {
 	return s, nil
 }
 
-// Name is the service's name.
+// Name returns the service's name.
 func (s *Service) Name() string { return "session-updater" }
 
-// Run folds until ctx ends, then finishes the batches at hand.
+// Run folds until ctx ends, then finishes the batches in hand.
 func (s *Service) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	unsubscribe := s.config.View.Subscribe(func(arn string) {
 		switch resource.TypeOf(arn) {
 		case resource.DatasetGroup:
-			nudge(changed)
+			signal(changed)
 		case resource.Dataset:
-			nudge(s.importer.wake)
+			signal(s.importer.wake)
 		}
 	})
 	defer unsubscribe()
@@ -150,15 +150,15 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// nudge wakes the reader of a channel with room for one. Nudges that come before it looks are one.
-func nudge(wake chan<- struct{}) {
+// signal wakes the reader of a channel with room for one. Signals before the reader wakes up collapse into one.
+func signal(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:
 	default:
 	}
 }
 
-// Ready says whether events can be folded: the catalog is loaded, and Redis and the log answer.
+// Ready returns an error unless events can be folded: the catalog is loaded, and Redis and the log answer.
 func (s *Service) Ready(ctx context.Context) error {
 	if !s.config.View.Ready() {
 		return errors.New("the catalog is not loaded yet")
@@ -172,7 +172,7 @@ func (s *Service) Ready(ctx context.Context) error {
 	return nil
 }
 
-// setTopics tells the consumer which topics there are.
+// setTopics subscribes the consumer to the topics of all active dataset groups.
 func (s *Service) setTopics() {
 	var topics []string
 	s.mu.Lock()
@@ -194,12 +194,12 @@ func (s *Service) newPartition(a bus.Assignment) bus.PartitionConsumer {
 	defer s.mu.Unlock()
 	stream, ok := s.streams[a.Topic]
 	if !ok {
-		// The consumer subscribes only to topics of setTopics.
-		panic("an assignment of a topic that was not asked for: " + a.Topic)
+		panic("assigned a topic that setTopics did not subscribe to: " + a.Topic)
 	}
 	return &partition{
 		service: s, assignment: a, stream: stream,
-		source: userstate.Log{TopicID: a.TopicID, Partition: a.Partition, Type: stream.data}, buried: a.Committed - 1,
-		log: s.log.With(zap.String("topic", a.Topic), zap.Int32("partition", a.Partition)),
+		source:           userstate.Log{TopicID: a.TopicID, Partition: a.Partition, Type: stream.data},
+		lastDeadLettered: a.Committed - 1,
+		log:              s.log.With(zap.String("topic", a.Topic), zap.Int32("partition", a.Partition)),
 	}
 }

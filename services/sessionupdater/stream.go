@@ -7,8 +7,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
-// stream is the interactions of one type of a dataset group. Every group has two streams, of interactions with items and
-// with actions; this package treats both alike.
+// stream is the interactions of one type of a dataset group. Every group has two streams, of interactions with items
+// and with actions; this package treats both alike.
 type stream struct {
 	group string
 	data  schema.Type
@@ -24,6 +24,8 @@ func (s stream) decode(record *bus.Record) (reco.Interaction, error) {
 	if err != nil {
 		return i, err
 	}
-	i.Origin = reco.Origin{TopicID: record.TopicID, Partition: record.Partition, Offset: record.Offset, Arrival: record.Arrival}
+	i.Origin = reco.Origin{
+		TopicID: record.TopicID, Partition: record.Partition, Offset: record.Offset, Arrival: record.Arrival,
+	}
 	return i, nil
 }
