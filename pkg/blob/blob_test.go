@@ -17,6 +17,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, embeddedtest.LeakOptions(
 
 func TestStore(t *testing.T) { blobtest.Run(t, embeddedtest.Bucket(t)) }
 
+func TestDocuments(t *testing.T) {
+	cfg, name := embeddedtest.S3(t)
+	blobtest.RunDocuments(t, cfg, name)
+}
+
 func TestErrorsTellWhatIsWrong(t *testing.T) {
 	cfg, name := embeddedtest.S3(t)
 	wrongSecret, wrongKey := cfg, cfg

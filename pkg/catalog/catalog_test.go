@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penchant-io/penchant/pkg/blob"
+	"github.com/penchant-io/penchant/pkg/blob/blobtest"
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
@@ -160,20 +161,38 @@ func TestNoUpdateIsLost(t *testing.T) {
 
 // A client library repeats a write whose answer was lost, and then sees its own object in the way.
 func TestAWriterRecognisesItsOwnLostSuccess(t *testing.T) {
-	s := testStore(t)
-	group := newGroup("movies")
-	must(group, s.Create(t.Context(), group))(t)
-	key := must(keyOf(group.ARN))(t)
+	cfg, bucket := embeddedtest.S3(t)
+	lossy := blobtest.NewLossy(t, cfg)
+	s, other := storeAt(t, lossy.Config, bucket), storeAt(t, cfg, bucket)
+	ctx := t.Context()
 
-	if err := s.put(t.Context(), key, group, blob.PutOptions{IfAbsent: true}); err != nil {
+	lossy.Lose(1, nil)
+	if err := s.Create(ctx, newGroup("movies")); err != nil {
 		t.Errorf("the repeated creation was not recognised: %v", err)
 	}
-	must(s.DatasetGroups.Update(t.Context(), group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
-	if err := s.put(t.Context(), key, group, blob.PutOptions{IfAbsent: true}); err != nil {
+	books := newGroup("books")
+	lossy.Lose(1, func() {
+		_, err := other.DatasetGroups.Update(ctx, books.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil })
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Create(ctx, books); err != nil {
 		t.Errorf("the repeated creation was not recognised after another's update: %v", err)
 	}
-	stranger := newGroup("movies")
-	wantError(t, s.Create(t.Context(), stranger), ErrExists)
+	lossy.Lose(1, nil)
+	got := must(s.DatasetGroups.Update(ctx, books.ARN, func(g *DatasetGroup) error { g.Domain = "ECOMMERCE"; return nil }))(t)
+	if got.RoleARN != "r" || got.Revision != 3 {
+		t.Errorf("the repeated update was not recognised: revision %d, role %q", got.Revision, got.RoleARN)
+	}
+	wantError(t, s.Create(ctx, newGroup("movies")), ErrExists)
+}
+
+func storeAt(t *testing.T, cfg blob.Config, bucket string) *Store {
+	t.Helper()
+	client := must(blob.Open(cfg))(t)
+	t.Cleanup(client.Close)
+	return NewStore(client.Bucket(bucket), nil)
 }
 
 func TestListIsInOrderOfCreation(t *testing.T) {

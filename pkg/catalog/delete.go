@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -57,7 +58,7 @@ func (s *Store) deleteIf(ctx context.Context, arn string, allow func(Resource) e
 
 // claim marks a resource as DELETE IN_PROGRESS and leases it to its deleter. A worker that held the lease loses it.
 func (s *Store) claim(ctx context.Context, arn string, allow func(Resource) error) (*Held[Resource], error) {
-	owner := newNonce()
+	owner := rand.Text()
 	r, err := s.update(ctx, arn, func(r Resource) error {
 		if err := allow(r); err != nil {
 			return err

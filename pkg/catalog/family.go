@@ -215,7 +215,7 @@ func (s *Store) sweep(ctx context.Context, parent *Metadata, filter func(arn str
 
 // holds says whether a reservation stands for a child, or for one that may still be on its way.
 func (s *Store) holds(ctx context.Context, parentARN, id string, child Child) (bool, error) {
-	r, err := s.get(ctx, child.ARN)
+	r, err := s.Get(ctx, child.ARN)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
@@ -285,7 +285,7 @@ func (s *Store) Orphaned(ctx context.Context, r Resource) (bool, error) {
 		return false, nil
 	}
 	for _, arn := range m.Parents {
-		parent, err := s.get(ctx, arn)
+		parent, err := s.Get(ctx, arn)
 		if errors.Is(err, ErrNotFound) {
 			return true, nil
 		}

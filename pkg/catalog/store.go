@@ -3,12 +3,9 @@ package catalog
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -35,9 +32,6 @@ var (
 )
 
 const (
-	// casAttempts bounds the compare-and-swap loop. Each round somebody else succeeded, so this many rounds mean hundreds
-	// of writers at one resource.
-	casAttempts = 200
 	// noncesKept is how many later writers may pass before a lost answer to one's own write is no longer recognised.
 	noncesKept = 8
 	// noticeTimeout bounds how long a write waits for its notice. A notice that fails is made up for by the views' rescan.
@@ -182,14 +176,15 @@ func (s *Store) create(ctx context.Context, r Resource) error {
 	if err != nil {
 		return err
 	}
-	m.Revision, m.Nonces, m.UpdatedAt = 1, []string{newNonce()}, m.CreatedAt
-	err = s.put(ctx, key, r, blob.PutOptions{IfAbsent: true})
+	m.Revision, m.Nonces, m.UpdatedAt = 1, nil, m.CreatedAt
+	m.etag, err = s.document(key).Create(ctx, r)
 	if errors.Is(err, blob.ErrPrecondition) {
 		return fmt.Errorf("%w: %s", ErrExists, m.ARN)
 	}
 	if err != nil {
 		return fmt.Errorf("creating %s: %w", m.ARN, err)
 	}
+	s.announce(ctx, key, r)
 	return nil
 }
 
@@ -203,98 +198,43 @@ func (s *Store) Update(ctx context.Context, arn string, change func(Resource) er
 	return Of[Resource](s).Update(ctx, arn, change)
 }
 
-func (s *Store) get(ctx context.Context, arn string) (Resource, error) {
-	key, err := keyOf(arn)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.read(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	// The key does not hold region and account; the resource does.
-	if r.Meta().ARN != arn {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, arn)
-	}
-	return r, nil
-}
-
 func (s *Store) read(ctx context.Context, key string) (Resource, error) {
-	data, info, err := s.bucket.Get(ctx, key)
+	r, etag, err := s.document(key).Read(ctx)
 	if errors.Is(err, blob.ErrNotFound) {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", key, err)
 	}
-	return decode(key, data, info.ETag)
-}
-
-func decode(key string, data []byte, etag string) (Resource, error) {
-	kind, _, _ := strings.Cut(strings.TrimPrefix(key, root), "/")
-	prototype := prototypes[kind]
-	if prototype == nil {
-		return nil, fmt.Errorf("%w: unknown type in key %s", ErrNotFound, key)
-	}
-	r := prototype()
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("decoding %s: %w", key, err)
-	}
 	r.Meta().etag = etag
 	return r, nil
 }
 
-// backOff spreads writers that met at one resource: a random time, longer the more often they met.
-func backOff(ctx context.Context, attempt int) error {
-	longest := min(time.Duration(attempt+1)*time.Millisecond, 20*time.Millisecond)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(mathrand.N(longest)):
-		return nil
+// document is a resource's object. Its nonces are those of the newest writes, so that a writer whose answer was lost recognises its
+// own success even after others have written.
+func (s *Store) document(key string) blob.Document[Resource] {
+	return blob.Document[Resource]{
+		Bucket: s.bucket,
+		Key:    key,
+		Encode: encode,
+		Decode: func(data []byte) (Resource, error) { return decode(key, data) },
+		Stamp: func(r Resource, nonce string) {
+			m := r.Meta()
+			m.Nonces = slices.Insert(m.Nonces, 0, nonce)
+			m.Nonces = m.Nonces[:min(len(m.Nonces), noncesKept)]
+		},
+		Stamped: func(r Resource, nonce string) bool { return slices.Contains(r.Meta().Nonces, nonce) },
 	}
 }
 
-var errUnchanged = errors.New("nothing to change")
-
-// put writes a resource under a condition and announces it. When the store refuses the condition, or its answer was lost, the
-// object's nonces tell whether this very write had arrived all the same.
-func (s *Store) put(ctx context.Context, key string, r Resource, options blob.PutOptions) error {
-	data, err := encode(r)
-	if err != nil {
-		return err
+func decode(key string, data []byte) (Resource, error) {
+	kind, _, _ := strings.Cut(strings.TrimPrefix(key, root), "/")
+	prototype := prototypes[kind]
+	if prototype == nil {
+		return nil, fmt.Errorf("%w: unknown type", ErrNotFound)
 	}
-	options.ContentType = "application/json"
-	info, err := s.bucket.Put(ctx, key, data, options)
-	if err != nil {
-		arrived, unknown := s.arrived(ctx, key, r.Meta())
-		if unknown != nil {
-			return fmt.Errorf("whether %s was written is unknown: %w", key, errors.Join(unknown, asUnknown(err)))
-		}
-		if !arrived {
-			return err
-		}
-	}
-	// Empty after a lost answer: the next scan of the views then reads the object again.
-	r.Meta().etag = info.ETag
-	s.announce(ctx, key, data, info.ETag)
-	return nil
-}
-
-// asUnknown hides which condition failed: after a lost answer it may have failed on our own object.
-func asUnknown(err error) error { return errors.New(err.Error()) }
-
-// arrived says whether a write is in the object's history.
-func (s *Store) arrived(ctx context.Context, key string, written *Metadata) (bool, error) {
-	stored, err := s.read(ctx, key)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	m := stored.Meta()
-	return m.ID == written.ID && slices.Contains(m.Nonces, written.Nonces[0]), nil
+	r := prototype()
+	return r, json.Unmarshal(data, r)
 }
 
 // encode gives the object's bytes: the fields in their order, maps sorted, so that equal resources are equal objects.
@@ -303,22 +243,33 @@ func encode(r Resource) ([]byte, error) {
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(r); err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", r.Meta().ARN, err)
-	}
-	return buffer.Bytes(), nil
+	err := encoder.Encode(r)
+	return buffer.Bytes(), err
 }
 
-// announce hands a write to this process's views and tells the other processes.
-func (s *Store) announce(ctx context.Context, key string, data []byte, etag string) {
-	// Decoded again, because views share their resources and the caller goes on using its own.
-	r, err := decode(key, data, etag)
+// announce passes a write to this process's views and notifies the other processes.
+func (s *Store) announce(ctx context.Context, key string, written Resource) {
+	// Copied, because views share their resources and the caller goes on using its own.
+	r, err := copyOf(key, written)
 	if err != nil {
-		s.log.Error("decoding a resource just written", zap.String("key", key), zap.Error(err))
+		s.log.Error("copying a resource just written", zap.String("key", key), zap.Error(err))
 		return
 	}
 	s.observed(r, false)
 	s.notify(ctx, r.Meta(), false)
+}
+
+func copyOf(key string, r Resource) (Resource, error) {
+	data, err := encode(r)
+	if err != nil {
+		return nil, err
+	}
+	same, err := decode(key, data)
+	if err != nil {
+		return nil, err
+	}
+	same.Meta().etag = r.Meta().etag
+	return same, nil
 }
 
 func (s *Store) notify(ctx context.Context, m *Metadata, deleted bool) {
@@ -388,10 +339,4 @@ func (s *Store) load(ctx context.Context, prefix string, skip func(key, etag str
 		return nil, err
 	}
 	return found, nil
-}
-
-func newNonce() string {
-	var nonce [8]byte
-	_, _ = rand.Read(nonce[:]) // never fails
-	return hex.EncodeToString(nonce[:])
 }

@@ -18,13 +18,27 @@ func Of[R Resource](s *Store) Table[R] { return Table[R]{s} }
 // Get reads one resource from the bucket.
 func (t Table[R]) Get(ctx context.Context, arn string) (R, error) {
 	var none R
-	r, err := t.store.get(ctx, arn)
+	key, err := keyOf(arn)
 	if err != nil {
 		return none, err
 	}
+	r, err := t.store.read(ctx, key)
+	if err != nil {
+		return none, err
+	}
+	return as[R](r, arn)
+}
+
+// as returns a resource as one of the type R. It is ErrNotFound if it has another type or, under the same key, another ARN: the key
+// does not hold region and account.
+func as[R Resource](r Resource, arn string) (R, error) {
 	typed, ok := r.(R)
 	if !ok {
-		return none, fmt.Errorf("%w: %s is not a %s", ErrNotFound, arn, none.kind())
+		return typed, fmt.Errorf("%w: %s is not a %s", ErrNotFound, arn, typed.kind())
+	}
+	if r.Meta().ARN != arn {
+		var none R
+		return none, fmt.Errorf("%w: %s", ErrNotFound, arn)
 	}
 	return typed, nil
 }
@@ -56,41 +70,47 @@ func (t Table[R]) Update(ctx context.Context, arn string, change func(R) error) 
 	})
 }
 
+// errUnchanged is returned by a change that has nothing to change.
+var errUnchanged = errors.New("nothing to change")
+
 // update is Update without moving UpdatedAt. An errUnchanged of change ends it successfully, without a write.
 func (t Table[R]) update(ctx context.Context, arn string, change func(R) error) (R, error) {
-	var none R
+	var none, current R
 	s := t.store
 	key, err := keyOf(arn)
 	if err != nil {
 		return none, err
 	}
-	for attempt := range casAttempts {
-		r, err := t.Get(ctx, arn)
-		if err != nil {
-			return none, err
+	var refused error
+	rounds := 0
+	r, etag, err := s.document(key).Update(ctx, func(r Resource) error {
+		if rounds++; rounds > 1 {
+			s.conflicts.Inc()
 		}
-		if err := change(r); errors.Is(err, errUnchanged) {
-			return r, nil
-		} else if err != nil {
-			return none, err
+		if current, refused = as[R](r, arn); refused == nil {
+			refused = change(current)
 		}
-		m := r.Meta()
-		m.Revision++
-		m.Nonces = slices.Insert(m.Nonces, 0, newNonce())
-		m.Nonces = m.Nonces[:min(len(m.Nonces), noncesKept)]
-		err = s.put(ctx, key, r, blob.PutOptions{IfMatch: m.etag})
-		if err == nil {
-			return r, nil
+		if refused == nil {
+			r.Meta().Revision++
 		}
-		if !errors.Is(err, blob.ErrPrecondition) && !errors.Is(err, blob.ErrNotFound) {
-			return none, fmt.Errorf("updating %s: %w", arn, err)
-		}
-		s.conflicts.Inc()
-		if err := backOff(ctx, attempt); err != nil {
-			return none, err
-		}
+		return refused
+	})
+	switch {
+	case errors.Is(refused, errUnchanged):
+		current.Meta().etag = etag
+		return current, nil
+	case refused != nil:
+		return none, refused
+	case errors.Is(err, blob.ErrNotFound):
+		return none, fmt.Errorf("%w: %s", ErrNotFound, arn)
+	case errors.Is(err, blob.ErrContended):
+		return none, fmt.Errorf("%w: %s", ErrContended, arn)
+	case err != nil:
+		return none, fmt.Errorf("updating %s: %w", arn, err)
 	}
-	return none, fmt.Errorf("%w: %s", ErrContended, arn)
+	r.Meta().etag = etag
+	s.announce(ctx, key, r)
+	return current, nil
 }
 
 // update changes a resource of any type without moving UpdatedAt.

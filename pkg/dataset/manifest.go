@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -110,32 +109,29 @@ func Current(ctx context.Context, b *blob.Bucket, group, datasetType string) (Ve
 }
 
 func readManifest(ctx context.Context, b *blob.Bucket, group, datasetType string) (*manifest, error) {
-	data, info, err := b.Get(ctx, manifestKey(group, datasetType))
+	document := manifestOf(b, group, datasetType)
+	m, etag, err := document.Read(ctx)
 	if errors.Is(err, blob.ErrNotFound) {
 		return &manifest{Format: manifestFormat}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the dataset's manifest: %w", err)
 	}
-	m := &manifest{}
-	if err := json.Unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("decoding %s: %w", info.Key, err)
-	}
 	if m.Format != manifestFormat {
-		return nil, fmt.Errorf("decoding %s: its format %d is unknown to this release", info.Key, m.Format)
+		return nil, fmt.Errorf("decoding %s: its format %d is unknown to this release", document.Key, m.Format)
 	}
-	m.etag = info.ETag
+	m.etag = etag
 	return m, nil
+}
+
+// manifestOf is the object of a manifest. The time and the import in it make every version's bytes its own, so that it needs no nonce.
+func manifestOf(b *blob.Bucket, group, datasetType string) blob.Document[*manifest] {
+	return blob.Document[*manifest]{Bucket: b, Key: manifestKey(group, datasetType)}
 }
 
 // write switches from the manifest that was read to this one, or fails with blob.ErrPrecondition.
 func (m *manifest) write(ctx context.Context, b *blob.Bucket, group, datasetType string) error {
-	data, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encoding the dataset's manifest: %w", err)
-	}
-	options := blob.PutOptions{ContentType: "application/json", IfMatch: m.etag, IfAbsent: m.etag == ""}
-	if _, err := b.Put(ctx, manifestKey(group, datasetType), data, options); err != nil {
+	if _, err := manifestOf(b, group, datasetType).Swap(ctx, m, m.etag); err != nil {
 		return fmt.Errorf("switching the dataset's manifest: %w", err)
 	}
 	return nil

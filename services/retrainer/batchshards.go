@@ -3,7 +3,6 @@ package retrainer
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -116,7 +115,7 @@ func (s *Service) batchPlan(ctx context.Context, job *catalog.BatchInferenceJob)
 		return plan, nil
 	}
 	err = s.writePlan(ctx, plan)
-	if errors.Is(err, blob.ErrPrecondition) { // by another coordinator, or by a lost try of this one
+	if errors.Is(err, blob.ErrPrecondition) { // another coordinator was faster
 		return s.readPlan(ctx, batchFolder(job.ID))
 	}
 	return plan, err
@@ -124,24 +123,17 @@ func (s *Service) batchPlan(ctx context.Context, job *catalog.BatchInferenceJob)
 
 // writePlan writes a plan unless there is one.
 func (s *Service) writePlan(ctx context.Context, plan *batchPlan) error {
-	content, err := json.Marshal(plan)
-	if err != nil {
-		return fmt.Errorf("encoding the plan: %w", err)
-	}
-	_, err = s.config.Bucket.Put(ctx, batchFolder(plan.JobID)+planName, content, blob.PutOptions{IfAbsent: true, ContentType: "application/json"})
+	_, err := s.planOf(batchFolder(plan.JobID)).Create(ctx, plan)
 	return err
 }
 
 func (s *Service) readPlan(ctx context.Context, folder string) (*batchPlan, error) {
-	content, _, err := s.config.Bucket.Get(ctx, folder+planName)
-	if err != nil {
-		return nil, err
-	}
-	plan := new(batchPlan)
-	if err := json.Unmarshal(content, plan); err != nil {
-		return nil, fmt.Errorf("decoding %s%s: %w", folder, planName, err)
-	}
-	return plan, nil
+	plan, _, err := s.planOf(folder).Read(ctx)
+	return plan, err
+}
+
+func (s *Service) planOf(folder string) blob.Document[*batchPlan] {
+	return blob.Document[*batchPlan]{Bucket: s.config.Bucket, Key: folder + planName}
 }
 
 // shardsOf says into how many shards so many lines are cut. One retrainer alone gains nothing by small ones.

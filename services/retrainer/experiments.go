@@ -156,33 +156,33 @@ func (x *experiments) read(ctx context.Context, e *catalog.Experiment) (*counted
 		known.tally.SetPlan(e.Plan())
 		return known, nil
 	}
-	data, info, err := bucket.Get(ctx, e.TallyKey())
+	tally, etag, err := x.tallyOf(e).Read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tally, err := experiment.Decode(data, e.Plan())
-	if err != nil {
-		return nil, err
-	}
-	x.known[e.ID] = &counted{tally, info.ETag}
+	x.known[e.ID] = &counted{tally, etag}
 	return x.known[e.ID], nil
+}
+
+// tallyOf is the object of an experiment's tally.
+func (x *experiments) tallyOf(e *catalog.Experiment) blob.Document[*experiment.Tally] {
+	return blob.Document[*experiment.Tally]{
+		Bucket: x.service.config.Bucket, Key: e.TallyKey(), ContentType: "application/octet-stream",
+		Encode: (*experiment.Tally).Encode,
+		Decode: func(data []byte) (*experiment.Tally, error) { return experiment.Decode(data, e.Plan()) },
+	}
 }
 
 // write puts a tally in the place of the one that it was counted from. False: somebody else has counted meanwhile.
 func (x *experiments) write(ctx context.Context, e *catalog.Experiment, c *counted) (bool, error) {
-	data, err := c.tally.Encode()
-	if err != nil {
-		return false, err
-	}
-	options := blob.PutOptions{IfMatch: c.etag, IfAbsent: c.etag == ""}
-	info, err := x.service.config.Bucket.Put(ctx, e.TallyKey(), data, options)
+	etag, err := x.tallyOf(e).Swap(ctx, c.tally, c.etag)
 	if errors.Is(err, blob.ErrPrecondition) || errors.Is(err, blob.ErrNotFound) {
 		return false, nil // ErrNotFound: it was deleted with its experiment
 	}
 	if err != nil {
 		return false, err
 	}
-	x.known[e.ID] = &counted{c.tally, info.ETag}
+	x.known[e.ID] = &counted{c.tally, etag}
 	return true, nil
 }
 

@@ -62,7 +62,7 @@ func (s *Service) takeOn(ctx context.Context, drivers *sync.WaitGroup, unbegun m
 	if driven || ctx.Err() != nil {
 		return
 	}
-	d := &driver{Service: s, execution: e, owner: nonce(), running: map[int64]*attempt{}, ended: make(chan asl.Event), nudged: make(chan struct{}, 1)}
+	d := &driver{Service: s, execution: e, owner: newID(), running: map[int64]*attempt{}, ended: make(chan asl.Event), nudged: make(chan struct{}, 1)}
 	d.log = s.Log.With(zap.String("machine", e.machine), zap.String("execution", e.name))
 	err := d.acquire(ctx)
 	switch {
@@ -301,7 +301,7 @@ func (d *driver) apply(ctx context.Context, event asl.Event) error {
 
 // look sees whether somebody else has changed the execution.
 func (d *driver) look(ctx context.Context) error {
-	r, _, err := read[record](ctx, d.Bucket, d.key())
+	r, _, err := d.recordDocument(d.execution).Read(ctx)
 	if err != nil {
 		return fmt.Errorf("looking at the execution: %w", err)
 	}

@@ -49,10 +49,11 @@ func (s *Service) startExecution(ctx context.Context, req *sfn.StartExecutionInp
 	if _, err := s.Bucket.Put(ctx, runningRoot+e.path(), nil, blob.PutOptions{}); err != nil {
 		return nil, fmt.Errorf("marking an execution: %w", err)
 	}
-	err = put(ctx, s.Bucket, e.key(), r, nonceOfRecord, blob.PutOptions{IfAbsent: true})
+	document := s.recordDocument(e)
+	_, err = document.Create(ctx, r)
 	if errors.Is(err, blob.ErrPrecondition) {
 		// Asked for once more.
-		if r, _, err = read[record](ctx, s.Bucket, e.key()); err != nil {
+		if r, _, err = document.Read(ctx); err != nil {
 			return nil, err
 		}
 		if r.Execution.Status != asl.Running || r.Input != input {
@@ -79,13 +80,13 @@ func (s *Service) first(ctx context.Context, m *machine, name, input string) (*r
 	parts := strings.Split(m.ARN, ":")
 	info := asl.Info{
 		ID: strings.Join(parts[:5], ":") + ":" + executionArn + ":" + m.Name + ":" + name, Name: name,
-		MachineID: m.ARN, MachineName: m.Name, RoleARN: m.RoleARN, Region: parts[3], Secret: nonce(),
+		MachineID: m.ARN, MachineName: m.Name, RoleARN: m.RoleARN, Region: parts[3], Secret: newID(),
 	}
 	x, step, err := program.Start(info, json.RawMessage(input), time.Now())
 	if err != nil {
 		return nil, refuse(invalidInput, "Invalid State Machine Execution Input: '%v'", err)
 	}
-	r := &record{Input: input, Definition: hash, Execution: x, Nonce: nonce()}
+	r := &record{Input: input, Definition: hash, Execution: x}
 	return r, s.append(ctx, execution{m.Name, name}, r, step.History)
 }
 
@@ -99,7 +100,7 @@ func (s *Service) findExecution(ctx context.Context, arn string) (execution, *re
 		return execution{}, nil, refuse(invalidArn, "Invalid Arn: '%s' names no execution", arn)
 	}
 	e := execution{machine, name}
-	r, _, err := read[record](ctx, s.Bucket, e.key())
+	r, _, err := s.recordDocument(e).Read(ctx)
 	if errors.Is(err, blob.ErrNotFound) || err == nil && r.Execution.Info.ID != arn {
 		return e, nil, refuse(executionAbsent, "Execution Does Not Exist: '%s'", arn)
 	}

@@ -81,7 +81,7 @@ func (s *Service) findMachine(ctx context.Context, arn string) (*machine, error)
 	if err != nil {
 		return nil, err
 	}
-	m, _, err := read[machine](ctx, s.Bucket, machineKey(name))
+	m, _, err := s.machineDocument(name).Read(ctx)
 	if errors.Is(err, blob.ErrNotFound) || err == nil && m.ARN != arn {
 		return nil, refuse(machineAbsent, "State Machine Does Not Exist: '%s'", arn)
 	}
@@ -107,11 +107,12 @@ func (s *Service) createStateMachine(ctx context.Context, req *sfn.CreateStateMa
 	}
 	m := &machine{
 		ARN: s.arn(ctx, machineType, *req.Name), Name: *req.Name, Definition: *req.Definition, RoleARN: *req.RoleArn,
-		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), Tags: tags, Nonce: nonce(),
+		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), Tags: tags,
 	}
-	err = put(ctx, s.Bucket, machineKey(m.Name), m, nonceOfMachine, blob.PutOptions{IfAbsent: true})
+	document := s.machineDocument(m.Name)
+	_, err = document.Create(ctx, m)
 	if errors.Is(err, blob.ErrPrecondition) {
-		old, _, err := read[machine](ctx, s.Bucket, machineKey(m.Name))
+		old, _, err := document.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +150,7 @@ func (s *Service) updateStateMachine(ctx context.Context, req *sfn.UpdateStateMa
 		if req.RoleArn != nil {
 			m.RoleARN = *req.RoleArn
 		}
-		m.Revision = nonce()
+		m.Revision = newID()
 		return nil
 	})
 	if err != nil {
@@ -159,8 +160,7 @@ func (s *Service) updateStateMachine(ctx context.Context, req *sfn.UpdateStateMa
 }
 
 func (s *Service) changeMachine(ctx context.Context, m *machine, change func(*machine) error) (*machine, error) {
-	changed, err := swap(ctx, s.Bucket, machineKey(m.Name), nonceOfMachine, func(m *machine) error {
-		m.Nonce = nonce()
+	changed, _, err := s.machineDocument(m.Name).Update(ctx, func(m *machine) error {
 		return change(m)
 	})
 	if errors.Is(err, blob.ErrNotFound) {

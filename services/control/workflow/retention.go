@@ -48,7 +48,7 @@ func (s *Service) sweep(ctx context.Context, now time.Time) error {
 		if !ok || info.LastModified.After(before) {
 			continue
 		}
-		r, _, err := read[record](ctx, s.Bucket, info.Key)
+		r, _, err := blob.Document[*record]{Bucket: s.Bucket, Key: info.Key}.Read(ctx)
 		switch {
 		case errors.Is(err, blob.ErrNotFound):
 			continue // another replica was faster

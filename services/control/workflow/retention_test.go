@@ -120,7 +120,7 @@ func TestAnExecutionIsListedThoughItsStarterDied(t *testing.T) {
 	r := newReplicas(t, 1)
 	s := r.clocks[0].Service
 	e := r.start("x")
-	record, _, err := read[record](t.Context(), s.Bucket, e.key())
+	record, _, err := s.recordDocument(e).Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

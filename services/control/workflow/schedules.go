@@ -51,8 +51,6 @@ type scheduled struct {
 	Nonce string    `json:"nonce"`
 }
 
-func nonceOfSchedule(s *scheduled) string { return s.Nonce }
-
 func scheduleKey(name string) string { return schedulesRoot + name + ".json" } // names need no escapes
 
 func (s *Service) registerSchedules(r *awsapi.Router) {
@@ -158,16 +156,16 @@ func (s *Service) createSchedule(ctx context.Context, req *scheduler.CreateSched
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	settings := scheduler.UpdateScheduleInput(*req)
 	made := &scheduled{
-		ARN: s.scheduleARN(ctx, *req.Name), ID: nonce(), Settings: &settings, CreatedAt: now, ModifiedAt: now, Anchor: now,
-		Done:  now.Add(-time.Millisecond), // a rate begins at once
-		Nonce: nonce(),
+		ARN: s.scheduleARN(ctx, *req.Name), ID: newID(), Settings: &settings, CreatedAt: now, ModifiedAt: now, Anchor: now,
+		Done: now.Add(-time.Millisecond), // a rate begins at once
 	}
 	if err := made.check(now); err != nil {
 		return nil, err
 	}
-	err := put(ctx, s.Bucket, scheduleKey(*req.Name), made, nonceOfSchedule, blob.PutOptions{IfAbsent: true})
+	document := s.scheduleDocument(scheduleKey(*req.Name))
+	_, err := document.Create(ctx, made)
 	if errors.Is(err, blob.ErrPrecondition) {
-		old, _, err := read[scheduled](ctx, s.Bucket, scheduleKey(*req.Name))
+		old, _, err := document.Read(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -190,7 +188,7 @@ func (s *Service) updateSchedule(ctx context.Context, req *scheduler.UpdateSched
 	if err := checkGroup(req.GroupName); err != nil {
 		return nil, err
 	}
-	updated, err := swap(ctx, s.Bucket, scheduleKey(*req.Name), nonceOfSchedule, func(old *scheduled) error {
+	updated, _, err := s.scheduleDocument(scheduleKey(*req.Name)).Update(ctx, func(old *scheduled) error {
 		now := time.Now().UTC().Truncate(time.Millisecond)
 		if old.Done.Before(now) {
 			old.Done = now
@@ -198,7 +196,7 @@ func (s *Service) updateSchedule(ctx context.Context, req *scheduler.UpdateSched
 		if *old.Settings.ScheduleExpression != *req.ScheduleExpression {
 			old.Anchor = now
 		}
-		old.Settings, old.ModifiedAt, old.Nonce = req, now, nonce()
+		old.Settings, old.ModifiedAt = req, now
 		return old.check(now)
 	})
 	if err != nil {
@@ -219,7 +217,7 @@ func (s *Service) getSchedule(ctx context.Context, req *scheduler.GetScheduleInp
 	if err := checkGroup(req.GroupName); err != nil {
 		return nil, err
 	}
-	found, _, err := read[scheduled](ctx, s.Bucket, scheduleKey(*req.Name))
+	found, _, err := s.scheduleDocument(scheduleKey(*req.Name)).Read(ctx)
 	if err != nil {
 		return nil, absentSchedule(err, *req.Name)
 	}
@@ -310,7 +308,7 @@ func (c *clockwork) look(ctx context.Context, now time.Time) error {
 		}
 		known, ok := c.known[info.Key]
 		if !ok || known.etag != info.ETag {
-			read, etag, err := read[scheduled](ctx, c.Bucket, info.Key)
+			read, etag, err := c.scheduleDocument(info.Key).Read(ctx)
 			if errors.Is(err, blob.ErrNotFound) {
 				continue
 			}
@@ -359,11 +357,10 @@ func (c *clockwork) fire(ctx context.Context, key string, s *scheduled, due time
 	default:
 		return err
 	}
-	changed, err := swap(ctx, c.Bucket, key, nonceOfSchedule, func(now *scheduled) error {
+	changed, _, err := c.scheduleDocument(key).Update(ctx, func(now *scheduled) error {
 		if now.ID == s.ID && now.Done.Before(due) {
 			now.Done = due
 		}
-		now.Nonce = nonce()
 		return nil
 	})
 	if errors.Is(err, blob.ErrNotFound) {

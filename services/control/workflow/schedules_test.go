@@ -102,7 +102,7 @@ func (r *replicas) started() []string {
 
 func (r *replicas) kept(name string) *scheduled {
 	r.Helper()
-	s, _, err := read[scheduled](r.Context(), r.clocks[0].Bucket, scheduleKey(name))
+	s, _, err := r.clocks[0].scheduleDocument(scheduleKey(name)).Read(r.Context())
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -140,8 +140,11 @@ func TestAScheduleStartsEachOccurrenceOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	noted.Nonce = nonce()
-	if err := put(t.Context(), r.clocks[0].Bucket, scheduleKey("often"), noted, nonceOfSchedule, blob.PutOptions{}); err != nil {
+	_, _, err := r.clocks[0].scheduleDocument(scheduleKey("often")).Update(t.Context(), func(s *scheduled) error {
+		*s = *noted
+		return nil
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	r.look(begin.Add(11 * time.Minute))

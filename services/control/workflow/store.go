@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	mathrand "math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
@@ -74,7 +73,7 @@ type record struct {
 	// Chunks are older events in objects of their own, Tail the newest ones.
 	Chunks []chunk           `json:"chunks,omitempty"`
 	Tail   []json.RawMessage `json:"tail"`
-	// Nonce tells of the writer, who may not learn of his success.
+	// Nonce is the newest writer's, who may not learn of the success: see blob.Document.
 	Nonce string `json:"nonce"`
 }
 
@@ -94,20 +93,16 @@ type chunk struct {
 const (
 	// maxTail is how many bytes of history an execution's own object holds.
 	maxTail = 256 << 10
-	// casAttempts bounds the rounds of a compare-and-swap in each of which somebody else succeeded.
-	casAttempts = 100
-	readers     = 16
+	readers = 16
 )
 
-var errContended = errors.New("the object is changed by too many at once")
-
-func nonce() string {
+func newID() string {
 	var n [16]byte
 	_, _ = rand.Read(n[:]) // never fails
 	return hex.EncodeToString(n[:])
 }
 
-func encode(v any) ([]byte, error) {
+func encode[T any](v T) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
@@ -117,67 +112,28 @@ func encode(v any) ([]byte, error) {
 	return buffer.Bytes(), nil
 }
 
-// read decodes an object and returns its ETag.
-func read[T any](ctx context.Context, b *blob.Bucket, key string) (*T, string, error) {
-	data, info, err := b.Get(ctx, key)
-	if err != nil {
-		return nil, "", err
+// document is the object of a value that has a nonce.
+func document[T any](b *blob.Bucket, key string, nonce func(*T) *string) blob.Document[*T] {
+	return blob.Document[*T]{
+		Bucket:  b,
+		Key:     key,
+		Encode:  encode[*T],
+		Stamp:   func(v *T, n string) { *nonce(v) = n },
+		Stamped: func(v *T, n string) bool { return *nonce(v) == n },
 	}
-	v := new(T)
-	if err := json.Unmarshal(data, v); err != nil {
-		return nil, "", fmt.Errorf("decoding %s: %w", key, err)
-	}
-	return v, info.ETag, nil
 }
 
-// put writes an object under a condition. Where the answer is a failure, the object's nonce says whether it was written all the same.
-func put[T any](ctx context.Context, b *blob.Bucket, key string, v *T, nonceOf func(*T) string, options blob.PutOptions) error {
-	data, err := encode(v)
-	if err != nil {
-		return err
-	}
-	options.ContentType = "application/json"
-	if _, err = b.Put(ctx, key, data, options); err == nil {
-		return nil
-	}
-	stored, _, unknown := read[T](ctx, b, key)
-	switch {
-	case unknown == nil && nonceOf(stored) == nonceOf(v):
-		return nil
-	case unknown != nil && !errors.Is(unknown, blob.ErrNotFound):
-		return fmt.Errorf("whether %s was written is unknown: %w", key, unknown)
-	}
-	return err
+func (s *Service) machineDocument(name string) blob.Document[*machine] {
+	return document(s.Bucket, machineKey(name), func(m *machine) *string { return &m.Nonce })
 }
 
-// swap changes an object, again and again while others are faster. An error of change ends it.
-func swap[T any](ctx context.Context, b *blob.Bucket, key string, nonceOf func(*T) string, change func(*T) error) (*T, error) {
-	for attempt := range casAttempts {
-		v, etag, err := read[T](ctx, b, key)
-		if err != nil {
-			return nil, err
-		}
-		if err := change(v); err != nil {
-			return v, err
-		}
-		err = put(ctx, b, key, v, nonceOf, blob.PutOptions{IfMatch: etag})
-		if err == nil {
-			return v, nil
-		}
-		if !errors.Is(err, blob.ErrPrecondition) {
-			return nil, fmt.Errorf("changing %s: %w", key, err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(mathrand.N(min(time.Duration(attempt+1)*time.Millisecond, 20*time.Millisecond))):
-		}
-	}
-	return nil, fmt.Errorf("changing %s: %w", key, errContended)
+func (s *Service) recordDocument(e execution) blob.Document[*record] {
+	return document(s.Bucket, e.key(), func(r *record) *string { return &r.Nonce })
 }
 
-func nonceOfMachine(m *machine) string { return m.Nonce }
-func nonceOfRecord(r *record) string   { return r.Nonce }
+func (s *Service) scheduleDocument(key string) blob.Document[*scheduled] {
+	return document(s.Bucket, key, func(s *scheduled) *string { return &s.Nonce })
+}
 
 func machineKey(name string) string { return machinesRoot + url.PathEscape(name) + ".json" }
 
@@ -219,14 +175,14 @@ func (s *Service) program(ctx context.Context, hash string) (*asl.Machine, error
 
 // change applies a change to an execution's record; its history grows by what change returns.
 func (s *Service) change(ctx context.Context, e execution, change func(*record) ([]asl.HistoryEvent, error)) (*record, error) {
-	return swap(ctx, s.Bucket, e.key(), nonceOfRecord, func(r *record) error {
+	r, _, err := s.recordDocument(e).Update(ctx, func(r *record) error {
 		events, err := change(r)
 		if err != nil {
 			return err
 		}
-		r.Nonce = nonce()
 		return s.append(ctx, e, r, events)
 	})
+	return r, err
 }
 
 // append adds events to a history, whose older part it moves into an object of its own when it has become long. That object is of no
@@ -252,7 +208,7 @@ func (s *Service) append(ctx context.Context, e execution, r *record, events []a
 	}
 	last := r.Execution.LastEvent
 	c := chunk{First: last - int64(len(r.Tail)) + 1, Last: last}
-	c.Key = fmt.Sprintf("%s%s/%08d-%s.json", historyRoot, e.path(), c.First, r.Nonce)
+	c.Key = fmt.Sprintf("%s%s/%08d-%s.json", historyRoot, e.path(), c.First, newID())
 	if _, err := s.Bucket.Put(ctx, c.Key, data, blob.PutOptions{ContentType: "application/json"}); err != nil {
 		return fmt.Errorf("keeping a part of a history: %w", err)
 	}
@@ -274,11 +230,11 @@ func (s *Service) history(ctx context.Context, r *record, first, last int64) ([]
 		if c.Last < first || c.First > last {
 			continue
 		}
-		list, _, err := read[[]json.RawMessage](ctx, s.Bucket, c.Key)
+		list, _, err := blob.Document[[]json.RawMessage]{Bucket: s.Bucket, Key: c.Key}.Read(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("reading a part of a history: %w", err)
 		}
-		take(c.First, *list)
+		take(c.First, list)
 	}
 	take(r.Execution.LastEvent-int64(len(r.Tail))+1, r.Tail)
 	return events, nil
@@ -303,7 +259,7 @@ func readAll[T any](ctx context.Context, b *blob.Bucket, keys []string) ([]*T, e
 	group.SetLimit(readers)
 	for i, key := range keys {
 		group.Go(func() error {
-			v, _, err := read[T](ctx, b, key)
+			v, _, err := blob.Document[*T]{Bucket: b, Key: key}.Read(ctx)
 			if errors.Is(err, blob.ErrNotFound) {
 				return nil
 			}

@@ -55,7 +55,7 @@ func TestTasksOfTheRuntime(t *testing.T) {
 		var found *record
 		eventually.True(t, "the execution of "+user+" ends", func() bool {
 			var err error
-			if found, _, err = read[record](t.Context(), s.Bucket, execution{"ask", user}.key()); err != nil {
+			if found, _, err = s.recordDocument(execution{"ask", user}).Read(t.Context()); err != nil {
 				t.Fatalf("%s: %v", user, err)
 			}
 			return found.Execution.Status != asl.Running

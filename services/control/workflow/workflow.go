@@ -129,7 +129,7 @@ func bounded[Req, Resp any](h func(context.Context, *Req) (*Resp, error)) func(c
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		resp, err := h(ctx, req)
-		if errors.Is(err, errContended) {
+		if errors.Is(err, blob.ErrContended) {
 			err = awsapi.ServiceUnavailable("What the call is about is being changed by too many at once")
 		}
 		return resp, err
