@@ -79,6 +79,7 @@ func verified(t *testing.T, b *blob.Bucket) Report {
 }
 
 func TestFilesAreNamedByTheOffsetAfterTheLast(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)
 	appendEvents(t, c, 0, 4)
@@ -102,6 +103,7 @@ func TestFilesAreNamedByTheOffsetAfterTheLast(t *testing.T) {
 }
 
 func TestTheSlowerOfTwoSinksIsSuperseded(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	fast, slow := open(t, b, shop), open(t, b, shop)
 	appendEvents(t, fast, 0, 4)
@@ -123,6 +125,7 @@ func TestTheSlowerOfTwoSinksIsSuperseded(t *testing.T) {
 }
 
 func TestAGapIsClosedByAFileThatSaysWhy(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)
 	appendEvents(t, c, 0, 1)
@@ -147,6 +150,7 @@ func TestAGapIsClosedByAFileThatSaysWhy(t *testing.T) {
 }
 
 func TestAppendingWhatWouldBreakTheChainIsRefused(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)
 	appendEvents(t, c, 0, 4)
@@ -171,6 +175,7 @@ func TestAppendingWhatWouldBreakTheChainIsRefused(t *testing.T) {
 }
 
 func TestRowsThatAreTooManyForOneFileBecomeSeveral(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)
 	c.maxBytes = 5 << 10
@@ -185,6 +190,7 @@ func TestRowsThatAreTooManyForOneFileBecomeSeveral(t *testing.T) {
 }
 
 func TestRowsThatCannotBeEncodedAreNamedAsSuch(t *testing.T) {
+	t.Parallel()
 	c := open(t, embeddedtest.Bucket(t), shop)
 	rows := events(0, 0)
 	rows[0].Properties = map[string]any{"NO,COLUMN": "x"}
@@ -195,6 +201,7 @@ func TestRowsThatCannotBeEncodedAreNamedAsSuch(t *testing.T) {
 }
 
 func TestReadingPartOfTheArchive(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	other, recreated := shop, shop
 	other.Partition, recreated.TopicID = 8, [16]byte{0xcd}
@@ -225,6 +232,7 @@ func TestReadingPartOfTheArchive(t *testing.T) {
 }
 
 func TestEntitiesHaveChainsToo(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	id := ChainID{Group: shop.Group, Type: schema.Items, TopicID: [16]byte{1}, Partition: 2}
 	c := open(t, b, id)
@@ -248,6 +256,7 @@ func TestEntitiesHaveChainsToo(t *testing.T) {
 }
 
 func TestActionInteractionsHaveChainsOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	appendEvents(t, open(t, b, shop), 0, 2)
 	id := shop
@@ -289,6 +298,7 @@ func TestActionInteractionsHaveChainsOfTheirOwn(t *testing.T) {
 }
 
 func TestNewestEventIDsComeNewestFileFirst(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)
 	appendEvents(t, c, 0, 1)
@@ -309,6 +319,7 @@ func TestNewestEventIDsComeNewestFileFirst(t *testing.T) {
 }
 
 func TestDamagedFilesAreNamedAndPassedOver(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)
 	for first := int64(0); first < 30; first += 10 {
@@ -344,6 +355,7 @@ func TestDamagedFilesAreNamedAndPassedOver(t *testing.T) {
 }
 
 func TestAChainWithoutItsEndIsNotOpened(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	appendEvents(t, open(t, b, shop), 0, 4)
 	rewrite(t, b, shop.key(0), func(data []byte, metadata map[string]string) []byte {
@@ -357,6 +369,7 @@ func TestAChainWithoutItsEndIsNotOpened(t *testing.T) {
 }
 
 func TestVerifyFindsWhatTheRulesExclude(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	appendEvents(t, open(t, b, shop), 0, 9)
 	// Nothing in this package can write these.
@@ -401,6 +414,7 @@ func rewrite(t *testing.T, b *blob.Bucket, key string, change func([]byte, map[s
 }
 
 func TestFailuresAreKeptOnce(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	f := Failure{
 		Topic: "penchant.shop-1a2b.interactions", TopicID: "ab010000000000000000000000000000", Partition: 7, Offset: 42,
@@ -424,6 +438,7 @@ func TestFailuresAreKeptOnce(t *testing.T) {
 }
 
 func TestKeysRoundTrip(t *testing.T) {
+	t.Parallel()
 	if id, first, ok := parseKey(shop.key(123)); !ok || id != shop || first != 123 {
 		t.Errorf("%+v, %d, %t", id, first, ok)
 	}
@@ -439,6 +454,7 @@ func TestKeysRoundTrip(t *testing.T) {
 }
 
 func TestReadingEndsWithTheContext(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	appendEvents(t, open(t, b, shop), 0, 4)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -13,6 +13,7 @@ import (
 )
 
 func TestChainsSayHowFarTheyHaveCome(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	other := shop
 	other.Partition = 9
@@ -46,6 +47,7 @@ func TestChainsSayHowFarTheyHaveCome(t *testing.T) {
 }
 
 func TestASurveySeesWhatNamesAndMetadataTell(t *testing.T) {
+	t.Parallel()
 	b := embeddedtest.Bucket(t)
 	c := open(t, b, shop)
 	appendEvents(t, c, 0, 9)

@@ -13,6 +13,7 @@ import (
 // Any number of sinks, each of which reads the log in order from where its chain ends, buffers as much as it likes, and
 // dies when it likes, write the log once, in order.
 func TestAnyInterleavingOfSinksArchivesTheLogOnce(t *testing.T) {
+	t.Parallel()
 	const logEnd = 60
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 0))

@@ -13,6 +13,7 @@ import (
 )
 
 func TestRewritingTakesRowsOutAndNothingElse(t *testing.T) {
+	t.Parallel()
 	config, name := embeddedtest.S3(t)
 	client, err := blob.Open(config)
 	if err != nil {
@@ -66,6 +67,7 @@ func TestRewritingTakesRowsOutAndNothingElse(t *testing.T) {
 }
 
 func TestRewritingUsers(t *testing.T) {
+	t.Parallel()
 	config, name := embeddedtest.S3(t)
 	client, err := blob.Open(config)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]attribution.Expression{
 		"SAMPLECOUNT()":                    {Function: attribution.SampleCount},
 		" samplecount ( ) ":                {Function: attribution.SampleCount},
@@ -30,6 +31,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	schemas := map[string]*schema.Schema{"ITEMS": {Type: schema.Items, Fields: []schema.Field{{Name: "PRICE", Kind: schema.Float}, {Name: "GENRES", Kind: schema.String}}}}
 	for text, want := range map[string]string{
 		"SAMPLECOUNT()": "", "SUM(items.price)": "",
@@ -67,6 +69,7 @@ func interaction(id, eventType, item string) *reco.Interaction {
 }
 
 func TestReports(t *testing.T) {
+	t.Parallel()
 	totals := attribution.NewTotals(metrics(t))
 	add := func(at time.Time, change func(*reco.Interaction), i *reco.Interaction) {
 		if change != nil {
@@ -111,6 +114,7 @@ seconds,watch,90,sum,SOURCE_NAME_UNDEFINED,1777636800
 }
 
 func TestImportedRowsHaveNoEventIDs(t *testing.T) {
+	t.Parallel()
 	totals := attribution.NewTotals(metrics(t))
 	totals.Add(noon, interaction("", "click", "a"))
 	totals.Add(noon, interaction("", "click", "b"))
@@ -125,6 +129,7 @@ clicks,click,1,samplecount,SOURCE_NAME_UNDEFINED,1777637700
 }
 
 func TestSourcesAreBounded(t *testing.T) {
+	t.Parallel()
 	totals := attribution.NewTotals(metrics(t))
 	for n := range attribution.MaxSources + 2 {
 		for k := range 1 + n%2 { // those of even number have one click

@@ -73,6 +73,7 @@ func (s *shop) setItems(column string, value func(n int) any) {
 }
 
 func TestHealthyDataHaveNoFindings(t *testing.T) {
+	t.Parallel()
 	r := healthy().examine(Options{})
 	if len(r.Findings) != 0 || r.Interactions != 1800 || r.Users != 60 || r.Items != 100 {
 		t.Errorf("%s", r.Page())
@@ -90,6 +91,7 @@ func TestHealthyDataHaveNoFindings(t *testing.T) {
 
 // TestPlantedFaultsAreFound plants one fault after the other.
 func TestPlantedFaultsAreFound(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		code, column string
 		plant        func(s *shop)
@@ -204,6 +206,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 }
 
 func TestSchemasSayWhatColumnsAreFor(t *testing.T) {
+	t.Parallel()
 	s := healthy()
 	s.setItems("GENRE", func(n int) any { return fmt.Sprint("sku", n) })
 	document := func(marks string) *schema.Schema {
@@ -237,6 +240,7 @@ func verdict(t *testing.T, r *Report, name string) Verdict {
 }
 
 func TestVerdicts(t *testing.T) {
+	t.Parallel()
 	few := healthy()
 	few.interactions, few.items = few.interactions[:900], nil
 	r := few.examine(Options{})
@@ -282,6 +286,7 @@ func TestVerdicts(t *testing.T) {
 
 // TestBoundedMemory shows more users, items and rows than are kept: counts are estimates, and the bot is found all the same.
 func TestBoundedMemory(t *testing.T) {
+	t.Parallel()
 	const users, bot = 40_000, "the bot"
 	e := NewExaminer(Options{AsOf: asOf, KeptIDs: 2000, KeptRows: 4000, KeepExamples: true})
 	show := func(user, item string, n int) {
@@ -318,6 +323,7 @@ func TestBoundedMemory(t *testing.T) {
 
 // Of the rows that are kept to judge columns by, long strings are not kept whole.
 func TestLongStringsAreNotKept(t *testing.T) {
+	t.Parallel()
 	e := NewExaminer(Options{AsOf: asOf})
 	for n := range 100 {
 		note := fmt.Sprint(n, strings.Repeat("é", 1<<19))
@@ -336,6 +342,7 @@ func TestLongStringsAreNotKept(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
+	t.Parallel()
 	var csv strings.Builder
 	csv.WriteString("USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE\n")
 	for n, i := range healthy().interactions {
@@ -400,6 +407,7 @@ func beginning(t *testing.T, path string, lines int) string {
 
 // TestRealDataRaiseNoFalseAlarm looks at the research data, of which every custom recipe that takes them can be trained.
 func TestRealDataRaiseNoFalseAlarm(t *testing.T) {
+	t.Parallel()
 	const folder = "../../../shared/data"
 	if _, err := os.Stat(folder); err != nil {
 		t.Skipf("no research data: %v", err)

@@ -37,6 +37,7 @@ func readAll(data []byte) (rows int, err error) {
 }
 
 func TestDamagedBytesGiveErrorsNotPanics(t *testing.T) {
+	t.Parallel()
 	data := sampleFile(t, 300)
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -49,6 +50,7 @@ func TestDamagedBytesGiveErrorsNotPanics(t *testing.T) {
 }
 
 func TestDamageInTheFooterGivesErrorsNotPanics(t *testing.T) {
+	t.Parallel()
 	data := sampleFile(t, 3)
 	footer := len(data) - 8 - int(binary.LittleEndian.Uint32(data[len(data)-8:]))
 	r := rand.New(rand.NewPCG(3, 4))
@@ -60,6 +62,7 @@ func TestDamageInTheFooterGivesErrorsNotPanics(t *testing.T) {
 }
 
 func TestCutFilesAreErrors(t *testing.T) {
+	t.Parallel()
 	data := sampleFile(t, 50)
 	for length := 0; length < len(data); length += 97 {
 		if _, err := readAll(data[:length]); err == nil {
@@ -70,6 +73,7 @@ func TestCutFilesAreErrors(t *testing.T) {
 
 // With another codec, or more rows than a row group may have, the library could be made to take all memory or time.
 func TestRowGroupsThatNobodyWroteAreRefused(t *testing.T) {
+	t.Parallel()
 	group := func(rows int64, c format.ColumnMetaData) *format.FileMetaData {
 		return &format.FileMetaData{RowGroups: []format.RowGroup{{NumRows: rows, Columns: []format.ColumnChunk{{MetaData: c}}}}}
 	}

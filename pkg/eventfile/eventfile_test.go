@@ -86,6 +86,7 @@ func decodedInteractions(t *testing.T, data []byte) []reco.Interaction {
 }
 
 func TestInteractionsComeBackAsTheyWere(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var rows []reco.Interaction
@@ -105,6 +106,7 @@ func TestInteractionsComeBackAsTheyWere(t *testing.T) {
 }
 
 func TestActionInteractionsHaveTheirOwnColumns(t *testing.T) {
+	t.Parallel()
 	s := &schema.Schema{Type: schema.ActionInteractions, Fields: []schema.Field{
 		{Name: "USER_ID", Kind: schema.String}, {Name: "ACTION_ID", Kind: schema.String}, {Name: "TIMESTAMP", Kind: schema.Long},
 		{Name: "EVENT_TYPE", Kind: schema.String}, {Name: "EVENT_VALUE", Kind: schema.Float, Nullable: true},
@@ -136,6 +138,7 @@ func TestActionInteractionsHaveTheirOwnColumns(t *testing.T) {
 }
 
 func TestImportedRowsHaveNoOrigin(t *testing.T) {
+	t.Parallel()
 	rows := []reco.Interaction{{UserID: "u", ItemID: "i", EventType: "click", TimestampMS: 1000}}
 	data, err := EncodeInteractions(nil, rows)
 	if err != nil {
@@ -147,6 +150,7 @@ func TestImportedRowsHaveNoOrigin(t *testing.T) {
 }
 
 func TestEntitiesComeBackAsTheyWere(t *testing.T) {
+	t.Parallel()
 	items := &schema.Schema{Type: "Items", Fields: []schema.Field{
 		{Name: "ITEM_ID", Kind: schema.String},
 		{Name: "USER_ID", Kind: schema.String}, // the seller: not the id of an item
@@ -166,6 +170,7 @@ func TestEntitiesComeBackAsTheyWere(t *testing.T) {
 }
 
 func TestAFileWithoutRowsIsReadable(t *testing.T) {
+	t.Parallel()
 	data, err := EncodeInteractions(shopSchema(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +181,7 @@ func TestAFileWithoutRowsIsReadable(t *testing.T) {
 }
 
 func TestValuesThatDoNotFitTheSchemaWidenTheColumn(t *testing.T) {
+	t.Parallel()
 	property := func(values ...any) (rows []reco.Interaction) {
 		for _, v := range values {
 			rows = append(rows, reco.Interaction{ItemID: "i", Properties: map[string]any{"QUANTITY": v}})
@@ -198,6 +204,7 @@ func TestValuesThatDoNotFitTheSchemaWidenTheColumn(t *testing.T) {
 }
 
 func TestWhatIsNoColumnIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, properties := range map[string]map[string]any{
 		"name with a comma": {"A,B": "x"},
 		"no name":           {"": "x"},
@@ -211,6 +218,7 @@ func TestWhatIsNoColumnIsRefused(t *testing.T) {
 }
 
 func TestWriterSplitsIntoRowGroupsAndKeepsTheOrder(t *testing.T) {
+	t.Parallel()
 	var file bytes.Buffer
 	w, err := NewInteractionWriter(&file, nil)
 	if err != nil {
@@ -241,6 +249,7 @@ func TestWriterSplitsIntoRowGroupsAndKeepsTheOrder(t *testing.T) {
 }
 
 func TestFewLongRowsEndARowGroup(t *testing.T) {
+	t.Parallel()
 	var file bytes.Buffer
 	w, err := NewEntityWriter(&file, &schema.Schema{Type: schema.Items, Fields: []schema.Field{
 		{Name: "ITEM_ID", Kind: schema.String}, {Name: "NOTE", Kind: schema.String},
@@ -266,6 +275,7 @@ func TestFewLongRowsEndARowGroup(t *testing.T) {
 }
 
 func TestWriterRefusesUnknownColumns(t *testing.T) {
+	t.Parallel()
 	w, err := NewInteractionWriter(&bytes.Buffer{}, shopSchema())
 	if err != nil {
 		t.Fatal(err)
@@ -276,6 +286,7 @@ func TestWriterRefusesUnknownColumns(t *testing.T) {
 }
 
 func TestReadingCanStopEarly(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 1))
 	var rows []reco.Interaction
 	for offset := range int64(2000) {
@@ -291,6 +302,7 @@ func TestReadingCanStopEarly(t *testing.T) {
 }
 
 func TestSplitIDsUndoesJoinIDs(t *testing.T) {
+	t.Parallel()
 	for _, ids := range [][]string{{"a"}, {"a", "b"}, {""}, {"", ""}, {`a|b`, `\`}, {`\|`, `|`}, {`ends with \`, "x"}} {
 		if got := splitIDs(joinIDs(ids)); !slices.Equal(got, ids) {
 			t.Errorf("%q came back as %q", ids, got)

@@ -29,6 +29,7 @@ json.dump({
 // The files are an interface to tools outside of Go: columns in order, types, and the statistics by which readers skip
 // row groups.
 func TestPyarrowReadsTheFile(t *testing.T) {
+	t.Parallel()
 	if err := exec.Command("python3", "-c", "import pyarrow.parquet").Run(); err != nil {
 		t.Skip("python3 with pyarrow is not installed")
 	}

@@ -39,6 +39,7 @@ func itemsWith(fields ...string) string {
 }
 
 func TestParseReadsFields(t *testing.T) {
+	t.Parallel()
 	s, err := Parse(doc("items", itemIDField, genresField,
 		`{"name":"PRICE","type":["double","null"]}`,
 		`{"name":"YEAR","type":["int"]}`,
@@ -64,6 +65,7 @@ func TestParseReadsFields(t *testing.T) {
 }
 
 func TestParseAccepts(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ document, domain string }{
 		"smallest interactions": {interactionsWith(), ""},
 		"all reserved interaction fields": {interactionsWith(eventTypeField,
@@ -115,6 +117,7 @@ func manyFields(n int) []string {
 }
 
 func TestParseRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ document, domain, want string }{
 		"empty":             {"", "", "not valid JSON"},
 		"not JSON":          {"{", "", "not valid JSON"},
@@ -224,6 +227,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestPropertyKeys(t *testing.T) {
+	t.Parallel()
 	s, err := Parse(itemsWith(`{"name":"CREATION_TIMESTAMP","type":"long"}`, `{"name":"GENRES_FIELD_1","type":"string"}`, `{"name":"PRICE","type":"float"}`), "")
 	if err != nil {
 		t.Fatal(err)
@@ -242,6 +246,7 @@ func TestPropertyKeys(t *testing.T) {
 }
 
 func TestMetadataLeavesOutFirstClassColumns(t *testing.T) {
+	t.Parallel()
 	for document, want := range map[string][]string{
 		interactionsWith(eventTypeField, `{"name":"EVENT_VALUE","type":"float"}`, `{"name":"DEVICE","type":"string"}`): {"DEVICE"},
 		itemsWith(genresField, `{"name":"CREATION_TIMESTAMP","type":"long"}`):                                          {"GENRES", "CREATION_TIMESTAMP"},

@@ -9,6 +9,7 @@ import (
 )
 
 func TestParseText(t *testing.T) {
+	t.Parallel()
 	word := Field{Name: "WORD", Kind: String}
 	category := Field{Name: "GENRES", Kind: String, Categorical: true}
 	id := Field{Name: "ITEM_ID", Kind: String}
@@ -72,6 +73,7 @@ func TestParseText(t *testing.T) {
 }
 
 func TestConvert(t *testing.T) {
+	t.Parallel()
 	number := func(s string) json.Number { return json.Number(s) }
 	for _, c := range []struct {
 		field  Field
@@ -139,6 +141,7 @@ func check(t *testing.T, f Field, input, got any, err error, want any, broken st
 }
 
 func TestCleanText(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"plain":                           "plain",
 		"  two\t\n words ":                "two words",
@@ -159,6 +162,7 @@ func TestCleanText(t *testing.T) {
 }
 
 func TestCamelCase(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]string{
 		"GENRES": "genres", "CREATION_TIMESTAMP": "creationTimestamp", "num_ratings": "numRatings", "A__B": "aB", "_X": "x", "L2": "l2",
 	} {
@@ -169,6 +173,7 @@ func TestCamelCase(t *testing.T) {
 }
 
 func TestActionEventTypes(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"TAKEN": ActionTaken, "Taken": ActionTaken, "Not Taken": ActionNotTaken, "NOT_TAKEN": ActionNotTaken, "viewed": ActionViewed,
 		"": "", "click": "", "NOTTAKEN": "", " TAKEN": "",

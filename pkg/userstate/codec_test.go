@@ -63,6 +63,7 @@ func wireActions() *penchantv1.ActionHistory {
 }
 
 func TestTheCodecIsProtobuf(t *testing.T) {
+	t.Parallel()
 	var got penchantv1.UserState
 	if err := proto.Unmarshal(fullState().encode(), &got); err != nil {
 		t.Fatal(err)
@@ -125,6 +126,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestVectorsOfAnotherMomentAreNotUsed(t *testing.T) {
+	t.Parallel()
 	stored := string(encodeVector("12345678", []float32{1, -2.5}))
 	if got, ok := decodeVector("12345678", stored); !ok || gocmp.Diff([]float32{1, -2.5}, got) != "" {
 		t.Errorf("decoded %v, %v", got, ok)

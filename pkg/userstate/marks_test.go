@@ -10,6 +10,7 @@ import (
 )
 
 func TestWatermarkKeysLieInTheirShards(t *testing.T) {
+	t.Parallel()
 	for shard := range shards {
 		key := markKey("shop-1", shard)
 		if slot := keySlot(key); slot/(slots/shards) != shard {
@@ -28,6 +29,7 @@ func TestWatermarkKeysLieInTheirShards(t *testing.T) {
 
 // The values are those of `CLUSTER KEYSLOT`; the first is the check value of the CRC in the specification.
 func TestSlotsAreThoseOfRedisCluster(t *testing.T) {
+	t.Parallel()
 	for key, want := range map[string]int{
 		"123456789":             0x31C3,
 		"foo":                   12182,
@@ -61,6 +63,7 @@ func marks(t *testing.T, s *Store) Marks {
 }
 
 func TestWatermarksTellOfLosses(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	advance := func(from, to int64) error {
@@ -107,6 +110,7 @@ func TestWatermarksTellOfLosses(t *testing.T) {
 }
 
 func TestTheLowestShardCounts(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	if err := s.Reset(t.Context(), "shop-1", p0, 100, false); err != nil {
 		t.Fatal(err)
@@ -120,6 +124,7 @@ func TestTheLowestShardCounts(t *testing.T) {
 }
 
 func TestABatchMarksTheShardsOfItsUsers(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	if err := s.Reset(ctx, "shop-1", p0, 10, false); err != nil {
@@ -151,6 +156,7 @@ func TestABatchMarksTheShardsOfItsUsers(t *testing.T) {
 }
 
 func TestImportedVersionsAreMarkedByPartition(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	some := []int32{0, 2}
@@ -176,6 +182,7 @@ func TestImportedVersionsAreMarkedByPartition(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	healthy := func(want bool, when string) {
@@ -213,6 +220,7 @@ func TestHealth(t *testing.T) {
 }
 
 func TestReadingsAreShared(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	first, err := s.RecentMarks(t.Context(), "shop-1", time.Hour)
 	if err != nil {

@@ -61,6 +61,7 @@ func resultKeys(t testing.TB, s *Store) (n int) {
 }
 
 func TestResultsAreFoundUntilNewerOnesReplaceThem(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	if got := found(t, s, "home", "user 1"); got != "no set" {
 		t.Errorf("before any load: %s", got)
@@ -118,6 +119,7 @@ func TestResultsAreFoundUntilNewerOnesReplaceThem(t *testing.T) {
 }
 
 func TestExpiredResultsAreNotFoundAndReplaced(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	set := &ResultSet{Job: "arn:old", Created: time.Unix(50, 0), Expires: time.Now().Add(-time.Second), Load: "old", Results: 1}
 	if current, err := s.PublishResults(t.Context(), "shop-1", "home", set); err != nil || !current {
@@ -136,6 +138,7 @@ func TestExpiredResultsAreNotFoundAndReplaced(t *testing.T) {
 
 // A reader who comes between two loads finds one of them whole.
 func TestReadersSeeOldOrNewResults(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	const ids = 50
 	loadSet(t, s, "home", "load 0", 0, ids)

@@ -51,6 +51,7 @@ func openURL(t *testing.T, url string) *Store {
 }
 
 func TestAServerThatEvictsIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []string{"allkeys-lru", "volatile-ttl", noEviction} {
 		s := openURL(t, startRedis(t, "--maxmemory-policy", policy))
 		err := s.CheckPolicy(t.Context())
@@ -74,6 +75,7 @@ func TestAServerThatEvictsIsRefused(t *testing.T) {
 
 // A managed Redis forbids CONFIG; the policy is seen all the same.
 func TestThePolicyIsSeenWithoutCONFIG(t *testing.T) {
+	t.Parallel()
 	s := openURL(t, startRedis(t, "--maxmemory-policy", "allkeys-random", "--rename-command", "CONFIG", ""))
 	if err := s.CheckPolicy(t.Context()); !errors.Is(err, ErrEvicts) {
 		t.Errorf("got %v, want ErrEvicts", err)
@@ -89,6 +91,7 @@ func TestThePolicyIsSeenWithoutCONFIG(t *testing.T) {
 
 // A user without the right to ask INFO is let in: what can't be known is not held against the server.
 func TestAServerThatDoesNotSayPasses(t *testing.T) {
+	t.Parallel()
 	url := startRedis(t, "--maxmemory-policy", "allkeys-lru")
 	err := openURL(t, url).writer.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-info", "-config").Err()
 	if err != nil {
@@ -100,6 +103,7 @@ func TestAServerThatDoesNotSayPasses(t *testing.T) {
 }
 
 func TestServersDescribeThemselves(t *testing.T) {
+	t.Parallel()
 	s := openURL(t, startRedis(t, "--appendonly", "yes", "--maxmemory", "100mb"))
 	state := load(t, s, "ada")
 	state.MergeImported(schema.Interactions, 1, 1, nil)
@@ -120,6 +124,7 @@ func TestServersDescribeThemselves(t *testing.T) {
 
 // The embedded server knows few of the fields; that is no error. A cluster has a description for each master.
 func TestEachServerDescribesItselfAsFarAsItCan(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	if err := s.CheckPolicy(t.Context()); err != nil {
 		t.Errorf("its policy is refused: %v", err)
@@ -139,6 +144,7 @@ func TestEachServerDescribesItselfAsFarAsItCan(t *testing.T) {
 }
 
 func TestAnUnreachableServerIsNoEviction(t *testing.T) {
+	t.Parallel()
 	s := openURL(t, "redis://127.0.0.1:1")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()

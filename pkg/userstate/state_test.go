@@ -42,6 +42,7 @@ func describe(recent []reco.RecentInteraction) string {
 }
 
 func TestApplyKeepsTheNewestOfEachEvent(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, events, recent, sessions string }{
 		{"nothing", "", "", ""},
 		{"in order", "a@1 b@2", "a@1 b@2", ""},
@@ -75,6 +76,7 @@ func TestApplyKeepsTheNewestOfEachEvent(t *testing.T) {
 }
 
 func TestApplyTellsWhatIsNews(t *testing.T) {
+	t.Parallel()
 	s := newState(bounds{recent: 2, sessions: 2})
 	first := event("a@1")
 	first.Origin = reco.Origin{Offset: 7, Arrival: time.UnixMilli(5)}
@@ -96,6 +98,7 @@ func TestApplyTellsWhatIsNews(t *testing.T) {
 }
 
 func TestAnonymousEventsLinkNothing(t *testing.T) {
+	t.Parallel()
 	s := &State{ID: "session", keep: bounds{3, 3, 3}}
 	s.Apply(schema.Interactions, &reco.Interaction{EventID: "a", ItemID: "i", SessionID: "session", TimestampMS: 1})
 	if len(s.Recent) != 1 || len(s.Sessions()) != 0 {
@@ -115,6 +118,7 @@ func rows(version int64, text string) []reco.RecentInteraction {
 }
 
 func TestImportsAddAndReplace(t *testing.T) {
+	t.Parallel()
 	s := newState(bounds{recent: 3, sessions: 2})
 	s.Apply(schema.Interactions, event("s@2"))
 	step := func(name string, base, version int64, list []reco.RecentInteraction, changed bool, want string) {
@@ -184,6 +188,7 @@ func naiveState(events, acted []reco.Interaction, imported, importedActions []re
 // Whatever the order of arrival, the repeats, the rewinds and the moments at which states are stored, and whenever the
 // import is merged, the state is the one its definition gives.
 func TestAnyArrivalGivesTheSameState(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		keep := bounds{recent: 1 + random.IntN(12), sessions: 1 + random.IntN(4), actions: 1 + random.IntN(12)}
@@ -263,6 +268,7 @@ func TestAnyArrivalGivesTheSameState(t *testing.T) {
 }
 
 func TestNewestAgreesWithAdmit(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		limit := 1 + random.IntN(10)

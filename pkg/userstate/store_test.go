@@ -28,6 +28,7 @@ func (counting) Fold(history []reco.RecentInteraction, vector []float32) {
 }
 
 func TestWhatIsSavedIsLoaded(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	ids := make([]string, 3*perPipeline/2)
 	for k := range ids {
@@ -59,6 +60,7 @@ func TestWhatIsSavedIsLoaded(t *testing.T) {
 }
 
 func TestAWriteBetweenLoadAndSaveIsAConflict(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	for _, known := range []bool{false, true} {
 		first, second := load(t, s, "u"), load(t, s, "u")
@@ -85,6 +87,7 @@ func TestAWriteBetweenLoadAndSaveIsAConflict(t *testing.T) {
 }
 
 func TestTwoWritersRacingLoseNothing(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	const writers, events = 2, 60
 	var group sync.WaitGroup
@@ -119,6 +122,7 @@ func TestTwoWritersRacingLoseNothing(t *testing.T) {
 }
 
 func TestVectorsAreThoseOfTheServingModels(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	state := load(t, s, "u")
 	state.Apply(schema.Interactions, event("a@7"))
@@ -149,6 +153,7 @@ func TestVectorsAreThoseOfTheServingModels(t *testing.T) {
 }
 
 func TestAServerThatForgotTheScriptIsSentItAgain(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	for k := range 3 {
 		if err := s.writer.ScriptFlush(t.Context()).Err(); err != nil {
@@ -165,6 +170,7 @@ func TestAServerThatForgotTheScriptIsSentItAgain(t *testing.T) {
 
 // A cluster takes one key a call; the answers must be told apart all the same.
 func TestOneKeyACall(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	s.perCall = 1
 	a, b := load(t, s, "a"), load(t, s, "b")
@@ -180,6 +186,7 @@ func TestOneKeyACall(t *testing.T) {
 }
 
 func TestIdleUsersExpire(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{TTL: time.Hour})
 	arrival := time.Now().Add(-30 * time.Minute)
 	streamed, imported := load(t, s, "u"), load(t, s, "i")
@@ -209,6 +216,7 @@ func TestIdleUsersExpire(t *testing.T) {
 }
 
 func TestIDsAreThoseOfTheGroup(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	want := map[string]bool{}
 	for _, group := range []string{"shop-1", "shop-12", "s[a-z]op-1"} {
@@ -246,6 +254,7 @@ func TestIDsAreThoseOfTheGroup(t *testing.T) {
 }
 
 func TestOpenReadsURLs(t *testing.T) {
+	t.Parallel()
 	for url, cluster := range map[string]bool{
 		"redis://localhost:6379/2":                             false,
 		"rediss://user:word@localhost:6379":                    false,

@@ -20,6 +20,7 @@ func apply(t *testing.T, s *Store, i *reco.Interaction) {
 }
 
 func TestAnUnknownUserIsCold(t *testing.T) {
+	t.Parallel()
 	if v := view(t, openStore(t, Options{}), "nobody"); v.Known || v.History != nil || v.Vectors != nil || v.Revision != 0 {
 		t.Errorf("the view of nobody is %+v", v)
 	}
@@ -27,6 +28,7 @@ func TestAnUnknownUserIsCold(t *testing.T) {
 
 // A session and its user are written by different consumers: whoever is first, the view is the same.
 func TestSessionsAreUnitedWithTheirUser(t *testing.T) {
+	t.Parallel()
 	before, login, after := anonymous("a", 1), event("b@2/session"), anonymous("c", 3)
 	for name, order := range map[string][]*reco.Interaction{
 		"session first": {before, after, login},
@@ -50,6 +52,7 @@ func TestSessionsAreUnitedWithTheirUser(t *testing.T) {
 }
 
 func TestASessionThatAddsNothingLeavesTheVectors(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{History: 2})
 	apply(t, s, event("b@2/session"))
 	if v := view(t, s, "u"); v.Vectors["m"] == nil {
@@ -65,6 +68,7 @@ func TestASessionThatAddsNothingLeavesTheVectors(t *testing.T) {
 }
 
 func TestImportedAndStreamedAreOneHistory(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{History: 3})
 	state := load(t, s, "u")
 	state.MergeImported(schema.Interactions, 1, 1, rows(1, "a@1 c@3"))
@@ -86,6 +90,7 @@ func TestImportedAndStreamedAreOneHistory(t *testing.T) {
 
 // Interactions with actions stand beside those with items: neither kind touches the other, and linked sessions bring both.
 func TestActionsAreAHistoryOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	s := openStore(t, Options{})
 	apply(t, s, event("a@1"))
 	act := func(i *reco.Interaction) {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestInteractionSurvivesTheWire(t *testing.T) {
+	t.Parallel()
 	zero, value := 0.0, 2.5
 	for name, i := range map[string]reco.Interaction{
 		"anonymous": {EventID: "e", SessionID: "s", ItemID: "i", EventType: "click", TimestampMS: 1},
@@ -40,6 +41,7 @@ func TestInteractionSurvivesTheWire(t *testing.T) {
 }
 
 func TestActionInteractionSurvivesTheWire(t *testing.T) {
+	t.Parallel()
 	for name, i := range map[string]reco.Interaction{
 		"anonymous": {EventID: "e", SessionID: "s", ItemID: "a", EventType: "TAKEN", TimestampMS: 1},
 		"all": {
@@ -79,6 +81,7 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 }
 
 func TestEntitySurvivesTheWire(t *testing.T) {
+	t.Parallel()
 	for _, e := range []reco.Entity{{ID: "i"}, {ID: "i", Properties: map[string]any{"GENRES": "a|b", "YEAR": int64(1999), "PRICE": nil}}} {
 		encoded, err := wire.MarshalEntity(&e)
 		if err != nil {
@@ -96,6 +99,7 @@ func TestEntitySurvivesTheWire(t *testing.T) {
 
 // The properties, which are encoded by hand, are what the generated code understands, whatever their number and order.
 func TestPropertiesAreTheProtosMap(t *testing.T) {
+	t.Parallel()
 	e := reco.Entity{ID: "i", Properties: map[string]any{"S": strings.Repeat("ü", 5000), "I": int64(math.MinInt64), "F": math.Inf(-1), "B": false, "N": nil, "": ""}}
 	encoded, err := wire.MarshalEntity(&e)
 	if err != nil {
@@ -123,6 +127,7 @@ func TestPropertiesAreTheProtosMap(t *testing.T) {
 }
 
 func TestUnmarshalRefusesUselessRecords(t *testing.T) {
+	t.Parallel()
 	encode := func(m proto.Message) []byte {
 		encoded, err := proto.Marshal(m)
 		if err != nil {
@@ -150,6 +155,7 @@ func TestUnmarshalRefusesUselessRecords(t *testing.T) {
 }
 
 func TestMarshalRefusesOtherTypes(t *testing.T) {
+	t.Parallel()
 	for _, value := range []any{1, float32(1), []string{"a"}, "\xff"} {
 		if _, err := wire.MarshalEntity(&reco.Entity{ID: "i", Properties: map[string]any{"C": value}}); err == nil {
 			t.Errorf("%T %v was encoded", value, value)

@@ -211,6 +211,7 @@ func click(user, session string, n int) string {
 }
 
 func TestRecordsBecomeEventsInTheirOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const users, each = 7, 45
 	for n := range each {
@@ -258,6 +259,7 @@ func TestRecordsBecomeEventsInTheirOrder(t *testing.T) {
 }
 
 func TestBadRecordsArePutAsideAndHoldUpNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.tracker.answers(func(req *personalizeevents.PutEventsRequest) error {
 		if slices.ContainsFunc(req.EventList, func(e personalizeevents.Event) bool { return *e.ItemId == "i003" }) {
@@ -300,6 +302,7 @@ func TestBadRecordsArePutAsideAndHoldUpNobody(t *testing.T) {
 
 // TestATrackerThatIsAwayIsWaitedFor: nothing is lost, committed or put aside meanwhile, whatever the reason.
 func TestATrackerThatIsAwayIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	for name, refusal := range map[string]error{
 		"overloaded": awsapi.ServiceUnavailable("later"),
 		"unknown":    awsapi.ResourceNotFound("no such tracker"),
@@ -340,6 +343,7 @@ func TestATrackerThatIsAwayIsWaitedFor(t *testing.T) {
 
 // TestARepeatIsTheSameEvent: a bridge whose calls were taken and never answered sends them again, as another bridge does in its place.
 func TestARepeatIsTheSameEvent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	lost := func(req *personalizeevents.PutEventsRequest) error {
 		w.tracker.taken = append(w.tracker.taken, *req)
@@ -380,6 +384,7 @@ func TestARepeatIsTheSameEvent(t *testing.T) {
 }
 
 func TestABridgeMayBeginWithWhatComes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.put("u", click("u", "s", 1))
 	latest := func(c *Config) { c.FromLatest = true }
@@ -399,6 +404,7 @@ func TestABridgeMayBeginWithWhatComes(t *testing.T) {
 }
 
 func TestCallsAreCutBySessionAndSize(t *testing.T) {
+	t.Parallel()
 	var lane []mapped
 	for n := range 24 {
 		lane = append(lane, mapped{Event: Event{UserID: "u", SessionID: fmt.Sprint("s", n/22)}})

@@ -64,6 +64,7 @@ func sent(t testing.TB, e Event) string {
 }
 
 func TestMappings(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, mapping, value string
 		want                 []string // nothing: the record is passed over
@@ -127,6 +128,7 @@ event: {sessionId: {key: true}, eventType: {path: $.e, values: {v: view}, others
 
 // TestRecordsThatAreNoEvents: each is put aside with a reason that names the member and the rule.
 func TestRecordsThatAreNoEvents(t *testing.T) {
+	t.Parallel()
 	m := parse(t, `
 each: $.lines[*]
 event: {userId: $.u, sessionId: $.s, eventType: {path: $.e, values: {v: view}, others: fail}, itemId: '@.i', sentAt: $.t, eventValue: '@.p'}`)
@@ -154,6 +156,7 @@ event: {userId: $.u, sessionId: $.s, eventType: {path: $.e, values: {v: view}, o
 }
 
 func TestMappingsThatAreWrong(t *testing.T) {
+	t.Parallel()
 	const good = "event: {userId: $.u, eventType: v, itemId: $.i}"
 	for text, want := range map[string]string{
 		"":                                   "empty",
@@ -185,6 +188,7 @@ func TestMappingsThatAreWrong(t *testing.T) {
 
 // TestTheExamplesOfTheDocs holds docs/bridge.md to the parser: its mappings are ones.
 func TestTheExamplesOfTheDocs(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile(filepath.Join("..", "..", "docs", "bridge.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +207,7 @@ func TestTheExamplesOfTheDocs(t *testing.T) {
 }
 
 func TestIDsSortAsTheRecordsStand(t *testing.T) {
+	t.Parallel()
 	before := ""
 	for _, offset := range []int64{0, 9, 10, 1_000_000, 1 << 40} {
 		r := record("")

@@ -141,6 +141,7 @@ func (i *installation) wantArchived(g *catalog.DatasetGroup, first, last int) {
 }
 
 func TestEventsOfAllActiveGroupsAreArchived(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	first := i.group("first")
 	i.put(first, 1, 500)
@@ -178,6 +179,7 @@ func TestEventsOfAllActiveGroupsAreArchived(t *testing.T) {
 }
 
 func TestColumnsFollowTheDatasetsSchema(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	g := i.group("shop")
 	arn, err := resource.ParseARN(g.ARN)
@@ -218,6 +220,7 @@ func TestColumnsFollowTheDatasetsSchema(t *testing.T) {
 }
 
 func TestSeveralFirehosesShareThePartitions(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	g := i.group("shop")
 	_, stopFirst := i.firehose()

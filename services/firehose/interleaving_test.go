@@ -12,6 +12,7 @@ import (
 // Whatever sinks do to each other, when they flush and when they crash: the archive has the log's events once each, in the
 // log's order, in files without gaps and overlaps.
 func TestAnyInterleavingOfSinksArchivesTheLogOnce(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(5) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))

@@ -13,6 +13,7 @@ import (
 )
 
 func TestTheAgeOfWhatIsNotArchivedIsVisible(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	registry := prometheus.NewRegistry()
 	s.config.Registerer = registry
@@ -48,6 +49,7 @@ penchant_firehose_archive_age_seconds{topic="` + topic + `"} ` + seconds + "\n"
 }
 
 func TestAnArchiveThatCannotBeOpenedIsCounted(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	proxy := newProxy(t, s.environment)
 	s.config.Bucket = proxy.bucket

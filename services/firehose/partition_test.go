@@ -140,6 +140,7 @@ func names(first, last int64) (all []string) {
 }
 
 func TestFlushBySize(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	s.config.FlushBytes = int64(4 * len(eventRecord(0, "0").Value))
 	p := s.start()
@@ -152,6 +153,7 @@ func TestFlushBySize(t *testing.T) {
 }
 
 func TestFlushByAge(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.start()
 	s.handle(p, records(0, 4)...)
@@ -170,6 +172,7 @@ func TestFlushByAge(t *testing.T) {
 }
 
 func TestFlushAtStop(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.start()
 	s.handle(p, records(0, 4)...)
@@ -180,6 +183,7 @@ func TestFlushAtStop(t *testing.T) {
 }
 
 func TestTwoSinksOnOnePartitionArchiveEachRecordOnce(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	owner, zombie := s.start(), s.start()
 	s.handle(zombie, records(0, 6)...)
@@ -199,6 +203,7 @@ func TestTwoSinksOnOnePartitionArchiveEachRecordOnce(t *testing.T) {
 }
 
 func TestACrashBetweenUploadAndCommitRepeatsNothing(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	crashed := s.start()
 	s.handle(crashed, records(0, 9)...)
@@ -214,6 +219,7 @@ func TestACrashBetweenUploadAndCommitRepeatsNothing(t *testing.T) {
 }
 
 func TestTheArchivesEndIsCommittedIfItIsNews(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.start()
 	s.handle(p, records(0, 9)...)
@@ -231,6 +237,7 @@ func TestTheArchivesEndIsCommittedIfItIsNews(t *testing.T) {
 }
 
 func TestRepeatsOfAnEventAreDroppedWithinTheWindow(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	s.config.DedupWindow = 4
 	p := s.start()
@@ -250,6 +257,7 @@ func TestRepeatsOfAnEventAreDroppedWithinTheWindow(t *testing.T) {
 }
 
 func TestRepeatsAreDroppedAfterAnotherSinkWasFaster(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	fast, slow := s.start(), s.start()
 	s.handle(fast, eventRecord(0, "a"), eventRecord(1, "b"), eventRecord(2, "c"))
@@ -262,6 +270,7 @@ func TestRepeatsAreDroppedAfterAnotherSinkWasFaster(t *testing.T) {
 }
 
 func TestOffsetsThatTheLogHasLostBecomeAGap(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.assign(topic, bus.Assignment{Committed: -1, Start: 5, End: 10})
 	if from, err := p.Start(t.Context()); err != nil || from != 5 {
@@ -304,6 +313,7 @@ func actionRecord(offset int64, eventID string) bus.Record {
 }
 
 func TestActionInteractionsAreArchivedOnce(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	if err := s.bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: bus.DeadLetterTopic(group.GroupKey())}); err != nil {
 		t.Fatal(err)
@@ -374,6 +384,7 @@ func (s *sinks) wantItemsAt(want ...int64) {
 }
 
 func TestACompactedTopicHasNoGaps(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.startItems()
 	tombstone := itemRecord(20)
@@ -389,6 +400,7 @@ func TestACompactedTopicHasNoGaps(t *testing.T) {
 }
 
 func TestABatchHandedInAgainIsTakenOnce(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.startItems()
 	s.handle(p, itemRecord(0), itemRecord(1))
@@ -398,6 +410,7 @@ func TestABatchHandedInAgainIsTakenOnce(t *testing.T) {
 }
 
 func TestALogThatEndsBeforeTheArchiveIsNotConsumed(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	if err := s.config.Bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: topic, Partitions: 4}); err != nil {
 		t.Fatal(err)
@@ -412,6 +425,7 @@ func TestALogThatEndsBeforeTheArchiveIsNotConsumed(t *testing.T) {
 }
 
 func TestABadRecordIsSetAsideAndDoesNotBlock(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	deadLetters := bus.DeadLetterTopic(group.GroupKey())
 	if err := s.config.Bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: deadLetters, Partitions: 1}); err != nil {
@@ -459,6 +473,7 @@ func TestABadRecordIsSetAsideAndDoesNotBlock(t *testing.T) {
 }
 
 func TestTheLargestBufferIsWrittenWhenMemoryRunsOut(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	s.config.MemoryBytes = 20 * recordOverhead
 	large := s.start()
@@ -483,6 +498,7 @@ func TestTheLargestBufferIsWrittenWhenMemoryRunsOut(t *testing.T) {
 }
 
 func TestMetadataOfAnotherSinksFileIsTrustedNotTheName(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.start()
 	s.handle(p, records(0, 9)...)
@@ -498,6 +514,7 @@ func TestMetadataOfAnotherSinksFileIsTrustedNotTheName(t *testing.T) {
 }
 
 func TestWhileTheBucketIsAwayTheBatchIsKept(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	proxy := newProxy(t, s.environment)
 	s.config.Bucket = proxy.bucket
@@ -522,6 +539,7 @@ func TestWhileTheBucketIsAwayTheBatchIsKept(t *testing.T) {
 }
 
 func TestAWriteWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	proxy := newProxy(t, s.environment)
 	s.config.Bucket = proxy.bucket
@@ -545,6 +563,7 @@ func TestAWriteWhoseAnswerIsLostIsNotRepeated(t *testing.T) {
 }
 
 func TestAnUnreadableEndOfTheChainIsAnError(t *testing.T) {
+	t.Parallel()
 	s := newSinks(t)
 	p := s.start()
 	s.handle(p, records(0, 4)...)

@@ -6,6 +6,7 @@ import (
 )
 
 func TestTheWindowForgetsTheOldest(t *testing.T) {
+	t.Parallel()
 	w := newWindow(3)
 	for _, step := range []struct {
 		id   string
@@ -22,6 +23,7 @@ func TestTheWindowForgetsTheOldest(t *testing.T) {
 }
 
 func TestTheWindowStaysBounded(t *testing.T) {
+	t.Parallel()
 	w := newWindow(10)
 	for i := range 1000 {
 		w.add(fmt.Sprint(i))

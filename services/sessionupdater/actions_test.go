@@ -121,6 +121,7 @@ func (i *installation) archiveActions() {
 }
 
 func TestActionsAreFoldedOnce(t *testing.T) {
+	t.Parallel()
 	i := installActions(t)
 	i.put(events(1, 100)...)
 	i.act(acted(1, 200)...)
@@ -139,6 +140,7 @@ func TestActionsAreFoldedOnce(t *testing.T) {
 }
 
 func TestActionsAreRebuiltFromTheArchive(t *testing.T) {
+	t.Parallel()
 	i := installActions(t)
 	i.put(events(1, 30)...)
 	i.act(acted(1, 100)...)
@@ -162,6 +164,7 @@ func TestActionsAreRebuiltFromTheArchive(t *testing.T) {
 
 // A bad record of the one topic neither blocks nor dead-letters anything of the other.
 func TestABadActionBlocksNothing(t *testing.T) {
+	t.Parallel()
 	i := installActions(t)
 	good, err := wire.MarshalInteraction(&reco.Interaction{EventID: "e", UserID: "user-1", ItemID: "item", TimestampMS: 1})
 	i.must(err)
@@ -240,6 +243,7 @@ func (i *installation) wantActions(want map[string]string) {
 }
 
 func TestImportedActionsAreMerged(t *testing.T) {
+	t.Parallel()
 	i := installActions(t)
 	i.importCSV(dataset.Full, "ann item 1")
 	i.importActions(dataset.Full, "ann join 10 TAKEN", "bob join 10 Viewed")

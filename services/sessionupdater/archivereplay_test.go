@@ -49,6 +49,7 @@ func (i *installation) wantPeople(want map[string]person) {
 // Of a topic that is gone, nothing but the archive is left; after the loss of Redis only a replay brings its events
 // back.
 func TestAReplayBringsBackTheEventsOfATopicThatIsGone(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.put(events(1, 200)...)
 	i.archive()
@@ -106,6 +107,7 @@ func hasEvent(view userstate.View, id string) bool {
 }
 
 func TestAReplayFoldsWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.put(events(1, 100)...)
 	i.archive()

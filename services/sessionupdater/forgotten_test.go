@@ -11,6 +11,7 @@ import (
 
 // After a loss the log is folded again, which still holds the events of users who were deleted.
 func TestDeletedUsersDoNotComeBackWithTheLog(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	event := func(id, user string, second int64) reco.Interaction {
 		return reco.Interaction{EventID: id, UserID: user, SessionID: "s" + user, ItemID: id, EventType: "view", TimestampMS: 1000 * second}

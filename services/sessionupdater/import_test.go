@@ -79,6 +79,7 @@ func (i *installation) wantHistories(want map[string]string) {
 }
 
 func TestImportsAreMerged(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	click := func(id, user, item string, second int64) reco.Interaction {
 		return reco.Interaction{EventID: id, UserID: user, SessionID: "s-" + user, ItemID: item, EventType: "view", TimestampMS: second * 1000}
@@ -108,6 +109,7 @@ func TestImportsAreMerged(t *testing.T) {
 
 // The data is read in as many passes as memory needs, and all users are merged all the same.
 func TestAnImportLargerThanMemory(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	var rows []string
 	want := map[string]string{}
@@ -128,6 +130,7 @@ func TestAnImportLargerThanMemory(t *testing.T) {
 }
 
 func TestRemovingADatasetForgetsItsRows(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.importCSV(dataset.Full, "ann a 10", "bob b 10")
 	stop := i.start()
@@ -139,6 +142,7 @@ func TestRemovingADatasetForgetsItsRows(t *testing.T) {
 }
 
 func TestHistoriesKeepTheNewest(t *testing.T) {
+	t.Parallel()
 	h := histories{limit: 3, users: map[string][]reco.RecentInteraction{}, texts: map[string]string{}}
 	for n := range 100 {
 		h.add("u", reco.RecentInteraction{EventID: fmt.Sprintf("%03d", n), TimestampMS: int64(n)})

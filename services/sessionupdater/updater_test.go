@@ -98,6 +98,7 @@ func (i *installation) wantFolded(events []reco.Interaction) {
 }
 
 func TestEventsBecomeVisible(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.put(events(1, 300)...)
 	stop := i.start()
@@ -138,6 +139,7 @@ func TestEventsBecomeVisible(t *testing.T) {
 }
 
 func TestNewGroupsAreFoldedAtOnce(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.start()
 	second := &catalog.DatasetGroup{
@@ -155,6 +157,7 @@ func TestNewGroupsAreFoldedAtOnce(t *testing.T) {
 }
 
 func TestABadRecordBlocksNothing(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.must(i.bus.Publish(t.Context(), bus.Record{Topic: i.topic(), Key: []byte("user-1"), Value: []byte("no protobuf")}))
 	i.put(events(1, 39)...)
@@ -191,6 +194,7 @@ func TestABadRecordBlocksNothing(t *testing.T) {
 }
 
 func TestALossWhileRunningHeals(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.put(events(1, 200)...)
 	i.start()
@@ -203,6 +207,7 @@ func TestALossWhileRunningHeals(t *testing.T) {
 }
 
 func TestALossIsHealedFromTheArchiveWhereTheLogEnds(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.put(events(1, 200)...)
 	i.archive()
@@ -221,6 +226,7 @@ func TestALossIsHealedFromTheArchiveWhereTheLogEnds(t *testing.T) {
 }
 
 func TestAnOlderDumpHeals(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	dir := t.TempDir()
 	redis := func(addr string) *embedded.Servers {
@@ -251,6 +257,7 @@ func TestAnOlderDumpHeals(t *testing.T) {
 }
 
 func TestSeveralUpdatersShareThePartitions(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	stopFirst := i.start()
 	i.put(events(1, 100)...)
@@ -266,6 +273,7 @@ func TestSeveralUpdatersShareThePartitions(t *testing.T) {
 
 // Updaters come and go, Redis loses everything, clients send again: the states stay those of a run without faults.
 func TestAnyFaultsGiveTheSameStates(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	random := rand.New(rand.NewPCG(7, 7))
 	var stops []func()
@@ -297,6 +305,7 @@ func TestAnyFaultsGiveTheSameStates(t *testing.T) {
 
 // Two owners of one partition, as after a rebalance that one of them has not heard of, fold beside each other.
 func TestAZombieDoesNoHarm(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.put(events(1, 130)...)
 	topics, err := i.bus.Topics(t.Context(), i.topic())

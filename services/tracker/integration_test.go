@@ -97,6 +97,7 @@ func (in *installation) create(t *testing.T) (group *catalog.DatasetGroup) {
 }
 
 func TestActionInteractionsOverRealServers(t *testing.T) {
+	t.Parallel()
 	in := newInstallation(t)
 	if resp, answer := in.post(t, "/action-interactions", strings.Replace(actionCall(taken(``)), actionTrackingID, "other", 1)); resp.StatusCode != 404 {
 		t.Fatalf("a tracking id before its dataset exists: status %d, %s", resp.StatusCode, answer)
@@ -126,6 +127,7 @@ func TestActionInteractionsOverRealServers(t *testing.T) {
 }
 
 func TestOverRealServers(t *testing.T) {
+	t.Parallel()
 	in := newInstallation(t)
 	if resp, answer := in.post(t, "/events", call(click(``))); resp.StatusCode != 400 {
 		t.Fatalf("a tracking id before its tracker exists: status %d, %s", resp.StatusCode, answer)

@@ -24,6 +24,7 @@ func taken(more string) string {
 func takenWith(properties string) string { return taken(fmt.Sprintf(`,"properties":%q`, properties)) }
 
 func TestPutActionInteractionsPublishesThem(t *testing.T) {
+	t.Parallel()
 	base := reco.Interaction{EventID: "e1", UserID: "u1", SessionID: "s1", ItemID: "join", EventType: "TAKEN", TimestampMS: 1700000000000}
 	like := func(change func(*reco.Interaction)) reco.Interaction {
 		i := base
@@ -72,6 +73,7 @@ func TestPutActionInteractionsPublishesThem(t *testing.T) {
 }
 
 func TestPutActionInteractionsRefuses(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	long := strings.Repeat("x", 257)
 	without := func(member string) string { return strings.Replace(actionCall(taken(``)), member, ``, 1) }

@@ -32,6 +32,7 @@ func action(id, properties string) string {
 }
 
 func TestPutEntities(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	full := item("A01", `{"genres":"a|b","price":"9.5","CREATION_TIMESTAMP":1700000000,"colour":"red"}`)
 	for _, c := range []struct {
@@ -71,6 +72,7 @@ func TestPutEntities(t *testing.T) {
 }
 
 func TestPutEntitiesRefuses(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	good := item("A01", `{"genres":"a","creationTimestamp":1}`)
 	user := `{"userId":"u1"}`

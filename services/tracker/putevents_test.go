@@ -27,6 +27,7 @@ func click(more string) string {
 func withProperties(json string) string { return click(fmt.Sprintf(`,"properties":%q`, json)) }
 
 func TestPutEventsPublishesInteractions(t *testing.T) {
+	t.Parallel()
 	value := func(v float64) *float64 { return &v }
 	base := reco.Interaction{EventID: "e1", UserID: "u1", SessionID: "s1", ItemID: "A01", EventType: "click", TimestampMS: 1700000000000}
 	like := func(change func(*reco.Interaction)) reco.Interaction {
@@ -84,6 +85,7 @@ func TestPutEventsPublishesInteractions(t *testing.T) {
 
 // A refused call, whatever is wrong with it, leaves nothing behind.
 func TestPutEventsRefuses(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	long := strings.Repeat("x", 257)
 	for _, c := range []struct{ name, body, message string }{
@@ -157,6 +159,7 @@ func TestPutEventsRefuses(t *testing.T) {
 }
 
 func TestEventsWithoutIDKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	event := `{"eventType":"click","itemId":"A01","sentAt":1700000000}`
 	for range 20 {
@@ -178,6 +181,7 @@ func TestEventsWithoutIDKeepTheirOrder(t *testing.T) {
 }
 
 func TestRecordsCarryKeyAndHeaders(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	f.post(t, "/events", call(click(``)), "traceparent", trace)

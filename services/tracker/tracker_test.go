@@ -15,6 +15,7 @@ import (
 
 // What the event log does not take is never answered with 200.
 func TestUnavailableLog(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	for name, fail := range map[string]error{"overloaded": fmt.Errorf("publishing: %w", bus.ErrOverloaded), "away": errAway} {
 		f.log.fail = fail
@@ -39,6 +40,7 @@ func TestUnavailableLog(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.post(t, "/events", call(click(``), click(``)))
 	f.post(t, "/events", call())
@@ -66,6 +68,7 @@ penchant_tracker_events_refused_total{kind="item",reason="not_found"} 1
 }
 
 func TestReady(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	if f.service.Ready(context.Background()) == nil {
 		t.Error("ready before the event log was reached")
