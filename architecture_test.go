@@ -39,7 +39,7 @@ var bands = []band{
 		{"services/retrainer/jobs"},
 	}},
 	{"learning and lists", [][]string{
-		{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore"},
+		{"pkg/attributes", "pkg/datadoctor", "pkg/eval", "pkg/modelstore", "pkg/ranking"},
 		{"pkg/ranking/diversity", "pkg/ranking/exploration"},
 	}},
 	{"stored data", [][]string{

@@ -159,6 +159,16 @@ func (t *Table) Record(id string) map[string]any {
 	return record
 }
 
+// UserRecord returns a user's attributes for filters. A user without a record has none, which an empty map stands for, if
+// they are known by their events; of a user who is not known it returns nil.
+func (t *Table) UserRecord(id string, known bool) map[string]any {
+	record := t.Record(id)
+	if record == nil && known {
+		return map[string]any{}
+	}
+	return record
+}
+
 // Created is the CREATION_TIMESTAMP of a row's item in seconds, 0 where there is none.
 func (t *Table) Created(row int32) int64 {
 	created, _ := t.Attribute(row, "CREATION_TIMESTAMP").(int64)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/penchant-io/penchant/pkg/schema"
 )
 
 // Bound is a filter whose parameters have values. It is read-only and safe for concurrent use.
@@ -57,6 +59,13 @@ func (f *Filter) Bind(values map[string]string) (*Bound, error) {
 		}
 	}
 	return b, nil
+}
+
+// DependsOnSubject reports whether the filter can select other rows for another subject.
+func (b *Bound) DependsOnSubject() bool {
+	f := b.filter
+	return f.currentItem || slices.ContainsFunc([]schema.Type{schema.Users, schema.Interactions, schema.ActionInteractions},
+		func(t schema.Type) bool { return f.Uses(t.DatasetType()) })
 }
 
 func (f *Filter) known() string {

@@ -22,7 +22,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
-	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
@@ -36,78 +35,6 @@ import (
 const offersSchema = `{"type":"record","name":"Actions","namespace":"n","version":"1.0","fields":[
 	{"name":"ACTION_ID","type":"string"},{"name":"LEVEL","type":["null","string"],"categorical":true},
 	{"name":"ACTION_EXPIRATION_TIMESTAMP","type":["null","long"]},{"name":"REPEAT_FREQUENCY","type":["null","long"]}]}`
-
-func parsedOffers(t *testing.T) *schema.Schema {
-	t.Helper()
-	s, err := schema.Parse(offersSchema, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func TestWhichActionsAreOffered(t *testing.T) {
-	const now, day = int64(1_700_000_000), int64(24 * 60 * 60)
-	offers := filter.NewTable(parsedOffers(t))
-	put := func(id string, properties map[string]any) { offers.Put(reco.Entity{ID: id, Properties: properties}) }
-	put("plain", nil)
-	put("expired", map[string]any{"ACTION_EXPIRATION_TIMESTAMP": now})
-	put("lasting", map[string]any{"ACTION_EXPIRATION_TIMESTAMP": now + 1, "LEVEL": "gold"})
-	put("weekly", map[string]any{"REPEAT_FREQUENCY": int64(7), "LEVEL": "gold|silver"})
-	put("always", map[string]any{"REPEAT_FREQUENCY": int64(0)})
-	put("never again", map[string]any{"REPEAT_FREQUENCY": int64(1) << 62})
-	catalogue := model.NewItems([]string{"plain", "expired", "lasting", "weekly", "always", "never again", "undescribed"})
-	event := func(action, kind string, ago int64) reco.RecentInteraction {
-		return reco.RecentInteraction{EventID: action + kind, ItemID: action, EventType: kind, TimestampMS: (now - ago) * 1000}
-	}
-	all := []string{"plain", "lasting", "weekly", "always", "never again", "undescribed"}
-	for name, c := range map[string]struct {
-		history    []reco.RecentInteraction
-		expression string
-		want       []string
-	}{
-		"a stranger": {want: all},
-		"everything was taken a moment ago": {
-			history: []reco.RecentInteraction{event("plain", "TAKEN", 1), event("weekly", "TAKEN", 1), event("always", "TAKEN", 1), event("never again", "TAKEN", 1), event("undescribed", "TAKEN", 1)},
-			want:    []string{"plain", "lasting", "always", "undescribed"},
-		},
-		"shown within the week":        {history: []reco.RecentInteraction{event("weekly", "VIEWED", 7*day-1)}, want: []string{"plain", "lasting", "always", "never again", "undescribed"}},
-		"refused within the week":      {history: []reco.RecentInteraction{event("weekly", "NOT_TAKEN", day)}, want: []string{"plain", "lasting", "always", "never again", "undescribed"}},
-		"a week ago":                   {history: []reco.RecentInteraction{event("weekly", "TAKEN", 7*day)}, want: all},
-		"the newest of several counts": {history: []reco.RecentInteraction{event("weekly", "TAKEN", day), event("weekly", "VIEWED", 30*day)}, want: []string{"plain", "lasting", "always", "never again", "undescribed"}},
-		"a clock that is ahead":        {history: []reco.RecentInteraction{event("weekly", "TAKEN", -day), event("always", "TAKEN", -day)}, want: []string{"plain", "lasting", "always", "never again", "undescribed"}},
-		"included by an attribute":     {expression: `INCLUDE ActionID WHERE Actions.LEVEL IN ("gold")`, want: []string{"lasting", "weekly"}},
-		"excluded by an attribute":     {expression: `EXCLUDE ActionID WHERE Actions.LEVEL IN ("gold")`, want: []string{"plain", "always", "never again", "undescribed"}},
-		"excluded by history": {
-			history: []reco.RecentInteraction{event("plain", "TAKEN", 1), event("undescribed", "TAKEN", 1), event("lasting", "VIEWED", 1)}, expression: `EXCLUDE ActionID WHERE Action_Interactions.EVENT_TYPE IN ("taken")`,
-			want: []string{"lasting", "weekly", "always", "never again"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := newOffer(catalogue, offers, c.history, time.Unix(now, 0))
-			if c.expression != "" {
-				f, err := filter.Compile(c.expression, filter.Schemas{"ACTIONS": parsedOffers(t), "ACTION_INTERACTIONS": {Type: schema.ActionInteractions, Fields: []schema.Field{{Name: "EVENT_TYPE"}}}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				bound, err := f.Bind(nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				o.selection = bound.Select(offers, filter.Subject{ActionHistory: c.history})
-			}
-			var got []string
-			for k := range catalogue.Len() {
-				if !o.withheld(k) {
-					got = append(got, catalogue.ID(k))
-				}
-			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("offered %q, want %q", got, c.want)
-			}
-		})
-	}
-}
 
 // propensities is a model of actions that says what it was asked.
 type propensities struct {
@@ -215,9 +142,9 @@ func TestActionsAreRecommended(t *testing.T) {
 		if c.filter != "" {
 			req.FilterArn = new(account + "filter/" + c.filter)
 		}
-		asked, err := readActions(req)
+		parsed, err := parseActions(req)
 		s.must(err)
-		answer, err := s.service.recommendActions(t.Context(), serving, asked)
+		answer, err := s.service.recommendActions(t.Context(), serving, parsed)
 		s.must(err)
 		var got, ids []string
 		for _, a := range answer.items {
@@ -279,9 +206,9 @@ func TestActionRecommendationsAreRefused(t *testing.T) {
 		Loaded: &modelstore.Loaded{Model: &propensities{catalogue: model.NewItems(nil)}, Recipe: &recipe.Recipe{Type: recipe.PersonalizedActions}},
 	}
 	for name, want := range map[string]string{"absent": "Resource not found", "items": "it must select by ActionID", "gold": "the values for filter"} {
-		asked, err := readActions(&personalizeruntime.GetActionRecommendationsRequest{CampaignArn: &serving.Campaign.ARN, UserId: new("ann"), FilterArn: new(account + "filter/" + name)})
+		parsed, err := parseActions(&personalizeruntime.GetActionRecommendationsRequest{CampaignArn: &serving.Campaign.ARN, UserId: new("ann"), FilterArn: new(account + "filter/" + name)})
 		s.must(err)
-		if _, err := s.service.recommendActions(t.Context(), serving, asked); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := s.service.recommendActions(t.Context(), serving, parsed); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("filter %s: %v, want %q", name, err, want)
 		}
 	}

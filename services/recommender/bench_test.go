@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -88,19 +87,6 @@ func (s *shop) measure(b *testing.B, body []byte) {
 		if w.Code != http.StatusOK {
 			b.Fatal(w.Body.String())
 		}
-	}
-}
-
-// BenchmarkSharesOf measures the softmax over a catalogue.
-func BenchmarkSharesOf(b *testing.B) {
-	random := rand.New(rand.NewPCG(1, 1))
-	scores := make([]float32, 100_000)
-	for i := range scores {
-		scores[i] = -10 * random.Float32()
-	}
-	chosen := []pick{{item: 0}, {item: 1}, {item: 2}}
-	for b.Loop() {
-		sharesOf(scores, chosen)
 	}
 }
 

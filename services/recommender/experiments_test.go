@@ -117,7 +117,7 @@ func TestAnExperimentIsAskedAsACampaignIs(t *testing.T) {
 		}
 	}
 
-	ranked := s.experiment("order", nil, ranking, ranking)
+	ranked := s.experiment("order", nil, ranker, ranker)
 	resp, err := s.ranking(map[string]any{"campaignArn": ranked.ARN, "userId": "visitor-1", "inputList": []string{"red1", "blue3"}})
 	s.must(err)
 	if len(resp.PersonalizedRanking) != 2 {
@@ -270,17 +270,18 @@ func TestABadShadowCostsNothing(t *testing.T) {
 	s.must(err)
 	broken := *serving.Loaded
 	broken.Model = stuck{serving.Loaded.Model, release}
-	given := func(ctx context.Context, _ question) error {
-		trial := *serving
-		trial.Loaded = &broken
-		_, _, err := s.service.score(ctx, &trial, model.Query{})
-		return err
+	answering := func(ctx context.Context, _ *modelstore.Serving, _ *request) (*answer, error) {
+		scorer, err := s.service.acquireScorer(ctx, &broken, model.Query{})
+		if err != nil {
+			return nil, err
+		}
+		defer scorer.release()
+		_, err = scorer.Score(nil)
+		return nil, err
 	}
-	shown := &answer{serving: serving, asked: question{assigned: &assignment{experiment: e}}}
+	shown := &answer{serving: serving, req: &request{assigned: &assignment{experiment: e}}}
 	for range shadowQueue + 50 { // the first is stuck, and then the queue is full
-		s.service.shadows.offer(shown, func(ctx context.Context, _ *modelstore.Serving, asked question) (*answer, error) {
-			return nil, given(ctx, asked)
-		})
+		s.service.shadows.offer(shown, answering)
 	}
 	for u := range 30 {
 		if _, err := s.recommendations(map[string]any{"campaignArn": e.ARN, "userId": fmt.Sprint("u", u)}); err != nil {

@@ -7,42 +7,27 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
-	"github.com/penchant-io/penchant/pkg/modelstore"
 )
 
-// ExplainPath is where ExplainRecommendations, an operation that Amazon Personalize does not have, is answered.
+// ExplainPath is the path of ExplainRecommendations, an operation that Amazon Personalize does not have.
 const ExplainPath = "/explain-recommendations"
 
-// story is how an answer came about.
-type story struct {
-	serving  *modelstore.Serving
-	visitor  visitor
-	query    model.Query
-	plan     *plan
-	explored *explored
-	// diversified is nil where the list was not made diverse.
-	diversified *diversified
-	// selection and promoted are what the filters selected; nil where there was none.
-	selection, promoted *filter.Selection
-	hidden              int
-}
-
-// Explanation tells how the answer to a GetRecommendations call comes about.
+// Explanation describes how the answer to a GetRecommendations call comes about.
 type Explanation struct {
-	// ARN of the campaign or recommender, and what answers for it.
+	// ARN of the campaign or recommender, and the model that answers for it.
 	ARN                string `json:"arn"`
 	SolutionVersionARN string `json:"solutionVersionArn"`
 	ModelID            string `json:"modelId"`
 	Recipe             string `json:"recipe"`
 	// CatalogueSize is the number of items that the model scores.
 	CatalogueSize int `json:"catalogueSize"`
-	// HistoryLength is the number of recent interactions of the visitor that were looked at.
+	// HistoryLength is the number of the visitor's recent interactions that were considered.
 	HistoryLength int `json:"historyLength"`
-	// Fallback is why the visitor was taken for a stranger, empty if he was not.
+	// Fallback is the reason why the visitor was answered as a stranger, empty if they were not.
 	Fallback string `json:"fallback,omitempty"`
-	// HiddenItems is how many items the use case hides from this visitor.
+	// HiddenItems is the number of items that the use case hides from this visitor.
 	HiddenItems int `json:"hiddenItems,omitempty"`
-	// ExplorationWeight is 0 where nothing is explored, and ColdItems how many items were lifted.
+	// ExplorationWeight is 0 where nothing is explored. ColdItems is the number of items that were lifted.
 	ExplorationWeight float64 `json:"explorationWeight,omitempty"`
 	ColdItems         int     `json:"coldItems,omitempty"`
 	// DiversityWeight is 0 where the list was not made diverse.
@@ -50,10 +35,10 @@ type Explanation struct {
 	Filter          *FilterEffect     `json:"filter,omitempty"`
 	Promotion       *FilterEffect     `json:"promotion,omitempty"`
 	ItemList        []ExplainedAnswer `json:"itemList"`
-	// RanksBeforeDiversity are those that the items of a diverse list had by their scores alone, promoted ones left out.
+	// RanksBeforeDiversity are the ranks that the items of a diverse list had by their scores alone, without promoted ones.
 	RanksBeforeDiversity []ItemRank `json:"ranksBeforeDiversity,omitempty"`
-	// Contributions are, for each item of the list, the terms of its score before exploration and objective, where the model
-	// consists of several; without them, it does not.
+	// Contributions are, for each item of the list, the terms of its score before exploration and objective. Models that do
+	// not consist of several parts have none.
 	Contributions []ItemContributions `json:"contributions,omitempty"`
 }
 
@@ -63,7 +48,7 @@ type ItemRank struct {
 	Rank   int    `json:"rank"`
 }
 
-// ItemContributions is what the parts of a model said about an item.
+// ItemContributions are the terms of an item's score.
 type ItemContributions struct {
 	ItemID string         `json:"itemId"`
 	Terms  []Contribution `json:"terms"`
@@ -78,59 +63,67 @@ type Contribution struct {
 // ExplainedAnswer is one item of the answer.
 type ExplainedAnswer = personalizeruntime.PredictedItem
 
-// FilterEffect is what a filter did.
+// FilterEffect describes what a filter did.
 type FilterEffect struct {
 	FilterARN  string `json:"filterArn"`
 	Expression string `json:"expression"`
-	// Selected is how many items passed, of those that are in the Items dataset or known to the model.
+	// Selected is the number of items that passed, of those that are in the Items dataset or known to the model.
 	Selected int            `json:"selected"`
 	Clauses  []ClauseEffect `json:"clauses"`
 }
 
-// ClauseEffect is what one expression of a filter did.
+// ClauseEffect describes what one expression of a filter did.
 type ClauseEffect struct {
 	Expression string `json:"expression"`
 	Kind       string `json:"kind"`
 	// Applied is false where the IF did not hold or an EXCLUDE lacked the parameter Missing.
 	Applied bool   `json:"applied"`
 	Missing string `json:"missing,omitempty"`
-	// Matched is how many items the condition matched, Removed how many it took away from what the earlier ones left.
+	// Matched is the number of items that the condition matched, Removed the number that it removed of those that earlier
+	// expressions left.
 	Matched int `json:"matched"`
 	Removed int `json:"removed"`
 }
 
-// ExplainRecommendations answers as GetRecommendations does, tells how the answer came about, and tells nobody that it was
+// ExplainRecommendations answers as GetRecommendations does and explains how the answer came about. It is not published as
 // shown.
-func (s *Service) ExplainRecommendations(ctx context.Context, req *personalizeruntime.GetRecommendationsRequest) (*Explanation, error) {
-	answer, told, err := s.recommend(ctx, req)
+func (s *Service) ExplainRecommendations(
+	ctx context.Context, req *personalizeruntime.GetRecommendationsRequest,
+) (*Explanation, error) {
+	a, t, err := s.recommend(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	e := &Explanation{
-		ARN: told.serving.ARN(), SolutionVersionARN: told.serving.Version.ARN, ModelID: told.serving.Loaded.ModelID,
-		Recipe: told.serving.Loaded.Recipe.Name, CatalogueSize: told.serving.Loaded.Model.Items().Len(),
-		HistoryLength: len(told.visitor.history), Fallback: told.visitor.fallback, HiddenItems: told.hidden,
-		Filter: effectOf(told.plan.filter, told.selection), Promotion: effectOf(told.plan.promoted, told.promoted),
-		ItemList: answer.items,
-	}
-	if told.explored != nil {
-		e.ExplorationWeight, e.ColdItems = told.explored.weight, len(told.explored.before)
-	}
-	if d := told.diversified; d != nil {
-		e.DiversityWeight = d.settings.Weight
-		for i, item := range d.chosen {
-			e.RanksBeforeDiversity = append(e.RanksBeforeDiversity, ItemRank{told.serving.Loaded.Model.Items().ID(int(item)), d.places[i] + 1})
-		}
-	}
-	if e.Contributions, err = contributions(told, e.ItemList); err != nil {
-		return nil, err
-	}
-	return e, nil
+	return t.explain(a.items)
 }
 
-// contributions asks the model which of its parts carried the items; nil if it has none.
-func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, error) {
-	m := told.serving.Loaded.Model
+// explain describes how an answer with these items came about.
+func (t *trace) explain(items []ExplainedAnswer) (*Explanation, error) {
+	loaded := t.serving.Loaded
+	e := &Explanation{
+		ARN: t.serving.ARN(), SolutionVersionARN: t.serving.Version.ARN, ModelID: loaded.ModelID,
+		Recipe: loaded.Recipe.Name, CatalogueSize: loaded.Model.Items().Len(),
+		HistoryLength: len(t.visitor.history), Fallback: t.visitor.fallback, HiddenItems: t.list.Excluded,
+		Filter: effectOf(t.filter, t.list.Selection), Promotion: effectOf(t.promoted, t.list.Promoted),
+		ItemList: items,
+	}
+	if t.exploration != nil {
+		e.ExplorationWeight, e.ColdItems = t.exploration.Settings.Weight, t.list.Lifted
+	}
+	if t.diversity != nil {
+		e.DiversityWeight = diversitySettings(t.serving).Weight
+		for _, r := range t.list.Reordered {
+			e.RanksBeforeDiversity = append(e.RanksBeforeDiversity, ItemRank{r.ID, r.Rank})
+		}
+	}
+	var err error
+	e.Contributions, err = t.contributions(items)
+	return e, err
+}
+
+// contributions returns how much each part of the model contributed to the items; nil if the model has no parts.
+func (t *trace) contributions(list []ExplainedAnswer) ([]ItemContributions, error) {
+	m := t.serving.Loaded.Model
 	explainer, ok := model.As[model.Explainer](m)
 	if !ok {
 		return nil, nil
@@ -141,7 +134,7 @@ func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, er
 			items = append(items, int32(item))
 		}
 	}
-	terms, err := explainer.Explain(told.query, items)
+	terms, err := explainer.Explain(t.query, items)
 	if err != nil {
 		return nil, fmt.Errorf("explaining the items: %w", err)
 	}
@@ -151,8 +144,8 @@ func contributions(told *story, list []ExplainedAnswer) ([]ItemContributions, er
 	all := make([]ItemContributions, len(items))
 	for k, item := range items {
 		all[k].ItemID = m.Items().ID(int(item))
-		for _, t := range terms[k] {
-			all[k].Terms = append(all[k].Terms, Contribution(t))
+		for _, term := range terms[k] {
+			all[k].Terms = append(all[k].Terms, Contribution(term))
 		}
 	}
 	return all, nil
@@ -162,10 +155,13 @@ func effectOf(f *boundFilter, selection *filter.Selection) *FilterEffect {
 	if f == nil {
 		return nil
 	}
-	effect := &FilterEffect{FilterARN: f.resource.ARN, Expression: f.resource.Expression, Selected: selection.Count()}
+	effect := &FilterEffect{
+		FilterARN: f.stored.ARN, Expression: f.stored.Expression, Selected: selection.Count(),
+	}
 	for _, c := range selection.Explain() {
 		effect.Clauses = append(effect.Clauses, ClauseEffect{
-			Expression: c.Text, Kind: c.Kind, Applied: c.Applied(), Missing: c.Missing, Matched: c.Matched, Removed: c.Removed,
+			Expression: c.Text, Kind: c.Kind, Applied: c.Applied(), Missing: c.Missing,
+			Matched: c.Matched, Removed: c.Removed,
 		})
 	}
 	return effect

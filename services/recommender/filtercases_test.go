@@ -21,7 +21,7 @@ func TestFilterCasesEndToEnd(t *testing.T) {
 	for _, e := range filtertest.Items {
 		all = append(all, e.ID)
 	}
-	for _, name := range []string{popularity, ranking, related} {
+	for _, name := range []string{popularity, ranker, related} {
 		r, _ := recipe.ByName(name)
 		s.campaign(r, trainOn(t, r, func(b *trainingset.Builder) {
 			for i := range filtertest.Interactions {
@@ -89,7 +89,7 @@ func TestFilterCasesEndToEnd(t *testing.T) {
 				return
 			}
 			delete(req, "numResults")
-			req["campaignArn"], req["inputList"] = campaignARN(ranking), all
+			req["campaignArn"], req["inputList"] = campaignARN(ranker), all
 			ranked, err := s.ranking(req)
 			if err != nil {
 				t.Fatal(err)

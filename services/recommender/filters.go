@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/penchant-io/penchant/pkg/attributes"
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -13,14 +12,15 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/ranking"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// filterUse is a filter as a request asks for it.
-type filterUse struct {
+// filterRef is a filter as a request names it.
+type filterRef struct {
 	member string // of the request, for messages
 	arn    string
 	values map[string]string
@@ -29,116 +29,85 @@ type filterUse struct {
 
 // boundFilter is a filter of the catalog with the values of one request.
 type boundFilter struct {
-	use      filterUse
-	resource *catalog.Filter
-	filter   *filter.Filter
-	bound    *filter.Bound
+	ref    *filterRef
+	stored *catalog.Filter
+	filter *filter.Filter
+	bound  *filter.Bound
 }
 
-// filters holds what the catalog's filters compile to. A change of a filter, dataset or schema empties it.
-type filters struct {
-	source attributes.Source
-
-	mu       sync.RWMutex
-	compiled map[string]compiledFilter // by the resource's ID
-	changes  int                       // so that nothing outdated is kept
-}
-
-type compiledFilter struct {
-	*filter.Filter
-	err error
-}
-
-// changed is told of every change in the catalog.
-func (f *filters) changed(arn string) {
-	switch resource.TypeOf(arn) {
-	case resource.Filter, resource.Dataset, resource.Schema:
-		f.mu.Lock()
-		clear(f.compiled)
-		f.changes++
-		f.mu.Unlock()
+// bind finds the filter that a request names, puts the request's values in and checks that the request has what the filter
+// asks about. Without a filter it returns nil.
+func (s *Service) bind(
+	ctx context.Context, serving *modelstore.Serving, req *request, ref *filterRef,
+) (*boundFilter, error) {
+	if ref == nil {
+		return nil, nil
 	}
-}
-
-// compile compiles a filter against the schemas that its dataset group has now.
-func (f *filters) compile(resource *catalog.Filter) (*filter.Filter, error) {
-	f.mu.RLock()
-	known, ok := f.compiled[resource.ID]
-	changes := f.changes
-	f.mu.RUnlock()
-	if ok {
-		return known.Filter, known.err
-	}
-	schemas, err := f.source.Schemas(resource.DatasetGroupARN)
+	stored, err := s.findFilter(ctx, ref.arn)
 	if err != nil {
 		return nil, err
 	}
-	var made compiledFilter
-	made.Filter, made.err = filter.Compile(resource.Expression, schemas)
-	f.mu.Lock()
-	if f.changes == changes {
-		f.compiled[resource.ID] = made
+	compiled, err := s.filters.Resolve(stored, serving.DatasetGroupARN(), ref.target)
+	if unfit := new(attributes.FilterError); errors.As(err, &unfit) {
+		return nil, awsapi.InvalidInput("%s: %v", ref.member, unfit)
 	}
-	f.mu.Unlock()
-	return made.Filter, made.err
+	if err != nil {
+		return nil, awsapi.ServiceUnavailable("%v", err)
+	}
+	f := &boundFilter{ref: ref, stored: stored, filter: compiled}
+	if f.bound, err = compiled.Bind(ref.values); err != nil {
+		member := strings.Replace(ref.member, "Arn", "Values", 1)
+		return nil, awsapi.InvalidInput("%s: the values for filter %s are wrong: %v", member, ref.arn, err)
+	}
+	return f, f.validate(serving.Loaded.Recipe, req)
 }
 
-// bind finds the filter that a request names and puts its values in.
-func (s *Service) bind(ctx context.Context, serving *modelstore.Serving, use filterUse) (*boundFilter, error) {
+// findFilter finds a filter in the view, and in the catalog itself where the view would refuse it: the notice may still be
+// under way.
+func (s *Service) findFilter(ctx context.Context, arn string) (*catalog.Filter, error) {
 	view := s.config.View
-	stored, ok := catalog.Lookup[*catalog.Filter](view, use.arn)
-	if !ok || stored.Status != status.Active {
-		// The notice may still be under way.
-		err := view.Fetch(ctx, use.arn)
-		if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, resource.ErrBadARN) {
-			return nil, awsapi.ServiceUnavailable("filter %s cannot be looked up at the moment", use.arn)
-		}
-		if stored, ok = catalog.Lookup[*catalog.Filter](view, use.arn); !ok {
-			return nil, awsapi.ResourceNotFound("Resource not found: %s", use.arn)
-		}
+	stored, known := catalog.Lookup[*catalog.Filter](view, arn)
+	if known && stored.Status == status.Active {
+		return stored, nil
 	}
-	switch {
-	case stored.DatasetGroupARN != serving.DatasetGroupARN():
-		return nil, awsapi.InvalidInput("%s: filter %s belongs to another dataset group than %s", use.member, use.arn, serving.ARN())
-	case stored.Status != status.Active:
-		return nil, awsapi.InvalidInput("%s: filter %s is %s, it must be %s", use.member, use.arn, stored.Status, status.Active)
+	err := view.Fetch(ctx, arn)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) && !errors.Is(err, resource.ErrBadARN) {
+		return nil, awsapi.ServiceUnavailable("filter %s cannot be looked up at the moment", arn)
 	}
-	compiled, err := s.filters.compile(stored)
-	if wrong := new(filter.Error); errors.As(err, &wrong) {
-		return nil, awsapi.InvalidInput("%s: the expression of filter %s does not fit the datasets as they are now: %v", use.member, use.arn, wrong)
+	if stored, known = catalog.Lookup[*catalog.Filter](view, arn); !known {
+		return nil, awsapi.ResourceNotFound("Resource not found: %s", arn)
 	}
-	if err != nil {
-		return nil, awsapi.ServiceUnavailable("the schemas of filter %s are not known yet: %v", use.arn, err)
-	}
-	if compiled.Target() != use.target {
-		return nil, awsapi.InvalidInput("%s: filter %s selects by %s, it must select by %s", use.member, use.arn, filter.TargetName(compiled.Target()), filter.TargetName(use.target))
-	}
-	bound, err := compiled.Bind(use.values)
-	if err != nil {
-		return nil, awsapi.InvalidInput("%s: the values for filter %s are wrong: %v", strings.Replace(use.member, "Arn", "Values", 1), use.arn, err)
-	}
-	return &boundFilter{use: use, resource: stored, filter: compiled, bound: bound}, nil
+	return stored, nil
 }
 
-// suits checks that the request says what the filter asks about.
-func (f *boundFilter) suits(r *recipe.Recipe, q question) error {
+// validate checks that the request has what the filter asks about.
+func (f *boundFilter) validate(r *recipe.Recipe, req *request) error {
 	switch {
 	case f.filter.UsesCurrentItem() && r.Type != recipe.RelatedItems:
-		return awsapi.InvalidInput("%s: filter %s compares with CurrentItem, which only recipes of type %s have", f.use.member, f.use.arn, recipe.RelatedItems)
-	case q.userID == "" && f.usesVisitor():
-		return awsapi.InvalidInput("userId is required for filter %s, which looks at the user", f.use.arn)
+		return awsapi.InvalidInput("%s: filter %s compares with CurrentItem, which only recipes of type %s have",
+			f.ref.member, f.ref.arn, recipe.RelatedItems)
+	case req.userID == "" && f.usesVisitor():
+		return awsapi.InvalidInput("userId is required for filter %s, which looks at the user", f.ref.arn)
 	}
 	return nil
 }
 
-// usesVisitor reports whether the filter asks about the visitor's events or attributes.
+// usesVisitor reports whether the filter asks about the visitor's events or attributes; nil asks about nothing.
 func (f *boundFilter) usesVisitor() bool {
-	return f.filter.Uses(schema.Interactions.DatasetType()) || f.usesUser()
+	return f != nil && (f.filter.Uses(schema.Interactions.DatasetType()) || f.usesUser())
 }
 
-func (f *boundFilter) usesUser() bool { return f.filter.Uses(schema.Users.DatasetType()) }
+func (f *boundFilter) usesUser() bool { return f != nil && f.filter.Uses(schema.Users.DatasetType()) }
 
-// table returns the attributes of a dataset group's entities, or the refusal of a request that cannot do without.
+// ranking returns the filter for one list; nil for no filter.
+func (f *boundFilter) ranking() *ranking.Filter {
+	if f == nil {
+		return nil
+	}
+	return ranking.NewFilter(f.bound)
+}
+
+// table returns the attributes of a dataset group's entities, or refuses a request that cannot do without them.
 func (s *Service) table(ctx context.Context, group string, t schema.Type) (*attributes.Table, error) {
 	table, err := s.attributes.Table(ctx, group, t)
 	if errors.Is(err, attributes.ErrNotLoaded) {
@@ -151,68 +120,87 @@ func (s *Service) table(ctx context.Context, group string, t schema.Type) (*attr
 	return table, nil
 }
 
-// subject is for whom filters are evaluated.
-func (s *Service) subject(ctx context.Context, serving *modelstore.Serving, q question, v visitor, filters ...*boundFilter) (filter.Subject, error) {
-	subject := filter.Subject{History: v.history, ActionHistory: v.actions, UserID: q.userID, CurrentItem: q.itemID}
-	for _, f := range filters {
-		if f == nil || !f.usesUser() {
-			continue
-		}
-		users, err := s.table(ctx, serving.Group, schema.Users)
-		if err != nil {
-			return subject, err
-		}
-		if subject.User = users.Record(q.userID); subject.User == nil && v.known {
-			subject.User = map[string]any{} // somebody without attributes, not nobody
-		}
-		break
+// subject returns whom the filters of a request are evaluated for.
+func (s *Service) subject(ctx context.Context, t *trace) (filter.Subject, error) {
+	subject := filter.Subject{
+		History: t.visitor.history, ActionHistory: t.visitor.actions, UserID: t.req.userID, CurrentItem: t.req.itemID,
 	}
+	if !t.filter.usesUser() && !t.promoted.usesUser() {
+		return subject, nil
+	}
+	users, err := s.table(ctx, t.serving.Group, schema.Users)
+	if err != nil {
+		return subject, err
+	}
+	subject.User = users.UserRecord(t.req.userID, t.visitor.known)
 	return subject, nil
 }
 
-// needs are the attributes that requests can ask for at the moment.
+// attributeNeeds collects the attributes that requests can ask for, by the dataset group's ARN.
+type attributeNeeds struct {
+	items          map[string]bool // with prose or without
+	users, actions map[string]bool
+}
+
+// needs returns the attributes that requests can ask for at the moment.
 func (s *Service) needs() []attributes.Need {
-	items, users, actions := map[string]bool{}, map[string]bool{}, map[string]bool{} // by the group's ARN; items: with prose or without
+	n := attributeNeeds{items: map[string]bool{}, users: map[string]bool{}, actions: map[string]bool{}}
 	for _, f := range catalog.All[*catalog.Filter](s.config.View) {
-		compiled, err := s.filters.compile(f)
-		if f.Status != status.Active || err != nil || compiled.Target() == schema.Users {
+		if f.Status != status.Active {
 			continue
 		}
-		if compiled.Target() == schema.Actions {
-			actions[f.DatasetGroupARN] = true
-		} else {
-			items[f.DatasetGroupARN] = false
-		}
-		if compiled.Uses(schema.Users.DatasetType()) {
-			users[f.DatasetGroupARN] = true
+		if compiled, err := s.filters.Compile(f); err == nil {
+			n.addFilter(f.DatasetGroupARN, compiled)
 		}
 	}
 	for _, serving := range s.config.Models.All() {
-		group := serving.DatasetGroupARN()
-		if model.AsksUser(serving.Loaded.Model, nil) {
-			users[group] = true
-		}
-		wants := s.explores(serving) || diversityOf(serving).Weight > 0
-		if _, asked := items[group]; serving.Metadata() || wants && !asked {
-			items[group] = serving.Metadata()
-		}
-		if serving.Loaded.Recipe.Type == recipe.PersonalizedActions {
-			actions[serving.DatasetGroupARN()] = true
-		}
+		n.addServing(serving, s.explores(serving) || diversitySettings(serving).Weight > 0)
 	}
+	return n.list(s.config.View)
+}
+
+func (n *attributeNeeds) addFilter(group string, f *filter.Filter) {
+	switch f.Target() {
+	case schema.Users:
+		return
+	case schema.Actions:
+		n.actions[group] = true
+	default:
+		n.items[group] = false
+	}
+	if f.Uses(schema.Users.DatasetType()) {
+		n.users[group] = true
+	}
+}
+
+// addServing adds what a deployed model needs; items is set if its lists need the attributes of items.
+func (n *attributeNeeds) addServing(serving *modelstore.Serving, items bool) {
+	group := serving.DatasetGroupARN()
+	if model.AsksUser(serving.Loaded.Model, nil) {
+		n.users[group] = true
+	}
+	if _, known := n.items[group]; serving.Metadata() || items && !known {
+		n.items[group] = serving.Metadata()
+	}
+	if serving.Loaded.Recipe.Type == recipe.PersonalizedActions {
+		n.actions[group] = true
+	}
+}
+
+func (n *attributeNeeds) list(view *catalog.View) []attributes.Need {
 	var needs []attributes.Need
 	add := func(groupARN string, t schema.Type, text bool) {
-		if group, ok := catalog.Lookup[*catalog.DatasetGroup](s.config.View, groupARN); ok {
+		if group, ok := catalog.Lookup[*catalog.DatasetGroup](view, groupARN); ok {
 			needs = append(needs, attributes.Need{Group: group, Type: t, Text: text})
 		}
 	}
-	for group, text := range items {
+	for group, text := range n.items {
 		add(group, schema.Items, text)
 	}
-	for group := range users {
+	for group := range n.users {
 		add(group, schema.Users, false)
 	}
-	for group := range actions {
+	for group := range n.actions {
 		add(group, schema.Actions, false)
 	}
 	return needs

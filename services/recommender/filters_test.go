@@ -4,7 +4,6 @@ import (
 	stdcmp "cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,15 +12,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/penchant-io/penchant/pkg/attributes"
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
-	"github.com/penchant-io/penchant/pkg/filter"
-	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/ranking/exploration"
 	"github.com/penchant-io/penchant/pkg/recipe"
@@ -191,7 +187,7 @@ func TestFilteredRankings(t *testing.T) {
 	notRed := s.filter("not-red", `EXCLUDE ItemID WHERE Items.COLOUR IN ("red")`)
 	list := []string{"red2", "nowhere", "green-new", "blue4", "red2", "blue3", "red7", "blue11"}
 	for filter, want := range map[string][]string{red: {"red2", "red7"}, notRed: {"blue11", "blue3", "blue4", "green-new", "nowhere"}} {
-		resp, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": list, "filterArn": filter})
+		resp, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranker), "userId": "u", "inputList": list, "filterArn": filter})
 		s.must(err)
 		got := ids(resp.PersonalizedRanking)
 		if last := len(got) - 1; len(got) == 5 && got[last]+got[last-1] != "green-newnowhere" {
@@ -370,25 +366,9 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-func TestPromotedItemsStandAnywhere(t *testing.T) {
-	others, promoted := make([]pick, 8), []pick{{item: 100, promoted: true}, {item: 101, promoted: true}}
-	places := map[int]bool{}
-	for seed := range uint64(200) {
-		list := mix(promoted, others, seed)
-		first := slices.IndexFunc(list, func(p pick) bool { return p.promoted })
-		if len(list) != 10 || list[first].item != 100 {
-			t.Fatalf("mixed %v", list)
-		}
-		places[first] = true
-	}
-	if len(places) < 8 {
-		t.Errorf("the first promoted item stands only at %v", places)
-	}
-}
-
 func TestMetadata(t *testing.T) {
 	s := openStocked(t)
-	for _, r := range []string{personal, ranking} {
+	for _, r := range []string{personal, ranker} {
 		_, err := s.store.Campaigns.Update(t.Context(), campaignARN(r), func(c *catalog.Campaign) error {
 			yes := true
 			c.Config = &personalize.CampaignConfig{EnableMetadataWithRecommendations: &yes}
@@ -407,7 +387,7 @@ func TestMetadata(t *testing.T) {
 	}
 	// The metadata of the table before the campaigns returned some has no story.
 	eventually.True(s, "stories are there", func() bool {
-		resp, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": []string{"red0", "red10", "blue11"}, "metadataColumns": columns})
+		resp, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranker), "userId": "u", "inputList": []string{"red0", "red10", "blue11"}, "metadataColumns": columns})
 		s.must(err)
 		got := map[string]map[string]string{}
 		for _, item := range resp.PersonalizedRanking {
@@ -434,7 +414,7 @@ func TestMetadata(t *testing.T) {
 		_, err := s.recommendations(req)
 		checkRefusal(t, name, err, awsapi.CodeInvalidInput)
 	}
-	_, err = s.ranking(map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": slices.Repeat([]string{"red1"}, 51), "metadataColumns": columns})
+	_, err = s.ranking(map[string]any{"campaignArn": campaignARN(ranker), "userId": "u", "inputList": slices.Repeat([]string{"red1"}, 51), "metadataColumns": columns})
 	checkRefusal(t, "51 items to rank", err, awsapi.CodeInvalidInput)
 }
 
@@ -459,18 +439,6 @@ func TestRecommenders(t *testing.T) {
 	}
 	_, err = s.recommendations(map[string]any{"recommenderArn": account + "recommender/none", "userId": "u"})
 	checkRefusal(t, "absent", err, awsapi.CodeResourceNotFound)
-}
-
-func TestUseCasesHideEvents(t *testing.T) {
-	items := model.NewItems([]string{"a", "b", "c"})
-	e := &eligible{items: items}
-	e.hide([]reco.RecentInteraction{{ItemID: "a", EventType: "purchase"}, {ItemID: "b", EventType: "View"}, {ItemID: "x", EventType: "Purchase"}}, []string{"Purchase"})
-	if got := e.best([]float32{3, 2, 1}, 3); !slices.Equal(got, []int32{1, 2}) {
-		t.Errorf("left are %v", got)
-	}
-	if !e.never["x"] {
-		t.Error("an item that the model does not know is not hidden")
-	}
 }
 
 func TestExplanations(t *testing.T) {
@@ -560,12 +528,6 @@ func TestColdItemsAreExplored(t *testing.T) {
 			t.Errorf("%v: %d of 400 items are cold", c.config, n)
 		}
 	}
-	// An item is marked as explored only if it would not be in the list otherwise.
-	e := &explored{before: map[int32]float32{2: 0.5, 3: 3}}
-	e.judge([]pick{{item: 2}, {item: 3}, {item: 0}, {item: -1}}, []float32{2, 9, 4, 4})
-	if !e.lifted(2) || e.lifted(3) || e.lifted(0) || e.lifted(-1) {
-		t.Error("the wrong items are marked as explored")
-	}
 	// What everybody was shown makes room.
 	before := cold(40)
 	for n := range 30 {
@@ -612,51 +574,4 @@ func TestWithoutAttributesFiltersAreRefused(t *testing.T) {
 	if _, err := s.recommendations(map[string]any{"campaignArn": campaignARN(popularity)}); err != nil {
 		t.Errorf("a request without a filter: %v", err)
 	}
-}
-
-// TestSelectionsAgree compares the two ways of taking the best of a selection on random data.
-func TestSelectionsAgree(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
-		n := 1 + random.IntN(200)
-		scores := make([]float32, n)
-		for i := range scores {
-			scores[i] = float32(random.IntN(10))
-		}
-		e, all := selectionOf(n, func(int) bool { return random.IntN(20) == 0 })
-		var want []int32
-		for _, item := range model.TopK(scores, n, nil) {
-			if all[item] && len(want) < 7 {
-				want = append(want, item)
-			}
-		}
-		if got := e.best(scores, 7); !slices.Equal(got, want) {
-			t.Fatalf("the best are %v, want %v", got, want)
-		}
-	}
-}
-
-// selectionOf selects some of n items, whose rows are in another order.
-func selectionOf(n int, kept func(int) bool) (*eligible, map[int32]bool) {
-	items := &schema.Schema{Type: schema.Items, Fields: []schema.Field{{Name: "ITEM_ID"}, {Name: "KEPT", Categorical: true}}}
-	table := filter.NewTable(items)
-	a := &aligned{table: &attributes.Table{Table: table, Schema: items}, rows: make([]int32, n), items: make([]int32, n)}
-	all := map[int32]bool{}
-	for row, item := range rand.New(rand.NewPCG(3, uint64(n))).Perm(n) {
-		a.rows[item], a.items[row] = int32(row), int32(item)
-		e := reco.Entity{ID: fmt.Sprint(item), Properties: map[string]any{"KEPT": "no"}}
-		if kept(item) {
-			e.Properties["KEPT"], all[int32(item)] = "yes", true
-		}
-		table.Put(e)
-	}
-	compiled, err := filter.Compile(`INCLUDE ItemID WHERE Items.KEPT IN ("yes")`, filter.Schemas{"ITEMS": items})
-	if err != nil {
-		panic(err)
-	}
-	bound, err := compiled.Bind(nil)
-	if err != nil {
-		panic(err)
-	}
-	return &eligible{aligned: a, selection: bound.Select(table, filter.Subject{})}, all
 }

@@ -100,7 +100,7 @@ func openWith(t testing.TB, change func(*Config)) *shop {
 func openTrained(t testing.TB) *shop {
 	t.Helper()
 	s := open(t)
-	trained := []string{personal, ranking, related, popularity}
+	trained := []string{personal, ranker, related, popularity}
 	for _, name := range trained {
 		r, _ := recipe.ByName(name)
 		s.campaign(r, trainOn(t, r, taste))

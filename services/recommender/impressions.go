@@ -15,9 +15,10 @@ import (
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
-// impressions counts how often cold items were shown, to anybody by any replica, or chosen: what answers held (and so the
-// implicit impressions of events), the explicit impressions of events that name no answer, and, as InteractionWorth, the events
-// themselves. It counts from the start of the process on, and only the items that are explored.
+// impressions counts how often cold items were shown, to anybody by any replica, or chosen. It counts what answers held
+// (and so the implicit impressions of events), the explicit impressions of events that name no answer, and, with a weight
+// of InteractionWorth, the events themselves. It counts from the start of the process on, and only the items that are
+// explored.
 type impressions struct {
 	bus *bus.Client
 	log *zap.Logger
@@ -27,27 +28,27 @@ type impressions struct {
 }
 
 const (
-	// impressionsInterval is how often is looked which groups explore.
+	// impressionsInterval is the pause between looks at which groups explore.
 	impressionsInterval = 2 * time.Second
 	// impressionsTracked bounds the items of a group that are counted: several models' newest.
 	impressionsTracked = 20 * exploration.AtMost
 )
 
-// of is an item's count.
+// of returns an item's count.
 func (i *impressions) of(group, id string) uint32 {
 	i.mu.RLock()
 	defer i.mu.RUnlock()
 	return i.counts[group][id]
 }
 
-// track has items counted from now on.
+// track counts items from now on.
 func (i *impressions) track(group string, items []exploration.ColdItem) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	before := i.counts[group]
 	counts := before
 	if counts == nil || len(counts)+len(items) > impressionsTracked {
-		counts = make(map[string]uint32, len(items)) // forgets what is explored no more
+		counts = make(map[string]uint32, len(items)) // forgets what is no longer explored
 	}
 	for _, item := range items {
 		counts[item.ID] = before[item.ID]
@@ -101,7 +102,7 @@ func (i *impressions) run(ctx context.Context, exploring func() map[string]bool)
 
 func (i *impressions) follow(ctx context.Context, group string) {
 	shown, events := bus.RecommendationsTopic(group), schema.Interactions.Topic(group)
-	err := i.bus.Follow(ctx, bus.FollowConfig{Topics: []string{shown, events}}, func(_ context.Context, records []bus.Record) error {
+	count := func(_ context.Context, records []bus.Record) error {
 		for _, r := range records {
 			if r.Topic == shown {
 				i.countShown(group, r.Value)
@@ -110,9 +111,10 @@ func (i *impressions) follow(ctx context.Context, group string) {
 			}
 		}
 		return nil
-	})
-	if err != nil {
-		i.log.Error("what is shown is not counted: exploration goes on as if nothing were", zap.String("group", group), zap.Error(err))
+	}
+	if err := i.bus.Follow(ctx, bus.FollowConfig{Topics: []string{shown, events}}, count); err != nil {
+		i.log.Error("counting impressions failed; exploration continues as if nothing were shown",
+			zap.String("group", group), zap.Error(err))
 	}
 }
 

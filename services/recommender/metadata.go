@@ -16,8 +16,8 @@ const metadataDataset = "ITEMS"
 
 const maxMetadataColumns = 10
 
-// checkMetadata checks the request for metadata as far as that can be done without the Items dataset.
-func checkMetadata(serving *modelstore.Serving, columns map[string][]string) error {
+// validateMetadata checks the request for metadata as far as that can be done without the Items dataset.
+func validateMetadata(serving *modelstore.Serving, columns map[string][]string) error {
 	if len(columns) == 0 {
 		return nil
 	}
@@ -26,10 +26,10 @@ func checkMetadata(serving *modelstore.Serving, columns map[string][]string) err
 	}
 	for key, list := range columns {
 		if key != metadataDataset {
-			return awsapi.InvalidInput("metadataColumns: the key %s is none; it must be %s", key, metadataDataset)
+			return awsapi.InvalidInput("metadataColumns: the key %s is unknown; it must be %s", key, metadataDataset)
 		}
 		if n := len(list); n > maxMetadataColumns {
-			return awsapi.InvalidInput("metadataColumns: %d columns are asked for, at most %d may be", n, maxMetadataColumns)
+			return awsapi.InvalidInput("metadataColumns: %d columns are asked for; there must be at most %d", n, maxMetadataColumns)
 		}
 	}
 	return nil
@@ -51,7 +51,7 @@ func metadataFields(table *attributes.Table, columns map[string][]string) ([]sch
 	return fields, nil
 }
 
-// metadataOf is an item's columns as text, under the schema's names; columns without a value are left out.
+// metadataOf returns an item's columns as text, under the schema's names. Columns without a value are left out.
 func metadataOf(table *attributes.Table, id string, fields []schema.Field) map[string]string {
 	row, ok := table.Row(id)
 	if !ok {

@@ -31,7 +31,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"reason"}),
 		shown: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "penchant_recommender_shown_total",
-			Help: "Answers by what became of their record for the recommendations topic: published, dropped (queue full) or failed.",
+			Help: "Answers by the outcome of their record for the recommendations topic: " +
+				"published, dropped (queue full) or failed.",
 		}, []string{"outcome"}),
 		unavailable: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "penchant_recommender_unavailable_total",
@@ -52,11 +53,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}, []string{"experiment", "arm"})
 	m.shadows = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "penchant_recommender_shadow_answers_total",
-		Help: "What shadow campaigns were to answer, by outcome: answered, dropped (the recommender had no time for it) or failed.",
+		Help: "Requests to shadow campaigns, by outcome: answered, dropped (the recommender had no time for it) or failed.",
 	}, []string{"outcome"})
 	m.overlap = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "penchant_recommender_shadow_overlap_ratio",
-		Help:    "Share of the items of an answer that its shadow has, too, by the shadow campaign's name.",
+		Help:    "Share of the items of an answer that its shadow has as well, by the shadow campaign's name.",
 		Buckets: prometheus.LinearBuckets(0, 0.1, 11),
 	}, []string{"campaign"})
 	for _, outcome := range []string{shadowAnswered, shadowDropped, shadowFailed} {
@@ -68,7 +69,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	for _, outcome := range []string{"published", "dropped", "failed"} {
 		m.shown.WithLabelValues(outcome)
 	}
-	for _, c := range []prometheus.Collector{m.latency, m.fallbacks, m.shown, m.unavailable, m.unfiltered, m.overloaded, m.assigned, m.shadows, m.overlap} {
+	for _, c := range []prometheus.Collector{
+		m.latency, m.fallbacks, m.shown, m.unavailable, m.unfiltered, m.overloaded, m.assigned, m.shadows, m.overlap,
+	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}

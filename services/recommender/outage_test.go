@@ -105,7 +105,7 @@ func TestAnswersDoNotWaitForTheLog(t *testing.T) {
 	}
 	s := &shown{log: zap.NewNop(), metrics: m, now: time.Now, queue: make(chan *answer, 2)}
 	for range 5 { // nobody publishes
-		s.offer(&answer{})
+		s.offer(&answer{req: &request{}})
 	}
 	if dropped := testutil.ToFloat64(m.shown.WithLabelValues("dropped")); dropped != 3 {
 		t.Errorf("%v answers were dropped", dropped)

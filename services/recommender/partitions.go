@@ -10,8 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// partitions knows how many partitions the groups' interactions have, which tells whether user states are complete. Kafka
-// is asked beside the answers' way, once a group: the number never changes.
+// partitions knows how many partitions the interactions of each group have, which it takes to know whether user states are
+// complete. Kafka is asked in the background, once for each group: the number never changes.
 type partitions struct {
 	bus   *bus.Client
 	log   *zap.Logger
@@ -23,19 +23,19 @@ func newPartitions(client *bus.Client, log *zap.Logger) *partitions {
 	return &partitions{bus: client, log: log, ask: make(chan string, 16)}
 }
 
-// of is a group's number of partitions, 0 while it is not known.
+// of returns a group's number of partitions, 0 while it is not known.
 func (p *partitions) of(group string) int32 {
 	if n, ok := p.known.Load(group); ok {
 		return n.(int32)
 	}
 	select {
 	case p.ask <- group:
-	default: // enough are asked for
+	default: // enough are being looked up
 	}
 	return 0
 }
 
-// run looks up what is asked for until ctx ends.
+// run looks groups up until ctx ends.
 func (p *partitions) run(ctx context.Context) {
 	for {
 		select {

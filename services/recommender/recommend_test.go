@@ -26,7 +26,7 @@ import (
 
 const (
 	personal   = "aws-user-personalization"
-	ranking    = "aws-personalized-ranking"
+	ranker     = "aws-personalized-ranking"
 	related    = "aws-sims"
 	popularity = "aws-popularity-count"
 )
@@ -129,7 +129,7 @@ func TestRankingOrdersTheList(t *testing.T) {
 	s := openTrained(t)
 	s.sees("reader", false, "blue1", "blue2", "blue5")
 	resp, err := s.ranking(map[string]any{
-		"campaignArn": campaignARN(ranking), "userId": "reader",
+		"campaignArn": campaignARN(ranker), "userId": "reader",
 		"inputList": []string{"red2", "nowhere2", "blue4", "red2", "nowhere1", "blue3", "nowhere2", "red7"},
 	})
 	s.must(err)
@@ -148,12 +148,12 @@ func TestRankingOrdersTheList(t *testing.T) {
 	if diff := cmp.Diff([]string{"nowhere2", "nowhere1"}, ids(list[4:])); diff != "" || list[4].Score != nil || list[5].Score != nil {
 		t.Errorf("unknown items: %s", diff)
 	}
-	only, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranking), "userId": "stranger", "inputList": []string{"nowhere"}})
+	only, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranker), "userId": "stranger", "inputList": []string{"nowhere"}})
 	s.must(err)
 	if diff := cmp.Diff([]string{"nowhere"}, ids(only.PersonalizedRanking)); diff != "" {
 		t.Errorf("a list of unknown items: %s", diff)
 	}
-	popular, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranking), "userId": "stranger", "inputList": []string{"blue3", "red0"}})
+	popular, err := s.ranking(map[string]any{"campaignArn": campaignARN(ranker), "userId": "stranger", "inputList": []string{"blue3", "red0"}})
 	s.must(err)
 	if diff := cmp.Diff([]string{"red0", "blue3"}, ids(popular.PersonalizedRanking)); diff != "" {
 		t.Errorf("a stranger's ranking is not by popularity: %s", diff)
@@ -176,7 +176,7 @@ func TestAnswersToTheSDK(t *testing.T) {
 		t.Errorf("recommended %v", got)
 	}
 	ranked, err := client.GetPersonalizedRanking(&sdk.GetPersonalizedRankingInput{
-		CampaignArn: aws.String(campaignARN(ranking)), UserId: aws.String("u1"), InputList: aws.StringSlice([]string{"red1", "blue1"}),
+		CampaignArn: aws.String(campaignARN(ranker)), UserId: aws.String("u1"), InputList: aws.StringSlice([]string{"red1", "blue1"}),
 	})
 	s.must(err)
 	if len(ranked.PersonalizedRanking) != 2 {

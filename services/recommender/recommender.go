@@ -1,25 +1,30 @@
-// Package recommender answers GetRecommendations, GetPersonalizedRanking and GetActionRecommendations: campaign → model →
-// visitor → scores → list. recommend.go is that way, in this order; actions.go is that of actions. results.go looks up what batch jobs have computed.
+// Package recommender answers GetRecommendations, GetPersonalizedRanking and GetActionRecommendations. Each request takes
+// the same way, which recommend.go shows in this order and actions.go for actions:
 //
-// It holds nothing that others could not have. Models come from modelstore.Registry, visitors from Redis, the attributes of
-// items and users, where filters or metadata ask for them, from attributes.Live, and an answer is also told to the dataset
-// group's recommendations topic: under its recommendationId stands there which items were shown, by which model, to whom.
-// Replicas need not know each other. Once it has a good model it keeps answering: without Redis as to an unknown visitor
-// (with a header that says so), without S3 from what is in memory, without Kafka untold. Only a request with a filter whose
-// attributes were never loaded is refused with 503, rather than answered with what it does not want.
+//	request.go → experiments.go → trace.go, visitor.go, filters.go → score.go → pkg/ranking → answer.go
+//	 (parse)      (which model)     (what the answer depends on)      (slot)      (the list)
 //
-// A filter is applied before the best are taken, so that lists are full as long as enough items pass. Items that pass and
-// that the model does not know fill the rest up, the newest first and without a score.
+// explain.go describes an answer from its trace, and results.go looks up what batch jobs have computed.
 //
-// An experiment is asked as a campaign is: experiments.go finds the arm that answers the user, shadows.go what others would have
-// answered.
+// The service holds no state of its own. Models come from modelstore.Registry, visitors from Redis, the attributes of items
+// and users, where filters or metadata ask for them, from attributes.Live. Each answer is also published to the dataset
+// group's recommendations topic: under its recommendationId, the record has the items that were shown, by which model and
+// to whom. Replicas need not know each other. Once it has a good model the service keeps answering: without Redis as to an
+// unknown visitor (with a header that says so), without S3 from what is in memory, without Kafka unpublished. Only a
+// request with a filter whose attributes were never loaded is refused with 503, rather than answered with items that the
+// filter may exclude.
 //
-// context is checked and changes nothing, as no recipe here reads it.
+// A filter is applied before the best items are taken, so that lists are full as long as enough items pass. Items that pass
+// and that the model does not know fill up the rest, the newest first and without a score.
+//
+// Experiments are called like campaigns: experiments.go finds the arm that answers the user, shadows.go computes what others
+// would have answered.
+//
+// The context of requests is validated and changes nothing, as no recipe here reads it.
 package recommender
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"time"
 
@@ -35,21 +40,20 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// Config is what a recommender works with. The clients stay the caller's, who closes them after Run has returned.
+// Config holds the settings and clients of a recommender. The caller closes the clients after Run has returned.
 type Config struct {
-	// Models is followed by someone else: its Run is not called here.
+	// Models and View are run by the caller.
 	Models *modelstore.Registry
-	// View is followed by someone else, too.
 	View   *catalog.View
 	Users  *userstate.Store
 	Bus    *bus.Client
 	Bucket *blob.Bucket
-	// AttributesLimit bounds the memory of what is known of items and users, in bytes; 0: no bound.
+	// AttributesLimit bounds the memory of the attributes of items and users, in bytes; 0: no bound.
 	AttributesLimit int64
-	// Explore lets recipes that explore show cold items, as their campaigns' explorationWeight says. Without it equal state
-	// gives equal lists.
+	// Explore lets recipes that explore show cold items, by their campaigns' explorationWeight. Without it equal state gives
+	// equal lists.
 	Explore bool
-	// UserStateTimeout bounds the wait for a visitor's state; then he is answered as an unknown one. 0: 200 ms.
+	// UserStateTimeout bounds the wait for a visitor's state; then they are answered as an unknown one. 0: 200 ms.
 	UserStateTimeout time.Duration
 	// Now is the clock; nil: time.Now.
 	Now        func() time.Time
@@ -61,26 +65,20 @@ type Config struct {
 type Service struct {
 	config      Config
 	metrics     *metrics
+	slots       slots
 	buffers     buffers
-	shown       *shown
 	partitions  *partitions
-	filters     *filters
+	filters     *attributes.Filters
 	attributes  *attributes.Live
-	alignments  *alignments
+	catalogues  *catalogues
 	impressions *impressions
+	shown       *shown
 	shadows     *shadows
-	turns       chan struct{} // holds those who score
 }
 
-const (
-	defaultUserStateTimeout = 200 * time.Millisecond
-	// turnsPerCPU keeps every processor busy although some who score are not running at a moment.
-	turnsPerCPU = 4
-	// turnTimeout bounds the wait for a turn to score.
-	turnTimeout = time.Second
-)
+const defaultUserStateTimeout = 200 * time.Millisecond
 
-// New returns a recommender. It answers as soon as it is registered; Run tells what it answered.
+// New returns a recommender. It answers as soon as it is registered; Run publishes what it has answered.
 func New(config Config) (*Service, error) {
 	if config.UserStateTimeout <= 0 {
 		config.UserStateTimeout = defaultUserStateTimeout
@@ -94,12 +92,14 @@ func New(config Config) (*Service, error) {
 	}
 	source := attributes.Source{Bucket: config.Bucket, Bus: config.Bus, View: config.View}
 	s := &Service{
-		config: config, metrics: m, turns: make(chan struct{}, turnsPerCPU*runtime.GOMAXPROCS(0)),
+		config: config, metrics: m, slots: newSlots(),
 		partitions:  newPartitions(config.Bus, config.Log),
-		filters:     &filters{source: source, compiled: map[string]compiledFilter{}},
+		filters:     attributes.NewFilters(source),
+		catalogues:  newCatalogues(),
 		impressions: &impressions{bus: config.Bus, log: config.Log, counts: map[string]map[string]uint32{}},
-		alignments:  &alignments{known: map[alignment]*aligned{}},
-		shown:       &shown{bus: config.Bus, log: config.Log, metrics: m, now: config.Now, queue: make(chan *answer, shownQueue)},
+		shown: &shown{
+			bus: config.Bus, log: config.Log, metrics: m, now: config.Now, queue: make(chan *answer, shownQueue),
+		},
 	}
 	s.shadows = &shadows{service: s, queue: make(chan shadow, shadowQueue)}
 	s.attributes, err = attributes.NewLive(attributes.Config{
@@ -110,19 +110,25 @@ func New(config Config) (*Service, error) {
 
 // Register makes the router answer the runtime operations.
 func (s *Service) Register(r *awsapi.Router) {
-	awsapi.HandlePath(r, "/recommendations", "GetRecommendations", timed(s, "GetRecommendations", s.GetRecommendations), awsapi.MaxBody(maxBody))
-	awsapi.HandlePath(r, ExplainPath, "ExplainRecommendations", timed(s, "ExplainRecommendations", s.ExplainRecommendations), awsapi.MaxBody(maxBody))
-	awsapi.HandlePath(r, BatchResultPath, "GetBatchResult", timed(s, "GetBatchResult", s.GetBatchResult), awsapi.MaxBody(maxBody))
-	awsapi.HandlePath(r, "/action-recommendations", "GetActionRecommendations", timed(s, "GetActionRecommendations", s.GetActionRecommendations), awsapi.MaxBody(maxBody))
-	awsapi.HandlePath(r, "/personalize-ranking", "GetPersonalizedRanking", timed(s, "GetPersonalizedRanking", s.GetPersonalizedRanking), awsapi.MaxBody(maxBody))
+	handle(s, r, "/recommendations", "GetRecommendations", s.GetRecommendations)
+	handle(s, r, ExplainPath, "ExplainRecommendations", s.ExplainRecommendations)
+	handle(s, r, BatchResultPath, "GetBatchResult", s.GetBatchResult)
+	handle(s, r, "/action-recommendations", "GetActionRecommendations", s.GetActionRecommendations)
+	handle(s, r, "/personalize-ranking", "GetPersonalizedRanking", s.GetPersonalizedRanking)
+}
+
+func handle[Req, Resp any](
+	s *Service, r *awsapi.Router, path, operation string, handler func(context.Context, *Req) (*Resp, error),
+) {
+	awsapi.HandlePath(r, path, operation, timed(s, operation, handler), awsapi.MaxBody(maxBody))
 }
 
 // Name implements process.Service.
 func (s *Service) Name() string { return "recommender" }
 
-// Run publishes what is answered, and follows what filters ask about, until ctx ends.
+// Run publishes answers, and follows the attributes that filters ask about, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	unsubscribe := s.config.View.Subscribe(s.filters.changed)
+	unsubscribe := s.config.View.Subscribe(s.filters.Changed)
 	defer unsubscribe()
 	var running sync.WaitGroup
 	running.Go(func() { s.partitions.run(ctx) })
@@ -134,5 +140,5 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
-// Ready returns nil when every active campaign has a good model, or there is none; Redis may be away.
+// Ready returns nil when every active campaign has a good model, or there is no campaign; Redis may be down.
 func (s *Service) Ready(context.Context) error { return s.config.Models.Ready() }

@@ -30,7 +30,7 @@ func TestRefusals(t *testing.T) {
 		"campaign of another type":         {map[string]any{"campaignArn": account + "solution/s", "userId": "u"}, invalid},
 		"campaign that is no ARN":          {map[string]any{"campaignArn": "shop", "userId": "u"}, invalid},
 		"campaign not active":              {map[string]any{"campaignArn": campaignARN("pending"), "userId": "u"}, invalid},
-		"ranking recipe":                   {map[string]any{"campaignArn": campaignARN(ranking), "userId": "u"}, invalid},
+		"ranking recipe":                   {map[string]any{"campaignArn": campaignARN(ranker), "userId": "u"}, invalid},
 		"no user":                          {map[string]any{"campaignArn": campaignARN(personal)}, invalid},
 		"empty user":                       {map[string]any{"campaignArn": campaignARN(personal), "userId": ""}, invalid},
 		"no item":                          {map[string]any{"campaignArn": campaignARN(related), "userId": "u"}, invalid},
@@ -53,14 +53,14 @@ func TestRefusals(t *testing.T) {
 		code string
 	}{
 		"no campaign":     {map[string]any{"userId": "u", "inputList": list}, invalid},
-		"no user":         {map[string]any{"campaignArn": campaignARN(ranking), "inputList": list}, invalid},
-		"no list":         {map[string]any{"campaignArn": campaignARN(ranking), "userId": "u"}, invalid},
-		"empty list":      {map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": []string{}}, invalid},
-		"long list":       {map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": slices.Repeat(list, 501)}, invalid},
+		"no user":         {map[string]any{"campaignArn": campaignARN(ranker), "inputList": list}, invalid},
+		"no list":         {map[string]any{"campaignArn": campaignARN(ranker), "userId": "u"}, invalid},
+		"empty list":      {map[string]any{"campaignArn": campaignARN(ranker), "userId": "u", "inputList": []string{}}, invalid},
+		"long list":       {map[string]any{"campaignArn": campaignARN(ranker), "userId": "u", "inputList": slices.Repeat(list, 501)}, invalid},
 		"another recipe":  {map[string]any{"campaignArn": campaignARN(personal), "userId": "u", "inputList": list}, invalid},
 		"absent campaign": {map[string]any{"campaignArn": campaignARN("none"), "userId": "u", "inputList": list}, absent},
-		"absent filter":   {map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": list, "filterArn": filter}, absent},
-		"metadata":        {map[string]any{"campaignArn": campaignARN(ranking), "userId": "u", "inputList": list, "metadataColumns": columns}, invalid},
+		"absent filter":   {map[string]any{"campaignArn": campaignARN(ranker), "userId": "u", "inputList": list, "filterArn": filter}, absent},
+		"metadata":        {map[string]any{"campaignArn": campaignARN(ranker), "userId": "u", "inputList": list, "metadataColumns": columns}, invalid},
 	} {
 		_, err := s.ranking(c.req)
 		checkRefusal(t, "ranking: "+name, err, c.code)

@@ -19,97 +19,110 @@ const (
 	// maxBody has room for 500 items of 256 characters, or a context of 150 values of 1000, each character written as two
 	// escapes of six bytes.
 	maxBody = 2 << 20
-	// With metadata, lists are shorter.
+	// maxWithMetadata bounds lists with metadata.
 	maxWithMetadata = 50
 )
 
-// question is what a request asks for, its members checked as far as they can be without the campaign.
+// request is a decoded request, its members validated as far as they can be without the campaign.
 //
-// The request's context is checked by the API model and not kept: no recipe here reads it.
-type question struct {
+// The context of an API request is validated by the API model and not kept: no recipe here reads it.
+type request struct {
 	arn         string // of the campaign, experiment or recommender; once it is assigned, of the arm's campaign
 	recommender bool
-	assigned    *assignment // nil where no experiment is asked
+	assigned    *assignment // nil where the request names no experiment
 	userID      string
 	itemID      string
+	inputList   []string // the items to be ranked
 	numResults  int
-	filter      *filterUse
+	filter      *filterRef
 	promotion   *promotion
 	// metadata are the columns wanted, by dataset type.
 	metadata map[string][]string
 }
 
-func readRecommendations(req *personalizeruntime.GetRecommendationsRequest) (question, error) {
-	q := question{userID: value(req.UserId), itemID: value(req.ItemId), numResults: defaultResults, metadata: req.MetadataColumns}
-	if (req.CampaignArn == nil) == (req.RecommenderArn == nil) {
-		return q, awsapi.InvalidInput("Exactly one of campaignArn and recommenderArn must be given")
+// promotion asks for a share of the answer to be of a filter's items.
+type promotion struct {
+	name    *string
+	percent int // 0 where the request has none
+	filter  *filterRef
+}
+
+func parseRecommendations(in *personalizeruntime.GetRecommendationsRequest) (*request, error) {
+	req := &request{
+		userID: value(in.UserId), itemID: value(in.ItemId), numResults: defaultResults, metadata: in.MetadataColumns,
+	}
+	if (in.CampaignArn == nil) == (in.RecommenderArn == nil) {
+		return nil, awsapi.InvalidInput("Exactly one of campaignArn and recommenderArn must be given")
 	}
 	var err error
-	if q.recommender = req.RecommenderArn != nil; q.recommender {
-		q.arn = *req.RecommenderArn
-		err = resourceType("recommenderArn", q.arn, "recommender")
+	if req.recommender = in.RecommenderArn != nil; req.recommender {
+		req.arn = *in.RecommenderArn
+		err = validateARN("recommenderArn", req.arn, "recommender")
 	} else {
-		q.arn = *req.CampaignArn
-		err = campaignOrExperiment(q.arn)
+		req.arn = *in.CampaignArn
+		err = validateCampaignARN(req.arn)
 	}
 	if err != nil {
-		return q, err
+		return nil, err
 	}
-	if n := value(req.NumResults); n > 0 { // 0 is the default
-		q.numResults = int(min(n, maxResults+1))
+	if n := value(in.NumResults); n > 0 { // 0 is the default
+		req.numResults = int(min(n, maxResults+1))
 	}
-	if limit := q.limit(maxResults); q.numResults > limit {
-		return q, awsapi.InvalidInput("numResults is %d; it must be at most %d", *req.NumResults, limit)
+	if limit := req.limit(maxResults); req.numResults > limit {
+		return nil, awsapi.InvalidInput("numResults is %d; it must be at most %d", *in.NumResults, limit)
 	}
-	if q.filter, err = readFilter(req.FilterArn, req.FilterValues); err != nil {
-		return q, err
+	if req.filter, err = parseFilter(in.FilterArn, in.FilterValues); err != nil {
+		return nil, err
 	}
-	if len(req.Promotions) > 0 {
-		q.promotion, err = readPromotion(req.Promotions[0])
+	if len(in.Promotions) > 0 {
+		req.promotion, err = parsePromotion(in.Promotions[0])
 	}
-	return q, err
+	return req, err
 }
 
-func readRanking(req *personalizeruntime.GetPersonalizedRankingRequest) (q question, err error) {
-	q = question{arn: *req.CampaignArn, userID: *req.UserId, metadata: req.MetadataColumns}
-	if err := campaignOrExperiment(q.arn); err != nil {
-		return q, err
+func parseRanking(in *personalizeruntime.GetPersonalizedRankingRequest) (*request, error) {
+	req := &request{arn: *in.CampaignArn, userID: *in.UserId, inputList: in.InputList, metadata: in.MetadataColumns}
+	if err := validateCampaignARN(req.arn); err != nil {
+		return nil, err
 	}
-	if n, limit := len(req.InputList), q.limit(maxRanked); n < 1 || n > limit {
-		return q, awsapi.InvalidInput("inputList has %d items; it must have from 1 to %d", n, limit)
+	if n, limit := len(in.InputList), req.limit(maxRanked); n < 1 || n > limit {
+		return nil, awsapi.InvalidInput("inputList has %d items; it must have from 1 to %d", n, limit)
 	}
-	q.filter, err = readFilter(req.FilterArn, req.FilterValues)
-	return q, err
+	var err error
+	req.filter, err = parseFilter(in.FilterArn, in.FilterValues)
+	return req, err
 }
 
-func readFilter(arn *string, values map[string]string) (*filterUse, error) {
+func parseFilter(arn *string, values map[string]string) (*filterRef, error) {
 	if arn == nil {
 		if len(values) > 0 {
 			return nil, awsapi.InvalidInput("filterValues are given without a filterArn")
 		}
 		return nil, nil
 	}
-	return &filterUse{member: "filterArn", target: schema.Items, arn: *arn, values: values}, resourceType("filterArn", *arn, "filter")
+	return &filterRef{member: "filterArn", target: schema.Items, arn: *arn, values: values}, validateARN("filterArn", *arn, "filter")
 }
 
-func readPromotion(p personalizeruntime.Promotion) (*promotion, error) {
+func parsePromotion(p personalizeruntime.Promotion) (*promotion, error) {
 	if p.FilterArn == nil {
 		return nil, awsapi.InvalidInput("A promotion must have a filterArn")
 	}
 	const member = "promotions.filterArn"
-	use := filterUse{member: member, target: schema.Items, arn: *p.FilterArn, values: p.FilterValues}
-	return &promotion{name: p.Name, percent: int(value(p.PercentPromotedItems)), filter: use}, resourceType(member, use.arn, "filter")
+	ref := &filterRef{member: member, target: schema.Items, arn: *p.FilterArn, values: p.FilterValues}
+	parsed := &promotion{name: p.Name, percent: int(value(p.PercentPromotedItems)), filter: ref}
+	return parsed, validateARN(member, ref.arn, "filter")
 }
 
-func (q question) limit(plain int) int {
-	if len(q.metadata) > 0 {
+// limit returns the bound of a list whose bound without metadata is plain.
+func (r *request) limit(plain int) int {
+	if len(r.metadata) > 0 {
 		return maxWithMetadata
 	}
 	return plain
 }
 
-// suitsRecommendations checks that the recipe answers GetRecommendations and that the request has what it answers from.
-func suitsRecommendations(r *recipe.Recipe, q question) error {
+// validateRecommendations checks that the recipe answers GetRecommendations and that the request has what it answers from.
+func validateRecommendations(r *recipe.Recipe, req *request) error {
 	switch {
 	case r.Type == recipe.PersonalizedRanking:
 		return awsapi.InvalidInput("A campaign on recipe %s ranks lists: use GetPersonalizedRanking", r.Name)
@@ -117,36 +130,37 @@ func suitsRecommendations(r *recipe.Recipe, q question) error {
 		return awsapi.InvalidInput("A campaign on recipe %s recommends actions: use GetActionRecommendations", r.Name)
 	case r.Type == recipe.UserSegmentation:
 		return awsapi.InvalidInput("Recipe %s makes user segments: use CreateBatchSegmentJob", r.Name)
-	case r.Type == recipe.UserPersonalization && q.userID == "":
+	case r.Type == recipe.UserPersonalization && req.userID == "":
 		return awsapi.InvalidInput("userId is required for recipe %s", r.Name)
-	case r.Type == recipe.RelatedItems && q.itemID == "":
+	case r.Type == recipe.RelatedItems && req.itemID == "":
 		return awsapi.InvalidInput("itemId is required for recipe %s", r.Name)
 	}
 	return nil
 }
 
-// suitsRanking checks that the recipe answers GetPersonalizedRanking.
-func suitsRanking(r *recipe.Recipe) error {
+// validateRanking checks that the recipe answers GetPersonalizedRanking.
+func validateRanking(r *recipe.Recipe) error {
 	if r.Type != recipe.PersonalizedRanking {
 		return awsapi.InvalidInput("A campaign on recipe %s does not rank lists: use GetRecommendations", r.Name)
 	}
 	return nil
 }
 
-// resourceType checks that an ARN names a resource of the given type: arn:<partition>:personalize:<region>:<account>:<type>/….
-func resourceType(member, arn, want string) error {
+// validateARN checks that an ARN names a resource of the given type:
+// arn:<partition>:personalize:<region>:<account>:<type>/….
+func validateARN(member, arn, want string) error {
 	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 && strings.HasPrefix(parts[5], want+"/") {
 		return nil
 	}
 	return awsapi.InvalidInput("%s: %s is not the ARN of a %s", member, arn, want)
 }
 
-// campaignOrExperiment checks what stands in campaignArn: an experiment is called as a campaign is.
-func campaignOrExperiment(arn string) error {
+// validateCampaignARN checks a campaignArn, which may also name an experiment.
+func validateCampaignARN(arn string) error {
 	if resource.TypeOf(arn) == resource.Experiment {
 		return nil
 	}
-	return resourceType("campaignArn", arn, "campaign")
+	return validateARN("campaignArn", arn, "campaign")
 }
 
 func value[T any](p *T) T {
@@ -158,8 +172,11 @@ func value[T any](p *T) T {
 }
 
 // timed wraps a handler with the measuring of its latency.
-func timed[Req, Resp any](s *Service, operation string, h func(context.Context, *Req) (*Resp, error)) func(context.Context, *Req) (*Resp, error) {
-	answered, refused := s.metrics.latency.WithLabelValues(operation, "answered"), s.metrics.latency.WithLabelValues(operation, "refused")
+func timed[Req, Resp any](
+	s *Service, operation string, h func(context.Context, *Req) (*Resp, error),
+) func(context.Context, *Req) (*Resp, error) {
+	answered := s.metrics.latency.WithLabelValues(operation, "answered")
+	refused := s.metrics.latency.WithLabelValues(operation, "refused")
 	return func(ctx context.Context, req *Req) (*Resp, error) {
 		started := s.config.Now()
 		resp, err := h(ctx, req)

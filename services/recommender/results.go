@@ -11,10 +11,10 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// BatchResultPath is where GetBatchResult, an operation that Amazon Personalize does not have, is answered.
+// BatchResultPath is the path of GetBatchResult, an operation that Amazon Personalize does not have.
 const BatchResultPath = "/batch-results"
 
-// BatchResultRequest asks for what the newest batch inference job of a result set has for a user or an item.
+// BatchResultRequest asks for the result of a user or an item in the newest batch inference job of a result set.
 type BatchResultRequest struct {
 	DatasetGroupArn *string `json:"datasetGroupArn,omitempty"` // required
 	ResultSet       *string `json:"resultSet,omitempty"`       // required
@@ -23,7 +23,7 @@ type BatchResultRequest struct {
 	ItemID *string `json:"itemId,omitempty"`
 }
 
-// Validate returns the first thing that is wrong with a request.
+// Validate returns an error for the first invalid member of a request.
 func (r *BatchResultRequest) Validate() error {
 	switch {
 	case r.DatasetGroupArn == nil || *r.DatasetGroupArn == "":
@@ -41,7 +41,7 @@ func (r *BatchResultRequest) Validate() error {
 	return nil
 }
 
-// id is what is looked up, and what a message calls it.
+// id returns the id to look up and the name of its member.
 func (r *BatchResultRequest) id() (id, kind string) {
 	if r.UserID != nil {
 		return *r.UserID, "userId"
@@ -54,7 +54,7 @@ type BatchResultResponse struct {
 	BatchInferenceJobArn string            `json:"batchInferenceJobArn"`
 	CreationDateTime     *awsapi.Timestamp `json:"creationDateTime"` // of the job
 	ExpirationDateTime   *awsapi.Timestamp `json:"expirationDateTime"`
-	// Output is as in the job's output file: recommendedItems and, where the recipe gives some, scores.
+	// Output is the output of the job's file: recommendedItems and, where the recipe shows them, scores.
 	Output json.RawMessage `json:"output"`
 }
 
@@ -80,6 +80,7 @@ func (s *Service) GetBatchResult(ctx context.Context, req *BatchResultRequest) (
 		return nil, awsapi.ServiceUnavailable("the results of batch jobs could not be reached")
 	}
 	return &BatchResultResponse{
-		BatchInferenceJobArn: set.Job, CreationDateTime: awsapi.At(set.Created), ExpirationDateTime: awsapi.At(set.Expires), Output: value,
+		BatchInferenceJobArn: set.Job, CreationDateTime: awsapi.At(set.Created),
+		ExpirationDateTime: awsapi.At(set.Expires), Output: value,
 	}, nil
 }

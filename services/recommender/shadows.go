@@ -3,7 +3,6 @@ package recommender
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,13 +11,13 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource"
 )
 
-// shadows has the shadow campaigns of experiments answer what was asked of the experiment, beside the requests' way, and tells the
-// recommendations topic. A request is over before its shadows begin; they are computed one at a time, and only while the
-// recommender has time for it. What there is no time for is dropped and counted.
+// shadows has the shadow campaigns of experiments answer the experiment's requests in the background, and publishes those
+// answers to the recommendations topic. A request has been answered before its shadows begin; they are computed one at a
+// time, and only while the recommender has time for it. What there is no time for is dropped and counted.
 type shadows struct {
 	service *Service
 	queue   chan shadow
-	failing bool // run's alone
+	failing bool // used by run alone
 }
 
 // shadow is one answer that a shadow campaign is to give.
@@ -28,13 +27,13 @@ type shadow struct {
 	answer      answering
 }
 
-// answering answers a question from a model.
-type answering func(ctx context.Context, serving *modelstore.Serving, asked question) (*answer, error)
+// answering answers a request from a model.
+type answering func(ctx context.Context, serving *modelstore.Serving, req *request) (*answer, error)
 
 const (
-	// shadowQueue bounds those that wait.
+	// shadowQueue bounds the shadows that wait.
 	shadowQueue = 256
-	// shadowTimeout bounds one.
+	// shadowTimeout bounds the computation of one.
 	shadowTimeout = 2 * time.Second
 
 	shadowAnswered = "answered"
@@ -42,9 +41,9 @@ const (
 	shadowFailed   = "failed"
 )
 
-// offer never waits.
+// offer queues the shadows of an answer. It never waits.
 func (s *shadows) offer(shown *answer, answer answering) {
-	assigned := shown.asked.assigned
+	assigned := shown.req.assigned
 	if assigned == nil {
 		return
 	}
@@ -57,7 +56,7 @@ func (s *shadows) offer(shown *answer, answer answering) {
 	}
 }
 
-// run answers until ctx ends. What waits then is left.
+// run answers until ctx ends. Shadows that wait then are not answered.
 func (s *shadows) run(ctx context.Context) {
 	for {
 		select {
@@ -65,39 +64,38 @@ func (s *shadows) run(ctx context.Context) {
 			return
 		case next := <-s.queue:
 			outcome := shadowDropped
-			if !s.busy() {
-				outcome = s.give(ctx, next)
+			if !s.service.slots.busy() {
+				outcome = s.publish(ctx, next)
 			}
 			s.service.metrics.shadows.WithLabelValues(outcome).Inc()
 		}
 	}
 }
 
-// busy says whether requests keep all processors busy.
-func (s *shadows) busy() bool { return len(s.service.turns) >= runtime.GOMAXPROCS(0) }
-
-// give answers one. A state that lasts is logged once.
-func (s *shadows) give(ctx context.Context, next shadow) (outcome string) {
-	answer, err := s.compute(ctx, next)
+// publish computes one shadow and publishes it. A failure that lasts is logged once.
+func (s *shadows) publish(ctx context.Context, next shadow) (outcome string) {
+	a, err := s.compute(ctx, next)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return shadowDropped
 	case err != nil:
 		if !s.failing {
-			s.service.config.Log.Warn("a shadow campaign does not answer; requests are answered all the same", zap.String("campaign", next.campaignARN), zap.Error(err))
+			s.service.config.Log.Warn("a shadow campaign does not answer; requests are not affected",
+				zap.String("campaign", next.campaignARN), zap.Error(err))
 		}
 		s.failing = true
 		return shadowFailed
 	}
 	s.failing = false
-	answer.shadowOf = next.shown.id
-	s.service.shown.offer(answer)
-	s.service.metrics.overlap.WithLabelValues(answer.serving.Name()).Observe(overlap(next.shown, answer))
+	a.shadowOf = next.shown.id
+	s.service.shown.offer(a)
+	s.service.metrics.overlap.WithLabelValues(a.serving.Name()).Observe(overlap(next.shown, a))
 	return shadowAnswered
 }
 
-// compute keeps what is wrong with a campaign on trial away from the process: a panic there would end it, unlike one in a request.
-func (s *shadows) compute(ctx context.Context, next shadow) (given *answer, err error) {
+// compute answers the request again. It recovers from a panic of a campaign on trial, which unlike one in a request's
+// handler would end the process.
+func (s *shadows) compute(ctx context.Context, next shadow) (a *answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, shadowTimeout)
 	defer cancel()
 	defer func() {
@@ -105,19 +103,19 @@ func (s *shadows) compute(ctx context.Context, next shadow) (given *answer, err 
 			err = fmt.Errorf("answering from %s: panic: %v", next.campaignARN, broken)
 		}
 	}()
-	asked := next.shown.asked
-	asked.arn, asked.assigned = next.campaignARN, nil
-	serving, err := s.service.serving(ctx, asked)
+	req := *next.shown.req
+	req.arn, req.assigned = next.campaignARN, nil
+	serving, err := s.service.serving(ctx, &req)
 	if err != nil {
 		return nil, err
 	}
-	if serving.Group != next.shown.serving.Group || resource.TypeOf(asked.arn) != resource.Campaign {
-		return nil, fmt.Errorf("%s is no campaign of the experiment's dataset group", next.campaignARN)
+	if serving.Group != next.shown.serving.Group || resource.TypeOf(req.arn) != resource.Campaign {
+		return nil, fmt.Errorf("%s is not a campaign of the experiment's dataset group", next.campaignARN)
 	}
-	return next.answer(ctx, serving, asked)
+	return next.answer(ctx, serving, &req)
 }
 
-// overlap is the share of an answer's items that another has, too.
+// overlap returns the share of an answer's items that the other answer has as well.
 func overlap(shown, other *answer) float64 {
 	if len(shown.items) == 0 {
 		return 0

@@ -7,27 +7,13 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/bus"
-	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
-// answer is one answer on its way to the client and to the recommendations topic.
-type answer struct {
-	id       string
-	serving  *modelstore.Serving
-	asked    question
-	fallback string
-	trace    string // W3C traceparent of the request
-	at       time.Time
-	shadowOf string // the answer that was given where this one was not
-	items    []personalizeruntime.PredictedItem
-}
-
-// shown tells the dataset group's recommendations topic what was answered, beside the answers' way: its queue is bounded,
-// and an answer that finds it full is not told about, but counted.
+// shown publishes answers to the recommendations topic of the dataset group, in the background. Its queue is bounded: an
+// answer that finds it full is not published, but counted.
 type shown struct {
 	bus     *bus.Client
 	log     *zap.Logger
@@ -44,10 +30,10 @@ const (
 	shownTimeout = 10 * time.Second
 )
 
-// offer never waits.
+// offer queues an answer. It never waits.
 func (s *shown) offer(a *answer) {
 	a.at = s.now()
-	if assigned := a.asked.assigned; assigned != nil && assigned.counts {
+	if assigned := a.req.assigned; assigned != nil && assigned.counts {
 		s.metrics.assigned.WithLabelValues(assigned.experiment.Name, assigned.arm.Name).Inc()
 	}
 	select {
@@ -57,7 +43,7 @@ func (s *shown) offer(a *answer) {
 	}
 }
 
-// run publishes what is offered until ctx ends, and then what is left.
+// run publishes the queue until ctx ends, and then the rest of it.
 func (s *shown) run(ctx context.Context) {
 	failing := false
 	for {
@@ -71,7 +57,8 @@ func (s *shown) run(ctx context.Context) {
 	}
 }
 
-// gather waits for an answer and takes what else is there. It reports false when there is nothing left to wait for.
+// gather waits for an answer and takes those that are queued behind it. It reports false when ctx has ended and the queue
+// is empty.
 func (s *shown) gather(ctx context.Context) (batch []*answer, more bool) {
 	select {
 	case a := <-s.queue:
@@ -89,9 +76,9 @@ func (s *shown) gather(ctx context.Context) (batch []*answer, more bool) {
 	return batch, true
 }
 
-// publish sends a batch and reports whether that failed. A state that lasts is logged once.
+// publish sends a batch and reports whether that failed. A failure that lasts is logged once.
 func (s *shown) publish(ctx context.Context, batch []*answer, failing bool) bool {
-	// What was answered before the end is still told, within the time of a shutdown.
+	// Answers given before the end are still published, within the time of a shutdown.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shownTimeout)
 	defer cancel()
 	records := make([]bus.Record, len(batch))
@@ -101,13 +88,13 @@ func (s *shown) publish(ctx context.Context, batch []*answer, failing bool) bool
 	if err := s.bus.Publish(ctx, records...); err != nil {
 		s.metrics.shown.WithLabelValues("failed").Add(float64(len(batch)))
 		if !failing {
-			s.log.Warn("answers are given, but not told to the recommendations topic", zap.Error(err))
+			s.log.Warn("answers are given, but not published to the recommendations topic", zap.Error(err))
 		}
 		return true
 	}
 	s.metrics.shown.WithLabelValues("published").Add(float64(len(batch)))
 	if failing {
-		s.log.Info("answers are told to the recommendations topic again")
+		s.log.Info("answers are published to the recommendations topic again")
 	}
 	return false
 }
@@ -115,12 +102,13 @@ func (s *shown) publish(ctx context.Context, batch []*answer, failing bool) bool
 func (a *answer) record() bus.Record {
 	message := &penchantv1.RecommendationShown{
 		RecommendationId: a.id, TimestampMs: a.at.UnixMilli(), CampaignArn: a.serving.ARN(),
-		SolutionVersionArn: a.serving.Version.ARN, ModelId: a.serving.Loaded.ModelID, UserId: a.asked.userID,
-		ItemId: a.asked.itemID, Fallback: a.fallback, ShadowOf: a.shadowOf, ItemIds: make([]string, len(a.items)),
+		SolutionVersionArn: a.serving.Version.ARN, ModelId: a.serving.Loaded.ModelID, UserId: a.req.userID,
+		ItemId: a.req.itemID, Fallback: a.fallback, ShadowOf: a.shadowOf, ItemIds: make([]string, len(a.items)),
 	}
-	if assigned := a.asked.assigned; assigned != nil && assigned.counts {
+	if assigned := a.req.assigned; assigned != nil && assigned.counts {
 		message.Experiment = &penchantv1.ExperimentArm{
-			Arn: assigned.experiment.ARN, Id: assigned.experiment.ID, Arm: assigned.arm.Name, Phase: int32(assigned.experiment.Phase()),
+			Arn: assigned.experiment.ARN, Id: assigned.experiment.ID, Arm: assigned.arm.Name,
+			Phase: int32(assigned.experiment.Phase()),
 		}
 	}
 	for i, item := range a.items {
@@ -131,7 +119,7 @@ func (a *answer) record() bus.Record {
 	}
 	value, err := proto.Marshal(message)
 	if err != nil {
-		// Only a string that is no UTF-8 does that; ids come from JSON and are.
+		// Only a string that is not UTF-8 fails, and ids come from JSON.
 		value = nil
 	}
 	return bus.Record{
@@ -144,7 +132,7 @@ func (a *answer) record() bus.Record {
 			{Key: "ce_source", Value: []byte(a.serving.ARN())},
 			{Key: "ce_time", Value: a.at.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z07:00")},
 			{Key: "penchant-format", Value: []byte("1")},
-			{Key: "traceparent", Value: []byte(a.trace)},
+			{Key: "traceparent", Value: []byte(a.traceParent)},
 		},
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// fallbackHeader tells the client that, and why, an answer is not made from the whole of the visitor's own state.
+// fallbackHeader is set where an answer is not made from the whole of the visitor's own state, to the reason.
 const fallbackHeader = "x-penchant-fallback"
 
 // The reasons for a fallback: values of the header and labels of the metric.
@@ -18,41 +18,44 @@ const (
 	fallbackTimeout     = "user-state-timeout"
 	fallbackUnavailable = "user-state-unavailable"
 	fallbackRebuilding  = "user-state-rebuilding"
-	// An arm's campaign cannot answer and the control's does.
+	// fallbackArm: the control's campaign answers because the arm's cannot.
 	fallbackArm = "experiment-arm-unavailable"
 )
 
-// visitor is what is known of who asks. Where his state cannot be read, fallback says why he is taken for a stranger.
+// visitor is what is known of the user, or the anonymous session, that a request is for. Where their state cannot be read
+// they are answered as a stranger, and fallback is the reason.
 type visitor struct {
-	known    bool // somebody of whom there are events
+	known    bool // there are events of them
 	history  []reco.RecentInteraction
-	actions  []reco.RecentInteraction // what he did about actions
+	actions  []reco.RecentInteraction // their history with actions
 	vector   []float32
 	fallback string
 }
 
-// visitor looks the visitor up if the recipe or a filter asks about him.
-func (s *Service) visitor(ctx context.Context, serving *modelstore.Serving, asked question, p *plan) visitor {
-	r := serving.Loaded.Recipe
-	if asked.userID == "" || !r.Realtime && !p.usesVisitor() && len(r.HidesEvents) == 0 {
+// visitor looks the visitor up if the recipe or a filter asks about them.
+func (s *Service) visitor(ctx context.Context, t *trace) visitor {
+	r := t.serving.Loaded.Recipe
+	asks := r.Realtime || len(r.HidesEvents) > 0 || t.filter.usesVisitor() || t.promoted.usesVisitor()
+	if t.req.userID == "" || !asks {
 		return visitor{}
 	}
-	v := s.lookUp(ctx, serving, asked.userID)
-	s.tellFallback(ctx, v)
+	v := s.lookUp(ctx, t.serving, t.req.userID)
+	s.reportFallback(ctx, v.fallback)
 	return v
 }
 
-// tellFallback tells the client that, and why, the answer is not made from all that is known of the visitor.
-func (s *Service) tellFallback(ctx context.Context, v visitor) {
-	if v.fallback != "" {
-		s.metrics.fallbacks.WithLabelValues(v.fallback).Inc()
-		awsapi.SetHeader(ctx, fallbackHeader, v.fallback)
+// reportFallback counts the reason of a fallback, if there is one, and returns it to the client.
+func (s *Service) reportFallback(ctx context.Context, reason string) {
+	if reason != "" {
+		s.metrics.fallbacks.WithLabelValues(reason).Inc()
+		awsapi.SetHeader(ctx, fallbackHeader, reason)
 	}
 }
 
-// lookUp reads what is known of a visitor: his recent interactions, and his vector if the session-updater has folded one
-// for this model; without one, the model folds the history itself. Redis being slow or away costs the visitor his
-// history, never his answer. While Redis is being rebuilt after a loss, he is answered from what is back, and told so.
+// lookUp reads what is known of a visitor: their recent interactions, and their vector if the session-updater has folded
+// one for this model. Without a vector the model folds the history itself. When Redis is slow or down, visitors lose their
+// history, never their answer. While Redis is being rebuilt after a loss, they are answered from what is back, with a
+// header that says so.
 func (s *Service) lookUp(ctx context.Context, serving *modelstore.Serving, userID string) visitor {
 	ctx, cancel := context.WithTimeout(ctx, s.config.UserStateTimeout)
 	defer cancel()
@@ -63,7 +66,10 @@ func (s *Service) lookUp(ctx context.Context, serving *modelstore.Serving, userI
 	case err != nil:
 		return visitor{fallback: fallbackUnavailable}
 	}
-	v := visitor{known: view.Known || len(view.History) > 0, history: view.History, actions: view.Actions, vector: view.Vectors[serving.Loaded.ModelID]}
+	v := visitor{
+		known: view.Known || len(view.History) > 0, history: view.History, actions: view.Actions,
+		vector: view.Vectors[serving.Loaded.ModelID],
+	}
 	if folder := serving.Loaded.Folder(); folder == nil || len(v.vector) != folder.Dim() {
 		v.vector = nil
 	}
