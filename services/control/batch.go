@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/penchant-io/penchant/pkg/attributes"
@@ -9,7 +10,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
-	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/control/crud"
@@ -78,22 +78,15 @@ func (b *batchCreation) validate(ctx context.Context) (*recipe.Recipe, error) {
 
 // validateFilter refuses a filter that the job cannot use.
 func (b *batchCreation) validateFilter() error {
-	if b.filter.DatasetGroupARN != b.version.DatasetGroupARN {
-		return awsapi.InvalidInput("filterArn %s and solutionVersionArn %s belong to different dataset groups",
-			b.filter.ARN, b.version.ARN)
+	filters := attributes.NewFilters(attributes.Source{View: b.env.View})
+	compiled, err := filters.Resolve(b.filter, b.version.DatasetGroupARN, b.target)
+	if unfit := new(attributes.FilterError); errors.As(err, &unfit) {
+		return awsapi.InvalidInput("The %v", unfit)
 	}
-	schemas, err := attributes.Source{View: b.env.View}.Schemas(b.filter.DatasetGroupARN)
 	if err != nil {
 		return err
 	}
-	compiled, err := filter.Compile(b.filter.Expression, schemas)
-	switch {
-	case err != nil:
-		return awsapi.InvalidInput("Filter %s: %v", b.filter.ARN, err)
-	case compiled.Target() != b.target:
-		return awsapi.InvalidInput("Filter %s is for %s, this job needs one for %s",
-			b.filter.ARN, filter.TargetName(compiled.Target()), filter.TargetName(b.target))
-	case b.version.RecipeARN == attributeAffinity && compiled.Uses(schema.Interactions.DatasetType()):
+	if b.version.RecipeARN == attributeAffinity && compiled.Uses(schema.Interactions.DatasetType()) {
 		return awsapi.InvalidInput("Filter %s asks for interactions, which is not possible with recipe %s",
 			b.filter.ARN, b.version.RecipeARN)
 	}

@@ -202,7 +202,7 @@ func TestJobsAreRefused(t *testing.T) {
 		{members{"solutionVersionArn": untrained}, inUse, "ACTIVE"},
 		{members{"filterArn": prefix + "filter/absent"}, missing, "absent"},
 		{members{"filterArn": prefix + "solution/personal"}, invalid, "filterArn"},
-		{members{"filterArn": prefix + "filter/theirs"}, invalid, "different dataset groups"},
+		{members{"filterArn": prefix + "filter/theirs"}, invalid, "belongs to the dataset group"},
 		{members{"filterArn": prefix + "filter/young"}, inUse, "CREATE FAILED"},
 		{members{"numResults": 0}, invalid, "numResults is 0"},
 		{members{"jobInput": nil}, invalid, "jobInput"},

@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/ranking"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
@@ -24,16 +25,21 @@ import (
 // batchFilter is a batch job's filter with the attributes that it asks for, as they were when the job began.
 type batchFilter struct {
 	*filter.Filter
-	// table is of the items, or of the users, that the filter selects.
+	// table holds the attributes of the items or users that the filter selects.
 	table *attributes.Table
-	// users are what CurrentUser asks for; nil: it does not.
+	// users are the attributes that CurrentUser asks for; nil: it does not.
 	users *attributes.Table
-	// personal says that lines with the same values may have different selections.
-	personal bool
 }
 
-// openFilter reads a job's filter; without one it gives nil.
-func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.DatasetGroup, target schema.Type) (*batchFilter, error) {
+// attributesSource returns where the attributes of items and users are read from.
+func (s *Service) attributesSource() attributes.Source {
+	return attributes.Source{Bucket: s.config.Bucket, Bus: s.config.Bus, View: s.config.View}
+}
+
+// openFilter reads a job's filter; it returns nil for a job without one.
+func (s *Service) openFilter(
+	ctx context.Context, arn string, group *catalog.DatasetGroup, target schema.Type,
+) (*batchFilter, error) {
 	if arn == "" {
 		return nil, nil
 	}
@@ -41,30 +47,23 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 	if err != nil {
 		return nil, jobs.Missing(err, "filter", arn)
 	}
-	source := attributes.Source{Bucket: s.config.Bucket, Bus: s.config.Bus, View: s.config.View}
-	schemas, err := source.Schemas(group.ARN)
+	source := s.attributesSource()
+	compiled, err := attributes.NewFilters(source).Resolve(resource, group.ARN, target)
+	if unfit := new(attributes.FilterError); errors.As(err, &unfit) {
+		return nil, jobs.Faultf("The %w", unfit)
+	}
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := filter.Compile(resource.Expression, schemas)
-	if err != nil {
-		return nil, jobs.Faultf("Filter %s: %w", arn, err)
-	}
-	if compiled.Target() != target {
-		return nil, jobs.Faultf("Filter %s is for %s, this job needs one for %s", arn, filter.TargetName(compiled.Target()), filter.TargetName(target))
-	}
 	f := &batchFilter{Filter: compiled}
-	uses := func(t schema.Type) bool { return compiled.Uses(t.DatasetType()) }
 	selected := schema.Items
 	if target == schema.Users {
 		selected = schema.Users
-	} else {
-		f.personal = uses(schema.Users) || uses(schema.Interactions) || compiled.UsesCurrentItem()
 	}
 	if f.table, err = source.Load(ctx, group, selected); err != nil {
 		return nil, err
 	}
-	if target == schema.Items && uses(schema.Users) {
+	if target == schema.Items && compiled.Uses(schema.Users.DatasetType()) {
 		if f.users, err = source.Load(ctx, group, schema.Users); err != nil {
 			return nil, err
 		}
@@ -72,27 +71,27 @@ func (s *Service) openFilter(ctx context.Context, arn string, group *catalog.Dat
 	return f, nil
 }
 
-// selections remembers the newest selection, which the next line often asks for again.
-type selections struct {
+// lastFilter remembers the filter with the values of the newest line, since the next line often has the same.
+type lastFilter struct {
 	values string
-	last   *filter.Selection
+	filter *ranking.Filter
 }
 
-// of evaluates the filter with a line's values, or says what is wrong with them.
-func (s *selections) of(f *batchFilter, values map[string]string, subject filter.Subject) (_ *filter.Selection, refusal string) {
+// bind puts a line's values into the filter. For wrong values it returns the reason why the line is refused.
+func (l *lastFilter) bind(f *batchFilter, values map[string]string) (_ *ranking.Filter, refusal string) {
 	var key strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		fmt.Fprintf(&key, "%q=%q,", name, values[name])
 	}
-	if s.last != nil && !f.personal && s.values == key.String() {
-		return s.last, ""
+	if l.filter != nil && l.values == key.String() {
+		return l.filter, ""
 	}
 	bound, err := f.Bind(values)
 	if err != nil {
 		return nil, err.Error()
 	}
-	s.values, s.last = key.String(), bound.Select(f.table.Table, subject)
-	return s.last, ""
+	l.values, l.filter = key.String(), ranking.NewFilter(bound)
+	return l.filter, ""
 }
 
 // eventTypes reads which types of events each user has, for filters that select users by them.

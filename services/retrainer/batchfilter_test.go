@@ -106,7 +106,7 @@ func TestBatchInferenceFilters(t *testing.T) {
 		t.Errorf("scores of what is left: %v", a.Scores)
 	}
 	for name, c := range map[string]struct{ filter, reason string }{
-		"of-users":  {i.filter("users", `EXCLUDE UserID WHERE Users.MEMBER IN ("no")`), "needs one for ItemID"},
+		"of-users":  {i.filter("users", `EXCLUDE UserID WHERE Users.MEMBER IN ("no")`), "must select by ItemID"},
 		"no-column": {i.filter("gone", `EXCLUDE ItemID WHERE Items.SIZE > 1`), "SIZE"},
 		"deleted":   {retrainertest.Account + "filter/absent", "no longer exists"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,10 +97,11 @@ func (h *historySource) archived(ctx context.Context) iter.Seq2[reco.Interaction
 // histories are the newest interactions of a number of users, each as in a user state: by (event time, event id), with the
 // anonymous events of sessions that turned out to be theirs.
 type histories struct {
-	items  *model.Items
-	newest int // interactions of a user
-	users  map[string]int32
-	rows   [][]historyRow // by user
+	items   *model.Items
+	unknown unknownItems
+	newest  int // interactions of a user
+	users   map[string]int32
+	rows    [][]historyRow // by user
 	// kept says how many of the users there are rows for: when the rows become too many, the later users are given up.
 	kept    atomic.Int32
 	count   atomic.Int64 // rows that there is memory for
@@ -115,7 +117,7 @@ type histories struct {
 type historyRow struct {
 	timeMS int64
 	id     [16]byte
-	item   int32 // -1: the model does not know it
+	item   int32 // negative for an item that the model does not know, see unknownItems
 	value  float32
 	typ    uint16
 	valued bool
@@ -177,10 +179,12 @@ func (h *histories) take(i *reco.Interaction) {
 }
 
 func (h *histories) row(i *reco.Interaction) historyRow {
-	row := historyRow{timeMS: i.TimestampMS, item: -1, typ: h.types.number(i.EventType)}
+	row := historyRow{timeMS: i.TimestampMS, typ: h.types.number(i.EventType)}
 	copy(row.id[:], i.EventID)
 	if item, known := h.items.Index(i.ItemID); known {
 		row.item = int32(item)
+	} else {
+		row.item = h.unknown.number(i.ItemID)
 	}
 	if i.EventValue != nil {
 		row.value, row.valued = float32(*i.EventValue), true
@@ -243,6 +247,8 @@ func (h *histories) of(userID string, scratch *historyScratch) []reco.RecentInte
 		recent := reco.RecentInteraction{EventType: h.types.name(row.typ), TimestampMS: row.timeMS}
 		if row.item >= 0 {
 			recent.ItemID = h.items.ID(int(row.item))
+		} else {
+			recent.ItemID = h.unknown.id(row.item)
 		}
 		if row.valued {
 			scratch.values[n] = float64(row.value)
@@ -257,6 +263,42 @@ type historyScratch struct {
 	rows    []historyRow
 	history []reco.RecentInteraction
 	values  []float64
+}
+
+// unknownItems numbers the items that the model does not know, from -1 downwards. Filters ask for them: such an item can fill
+// up a list.
+type unknownItems struct {
+	mu      sync.RWMutex
+	ids     []string
+	numbers map[string]int32
+}
+
+func (u *unknownItems) number(id string) int32 {
+	u.mu.RLock()
+	n, ok := u.numbers[id]
+	u.mu.RUnlock()
+	if ok {
+		return n
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if n, ok := u.numbers[id]; ok {
+		return n
+	}
+	if u.numbers == nil {
+		u.numbers = map[string]int32{}
+	}
+	id = strings.Clone(id) // it may be a piece of something much larger
+	u.ids = append(u.ids, id)
+	n = int32(-len(u.ids))
+	u.numbers[id] = n
+	return n
+}
+
+func (u *unknownItems) id(number int32) string {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return u.ids[-number-1]
 }
 
 // eventTypes numbers event types. There are few.

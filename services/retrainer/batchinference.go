@@ -20,9 +20,11 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
+	"github.com/penchant-io/penchant/pkg/ranking"
 	"github.com/penchant-io/penchant/pkg/ranking/diversity"
 	"github.com/penchant-io/penchant/pkg/ranking/exploration"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 	"github.com/penchant-io/penchant/services/retrainer/output"
@@ -84,14 +86,16 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 	return nil, s.loadResults(ctx, job, plan, out, run.lines)
 }
 
-// openInference reads what a job's lines are answered from.
+// openInference reads everything that a job's lines are answered from.
 func (s *Service) openInference(ctx context.Context, job *catalog.BatchInferenceJob) (*inference, error) {
 	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
 	if err != nil {
 		return nil, err
 	}
 	items := loaded.Model.Items()
-	b := &inference{service: s, job: job, loaded: loaded, results: int(job.NumResults), quoted: make([][]byte, items.Len())}
+	b := &inference{
+		service: s, job: job, loaded: loaded, results: int(job.NumResults), quoted: make([][]byte, items.Len()),
+	}
 	if b.results == 0 {
 		b.results = defaultResults
 	}
@@ -101,20 +105,13 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 	if b.filter, err = s.openFilter(ctx, job.FilterARN, group, schema.Items); err != nil {
 		return nil, err
 	}
-	if b.filter != nil {
-		b.rows = make([]int32, items.Len())
-		for i := range b.rows {
-			b.filter.table.Add(items.ID(i)) // an item may have no attributes
-			b.rows[i], _ = b.filter.table.Row(items.ID(i))
-		}
-	}
 	if err := b.openItems(ctx, group); err != nil {
 		return nil, err
 	}
 	if err := b.openUsers(ctx, group); err != nil {
 		return nil, err
 	}
-	if loaded.Recipe.Realtime || b.filter != nil && b.filter.Uses(schema.Interactions.DatasetType()) {
+	if b.asksHistories() {
 		if b.source, err = s.openHistories(ctx, group.GroupKey(), loaded.Manifest.DataCut.Time); err != nil {
 			return nil, err
 		}
@@ -126,42 +123,53 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 	return b, nil
 }
 
-// openItems reads what is known of the items, where the job's configuration asks for it: which are new, and their categories.
+// asksHistories reports whether the recipe or the filter looks at what users did.
+func (b *inference) asksHistories() bool {
+	r := b.loaded.Recipe
+	return r.Realtime || len(r.HidesEvents) > 0 ||
+		b.filter != nil && (b.filter.Uses(schema.Interactions.DatasetType()) || b.filter.users != nil)
+}
+
+// openItems prepares the catalogue that lists are made from, with the attributes of items where the filter, exploration or
+// diversity ask for them. Exploration is of the items that are new when the job is created.
 func (b *inference) openItems(ctx context.Context, group *catalog.DatasetGroup) error {
-	if !b.loaded.Recipe.Explores {
-		return nil
-	}
-	var config map[string]string
-	if b.job.Config != nil {
-		config = b.job.Config.ItemExplorationConfig
-	}
-	if b.service.config.Explore {
-		b.explores = exploration.Read(config)
-	}
-	b.diversity = diversity.Read(config)
-	if b.explores.Weight <= 0 && b.diversity.Weight <= 0 {
-		return nil
+	b.catalogue = ranking.NewCatalogue(b.loaded.Recipe, b.loaded.Model.Items())
+	var explores exploration.Settings
+	var diverse diversity.Settings
+	if b.loaded.Recipe.Explores {
+		var config map[string]string
+		if b.job.Config != nil {
+			config = b.job.Config.ItemExplorationConfig
+		}
+		if b.service.config.Explore {
+			explores = exploration.Read(config)
+		}
+		diverse = diversity.Read(config)
 	}
 	var table *attributes.Table
-	if b.filter != nil {
+	switch {
+	case b.filter != nil:
 		table = b.filter.table
-	} else {
+	case explores.Weight > 0 || diverse.Weight > 0:
 		var err error
-		source := attributes.Source{Bucket: b.service.config.Bucket, Bus: b.service.config.Bus, View: b.service.config.View}
-		if table, err = source.Load(ctx, group, schema.Items); err != nil {
+		if table, err = b.service.attributesSource().Load(ctx, group, schema.Items); err != nil {
 			return err
 		}
+	default:
+		return nil
 	}
-	if b.explores.Weight > 0 {
-		b.openExploration(table)
+	b.catalogue = b.catalogue.WithAttributes(table.Table, table)
+	if explores.Weight > 0 {
+		cold := explores.Cold(b.catalogue.Newest(b.loaded.Novelty), b.job.CreatedAt)
+		b.exploration = &ranking.Exploration{Settings: explores, Cold: cold}
 	}
-	if b.diversity.Weight > 0 {
-		b.openDiversity(table)
+	if b.diversity = b.catalogue.Diversity(diverse, table.Schema); b.diversity != nil {
+		b.diversity.Prepare()
 	}
 	return nil
 }
 
-// openUsers reads what is known of the users, where the model asks for it.
+// openUsers reads the attributes of users, where the model asks for them.
 func (b *inference) openUsers(ctx context.Context, group *catalog.DatasetGroup) error {
 	if !model.AsksUser(b.loaded.Model, nil) {
 		return nil
@@ -170,39 +178,9 @@ func (b *inference) openUsers(ctx context.Context, group *catalog.DatasetGroup) 
 		b.users = b.filter.users
 		return nil
 	}
-	source := attributes.Source{Bucket: b.service.config.Bucket, Bus: b.service.config.Bus, View: b.service.config.View}
 	var err error
-	b.users, err = source.Load(ctx, group, schema.Users)
+	b.users, err = b.service.attributesSource().Load(ctx, group, schema.Users)
 	return err
-}
-
-// openExploration finds the items that are new when the job is created.
-func (b *inference) openExploration(table *attributes.Table) {
-	items := b.loaded.Model.Items()
-	newest := exploration.Newest(items, b.loaded.Novelty, func(item int) int64 {
-		row, known := table.Row(items.ID(item))
-		if !known {
-			return 0
-		}
-		return table.Created(row)
-	})
-	b.cold = b.explores.Cold(newest, b.job.CreatedAt)
-}
-
-// openDiversity finds the categories of all items: a job asks for those of the popular ones again and again.
-func (b *inference) openDiversity(table *attributes.Table) {
-	columns := b.diversity.Columns(table.Schema)
-	if len(columns) == 0 {
-		return
-	}
-	items := b.loaded.Model.Items()
-	b.categories = make([][]int32, items.Len())
-	numbers := diversity.NewCategories(columns)
-	for item := range b.categories {
-		if row, known := table.Row(items.ID(item)); known {
-			b.categories[item] = numbers.Of(func(column string) any { return table.Attribute(row, column) })
-		}
-	}
 }
 
 // batchModel loads the model of a solution version.
@@ -226,17 +204,14 @@ type inference struct {
 	loaded  *modelstore.Loaded
 	results int
 	source  *historySource    // nil: neither recipe nor filter asks for histories
-	filter  *batchFilter      // nil: none
+	filter  *batchFilter      // nil: there is none
 	users   *attributes.Table // nil: the model does not ask for them
-	rows    []int32           // in the filter's table, by item
 	quoted  [][]byte          // the items' ids as JSON
-	// cold items are lifted as explores says.
-	explores exploration.Settings
-	cold     []exploration.ColdItem
-	// categories of items make lists as diverse as diversity says; nil: lists are as the model has them.
-	diversity  diversity.Settings
-	categories [][]int32
-	workers    []inferenceWorker
+
+	catalogue   *ranking.Catalogue
+	exploration *ranking.Exploration // nil: cold items are not lifted. Its seed is the line's
+	diversity   *ranking.Diversity   // nil: lists are not made diverse
+	workers     []inferenceWorker
 }
 
 // inferenceRun answers some pieces of the input of a job, each into an object of its own.
@@ -285,9 +260,9 @@ type inferenceRequest struct {
 
 // inferenceWorker is one goroutine's scratch memory.
 type inferenceWorker struct {
-	scores     []float32
-	history    historyScratch
-	selections selections
+	scores  []float32
+	history historyScratch
+	filters lastFilter
 }
 
 func (b *inferenceRun) run(ctx context.Context) (err error) {
@@ -513,15 +488,9 @@ func (b *inferenceRun) log(event string, more ...zap.Field) {
 
 // line makes the answer to one question.
 func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]byte, error) {
-	query := model.Query{ItemID: q.request.ItemID}
-	if known != nil {
-		query.History = known.of(q.request.UserID, &w.history)
-	}
-	var selection *filter.Selection
+	var f *ranking.Filter
 	if b.filter != nil && q.refusal == "" {
-		selection, q.refusal = w.selections.of(b.filter, q.request.FilterValues, filter.Subject{
-			History: query.History, User: b.filter.users.Record(q.request.UserID), UserID: q.request.UserID, CurrentItem: q.request.ItemID,
-		})
+		f, q.refusal = w.filters.bind(b.filter, q.request.FilterValues)
 	}
 	answer := append(make([]byte, 0, 256), `{"input":`...)
 	answer = appendEcho(answer, q.text)
@@ -529,84 +498,82 @@ func (b *inference) line(w *inferenceWorker, q *question, known *histories) ([]b
 		answer = append(answer, `,"output":null,"error":`...)
 		return append(appendJSON(answer, q.refusal), "}\n"...), nil
 	}
-	if !b.loaded.Recipe.Realtime {
-		query.History = nil // it was the filter's
+	var history []reco.RecentInteraction
+	if known != nil {
+		history = known.of(q.request.UserID, &w.history)
 	}
-	if model.AsksUser(b.loaded.Model, query.History) {
-		query.User = b.users.Record(q.request.UserID)
-	}
-	if err := b.loaded.Model.Score(query, w.scores); err != nil {
+	scorer := ranking.ModelScorer(b.loaded.Model, b.query(q, history), w.scores)
+	picks, err := b.list(scorer, q, f, history)
+	if err != nil {
 		return nil, err
 	}
-	if len(b.cold) > 0 {
-		b.explores.Lift(w.scores, b.cold, exploration.Seed(q.request.UserID, b.loaded.ModelID, b.job.ID), nil, nil)
-	}
 	answer = append(answer, `,"output":{"recommendedItems":[`...)
-	var shares []float64
-	if b.loaded.Recipe.Type == recipe.PersonalizedRanking {
-		answer, shares = b.appendRanking(answer, w.scores, q.request.ItemList, selection)
-	} else {
-		var skip func(int) bool
-		if selection != nil {
-			skip = func(item int) bool { return !selection.Has(b.rows[item]) }
-		}
-		best := b.best(w.scores, skip)
-		for n, item := range best {
-			answer = appendSeparated(answer, n, b.quoted[item])
-		}
-		if b.loaded.Recipe.Scores == recipe.CatalogueScores {
-			shares = model.Shares(w.scores, best)
+	for n := range picks {
+		if picks[n].Known() {
+			answer = appendSeparated(answer, n, b.quoted[picks[n].Item])
+		} else {
+			answer = appendSeparated(answer, n, appendJSON(nil, picks[n].ID))
 		}
 	}
 	answer = append(answer, ']')
-	if shares != nil {
-		answer = append(answer, `,"scores":[`...)
-		for n, share := range shares {
-			if n > 0 {
-				answer = append(answer, ',')
-			}
-			answer = strconv.AppendFloat(answer, share, 'g', -1, 32)
-		}
-		answer = append(answer, ']')
+	if b.showsScores() {
+		answer = appendScores(answer, picks)
 	}
 	return append(answer, `},"error":null}`+"\n"...), nil
 }
 
-// best is the list of a line: the items with the highest scores, made diverse where that is asked for.
-func (b *inference) best(scores []float32, skip func(int) bool) []int32 {
-	if b.categories == nil {
-		return model.TopK(scores, b.results, skip)
+// query returns what the model is asked for a line.
+func (b *inference) query(q *question, history []reco.RecentInteraction) model.Query {
+	query := model.Query{ItemID: q.request.ItemID}
+	if b.loaded.Recipe.Realtime {
+		query.History = history // otherwise it is for the filter alone
 	}
-	pool := model.TopK(scores, diversity.Pool(b.results), skip)
-	places := b.diversity.Choose(pool, scores, func(item int32) []int32 { return b.categories[item] }, b.results)
-	list := make([]int32, len(places))
-	for n, place := range places {
-		list[n] = pool[place]
+	if model.AsksUser(b.loaded.Model, query.History) {
+		query.User = b.users.Record(q.request.UserID)
 	}
-	return list
+	return query
 }
 
-// appendRanking orders the list as at runtime: items that the model does not know come last, as they came, and each item
-// once. Those have no score at runtime; here a 0 keeps the two lists equally long. Of an item that is in neither model nor
-// dataset no filter can say anything: it is left out where there is one.
-func (b *inference) appendRanking(answer []byte, scores []float32, list []string, selection *filter.Selection) ([]byte, []float64) {
-	known, unknown := model.Divide(b.loaded.Model.Items(), list)
-	if selection != nil {
-		known = slices.DeleteFunc(known, func(item int32) bool { return !selection.Has(b.rows[item]) })
-		unknown = slices.DeleteFunc(unknown, func(id string) bool {
-			row, ok := b.filter.table.Row(id)
-			return !ok || !selection.Has(row)
-		})
+// list makes the list of a line as the recommender makes it for a request.
+func (b *inference) list(
+	scorer ranking.Scorer, q *question, f *ranking.Filter, history []reco.RecentInteraction,
+) ([]ranking.Pick, error) {
+	subject := filter.Subject{History: history, UserID: q.request.UserID, CurrentItem: q.request.ItemID}
+	if b.filter != nil {
+		subject.User = b.filter.users.UserRecord(q.request.UserID, len(history) > 0)
 	}
-	ranked, shares := model.Rank(scores, known)
-	for n, item := range ranked {
-		answer = appendSeparated(answer, n, b.quoted[item])
+	if b.loaded.Recipe.Type == recipe.PersonalizedRanking {
+		return b.catalogue.Rank(scorer, q.request.ItemList, f, &subject)
 	}
-	for _, id := range unknown {
-		answer = appendSeparated(answer, len(shares), appendJSON(nil, id))
-		shares = append(shares, 0)
+	req := &ranking.Request{Scorer: scorer, Results: b.results, Subject: subject, Filter: f, Diversity: b.diversity}
+	if b.exploration != nil {
+		explores := *b.exploration
+		explores.Seed = exploration.Seed(q.request.UserID, b.loaded.ModelID, b.job.ID)
+		req.Exploration = &explores
 	}
-	return answer, shares
+	list, err := b.catalogue.List(req)
+	if err != nil {
+		return nil, err
+	}
+	return list.Picks, nil
+}
+
+// showsScores reports whether the recipe's answers have scores.
+func (b *inference) showsScores() bool {
+	return b.loaded.Recipe.Type == recipe.PersonalizedRanking || b.loaded.Recipe.Scores == recipe.CatalogueScores
+}
+
+// appendScores appends a score for each item. Items that the model does not know have none at runtime; here a 0 keeps the
+// two lists equally long.
+func appendScores(answer []byte, picks []ranking.Pick) []byte {
+	answer = append(answer, `,"scores":[`...)
+	for n := range picks {
+		if n > 0 {
+			answer = append(answer, ',')
+		}
+		answer = strconv.AppendFloat(answer, picks[n].Share, 'g', -1, 32)
+	}
+	return append(answer, ']')
 }
 
 func appendSeparated(answer []byte, n int, text []byte) []byte {

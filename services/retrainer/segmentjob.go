@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"go.uber.org/zap"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/ranking"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 	"github.com/penchant-io/penchant/services/retrainer/output"
@@ -175,34 +175,18 @@ func (b *segmentation) line(line batchLine) ([]byte, error) {
 	return append(answer, `]},"error":null}`+"\n"...), nil
 }
 
-// users are those of a segment that the filter leaves. So many are asked for as it takes to fill the segment.
+// users lists the users of a segment that the filter selects. For wrong values of the filter it returns the reason why the
+// line is refused.
 func (b *segmentation) users(q model.SegmentQuery, values map[string]string) (ids []string, refusal string, err error) {
-	for asked := b.results; ; asked *= 4 {
-		scored, err := b.segmenter.Segment(q, asked)
-		if err != nil {
-			return nil, "", err
+	req := &ranking.SegmentRequest{Segmenter: b.segmenter, Query: q, Results: b.results, Subject: b.subject}
+	if b.filter != nil {
+		if req.Filter, err = b.filter.Bind(values); err != nil {
+			return nil, err.Error(), nil
 		}
-		ids = ids[:0]
-		for _, user := range scored {
-			ids = append(ids, user.UserID)
-		}
-		if b.filter == nil {
-			return ids, "", nil
-		}
-		b.filter.table.Add(ids...) // a user may have no attributes
-		var last selections
-		selection, refusal := last.of(b.filter, values, b.subject)
-		if refusal != "" {
-			return nil, refusal, nil
-		}
-		ids = slices.DeleteFunc(ids, func(id string) bool {
-			row, _ := b.filter.table.Row(id)
-			return !selection.Has(row)
-		})
-		if len(ids) >= b.results || len(scored) < asked {
-			return ids[:min(len(ids), b.results)], "", nil
-		}
+		req.Table = b.filter.table.Table
 	}
+	ids, err = ranking.ListUsers(req)
+	return ids, "", err
 }
 
 func (b *segmentation) parse(line batchLine) (r segmentRequest, q model.SegmentQuery, refusal string) {
