@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
 	"github.com/aws/aws-sdk-go/service/personalize"
+
+	"github.com/penchant-io/penchant/pkg/testfile"
 )
 
 // functions are small handlers of the kind that AWS's public samples for Personalize bring along: each creates what is missing, looks at it,
@@ -195,43 +197,8 @@ func (f *functions) settled(arn string, created error, status func() (*string, e
 	return map[string]any{"arn": arn}, nil
 }
 
-// polled is how the public samples wait: the function raises ResourcePending, and is tried again up to 100 times.
-const polled = `"Retry":[{"ErrorEquals":["ResourcePending"],"IntervalSeconds":1,"BackoffRate":1,"MaxAttempts":100}]`
-
-// plainFunctions has the shape of the samples that name functions by their ARN: legacy Iterators, a Map in a Map, errors that are caught
-// into a member, results that are thrown away.
-var plainFunctions = strings.NewReplacer("$POLLED", polled, "$F", "arn:aws:lambda:us-east-1:123456789012:function:",
-	"$CATCH", `"Catch":[{"ErrorEquals":["ResourceFailed"],"ResultPath":"$.serviceError","Next":"Notify Failed"},{"ErrorEquals":["States.ALL"],"ResultPath":"$.statesError","Next":"Notify Failed"}]`).Replace(`{
-	"StartAt":"Create Dataset Group","States":{
-	"Create Dataset Group":{"Type":"Task","Resource":"$FCreateDatasetGroup","InputPath":"$.datasetGroup","ResultPath":"$.datasetGroup.made",$POLLED,$CATCH,"Next":"Datasets"},
-	"Datasets":{"Type":"Map","ItemsPath":"$.datasets","MaxConcurrency":3,"ResultPath":null,"Parameters":{"dataset.$":"$$.Map.Item.Value","datasetGroupArn.$":"$.datasetGroup.made.arn"},
-		$CATCH,"Next":"Solutions","Iterator":{"StartAt":"Create Dataset","States":{
-		"Create Dataset":{"Type":"Task","Resource":"$FCreateDataset","Parameters":{"name.$":"$.dataset.name","type.$":"$.dataset.type","schema.$":"$.dataset.schema","datasetGroupArn.$":"$.datasetGroupArn"},
-			"ResultPath":"$.made",$POLLED,"Next":"Import Data"},
-		"Import Data":{"Type":"Task","Resource":"$FImportData","Parameters":{"jobName.$":"$.dataset.name","datasetArn.$":"$.made.arn","location.$":"$.dataset.location"},
-			"ResultPath":null,$POLLED,"End":true}}}},
-	"Solutions":{"Type":"Map","ItemsPath":"$.solutions","MaxConcurrency":1,"ResultPath":"$.campaigns",
-		"Parameters":{"solution.$":"$$.Map.Item.Value","datasetGroupArn.$":"$.datasetGroup.made.arn"},$CATCH,"Next":"Notify","Iterator":{"StartAt":"Create Solution","States":{
-		"Create Solution":{"Type":"Task","Resource":"$FCreateSolution","Parameters":{"name.$":"$.solution.name","recipeArn.$":"$.solution.recipeArn","datasetGroupArn.$":"$.datasetGroupArn"},
-			"ResultPath":"$.made",$POLLED,"Next":"Create Solution Version"},
-		"Create Solution Version":{"Type":"Task","Resource":"$FCreateSolutionVersion","Parameters":{"solutionArn.$":"$.made.arn"},"ResultPath":"$.version","Next":"Wait for Solution Version"},
-		"Wait for Solution Version":{"Type":"Task","Resource":"$FWaitSolutionVersion","InputPath":"$.version","ResultPath":null,$POLLED,"Next":"Campaigns"},
-		"Campaigns":{"Type":"Map","ItemsPath":"$.solution.campaigns","Parameters":{"name.$":"$$.Map.Item.Value.name","solutionVersionArn.$":"$.version.solutionVersionArn"},"End":true,
-			"Iterator":{"StartAt":"Create Campaign","States":{"Create Campaign":{"Type":"Task","Resource":"$FCreateCampaign",$POLLED,"End":true}}}}}}},
-	"Notify":{"Type":"Task","Resource":"$FNotify","End":true},
-	"Notify Failed":{"Type":"Task","Resource":"$FNotify","ResultPath":null,"Next":"Failed"},
-	"Failed":{"Type":"Fail","Error":"DeploymentFailed"}}}`)
-
-// deletion is the other half of that sample: what is gone is an error that is caught.
-var deletion = strings.NewReplacer("$F", "arn:aws:lambda:us-east-1:123456789012:function:").Replace(`{
-	"StartAt":"List Campaigns","States":{
-	"List Campaigns":{"Type":"Task","Resource":"$FListCampaigns","ResultPath":"$.campaigns","Next":"Map Campaigns"},
-	"Map Campaigns":{"Type":"Map","ItemsPath":"$.campaigns","MaxConcurrency":3,"ResultPath":null,"Parameters":{"arn.$":"$$.Map.Item.Value"},"End":true,"Iterator":{"StartAt":"Delete Campaign","States":{
-		"Delete Campaign":{"Type":"Task","Resource":"$FDeleteCampaign","ResultPath":null,"Next":"Wait for Deletion"},
-		"Wait for Deletion":{"Type":"Task","Resource":"$FWaitDeleteCampaign","ResultPath":null,"Next":"Gone",
-			"Retry":[{"ErrorEquals":["ResourcePending"],"IntervalSeconds":1,"BackoffRate":1,"MaxAttempts":100}],
-			"Catch":[{"ErrorEquals":["ResourceNotFoundException"],"ResultPath":null,"Next":"Gone"}]},
-		"Gone":{"Type":"Pass","End":true}}}}}}`)
+// definition returns a state machine of testdata/stepfunctions.
+func definition(name string) string { return string(testfile.Read("stepfunctions/" + name + ".json")) }
 
 const sampleInput = `{"datasetGroup":{"name":"sample"},"datasets":[
 	{"name":"sample-interactions","type":"Interactions","location":"s3://data/i.csv","schema":%s},{"name":"sample-users","type":"Users","location":"s3://data/u.csv","schema":%s}],
@@ -250,7 +217,7 @@ func TestDefinitionsOfLambdaFunctionsRun(t *testing.T) {
 	i.retrain(func(string) float64 { return 0.2 })
 	s := i.states()
 	input := fmt.Sprintf(sampleInput, quoted(t, filmSchema), quoted(t, ageSchema))
-	machine := s.create("sample", plainFunctions)
+	machine := s.create("sample", definition("samples-deploy"))
 	d := s.ended(s.start(machine, input))
 	if *d.Status != "SUCCEEDED" || !strings.Contains(*d.Output, `"campaigns":[[{"arn":"`+personalizeARN+`campaign/sample-campaign"}],[]]`) {
 		t.Fatalf("got %v", d)
@@ -277,7 +244,7 @@ func TestDefinitionsOfLambdaFunctionsRun(t *testing.T) {
 		t.Errorf("%d Map states failed", n)
 	}
 
-	if d := s.ended(s.start(s.create("deletion", deletion), `{}`)); *d.Status != "SUCCEEDED" {
+	if d := s.ended(s.start(s.create("deletion", definition("samples-delete")), `{}`)); *d.Status != "SUCCEEDED" {
 		t.Fatalf("got %v", d)
 	}
 	if got := countKinds(i.resources())["campaign"]; got != 0 {
@@ -292,21 +259,7 @@ func TestDefinitionsOfTheCDKRun(t *testing.T) {
 	i := installWith(t, Config{Functions: f.endpoints("CreateDatasetGroup", "CreateDataset", "Notify")})
 	f.i = i
 	s := i.states()
-	const retry = `"Retry":[{"ErrorEquals":["Lambda.ClientExecutionTimeoutException","Lambda.ServiceException","Lambda.AWSLambdaException","Lambda.SdkClientException"],"IntervalSeconds":2,"MaxAttempts":6,"BackoffRate":2},
-		{"ErrorEquals":["ResourcePending"],"IntervalSeconds":1,"MaxAttempts":15,"BackoffRate":1.02}]`
-	definition := strings.NewReplacer("$RETRY", retry, "$F", "arn:aws:lambda:us-east-1:123456789012:function:").Replace(`{"StartAt":"Group?","States":{
-		"Group?":{"Type":"Choice","Choices":[{"Variable":"$.datasets[0]","IsPresent":true,"Next":"Create Group"}],"Default":"Nothing"},
-		"Nothing":{"Type":"Pass","Result":{},"End":true},
-		"Create Group":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"$FCreateDatasetGroup:$LATEST","Payload":{"name.$":"$.name"}},
-			"ResultSelector":{"arn.$":"$.Payload.arn"},"ResultPath":"$.group",$RETRY,"Next":"Each"},
-		"Each":{"Type":"Map","ItemsPath":"$.datasets","Parameters":{"type.$":"$$.Map.Item.Value.type","schema.$":"$$.Map.Item.Value.schema","datasetGroupArn.$":"$.group.arn",
-				"name.$":"States.Format('{}-{}', $.name, $$.Map.Item.Index)","entered.$":"$$.State.EnteredTime"},"ResultPath":"$.made","Next":"Done",
-			"Iterator":{"StartAt":"Create","States":{
-				"Create":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","OutputPath":"$.Payload","Parameters":{"FunctionName":"$FCreateDataset","Payload.$":"$"},$RETRY,
-					"Catch":[{"ErrorEquals":["ResourceFailed","ResourceInvalid"],"ResultPath":"$.error","Next":"Why"}],"End":true},
-				"Why":{"Type":"Pass","Parameters":{"why.$":"States.StringToJson($.error.Cause)"},"OutputPath":"$.why.errorMessage","End":true}}}},
-		"Done":{"Type":"Task","Resource":"arn:aws:states:::lambda:invoke","Parameters":{"FunctionName":"Notify","Payload":{"made.$":"$.made"}},"ResultPath":null,"OutputPath":"$.made","End":true}}}`)
-	machine := s.create("cdk", definition)
+	machine := s.create("cdk", definition("samples-cdk"))
 	run := func(datasets string) string {
 		d := s.ended(s.start(machine, `{"name":"sample","datasets":[`+datasets+`]}`))
 		if *d.Status != "SUCCEEDED" {
