@@ -47,7 +47,7 @@ lanes=($!)
 lanes+=($!)
 {
   on_servers services "${suite[@]}" ./pkg/bus ./pkg/userstate ./pkg/blob ./pkg/archive ./pkg/catalog ./pkg/dataset ./pkg/modelstore \
-    ./services/control ./services/firehose ./services/recommender ./services/retrainer ./services/sessionupdater ./services/tracker
+    ./services/control ./services/firehose ./services/recommender ./services/retrainer/... ./services/sessionupdater ./services/tracker
 } &
 lanes+=($!)
 {

@@ -138,7 +138,7 @@ func (i *installation) expected(s *Service, v *catalog.SolutionVersion, k int) f
 	if err != nil {
 		i.Fatal(err)
 	}
-	set, err := s.load(i.Context(), v)
+	set, err := s.trainer.Load(i.Context(), v)
 	if err != nil {
 		i.Fatal(err)
 	}

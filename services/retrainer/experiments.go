@@ -101,7 +101,7 @@ func (x *experiments) look(ctx context.Context) {
 		if !exists[id] {
 			delete(x.later, id)
 			delete(x.known, id)
-			s.metrics.experiments.forget(id)
+			s.metrics.forget(id)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func (x *experiments) count(ctx context.Context, e *catalog.Experiment) error {
 	if err != nil {
 		return err
 	}
-	s.metrics.experiments.show(e, c.tally.Results())
+	s.metrics.show(e, c.tally.Results())
 	until := s.config.Now().Add(-s.config.ExperimentInterval)
 	if e.Stopped() && until.After(e.CountedUntil()) {
 		until = e.CountedUntil()
@@ -138,7 +138,7 @@ func (x *experiments) count(ctx context.Context, e *catalog.Experiment) error {
 	if err != nil || !written {
 		return err
 	}
-	s.metrics.experiments.show(e, c.tally.Results())
+	s.metrics.show(e, c.tally.Results())
 	return x.judge(ctx, e, c.tally)
 }
 
@@ -212,7 +212,7 @@ func (x *experiments) judge(ctx context.Context, e *catalog.Experiment, tally *e
 	if err != nil {
 		return fmt.Errorf("rolling back: %w", err)
 	}
-	s.metrics.experiments.rollbacks.Inc()
+	s.metrics.rollbacks.Inc()
 	s.config.Log.Warn("an experiment was stopped by its guard metric", zap.String("experiment", e.ARN), zap.String("reason", reason))
 	return nil
 }

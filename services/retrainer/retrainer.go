@@ -26,6 +26,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/training"
 	"github.com/penchant-io/penchant/services/retrainer/transfer"
 )
 
@@ -82,13 +83,11 @@ type Config struct {
 }
 
 const (
-	usualMinInteractions = 1000
-
 	consumerGroup = "penchant-retrainer"
 )
 
 func (c *Config) setDefaults() {
-	set(&c.MinInteractions, usualMinInteractions)
+	set(&c.MinInteractions, training.UsualMinInteractions)
 	set(&c.MinUsers, 25)
 	set(&c.Trainings, 1)
 	set(&c.Imports, 1)
@@ -115,21 +114,22 @@ func set[T int | int64 | time.Duration](field *T, value T) {
 // Service is the retrainer.
 type Service struct {
 	config  Config
-	metrics *metrics
+	metrics *experimentMetrics
 	worker  *jobs.Worker
 	data    *groupdata.Source
 
 	wakeUps     *bus.Consumer
 	imports     *jobs.Queue[*catalog.DatasetImportJob]
 	training    *jobs.Queue[*catalog.SolutionVersion]
+	trainer     *training.Trainer
 	batches     *jobs.Queue[*catalog.BatchInferenceJob]
 	shards      *jobs.Queue[*catalog.BatchShard]
 	segments    *jobs.Queue[*catalog.BatchSegmentJob]
 	exports     *jobs.Queue[*catalog.DatasetExportJob]
 	deletion    *jobs.Queue[*catalog.DataDeletionJob]
-	schedule    *schedule
+	schedule    *training.Schedule
 	reports     *reports
-	updates     *updates
+	updates     *training.Updates
 	experiments *experiments
 	// answering is what the shards of the newest job are answered with; the one worker of shards uses it.
 	answering *inference
@@ -138,7 +138,7 @@ type Service struct {
 // New returns a retrainer that works once Run runs.
 func New(config Config) (*Service, error) {
 	config.setDefaults()
-	m, err := newMetrics(config.Registerer)
+	m, err := newExperimentMetrics(config.Registerer)
 	if err != nil {
 		return nil, err
 	}
@@ -158,16 +158,25 @@ func New(config Config) (*Service, error) {
 	exporter := &transfer.Exporter{Data: s.data, Target: config.S3, Log: config.Log}
 	deleter := &transfer.Deleter{Data: s.data, Source: config.S3, Users: config.Users, Log: config.Log}
 	s.imports = jobs.NewQueue(worker, "import", config.Imports, importer.Run)
-	s.training = jobs.NewQueue(worker, "training", config.Trainings, s.train)
+	s.trainer, err = training.NewTrainer(training.Config{
+		Worker: worker, Data: s.data, MinInteractions: config.MinInteractions, MinUsers: config.MinUsers,
+		Seed: config.Seed, Threads: config.Threads, SearchTime: config.SearchTime,
+		AutoTrainInitialDelay: config.AutoTrainInitialDelay, AutoUpdateInterval: config.AutoUpdateInterval,
+		Now: config.Now, Log: config.Log, Registerer: config.Registerer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.training = jobs.NewQueue(worker, "training", config.Trainings, s.trainer.Run)
 	s.batches = jobs.NewQueue(worker, "batch inference", 1, s.inferBatch)
 	s.batches.OnEnd(s.batchEnded)
 	s.shards = jobs.NewQueue(worker, "batch shard", 1, s.answerShard)
 	s.segments = jobs.NewQueue(worker, "batch segments", 1, s.segment)
 	s.exports = jobs.NewQueue(worker, "export", 1, exporter.Run)
 	s.deletion = jobs.NewQueue(worker, "deletion", 1, deleter.Run)
-	s.schedule = newSchedule(s)
+	s.schedule = training.NewSchedule(s.trainer, s.wake)
 	s.reports = newReports(s)
-	s.updates = newUpdates(s)
+	s.updates = training.NewUpdates(s.trainer)
 	s.experiments = newExperiments(s)
 	s.wakeUps, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
@@ -196,9 +205,9 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.segments.Run(ctx) })
 	group.Go(func() error { return s.exports.Run(ctx) })
 	group.Go(func() error { return s.deletion.Run(ctx) })
-	group.Go(func() error { return s.schedule.run(ctx) })
+	group.Go(func() error { return s.schedule.Run(ctx) })
 	group.Go(func() error { return s.reports.run(ctx) })
-	group.Go(func() error { return s.updates.run(ctx) })
+	group.Go(func() error { return s.updates.Run(ctx) })
 	group.Go(func() error { return s.experiments.run(ctx) })
 	return group.Wait()
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/penchant/operator"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
-	"github.com/penchant-io/penchant/services/retrainer"
+	"github.com/penchant-io/penchant/services/retrainer/training"
 )
 
 func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
@@ -32,7 +32,7 @@ func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
 	} {
 		v.SolutionARN = solution
 		if v.Status == status.Active {
-			report := retrainer.QualityReport{SolutionVersion: v.ARN, Recipe: "aws-sims", ModelID: "m", Report: eval.Report{
+			report := training.QualityReport{SolutionVersion: v.ARN, Recipe: "aws-sims", ModelID: "m", Report: eval.Report{
 				Metrics: eval.Metrics{"coverage": 0.25, "precision_at_5": 0.5}, Popularity: eval.Metrics{"precision_at_5": 0.125}, TestUsers: 7,
 			}}
 			text, err := json.Marshal(report)

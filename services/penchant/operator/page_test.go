@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penchant-io/penchant/services/retrainer"
+	"github.com/penchant-io/penchant/services/retrainer/training"
 )
 
 func TestStatusSaysHowLongAJobTakesStill(t *testing.T) {
@@ -25,7 +25,7 @@ func TestStatusSaysHowLongAJobTakesStill(t *testing.T) {
 }
 
 func TestReportsShowTheLargestWeightsFirst(t *testing.T) {
-	quality := Quality{QualityReport: &retrainer.QualityReport{Recipe: "aws-user-personalization"}}
+	quality := Quality{QualityReport: &training.QualityReport{Recipe: "aws-user-personalization"}}
 	if page := quality.Page(); strings.Contains(page, "WEIGHT") {
 		t.Errorf("a model without weights has the page\n%s", page)
 	}

@@ -13,12 +13,12 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource/status"
-	"github.com/penchant-io/penchant/services/retrainer"
+	"github.com/penchant-io/penchant/services/retrainer/training"
 )
 
 // Quality is the report of a training.
 type Quality struct {
-	*retrainer.QualityReport
+	*training.QualityReport
 	// Saved are the files that were written, if that was asked for.
 	Saved []string `json:"saved,omitempty"`
 }
@@ -36,7 +36,7 @@ func (i *Installation) Quality(ctx context.Context, name, folder string) (*Quali
 	if version.ReportFolder == "" {
 		return nil, fmt.Errorf("solution version %s has no report: it is %s, or was trained before there were reports", version.ARN, version.Status)
 	}
-	report, files, err := retrainer.ReadQualityReport(ctx, i.bucket, version.ReportFolder)
+	report, files, err := training.ReadQualityReport(ctx, i.bucket, version.ReportFolder)
 	if err != nil {
 		return nil, err
 	}

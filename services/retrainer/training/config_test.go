@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"fmt"
@@ -52,17 +52,6 @@ func (i *installation) interaction(e *reco.Interaction) bus.Record {
 	return bus.Record{Topic: schema.Interactions.Topic(i.Group.GroupKey()), Key: []byte(e.UserID), Value: value}
 }
 
-func (i *installation) putItem(id string, properties map[string]any) {
-	i.Helper()
-	value, err := wire.MarshalEntity(&reco.Entity{ID: id, Properties: properties})
-	if err != nil {
-		i.Fatal(err)
-	}
-	if err := i.Bus.Publish(i.Context(), bus.Record{Topic: schema.Items.Topic(i.Group.GroupKey()), Key: []byte(id), Value: value}); err != nil {
-		i.Fatal(err)
-	}
-}
-
 func (i *installation) model(v *catalog.SolutionVersion) *modelstore.Loaded {
 	i.Helper()
 	if v.Status != status.Active {
@@ -88,6 +77,7 @@ func weigh(eventType string, weight float64) personalize.EventParameters {
 }
 
 func TestEventsConfigSelectsAndWeighsEvents(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
 	i.PutEvents(40, "buy")
@@ -112,13 +102,14 @@ func TestEventsConfigSelectsAndWeighsEvents(t *testing.T) {
 }
 
 func TestTrainingDataConfigHidesColumns(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
-	i.putItem("i01", map[string]any{"GENRES": "x", "PRICE": 2.5})
+	i.PutItem("i01", map[string]any{"GENRES": "x", "PRICE": 2.5})
 	solution := i.Solution("taste", "aws-sims", configured(&personalize.SolutionConfig{
 		TrainingDataConfig: &personalize.TrainingDataConfig{ExcludedDatasetColumns: map[string][]string{"Items": {"PRICE"}}},
 	}))
-	set, err := i.retrainer(nil).load(t.Context(), i.Version(solution, "00000001"))
+	set, err := i.retrainer(nil).Load(t.Context(), i.Version(solution, "00000001"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +124,11 @@ func TestTrainingDataConfigHidesColumns(t *testing.T) {
 }
 
 func TestObjectiveIsTrainedAndMeasured(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(60, "click")
 	for k := range 20 {
-		i.putItem(fmt.Sprintf("i%02d", k), map[string]any{"PRICE": float64(k)})
+		i.PutItem(fmt.Sprintf("i%02d", k), map[string]any{"PRICE": float64(k)})
 	}
 	i.Background(i.retrainer(nil).Run)
 	objective := func(sensitivity string) *catalog.SolutionVersion {
@@ -162,6 +154,7 @@ func hpo(jobs, parallel string) *personalize.HPOConfig {
 
 // TestHPOFindsTheBetterParameter begins with a minimum of shared users that nothing in the data reaches.
 func TestHPOFindsTheBetterParameter(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.cliques(60)
 	i.Background(i.retrainer(nil).Run)
@@ -186,6 +179,7 @@ func TestHPOFindsTheBetterParameter(t *testing.T) {
 }
 
 func TestHPOStaysWithinItsRanges(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.cliques(20)
 	i.Background(i.retrainer(nil).Run)
@@ -211,6 +205,7 @@ func TestHPOStaysWithinItsRanges(t *testing.T) {
 
 // TestHPOGoesOnAfterAWorkerDied finds a result in the version that a worker before has left, and believes it.
 func TestHPOGoesOnAfterAWorkerDied(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.cliques(20)
 	s := i.Solution("tuned", "aws-sims", func(s *catalog.Solution) {
@@ -245,6 +240,7 @@ func TestHPOGoesOnAfterAWorkerDied(t *testing.T) {
 }
 
 func TestASearchIsStopped(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.cliques(60)
 	i.Background(i.retrainer(nil).Run)
@@ -267,6 +263,7 @@ func TestASearchIsStopped(t *testing.T) {
 }
 
 func TestASearchEndsInTime(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.cliques(20)
 	i.Background(i.retrainer(func(c *Config) { c.SearchTime = time.Nanosecond }).Run)
@@ -279,6 +276,7 @@ func TestASearchEndsInTime(t *testing.T) {
 }
 
 func TestAutoMLChoosesARecipe(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.cliques(60)
 	i.Background(i.retrainer(nil).Run)
@@ -307,6 +305,7 @@ func TestAutoMLChoosesARecipe(t *testing.T) {
 }
 
 func TestAutoMLComparesTheUsualRecipes(t *testing.T) {
+	t.Parallel()
 	candidates, metric, err := autoMLCandidates(&catalog.SolutionVersion{})
 	if err != nil || metric != eval.Gain || len(candidates) < 2 {
 		t.Errorf("%d candidates by %s, error %v", len(candidates), metric, err)
@@ -331,13 +330,14 @@ func (i *installation) seen(arn string) {
 }
 
 func TestUpdateTakesInNewItems(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
 	i.Background(i.retrainer(nil).Run)
 	s := i.Solution("taste", "aws-user-personalization", nil)
 	full := i.Ends(i.Version(s, "00000001"))
 	i.seen(full.ARN)
-	i.putItem("new", nil)
+	i.PutItem("new", nil)
 	update := &catalog.SolutionVersion{
 		Metadata:    catalog.Metadata{ARN: s.ARN + "/00000002", Status: status.CreatePending},
 		SolutionARN: s.ARN, RecipeARN: s.RecipeARN, DatasetGroupARN: s.DatasetGroupARN,
@@ -357,9 +357,10 @@ func TestUpdateTakesInNewItems(t *testing.T) {
 }
 
 func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
-	now := &clock{now: time.Now()}
+	now := &testClock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
 	stop := i.Background(s.Run)
 	solution := i.Solution("taste", "aws-user-personalization", nil)
@@ -370,7 +371,7 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 	i.seen(other.ARN)
 	i.served(v)
 
-	u := newUpdates(s)
+	u := NewUpdates(s.Trainer)
 	// look moves the clock, has the models looked after, and returns the version.
 	look := func(after time.Duration) *catalog.SolutionVersion {
 		t.Helper()
@@ -383,7 +384,7 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 		i.seen(v.ARN)
 		return current
 	}
-	i.putItem("new", nil)
+	i.PutItem("new", nil)
 	if early := look(time.Hour); early.ModelID != v.ModelID || !early.RefreshedAt.IsZero() {
 		t.Errorf("updated after an hour, at %v", early.RefreshedAt)
 	}
@@ -397,12 +398,12 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 	if again := look(2 * time.Hour); again.ModelID != updated.ModelID || !again.RefreshedAt.After(updated.RefreshedAt) {
 		t.Error("updated without new data, or not looked at")
 	}
-	i.putItem("newer", nil)
+	i.PutItem("newer", nil)
 	last := look(2 * time.Hour)
 	if _, known := i.model(last).Model.Items().Index("newer"); !known {
 		t.Error("the second new item is not known")
 	}
-	i.putItem("newest", nil)
+	i.PutItem("newest", nil)
 	last = look(2 * time.Hour)
 	if _, known := i.model(last).Model.Items().Index("newest"); !known {
 		t.Error("the third new item is not known")
@@ -429,6 +430,7 @@ func TestModelsThatAreServedTakeInNewItems(t *testing.T) {
 }
 
 func TestTwoReplicasUpdateOnce(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
 	stop := i.Background(i.retrainer(nil).Run)
@@ -436,7 +438,7 @@ func TestTwoReplicasUpdateOnce(t *testing.T) {
 	stop()
 	i.seen(v.ARN)
 	i.served(v)
-	i.putItem("new", nil)
+	i.PutItem("new", nil)
 	later := func() time.Time { return time.Now().Add(3 * time.Hour) }
 	first := i.retrainer(func(c *Config) { c.Now = later })
 	first.updates.look(t.Context())
@@ -455,6 +457,7 @@ func TestTwoReplicasUpdateOnce(t *testing.T) {
 
 // TestUseCasesTrainOnTheirTypeOfEvent has a domain use case without a configuration of its own.
 func TestUseCasesTrainOnTheirTypeOfEvent(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "View")
 	i.PutEvents(5, "Purchase")
@@ -470,9 +473,10 @@ func TestUseCasesTrainOnTheirTypeOfEvent(t *testing.T) {
 }
 
 func TestWhatTrendsIsTrainedAgain(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
-	now := &clock{now: time.Now()}
+	now := &testClock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
 	stop := i.Background(s.Run)
 	v := i.Ends(i.Version(i.Solution("trends", "aws-trending-now", configured(&personalize.SolutionConfig{
@@ -495,7 +499,7 @@ func TestWhatTrendsIsTrainedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	now.add(61 * time.Minute)
-	newUpdates(s).look(t.Context())
+	NewUpdates(s.Trainer).look(t.Context())
 	updated, err := i.Store.SolutionVersions.Get(t.Context(), v.ARN)
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"fmt"
@@ -7,9 +7,8 @@ import (
 )
 
 type metrics struct {
-	trained     *prometheus.GaugeVec
-	damaged     prometheus.Counter
-	experiments *experimentMetrics
+	trained *prometheus.GaugeVec
+	damaged prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -28,7 +27,5 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	var err error
-	m.experiments, err = newExperimentMetrics(reg)
-	return m, err
+	return m, nil
 }

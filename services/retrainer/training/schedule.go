@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"context"
@@ -16,36 +16,39 @@ import (
 	expression "github.com/penchant-io/penchant/pkg/schedule"
 )
 
-// schedule makes the solution versions of automatic training. A solution's first is due some time after its creation if
-// nobody has made one by hand until then, each further one a period after the newest version, however that was made.
-// Without enough data nothing is made, and the data is looked at again later.
+// Schedule creates the solution versions of automatic training. A solution's first is due some time after its creation if
+// nobody has created one by hand until then, each further one a period after the newest version, however that was created.
+// Without enough data nothing is created, and the data is checked again later.
 //
-// Any number of retrainers may hold a schedule: the version of a due date has an id that follows from the solution and its
+// Any number of retrainers may run a schedule: the version of a due date has an id that follows from the solution and its
 // newest version, so that of several that try, the catalog lets one create it.
-type schedule struct {
-	service *Service
-	// later is when a solution that was found to lack data is looked at again, by ARN. Run's alone.
+type Schedule struct {
+	trainer *Trainer
+	wake    func()
+	// later is when a solution that lacked data is checked again, by ARN. Only Run uses it.
 	later map[string]time.Time
 }
 
 const (
-	// scheduleInterval is how often due dates are looked at.
+	// scheduleInterval is how often due dates are checked.
 	scheduleInterval = 5 * time.Second
 	// defaultPeriod is Personalize's: every 7 days.
 	defaultPeriod = 7 * 24 * time.Hour
-	// lookAgain is the pause after a solution was found to lack data, if not the initial delay is shorter.
+	// lookAgain is the pause after a solution was found to lack data, unless the initial delay is shorter.
 	lookAgain = 10 * time.Minute
 )
 
-func newSchedule(s *Service) *schedule {
-	return &schedule{service: s, later: map[string]time.Time{}}
+// NewSchedule returns the schedule of a trainer's versions. It calls wake when it has created one.
+func NewSchedule(trainer *Trainer, wake func()) *Schedule {
+	return &Schedule{trainer: trainer, wake: wake, later: map[string]time.Time{}}
 }
 
-func (s *schedule) run(ctx context.Context) error {
+// Run creates versions until ctx ends.
+func (s *Schedule) Run(ctx context.Context) error {
 	tick := time.NewTicker(scheduleInterval)
 	defer tick.Stop()
 	for {
-		if s.service.config.View.Ready() {
+		if s.trainer.config.Data.View.Ready() {
 			s.look(ctx)
 		}
 		select {
@@ -56,9 +59,9 @@ func (s *schedule) run(ctx context.Context) error {
 	}
 }
 
-// look makes every version that is due.
-func (s *schedule) look(ctx context.Context) {
-	view, now := s.service.config.View, s.service.config.Now()
+// look creates every version that is due.
+func (s *Schedule) look(ctx context.Context) {
+	view, now := s.trainer.config.Data.View, s.trainer.config.Now()
 	newest := newestVersions(view)
 	solutions := map[string]bool{}
 	for _, solution := range catalog.All[*catalog.Solution](view) {
@@ -66,20 +69,20 @@ func (s *schedule) look(ctx context.Context) {
 		if ctx.Err() != nil || !s.due(solution, newest[solution.ARN], now) || now.Before(s.later[solution.ARN]) {
 			continue
 		}
-		log := s.service.config.Log.With(zap.String("solution", solution.ARN))
-		version, err := s.make(ctx, solution, newest[solution.ARN])
+		log := s.trainer.config.Log.With(zap.String("solution", solution.ARN))
+		version, err := s.create(ctx, solution, newest[solution.ARN])
 		switch {
 		case err == nil:
 			log.Info("automatic training begins", zap.String("solution_version", version.ARN))
-			s.service.wake()
+			s.wake()
 		case errors.Is(err, errTooLittleData):
 			log.Debug("automatic training waits for more data")
-			s.later[solution.ARN] = now.Add(min(lookAgain, s.service.config.AutoTrainInitialDelay))
+			s.later[solution.ARN] = now.Add(min(lookAgain, s.trainer.config.AutoTrainInitialDelay))
 		case errors.Is(err, catalog.ErrExists), errors.Is(err, catalog.ErrDeleting), errors.Is(err, catalog.ErrNotFound):
-			// Another retrainer was faster, or the solution is going away; the view will know in a moment.
+			// Another retrainer was faster, or the solution is going away; the view will show it in a moment.
 		default:
-			log.Warn("automatic training could not be started", zap.Error(err))
-			s.later[solution.ARN] = now.Add(min(lookAgain, s.service.config.AutoTrainInitialDelay))
+			log.Warn("starting an automatic training failed, retrying", zap.Error(err))
+			s.later[solution.ARN] = now.Add(min(lookAgain, s.trainer.config.AutoTrainInitialDelay))
 		}
 	}
 	for arn := range s.later {
@@ -98,13 +101,13 @@ func newestVersions(view *catalog.View) map[string]*catalog.SolutionVersion {
 	return newest
 }
 
-// due says whether a solution should get a version by itself now. newest is nil while it has none.
-func (s *schedule) due(solution *catalog.Solution, newest *catalog.SolutionVersion, now time.Time) bool {
+// due reports whether a solution should get an automatic version now. newest is nil while it has none.
+func (s *Schedule) due(solution *catalog.Solution, newest *catalog.SolutionVersion, now time.Time) bool {
 	switch {
 	case solution.Status != status.Active || !solution.PerformAutoTraining:
 		return false
 	case newest == nil:
-		return !now.Before(solution.CreatedAt.Add(s.service.config.AutoTrainInitialDelay))
+		return !now.Before(solution.CreatedAt.Add(s.trainer.config.AutoTrainInitialDelay))
 	case !newest.Finished():
 		return false
 	}
@@ -112,7 +115,7 @@ func (s *schedule) due(solution *catalog.Solution, newest *catalog.SolutionVersi
 	return err == nil && !now.Before(newest.CreatedAt.Add(period))
 }
 
-// longestPeriod is that of Personalize.
+// longestPeriod is Personalize's.
 const longestPeriod = 30 * 24 * time.Hour
 
 // periodOf reads a solution's schedulingExpression, rate(<n> days).
@@ -133,20 +136,22 @@ func periodOf(solution *catalog.Solution) (time.Duration, error) {
 
 var errTooLittleData = errors.New("too little data to train on")
 
-// make creates the version that follows newest.
-func (s *schedule) make(ctx context.Context, solution *catalog.Solution, newest *catalog.SolutionVersion) (*catalog.SolutionVersion, error) {
+// create creates the version that follows newest.
+func (s *Schedule) create(
+	ctx context.Context, solution *catalog.Solution, newest *catalog.SolutionVersion,
+) (*catalog.SolutionVersion, error) {
 	version, err := automaticVersion(solution, newest)
 	if err != nil {
 		return nil, err
 	}
-	enough, err := s.service.enoughData(ctx, version)
+	enough, err := s.trainer.hasEnoughData(ctx, version)
 	if err != nil {
-		return nil, fmt.Errorf("looking at the data: %w", err)
+		return nil, fmt.Errorf("checking the data: %w", err)
 	}
 	if !enough {
 		return nil, errTooLittleData
 	}
-	err = s.service.config.Store.Create(ctx, version, catalog.Under(solution.ARN, func(now *catalog.Solution) error {
+	err = s.trainer.config.Data.Store.Create(ctx, version, catalog.Under(solution.ARN, func(now *catalog.Solution) error {
 		if now.ID != solution.ID || now.Status != status.Active || !now.PerformAutoTraining {
 			return fmt.Errorf("%w: the solution has changed", catalog.ErrNotFound)
 		}
@@ -155,7 +160,7 @@ func (s *schedule) make(ctx context.Context, solution *catalog.Solution, newest 
 	return version, err
 }
 
-// automaticVersion is the next version of a solution, with everything that training needs.
+// automaticVersion returns the next version of a solution, with everything that training needs.
 func automaticVersion(solution *catalog.Solution, newest *catalog.SolutionVersion) (*catalog.SolutionVersion, error) {
 	arn, err := resource.ParseARN(solution.ARN)
 	if err != nil {

@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 )
 
-// QualityReport is what a training says about its model: the metrics of GetSolutionMetrics, and much that has no place there,
-// since clients expect Personalize's names and no others. It stands in the bucket as report.json, with the plots beside it.
+// QualityReport describes a trained model: the metrics of GetSolutionMetrics, and much that has no place there, since clients
+// expect Personalize's names and no others. It is stored in the bucket as report.json, next to its plots.
 // The same data and seed give the same bytes.
 type QualityReport struct {
 	SolutionVersion string            `json:"solutionVersion"`
@@ -21,15 +21,15 @@ type QualityReport struct {
 	Interactions    int               `json:"interactions"`
 	Users           int               `json:"users"`
 	Items           int               `json:"items"`
-	// Weights are what the parts of the published model count, by name; absent for a model that has none.
+	// Weights of the parts of the published model, by name; absent for a model that has none.
 	Weights map[string]float64 `json:"weights,omitempty"`
 	eval.Report
 }
 
 const reportFile = "report.json"
 
-// publishReport writes a report with its plots beside the model, and returns the key of their folder.
-func (s *Service) publishReport(ctx context.Context, r QualityReport) (string, error) {
+// publishReport writes a report with its plots next to the model, and returns the key of their folder.
+func (t *Trainer) publishReport(ctx context.Context, r QualityReport) (string, error) {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return "", fmt.Errorf("encoding the report: %w", err)
@@ -38,7 +38,7 @@ func (s *Service) publishReport(ctx context.Context, r QualityReport) (string, e
 	for _, p := range r.Plots(r.Recipe) {
 		files[p.Name] = p.SVG
 	}
-	return modelstore.PublishReport(ctx, s.config.Bucket, r.SolutionVersion, r.ModelID, files)
+	return modelstore.PublishReport(ctx, t.config.Data.Bucket, r.SolutionVersion, r.ModelID, files)
 }
 
 // ReadQualityReport reads the report of a training from the folder that its solution version names, and all its files.

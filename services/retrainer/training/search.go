@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"context"
@@ -17,39 +17,35 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
-// candidate is what a model can be trained with.
-type candidate struct {
-	recipe *recipe.Recipe
-	params recipe.Params
-}
-
 // search tries candidates of a solution version: each is trained without two tenths of the users and measured on the second
 // of them. The first tenth stays unseen, so that the metrics of the version, which are measured on it, are those of a
 // choice that did not know it.
 //
-// Each result is written into the version as it comes. A worker that takes the version over from one that died goes on with
-// what is not tried yet. What has arrived in between then counts in some results and not in others; the held-back users are
-// the same, which is what matters when results are compared.
+// Each result is written into the version as it comes. A worker that takes the version over from one that died continues with
+// what is not tried yet. Data that has arrived in between then counts in some results and not in others; the held-back users
+// are the same, which is what matters when results are compared.
 type search struct {
-	service *Service
+	config  *Config
 	version *catalog.SolutionVersion
 	holdout *eval.Holdout
-	// deadline is when no further candidate is begun; one has always been.
+	// deadline is when no further candidate is begun. The first one always is.
 	deadline time.Time
+	log      *zap.Logger
 
 	mu    sync.Mutex
 	known []catalog.Trial
 }
 
-func (s *Service) newSearch(version *catalog.SolutionVersion, tuning *eval.Holdout) *search {
+func newSearch(config *Config, version *catalog.SolutionVersion, tuning *eval.Holdout) *search {
 	return &search{
-		service: s, version: version, holdout: tuning, deadline: time.Now().Add(s.config.SearchTime), known: slices.Clone(version.Trials),
+		config: config, version: version, holdout: tuning, known: slices.Clone(version.Trials),
+		deadline: time.Now().Add(config.SearchTime), log: config.Log.With(zap.String("solution_version", version.ARN)),
 	}
 }
 
-// comparison says how candidates are compared.
+// comparison is how candidates are compared.
 type comparison struct {
-	// metric is what is to be large.
+	// metric is to be large.
 	metric string
 	// parallel candidates are trained at a time.
 	parallel int
@@ -58,7 +54,7 @@ type comparison struct {
 // best tries the candidates in their order and returns the index of the first that nobody beats. Candidates that cannot be
 // trained on the data lose against all others; if none can, the error is the first one's.
 func (s *search) best(ctx context.Context, candidates []candidate, by comparison, report func(float64)) (int, error) {
-	by.parallel = max(1, min(by.parallel, model.Threads(s.service.config.Threads)))
+	by.parallel = max(1, min(by.parallel, model.Threads(s.config.Threads)))
 	trials := make([]*catalog.Trial, len(candidates))
 	failed := make([]error, len(candidates))
 	progress := model.NewProgress(len(candidates), report)
@@ -66,8 +62,8 @@ func (s *search) best(ctx context.Context, candidates []candidate, by comparison
 	group.SetLimit(by.parallel)
 	for k, c := range candidates {
 		if k > 0 && time.Now().After(s.deadline) {
-			s.service.config.Log.Warn("the search for the best training has no time left",
-				zap.String("solution_version", s.version.ARN), zap.Int("tried", k), zap.Int("of", len(candidates)))
+			s.log.Warn("the search for the best training has no time left",
+				zap.Int("tried", k), zap.Int("of", len(candidates)))
 			break
 		}
 		group.Go(func() error {
@@ -107,26 +103,26 @@ func (s *search) try(ctx context.Context, c candidate, by comparison) (*catalog.
 	}
 	s.mu.Unlock()
 	started := time.Now()
-	config := s.service.config
-	options := recipe.Options{Seed: config.Seed, Threads: max(1, model.Threads(config.Threads)/by.parallel)}
-	if err := suits(c, s.holdout.Rest); err != nil {
+	options := recipe.Options{Seed: s.config.Seed, Threads: max(1, model.Threads(s.config.Threads)/by.parallel)}
+	if err := c.checkData(s.holdout.Rest); err != nil {
 		return nil, err
 	}
 	measured, err := s.holdout.Measure(ctx, c.recipe, c.params, options)
 	if err != nil {
 		if ctx.Err() == nil {
-			config.Log.Warn("a candidate could not be trained", zap.String("solution_version", s.version.ARN), zap.String("recipe", c.recipe.Name), zap.Error(err))
+			s.log.Warn("training a candidate failed", zap.String("recipe", c.recipe.Name), zap.Error(err))
 		}
 		return nil, fmt.Errorf("trying recipe %s: %w", c.recipe.Name, err)
 	}
-	t := catalog.Trial{RecipeARN: c.recipe.ARN(), HyperParameters: params, Metric: by.metric, Value: measured.Metrics[by.metric]}
-	config.Log.Info("candidate measured", zap.String("solution_version", s.version.ARN), zap.String("recipe", c.recipe.Name),
-		zap.Any("parameters", params), zap.Float64(by.metric, t.Value), zap.Duration("took", time.Since(started)))
+	t := catalog.Trial{
+		RecipeARN: c.recipe.ARN(), HyperParameters: params, Metric: by.metric, Value: measured.Metrics[by.metric],
+	}
+	s.log.Info("candidate measured", zap.String("recipe", c.recipe.Name), zap.Any("parameters", params), zap.Float64(by.metric, t.Value), zap.Duration("took", time.Since(started)))
 	s.remember(ctx, t)
 	return &t, nil
 }
 
-// remember writes a result into the version, for a worker that has to go on with the search. If that fails, only time is lost.
+// remember writes a result into the version, for a worker that has to continue the search. If that fails, only time is lost.
 func (s *search) remember(ctx context.Context, t catalog.Trial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,12 +130,11 @@ func (s *search) remember(ctx context.Context, t catalog.Trial) {
 	if s.version.Lease == nil {
 		return
 	}
-	config := s.service.config
-	_, err := config.Store.SolutionVersions.Held(s.version).Update(ctx, func(v *catalog.SolutionVersion) error {
+	_, err := s.config.Data.Store.SolutionVersions.Held(s.version).Update(ctx, func(v *catalog.SolutionVersion) error {
 		v.Trials = append(v.Trials, t)
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {
-		config.Log.Warn("a result of a search is not noted", zap.String("solution_version", s.version.ARN), zap.Error(err))
+		s.log.Warn("writing a result of a search failed", zap.Error(err))
 	}
 }

@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"sync"
@@ -11,19 +11,19 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
-// clock is a time that the test moves.
-type clock struct {
+// testClock is a time that the test moves.
+type testClock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-func (c *clock) Now() time.Time {
+func (c *testClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-func (c *clock) add(d time.Duration) {
+func (c *testClock) add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
@@ -48,9 +48,10 @@ func (i *installation) finish(v *catalog.SolutionVersion) {
 }
 
 func TestAutomaticTrainingFollowsItsSchedule(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(30, "click")
-	now := &clock{now: time.Now()}
+	now := &testClock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now, c.AutoTrainInitialDelay = now.Now, 30*time.Minute })
 	weekly := i.Solution("weekly", "aws-sims", automatic)
 	daily := i.Solution("daily", "aws-sims", func(s *catalog.Solution) { s.PerformAutoTraining, s.Config = true, every("rate(1 day)") })
@@ -87,6 +88,7 @@ func TestAutomaticTrainingFollowsItsSchedule(t *testing.T) {
 }
 
 func TestTwoReplicasMakeOneVersion(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(30, "click")
 	solution := i.Solution("taste", "aws-sims", automatic)
@@ -103,9 +105,10 @@ func TestTwoReplicasMakeOneVersion(t *testing.T) {
 }
 
 func TestAutomaticTrainingWaitsForData(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	solution := i.Solution("taste", "aws-sims", automatic)
-	now := &clock{now: time.Now().Add(time.Hour)}
+	now := &testClock{now: time.Now().Add(time.Hour)}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
 	s.schedule.look(t.Context())
 	i.PutEvents(30, "click")
@@ -121,6 +124,7 @@ func TestAutomaticTrainingWaitsForData(t *testing.T) {
 }
 
 func TestSchedulingExpressions(t *testing.T) {
+	t.Parallel()
 	const day = 24 * time.Hour
 	for expression, want := range map[string]time.Duration{
 		"rate(1 day)": day, "rate(7 days)": 7 * day, "rate(30 days)": 30 * day,
@@ -140,9 +144,10 @@ func TestSchedulingExpressions(t *testing.T) {
 
 // TestRecommendersAreTrainedAgain has the hidden solution of a recommender, whose first version control makes.
 func TestRecommendersAreTrainedAgain(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(30, "View")
-	now := &clock{now: time.Now()}
+	now := &testClock{now: time.Now()}
 	s := i.retrainer(func(c *Config) { c.Now = now.Now })
 	hidden := i.Solution("_views-1a2b3c4d", "aws-sims", func(s *catalog.Solution) {
 		s.PerformAutoTraining, s.OwnedBy, s.EventType = true, retrainertest.Account+"recommender/views", "View"

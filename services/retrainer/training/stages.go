@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"sync"
@@ -18,15 +18,15 @@ const (
 	stages
 )
 
-// trainingClock turns what the stages of a training say about themselves into the share of the whole time that has passed. What a
-// stage takes is known when it has ended; while it runs it follows from the share of its work that is done; and before it
-// begins from what the others took: the second training costs as much as the first, on a tenth more of the users. So the share
-// means time, whatever the recipe, and what remains follows from it (queue.watch).
+// clock turns the progress of the stages of a training into the share of the whole time that has passed. What a stage takes
+// is known when it has ended; while it runs it follows from the share of its work that is done; and before it begins from
+// what the others took: the second training costs as much as the first, on a tenth more of the users. So the share means
+// time, whatever the recipe, and what remains follows from it (jobs.ExpectedEnd).
 //
-// While the data are read nothing is known of the rest, so nothing is said.
-type trainingClock struct {
-	report func(share float64)
-	now    func() time.Time
+// While the data is read nothing is known about the rest, so nothing is reported.
+type clock struct {
+	out func(share float64)
+	now func() time.Time
 
 	mu    sync.Mutex
 	began [stages]time.Time
@@ -36,14 +36,14 @@ type trainingClock struct {
 	candidates float64
 }
 
-func newClock(report func(share float64)) *trainingClock {
-	c := &trainingClock{report: report, now: time.Now}
+func newClock(report func(share float64)) *clock {
+	c := &clock{out: report, now: time.Now}
 	c.began[reading] = c.now()
 	return c
 }
 
 // search begins the stage in which so many candidates are trained and measured.
-func (c *trainingClock) search(candidates float64) {
+func (c *clock) search(candidates float64) {
 	c.mu.Lock()
 	c.candidates = candidates
 	c.mu.Unlock()
@@ -51,21 +51,21 @@ func (c *trainingClock) search(candidates float64) {
 }
 
 // enter ends the stage under way and begins another.
-func (c *trainingClock) enter(s stage) {
+func (c *clock) enter(s stage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.enterLocked(s)
-	c.tell(0)
+	c.report(0)
 }
 
-func (c *trainingClock) enterLocked(s stage) {
+func (c *clock) enterLocked(s stage) {
 	now := c.now()
 	c.took[c.at] = now.Sub(c.began[c.at])
 	c.at, c.began[s] = s, now
 }
 
-// progress returns what a stage reports the share of its work to. With its training an evaluation has not ended.
-func (c *trainingClock) progress(s stage) func(done float64) {
+// progress returns the function to which a stage reports the share of its work. With its training an evaluation has not ended.
+func (c *clock) progress(s stage) func(done float64) {
 	return func(done float64) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -76,7 +76,7 @@ func (c *trainingClock) progress(s stage) func(done float64) {
 			c.enterLocked(scoring)
 			done = 0
 		}
-		c.tell(done)
+		c.report(done)
 	}
 }
 
@@ -88,8 +88,8 @@ const (
 	publishingShareOfReading, publishingShareOfFitting = 0.05, 0.01
 )
 
-// tell reports the share of the time that has passed, given the share of the current stage's work that is done.
-func (c *trainingClock) tell(done float64) {
+// report reports the share of the time that has passed, given the share of the current stage's work that is done.
+func (c *clock) report(done float64) {
 	expected := c.took
 	now := c.now()
 	spent := now.Sub(c.began[c.at])
@@ -100,7 +100,7 @@ func (c *trainingClock) tell(done float64) {
 		expected[c.at] = max(spent, c.guess(c.at, expected))
 	}
 	if expected[c.at] == 0 {
-		return // nothing to go by
+		return // nothing to extrapolate from
 	}
 	for s := c.at + 1; s < stages; s++ {
 		expected[s] = c.guess(s, expected)
@@ -113,12 +113,12 @@ func (c *trainingClock) tell(done float64) {
 		total += expected[s]
 	}
 	if total > 0 {
-		c.report(float64(passed+spent) / float64(total))
+		c.out(float64(passed+spent) / float64(total))
 	}
 }
 
-// guess is what a stage will take, from what the stages before it take.
-func (c *trainingClock) guess(s stage, expected [stages]time.Duration) time.Duration {
+// guess estimates what a stage will take from what the stages before it take.
+func (c *clock) guess(s stage, expected [stages]time.Duration) time.Duration {
 	scaled := func(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
 	switch s {
 	case evaluating:

@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"fmt"
@@ -18,6 +18,7 @@ import (
 )
 
 func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
 	i.Background(i.retrainer(nil).Run)
@@ -49,6 +50,7 @@ func TestTrainingPublishesAModelOfEventsThatWereNeverArchived(t *testing.T) {
 }
 
 func TestTrainingFailsWithTheUsersReason(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(30, "click")
 	i.PutEvents(5, "buy")
@@ -86,6 +88,7 @@ func TestTrainingFailsWithTheUsersReason(t *testing.T) {
 
 // TestSameDataAndSeedGiveTheSameModel trains every recipe twice, in processes with different numbers of threads.
 func TestSameDataAndSeedGiveTheSameModel(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
 	trained := map[string][]*catalog.SolutionVersion{}
@@ -122,6 +125,7 @@ func TestSameDataAndSeedGiveTheSameModel(t *testing.T) {
 }
 
 func TestATrainingReportsItsQuality(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
 	i.Background(i.retrainer(nil).Run)
@@ -165,6 +169,7 @@ func TestATrainingReportsItsQuality(t *testing.T) {
 }
 
 func TestAModelWithoutWeightsReportsNone(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.PutEvents(40, "click")
 	i.Background(i.retrainer(nil).Run)

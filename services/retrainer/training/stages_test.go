@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"testing"
@@ -11,6 +11,7 @@ import (
 // that is foretold: from a tenth of the time on, what remains must be between half and twice of what is said. Near the end a
 // hundredth of the whole is not worth a word.
 func TestWhatRemainsIsWithinAFactorOfTwo(t *testing.T) {
+	t.Parallel()
 	const candidates = 10
 	for name, seconds := range map[string][stages]float64{
 		"a network":                      {reading: 3, evaluating: 60, scoring: 2, fitting: 67, publishing: 1},

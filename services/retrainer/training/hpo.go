@@ -1,4 +1,4 @@
-package retrainer
+package training
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"strconv"
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
-	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eval"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
@@ -23,14 +22,14 @@ const (
 )
 
 // tune searches the recipe's tunable parameters for those with the highest gain (eval.Gain). The first candidate is what
-// the solution gives itself, where the ranges allow it; the others are spread evenly over the ranges (see spread).
+// the solution gives itself, if the ranges allow it; the others are spread evenly over the ranges (see spread).
 func (s *search) tune(ctx context.Context, start candidate, report func(float64)) (candidate, error) {
 	var config personalize.HPOConfig
 	if c := s.version.Config; c != nil && c.HpoConfig != nil {
 		config = *c.HpoConfig
 	}
-	trainings, parallel := jobsOf(config)
-	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), trainings, s.service.config.Seed)
+	trainings, parallel := trainingsOf(config)
+	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), trainings, s.config.Seed)
 	if err != nil {
 		return candidate{}, jobs.Fault(err)
 	}
@@ -41,8 +40,8 @@ func (s *search) tune(ctx context.Context, start candidate, report func(float64)
 	return candidates[best], nil
 }
 
-// jobsOf is how many trainings a search makes, and how many of them at a time.
-func jobsOf(config personalize.HPOConfig) (trainings, parallel int) {
+// trainingsOf returns how many trainings a search makes, and how many of them at a time.
+func trainingsOf(config personalize.HPOConfig) (trainings, parallel int) {
 	trainings, parallel = defaultTrainingJobs, defaultParallelJobs
 	if r := config.HpoResourceConfig; r != nil {
 		trainings, parallel = count(r.MaxNumberOfTrainingJobs, trainings), count(r.MaxParallelTrainingJobs, parallel)
@@ -50,34 +49,17 @@ func jobsOf(config personalize.HPOConfig) (trainings, parallel int) {
 	return trainings, parallel
 }
 
-// candidatesOf is how many trainings the searches of a version, for a recipe and for its parameters, make one after the other.
-func candidatesOf(version *catalog.SolutionVersion) (recipes, parameters float64) {
-	if version.PerformAutoML {
-		candidates, _, _ := autoMLCandidates(version) // what is wrong with them comes up when they are tried
-		recipes = float64(len(candidates))
-	}
-	if version.PerformHPO {
-		var config personalize.HPOConfig
-		if c := version.Config; c != nil && c.HpoConfig != nil {
-			config = *c.HpoConfig
-		}
-		trainings, parallel := jobsOf(config)
-		parameters = float64(trainings) / float64(parallel)
-	}
-	return recipes, parameters
-}
-
-func count(text *string, otherwise int) int {
+func count(text *string, fallback int) int {
 	if text == nil {
-		return otherwise
+		return fallback
 	}
 	if n, err := strconv.Atoi(*text); err == nil && n > 0 {
 		return n
 	}
-	return otherwise
+	return fallback
 }
 
-// tuned are the parameters that a search may have changed.
+// tuned returns the parameters that a search may have changed.
 func tuned(c candidate) map[string]string {
 	values := map[string]string{}
 	for _, p := range c.recipe.HyperParameters {
@@ -88,8 +70,8 @@ func tuned(c candidate) map[string]string {
 	return values
 }
 
-// rangesOf are the parameters to search, with the ranges or values to search in: those that the configuration names, and if
-// it names none, all that are tunable.
+// rangesOf returns the parameters to search, with the ranges or values to search in: those that the configuration names, or
+// all that are tunable if it names none.
 func rangesOf(r *recipe.Recipe, given *personalize.HyperParameterRanges) []recipe.Parameter {
 	var all []recipe.Parameter
 	for _, p := range r.HyperParameters {
@@ -112,28 +94,18 @@ func rangesOf(r *recipe.Recipe, given *personalize.HyperParameterRanges) []recip
 	return named
 }
 
-// narrowed replaces a parameter's range with the given one, if there is one.
+// narrowed replaces a parameter's range with the given one. It reports whether there is one.
 func narrowed(p *recipe.Parameter, given *personalize.HyperParameterRanges) bool {
 	is := func(name *string) bool { return name != nil && *name == p.Name }
 	for _, g := range given.IntegerHyperParameterRanges {
 		if is(g.Name) {
-			if g.MinValue != nil {
-				p.Min = float64(*g.MinValue)
-			}
-			if g.MaxValue != nil {
-				p.Max = float64(*g.MaxValue)
-			}
+			bound(p, float(g.MinValue), float(g.MaxValue))
 			return true
 		}
 	}
 	for _, g := range given.ContinuousHyperParameterRanges {
 		if is(g.Name) {
-			if g.MinValue != nil {
-				p.Min = *g.MinValue
-			}
-			if g.MaxValue != nil {
-				p.Max = *g.MaxValue
-			}
+			bound(p, g.MinValue, g.MaxValue)
 			return true
 		}
 	}
@@ -146,6 +118,23 @@ func narrowed(p *recipe.Parameter, given *personalize.HyperParameterRanges) bool
 		}
 	}
 	return false
+}
+
+// bound replaces the bounds of a parameter that are given.
+func bound(p *recipe.Parameter, lowest, highest *float64) {
+	if lowest != nil {
+		p.Min = *lowest
+	}
+	if highest != nil {
+		p.Max = *highest
+	}
+}
+
+func float(n *int64) *float64 {
+	if n == nil {
+		return nil
+	}
+	return new(float64(*n))
 }
 
 // spread makes up to n different candidates: the start, if its values are within the ranges, and a Latin hypercube sample.
@@ -171,8 +160,8 @@ func spread(start candidate, ranges []recipe.Parameter, n int, seed int64) ([]ca
 		if err != nil {
 			return nil, fmt.Errorf("hpoConfig: %w", err)
 		}
-		there := func(c candidate) bool { return maps.Equal(c.params.Map(), params.Map()) }
-		if !slices.ContainsFunc(candidates, there) {
+		same := func(c candidate) bool { return maps.Equal(c.params.Map(), params.Map()) }
+		if !slices.ContainsFunc(candidates, same) {
 			candidates = append(candidates, candidate{start.recipe, params})
 		}
 	}
@@ -189,7 +178,7 @@ func within(c candidate, ranges []recipe.Parameter) bool {
 	})
 }
 
-// at is a parameter's value at a place of its range, from 0 to below 1.
+// at returns a parameter's value at a place of its range, from 0 to below 1.
 func at(p recipe.Parameter, place float64) string {
 	switch p.Kind {
 	case recipe.Integer:
