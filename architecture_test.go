@@ -30,7 +30,7 @@ type band struct {
 var bands = []band{
 	{"the program", [][]string{
 		{"services/penchant"},
-		{"services/penchant/demo", "services/penchant/evaluate", "services/penchant/operator"},
+		{"services/penchant/app", "services/penchant/demo", "services/penchant/evaluate", "services/penchant/operator"},
 	}},
 	{"services", [][]string{
 		{"services/bridge", "services/control", "services/firehose", "services/recommender", "services/retrainer", "services/sessionupdater", "services/tracker"},
@@ -87,7 +87,7 @@ var doors = map[string][]string{
 	"github.com/versity/versitygw":   {"pkg/embedded"},
 	"github.com/alecthomas/kong":     {"services/penchant"},
 	"github.com/aws/aws-sdk-go":      {"pkg/awsapi", "pkg/embedded"}, // signing; the embedded S3's types
-	module + "pkg/embedded":          {"services/penchant"},
+	module + "pkg/embedded":          {"services/penchant/app"},
 	"github.com/schollz/progressbar": {"services/penchant/demo"},
 	"github.com/theory/jsonpath":     {"services/bridge"},
 	"github.com/adhocore/gronx":      {"pkg/schedule"},

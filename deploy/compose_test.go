@@ -17,6 +17,7 @@ import (
 
 	"github.com/penchant-io/penchant/deploy/deploytest"
 	"github.com/penchant-io/penchant/pkg/process"
+	"github.com/penchant-io/penchant/services/penchant/app"
 )
 
 func TestComposeAsksForEachKey(t *testing.T) {
@@ -75,13 +76,6 @@ func TestEnvExample(t *testing.T) {
 	}
 }
 
-const (
-	// drainTimeout is how long a stopping process may take in all.
-	drainTimeout = 30 * time.Second
-	// healthTimeout is how long `penchant health` may take.
-	healthTimeout = 5 * time.Second
-)
-
 // TestComposeRules: what holds for each container, ours and others'.
 func TestComposeRules(t *testing.T) {
 	project := deploytest.Compose(t, deploytest.Keys(), "core", "minio", "obs", "bridge")
@@ -110,8 +104,8 @@ func TestComposeRules(t *testing.T) {
 		if service.Restart != "unless-stopped" {
 			fail("is not restarted")
 		}
-		if service.StopGracePeriod == nil || time.Duration(*service.StopGracePeriod) < drainTimeout {
-			fail("is killed before %s are over", drainTimeout)
+		if service.StopGracePeriod == nil || time.Duration(*service.StopGracePeriod) < app.DrainTimeout {
+			fail("is killed before %s are over", app.DrainTimeout)
 		}
 		if service.Deploy == nil || service.Deploy.Resources.Limits == nil || service.Deploy.Resources.Limits.MemoryBytes == 0 {
 			fail("has no memory limit")
@@ -126,7 +120,7 @@ func TestComposeRules(t *testing.T) {
 		}
 		if check := service.HealthCheck; check == nil || len(check.Test) < 2 || !slices.Contains([]string{"CMD", "CMD-SHELL"}, check.Test[0]) {
 			fail("has no health check")
-		} else if check.StartPeriod == nil || check.Timeout == nil || time.Duration(*check.Timeout) < healthTimeout {
+		} else if check.StartPeriod == nil || check.Timeout == nil || time.Duration(*check.Timeout) < app.HealthTimeout {
 			fail("the health check has no start period, or less time than it takes")
 		}
 		for _, port := range service.Ports {

@@ -68,12 +68,12 @@ type Client struct {
 
 // Open returns a client for the store. It doesn't connect: an unreachable store shows at the first call.
 func Open(cfg Config) (*Client, error) {
+	if err := ValidateEndpoint(cfg.Endpoint); err != nil {
+		return nil, fmt.Errorf("reading the S3 endpoint %q: %w", cfg.Endpoint, err)
+	}
 	endpoint, err := url.Parse(cfg.Endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("reading the S3 endpoint: %w", err)
-	}
-	if (endpoint.Scheme != "http" && endpoint.Scheme != "https") || endpoint.Host == "" || (endpoint.Path != "" && endpoint.Path != "/") {
-		return nil, fmt.Errorf("reading the S3 endpoint %q: want http://host:port or https://host:port", cfg.Endpoint)
 	}
 	region := cfg.Region
 	if region == "" {

@@ -25,14 +25,14 @@ import (
 type Options struct {
 	// History is how many of a user's newest interactions are kept, of streamed and of imported ones each: 200 by default.
 	// A state takes about 30 bytes plus the texts for each, in Redis and on the wire.
-	History int
+	History int `name:"user-history" default:"200" help:"Recent interactions kept for each user."`
 	// Sessions is how many linked sessions are kept: 20 by default. Each costs a reader one more key.
-	Sessions int
+	Sessions int `kong:"-"`
 	// TTL is how long a user is kept after his newest event arrived; 0 keeps him. It must not be shorter than the log's
 	// retention. Users with imported interactions are kept as long as they have some.
-	TTL time.Duration
+	TTL time.Duration `name:"user-ttl" default:"0s" help:"Forget the state of a user who was idle this long. 0: never."`
 	// PoolSize is the largest number of connections (to each node); 0 is ten for each CPU.
-	PoolSize int
+	PoolSize int `kong:"-"`
 }
 
 // Store reads and writes user states and watermarks. It is safe for concurrent use.

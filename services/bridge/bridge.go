@@ -34,21 +34,12 @@ func DeadLetterTopic(topic string) string { return topic + ".penchant-deadletter
 
 // Config is what a bridge works with. The clients stay the caller's, who closes them after Run has returned.
 type Config struct {
+	Options
 	// Bus is the Kafka that has the source topics, and takes the dead letters.
-	Bus    *bus.Client
-	Topics []string
-	// Group is the Kafka group; "": ConsumerGroup.
-	Group string
-	// FromLatest begins with what comes, where the group has committed nothing yet; otherwise with the oldest records.
-	FromLatest bool
-	// DeadLetterTopic; "": one beside each source topic.
-	DeadLetterTopic string
-	Mapping         *Mapping
-	// Tracker is the API, and TrackingID the event tracker whose events they are.
-	Tracker    *awsapi.Client
-	TrackingID string
-	// Concurrency bounds the calls that are under way at once; 0: 16.
-	Concurrency int
+	Bus     *bus.Client
+	Mapping *Mapping
+	// Tracker is the API whose event tracker has the TrackingID.
+	Tracker *awsapi.Client
 
 	Log        *zap.Logger
 	Registerer prometheus.Registerer

@@ -128,8 +128,9 @@ func (w *world) run(change func(*Config)) (s *Service, stop func()) {
 	w.Helper()
 	client := awsapi.NewClient(w.tracker.URL, key, "us-east-1")
 	cfg := Config{
-		Bus: w.bus, Topics: []string{w.topic}, Group: w.group, Mapping: parse(w.T, simpleMapping), Tracker: client, TrackingID: trackingID,
-		Log: zaptest.NewLogger(w.T),
+		Bus: w.bus, Mapping: parse(w.T, simpleMapping), Tracker: client,
+		Options: Options{Topics: []string{w.topic}, Group: w.group, TrackingID: trackingID},
+		Log:     zaptest.NewLogger(w.T),
 	}
 	if change != nil {
 		change(&cfg)
@@ -387,7 +388,7 @@ func TestABridgeMayBeginWithWhatComes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.put("u", click("u", "s", 1))
-	latest := func(c *Config) { c.FromLatest = true }
+	latest := func(c *Config) { c.From = fromLatest }
 	_, stop := w.run(latest)
 	eventually.Succeeds(w, "the place is committed before anything comes", func() error {
 		if n := w.committed(); n != 1 {

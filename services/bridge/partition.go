@@ -43,7 +43,7 @@ func (p *partition) Start(owned context.Context) (int64, error) {
 	case p.next != unknown:
 	case p.Committed >= 0:
 		p.next = p.Committed
-	case p.service.config.FromLatest:
+	case p.service.config.From == fromLatest:
 		p.next = p.End
 	default:
 		p.next = p.Assignment.Start

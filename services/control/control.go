@@ -37,15 +37,10 @@ type Config struct {
 	// View is run by the process, and sees what Store writes.
 	View *catalog.View
 
-	AccountID, Region string
-	// Quotas that are zero take their defaults.
-	Quotas crud.Quotas
-	// Functions are the HTTP endpoints that stand for Lambda functions in workflows, by the function's name.
-	Functions map[string]string
+	Options
+	Region string
 	// LeaseTTL is after which silence of its replica a workflow's execution is taken over. 0: 30 seconds.
 	LeaseTTL time.Duration
-	// WorkflowRetention is for how long a workflow's executions are kept after their end. 0: 90 days.
-	WorkflowRetention time.Duration
 
 	Log        *zap.Logger
 	Registerer prometheus.Registerer

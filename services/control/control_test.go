@@ -51,7 +51,7 @@ var testKey = awsapi.Credential{AccessKeyID: "id", SecretKey: "secret"}
 
 func install(t *testing.T, quotas crud.Quotas) *installation {
 	t.Helper()
-	return installWith(t, Config{Quotas: quotas})
+	return installWith(t, Config{Options: Options{Quotas: quotas}})
 }
 
 // installWith takes from a Config what is no part of the installation itself.
@@ -70,10 +70,9 @@ func installWith(t *testing.T, cfg Config) *installation {
 	store := catalog.NewStore(bucket, catalog.BusNotifier(client), catalog.WithLog(log))
 	view := catalog.NewView(store, nil, log)
 	registry := prometheus.NewRegistry()
-	service := must(New(Config{
-		Bus: client, Bucket: bucket, Store: store, View: view, AccountID: "000000000000", Region: "us-east-1",
-		Quotas: cfg.Quotas, Functions: cfg.Functions, Log: log, Registerer: registry,
-	}))(t)
+	cfg.Bus, cfg.Bucket, cfg.Store, cfg.View, cfg.AccountID, cfg.Region = client, bucket, store, view, "000000000000", "us-east-1"
+	cfg.Log, cfg.Registerer = log, registry
+	service := must(New(cfg))(t)
 	run(t, view.Run, service.Run)
 	must(0, view.WaitReady(t.Context()))(t)
 

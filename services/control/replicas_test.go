@@ -21,7 +21,8 @@ func (i *installation) replica() {
 	store := catalog.NewStore(i.bucket, catalog.BusNotifier(i.bus), catalog.WithLog(log))
 	view := catalog.NewView(store, i.bus, log)
 	service := must(New(Config{
-		Bus: i.bus, Bucket: i.bucket, Store: store, View: view, AccountID: "000000000000", Region: "us-east-1", Log: log,
+		Bus: i.bus, Bucket: i.bucket, Store: store, View: view, Region: "us-east-1", Log: log,
+		Options: Options{AccountID: "000000000000"},
 	}))(i.t)
 	run(i.t, view.Run, service.Run)
 	must(0, view.WaitReady(i.t.Context()))(i.t)

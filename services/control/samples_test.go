@@ -211,8 +211,8 @@ func quoted(t *testing.T, text string) string { return string(must(json.Marshal(
 func TestDefinitionsOfLambdaFunctionsRun(t *testing.T) {
 	t.Parallel()
 	f := serveFunctions(t)
-	i := installWith(t, Config{Functions: f.endpoints("CreateDatasetGroup", "CreateDataset", "ImportData", "CreateSolution", "CreateSolutionVersion",
-		"WaitSolutionVersion", "CreateCampaign", "ListCampaigns", "DeleteCampaign", "WaitDeleteCampaign", "Notify")})
+	i := installWith(t, Config{Options: Options{Functions: f.endpoints("CreateDatasetGroup", "CreateDataset", "ImportData", "CreateSolution", "CreateSolutionVersion",
+		"WaitSolutionVersion", "CreateCampaign", "ListCampaigns", "DeleteCampaign", "WaitDeleteCampaign", "Notify")}})
 	f.i = i
 	i.retrain(func(string) float64 { return 0.2 })
 	s := i.states()
@@ -256,7 +256,7 @@ func TestDefinitionsOfLambdaFunctionsRun(t *testing.T) {
 func TestDefinitionsOfTheCDKRun(t *testing.T) {
 	t.Parallel()
 	f := serveFunctions(t)
-	i := installWith(t, Config{Functions: f.endpoints("CreateDatasetGroup", "CreateDataset", "Notify")})
+	i := installWith(t, Config{Options: Options{Functions: f.endpoints("CreateDatasetGroup", "CreateDataset", "Notify")}})
 	f.i = i
 	s := i.states()
 	machine := s.create("cdk", definition("samples-cdk"))

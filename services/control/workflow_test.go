@@ -499,7 +499,7 @@ func TestWorkflowCallsFunctions(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"status":"ACTIVE"}`)
 	})
-	i := installWith(t, Config{Functions: map[string]string{"describe": e.URL}})
+	i := installWith(t, Config{Options: Options{Functions: map[string]string{"describe": e.URL}}})
 	s := i.states()
 	const retry = `"Retry":[{"ErrorEquals":["ResourcePending"],"IntervalSeconds":1}]`
 	machine := s.create("functions", `{"StartAt":"Plain","States":{

@@ -41,11 +41,7 @@ type Config struct {
 	Bucket *blob.Bucket
 	View   *catalog.View
 
-	// FlushBytes of record values make a file (64 MiB, at most that). The file itself is smaller: it is compressed.
-	FlushBytes int64
-	// FlushInterval is the age of a partition's oldest buffered record, counted from when it came here, at which the
-	// partition's buffer is written (60 s).
-	FlushInterval time.Duration
+	Options
 	// MemoryBytes bounds roughly what all buffers together take (256 MiB); above it, the largest is written early.
 	MemoryBytes int64
 	// DedupWindow is how many records of a partition back a repeated event id is noticed (100 000). It takes about 50 bytes

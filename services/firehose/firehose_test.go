@@ -84,7 +84,7 @@ func (i *installation) group(name string) *catalog.DatasetGroup {
 
 func (i *installation) firehose() (s *Service, stop func()) {
 	i.Helper()
-	s, err := New(Config{Bus: i.bus, Bucket: i.bucket, View: i.view, FlushInterval: 100 * time.Millisecond})
+	s, err := New(Config{Bus: i.bus, Bucket: i.bucket, View: i.view, Options: Options{FlushInterval: 100 * time.Millisecond}})
 	if err != nil {
 		i.Fatal(err)
 	}

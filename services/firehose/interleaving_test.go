@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/bus"
+	"github.com/penchant-io/penchant/pkg/process"
 )
 
 // Whatever sinks do to each other, when they flush and when they crash: the archive has the log's events once each, in the
@@ -17,7 +18,7 @@ func TestAnyInterleavingOfSinksArchivesTheLogOnce(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
 			s := newSinks(t)
-			s.config.FlushBytes = int64((1 + r.IntN(20)) * len(eventRecord(0, "00").Value))
+			s.config.FlushBytes = process.ByteSize((1 + r.IntN(20)) * len(eventRecord(0, "00").Value))
 
 			var log []bus.Record
 			var want []string

@@ -188,7 +188,7 @@ func (p *partition) take(record bus.Record) {
 // full says whether the buffer has its size, or all buffers together have theirs.
 func (p *partition) full() bool {
 	memory := 2*p.bytes + recordOverhead*int64(p.rows.len()+len(p.failures))
-	return p.service.budget.set(p, memory) || p.bytes >= p.service.config.FlushBytes
+	return p.service.budget.set(p, memory) || p.bytes >= int64(p.service.config.FlushBytes)
 }
 
 // flush writes the buffer as the chain's next file. Another sink may have written first: then what it has covered is

@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/process"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -142,7 +143,7 @@ func names(first, last int64) (all []string) {
 func TestFlushBySize(t *testing.T) {
 	t.Parallel()
 	s := newSinks(t)
-	s.config.FlushBytes = int64(4 * len(eventRecord(0, "0").Value))
+	s.config.FlushBytes = process.ByteSize(4 * len(eventRecord(0, "0").Value))
 	p := s.start()
 	if commit := s.handle(p, records(0, 9)...); commit != 8 {
 		t.Errorf("committed %d, want 8: two files of four records, and two records buffered", commit)
@@ -518,7 +519,7 @@ func TestWhileTheBucketIsAwayTheBatchIsKept(t *testing.T) {
 	s := newSinks(t)
 	proxy := newProxy(t, s.environment)
 	s.config.Bucket = proxy.bucket
-	s.config.FlushBytes = int64(3 * len(eventRecord(0, "0").Value))
+	s.config.FlushBytes = process.ByteSize(3 * len(eventRecord(0, "0").Value))
 	p := s.start()
 
 	proxy.mode.Store(away)

@@ -31,7 +31,7 @@ func TestBridgeCheckShowsWhatWouldBeSent(t *testing.T) {
 	check := func(mapping, records string) (lines []checked, code int) {
 		t.Helper()
 		var out bytes.Buffer
-		err := (&BridgeCheckCmd{Mapping: writeMapping(t, mapping), TrackingID: "T"}).check(t.Context(), strings.NewReader(records), &out)
+		err := (&bridgeCheckCmd{Mapping: writeMapping(t, mapping), TrackingID: "T"}).check(t.Context(), strings.NewReader(records), &out)
 		if err != nil {
 			code = exitCode(err)
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/penchant-io/penchant/deploy/deploytest"
+	"github.com/penchant-io/penchant/services/bridge"
+	"github.com/penchant-io/penchant/services/penchant/app"
 )
 
 // The tests of this file parse the commands and environments of docker-compose.yml as the binary does.
@@ -22,17 +24,17 @@ func TestComposeRunsTheBinary(t *testing.T) {
 	for name := range services {
 		names = append(names, name)
 	}
-	for _, target := range targets[1:] {
-		expected = append(expected, target.name)
+	for _, target := range app.Services() {
+		expected = append(expected, string(target))
 	}
 	slices.Sort(names)
 	slices.Sort(expected)
 	if !slices.Equal(names, expected) {
 		t.Fatalf("the file runs %v, the binary's targets are %v", names, expected)
 	}
-	for _, target := range targets[1:] {
-		t.Run(target.name, func(t *testing.T) {
-			service := services[target.name]
+	for _, target := range app.Services() {
+		t.Run(string(target), func(t *testing.T) {
+			service := services[string(target)]
 			for name, value := range service.Environment {
 				t.Setenv(name, *value)
 			}
@@ -41,14 +43,14 @@ func TestComposeRunsTheBinary(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if command.Command() != target.name {
+			if command.Command() != string(target) {
 				t.Errorf("the command is %s", command.Command())
 			}
-			settings := command.Selected().Target.Interface().(TargetCmd).Settings
-			if err := settings.missingServers(true, target.usesRedis, true); err != nil {
+			settings := command.Selected().Target.Interface().(targetCmd).Settings
+			if err := settings.Require(target); err != nil {
 				t.Error(err)
 			}
-			if !target.usesRedis && settings.RedisURL != "" {
+			if !target.Needs(app.Redis) && settings.RedisURL != "" {
 				t.Error("it is told of a Redis that it does not use")
 			}
 			_, port, err := net.SplitHostPort(settings.HTTPAddr)
@@ -61,13 +63,13 @@ func TestComposeRunsTheBinary(t *testing.T) {
 			if !deploytest.HasDisk(service, settings.DataDir) {
 				t.Errorf("nothing that is writable is mounted at %s", settings.DataDir)
 			}
-			if target.usesModels && !slices.ContainsFunc(service.Volumes, func(v types.ServiceVolumeConfig) bool {
+			if target.Needs(app.Models) && !slices.ContainsFunc(service.Volumes, func(v types.ServiceVolumeConfig) bool {
 				return v.Type == types.VolumeTypeVolume && v.Target == settings.DataDir
 			}) {
 				t.Error("its models are lost when the container is replaced")
 			}
 			needed := map[string]string{"kafka": settings.KafkaBrokers[0], "minio": deploytest.Host(t, settings.S3Endpoint)}
-			if target.usesRedis {
+			if target.Needs(app.Redis) {
 				needed["redis"] = deploytest.Host(t, settings.RedisURL)
 			}
 			for server, addr := range needed {
@@ -88,11 +90,11 @@ func TestComposeRunsTheBinary(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if health, ok := asked.Selected().Target.Interface().(HealthCmd); !ok || health.HTTPAddr != settings.HTTPAddr {
+			if health, ok := asked.Selected().Target.Interface().(healthCmd); !ok || health.HTTPAddr != settings.HTTPAddr {
 				t.Errorf("the health check asks %+v", health)
 			}
 
-			t.Setenv("PENCHANT_ACCESS_KEYS", "penchant:"+defaultSecret)
+			t.Setenv("PENCHANT_ACCESS_KEYS", "penchant:"+app.DefaultSecret)
 			if _, err := parseCommand(t.Context(), &commands{}, service.Command); err == nil || !strings.Contains(err.Error(), "default key pair") {
 				t.Errorf("with the default key pair: %v", err)
 			}
@@ -102,7 +104,7 @@ func TestComposeRunsTheBinary(t *testing.T) {
 
 // TestComposeRunsTheBridge: the profile's container runs, once it is told what to read, and calls the gateway as its own clients do.
 func TestComposeRunsTheBridge(t *testing.T) {
-	load := func(environment map[string]string) (*types.Project, *BridgeRunCmd, error) {
+	load := func(environment map[string]string) (*types.Project, *bridgeRunCmd, error) {
 		project := deploytest.Compose(t, environment, "core", "minio", "bridge")
 		service := project.Services["bridge"]
 		for name, value := range service.Environment {
@@ -125,7 +127,7 @@ func TestComposeRunsTheBridge(t *testing.T) {
 		t.Fatal(err)
 	}
 	service, settings := project.Services["bridge"], run.Settings
-	if err := settings.missingServers(true, bridgeTarget.usesRedis, false); err != nil {
+	if err := settings.Require(app.Bridge); err != nil {
 		t.Error(err)
 	}
 	if len(run.Bridge.Topics) != 2 || settings.AccessKeys != deploytest.Keys()["PENCHANT_ACCESS_KEYS"] || settings.TopicReplicationFactor != 1 || !deploytest.HasDisk(service, settings.DataDir) {
@@ -136,10 +138,10 @@ func TestComposeRunsTheBridge(t *testing.T) {
 		t.Errorf("it calls %s, for which it does not wait, or which does not listen there: %v", run.Bridge.Endpoint, err)
 	}
 	mounted := service.Volumes[0]
-	if filepath.Dir(run.Bridge.Mapping) != mounted.Target {
-		t.Errorf("the mapping is at %s, and %s is mounted", run.Bridge.Mapping, mounted.Target)
+	if filepath.Dir(run.Bridge.MappingFile) != mounted.Target {
+		t.Errorf("the mapping is at %s, and %s is mounted", run.Bridge.MappingFile, mounted.Target)
 	}
-	if _, err := readMapping(filepath.Join(mounted.Source, filepath.Base(run.Bridge.Mapping))); err != nil {
+	if _, err := bridge.ReadMapping(filepath.Join(mounted.Source, filepath.Base(run.Bridge.MappingFile))); err != nil {
 		t.Error(err)
 	}
 }

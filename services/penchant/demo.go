@@ -7,18 +7,20 @@ import (
 	"os"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/alecthomas/kong"
+
+	"github.com/penchant-io/penchant/services/penchant/app"
 	"github.com/penchant-io/penchant/services/penchant/demo"
 )
 
-// DemoCmd runs every service in this process, in a folder of its own, and tells the demo's story on it.
-type DemoCmd struct {
+// demoCmd runs every service in this process, in a folder of its own, and tells the demo's story on it.
+type demoCmd struct {
 	Exit bool   `help:"End after the story instead of serving on."`
 	Seed uint64 `help:"Seed of the generated shop." default:"7"`
 }
 
 // Run tells the story, then serves until ctx ends.
-func (c *DemoCmd) Run(ctx context.Context) (err error) {
+func (c *demoCmd) Run(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "penchant-demo-")
 	if err != nil {
 		return fmt.Errorf("making the demo's folder: %w", err)
@@ -26,26 +28,29 @@ func (c *DemoCmd) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	started := time.Now()
-	settings := demoSettings(dir)
-	log, err := settings.logger()
+	settings, err := demoSettings(dir)
 	if err != nil {
 		return err
 	}
-	app, err := newApp(ctx, settings, allTargets, log)
+	log, err := settings.Logger()
+	if err != nil {
+		return err
+	}
+	all, err := app.New(ctx, app.Config{Settings: settings, Target: app.All, Log: log})
 	if err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
-	go func() { served <- app.Run(ctx) }()
+	go func() { served <- all.Run(ctx) }()
 	defer func() {
 		stop()
 		err = errors.Join(err, <-served)
 	}()
 
-	api := awsapi.NewClient(app.Endpoint(), app.credentials[0], settings.Region)
+	api := all.Client()
 	defer api.Close()
-	show := demo.New(app, demo.NewShop(c.Seed, started), api, os.Stdout)
+	show := demo.New(all, demo.NewShop(c.Seed, started), api, os.Stdout)
 	if err := show.Tell(ctx, started); err != nil {
 		if ctx.Err() != nil {
 			return nil // interrupted: nothing went wrong
@@ -61,12 +66,14 @@ func (c *DemoCmd) Run(ctx context.Context) (err error) {
 }
 
 // demoSettings are ordinary settings with free ports, short intervals and a folder of their own.
-func demoSettings(dir string) *Settings {
+func demoSettings(dir string) (*app.Settings, error) {
 	const anyPort = "127.0.0.1:0"
-	s := defaultSettings()
-	s.DataDir = dir
+	s := &app.Settings{}
+	if err := kong.ApplyDefaults(s, kong.Vars{"data_dir": dir}); err != nil {
+		return nil, fmt.Errorf("applying the default settings: %w", err)
+	}
 	s.HTTPAddr, s.KafkaAddr, s.RedisAddr, s.S3Addr = anyPort, anyPort, anyPort, anyPort
-	s.ArchiveFlushInterval = 5 * time.Second
+	s.Firehose.FlushInterval = 5 * time.Second
 	s.LogLevel, s.LogFormat = "error", "console"
-	return s
+	return s, nil
 }

@@ -6,27 +6,27 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/operator"
 )
 
-// FilterCmd holds the commands about filters.
-type FilterCmd struct {
-	Check FilterCheckCmd `cmd:"" help:"Check a filter expression against the datasets of a group, as CreateFilter does, and create nothing."`
+// filterCmd holds the commands about filters.
+type filterCmd struct {
+	Check filterCheckCmd `cmd:"" help:"Check a filter expression against the datasets of a group, as CreateFilter does, and create nothing."`
 }
 
-// FilterCheckCmd checks an expression.
-type FilterCheckCmd struct {
+// filterCheckCmd checks an expression.
+type filterCheckCmd struct {
 	Expression   string `arg:"" help:"Such as: INCLUDE ItemID WHERE Items.GENRES IN (\"Comedy\")"`
 	DatasetGroup string `env:"-" required:"" placeholder:"NAME" help:"The dataset group: its name or ARN."`
 	operated
 }
 
 // Run prints what is wrong, or what the filter looks at.
-func (c *FilterCheckCmd) Run(ctx context.Context) error {
+func (c *filterCheckCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
 		return present(i.CheckFilter(ctx, c.DatasetGroup, c.Expression))
 	})
 }
 
-// ExplainCmd asks a recommender how an answer comes about.
-type ExplainCmd struct {
+// explainCmd asks a recommender how an answer comes about.
+type explainCmd struct {
 	ARN        string            `arg:"" name:"arn" help:"The campaign or recommender."`
 	User       string            `env:"-" placeholder:"ID" help:"The user who asks."`
 	Item       string            `env:"-" placeholder:"ID" help:"The item to which related ones are wanted."`
@@ -37,8 +37,8 @@ type ExplainCmd struct {
 }
 
 // Run prints the explanation.
-func (c *ExplainCmd) Run(ctx context.Context) error {
-	client, err := c.client()
+func (c *explainCmd) Run(ctx context.Context) error {
+	client, err := c.Client()
 	if err != nil {
 		return unfinishedError{err}
 	}

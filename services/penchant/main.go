@@ -36,27 +36,27 @@ import (
 
 // commands is the command line: a field is a command, its struct the flags.
 type commands struct {
-	All            TargetCmd        `cmd:"" help:"Run every service in this process, on embedded servers where no outside ones are set."`
-	Tracker        TargetCmd        `cmd:"" help:"Run the tracker: PutEvents, PutItems and PutUsers into Kafka."`
-	SessionUpdater TargetCmd        `cmd:"" help:"Run the session-updater: folds interactions into user states in Redis."`
-	Firehose       TargetCmd        `cmd:"" help:"Run the firehose: archives every event to S3, exactly once."`
-	Retrainer      TargetCmd        `cmd:"" help:"Run the retrainer: imports, trainings."`
-	Recommender    TargetCmd        `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
-	Control        TargetCmd        `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
-	Bridge         BridgeCmd        `cmd:"" help:"Run the bridge: makes events of the records of a web server's own Kafka topic. Or check a mapping."`
-	Status         StatusCmd        `cmd:"" help:"Show dataset groups, jobs, lags, archive, Redis and topics at a glance."`
-	Doctor         DoctorCmd        `cmd:"" help:"Check the installation, or data: what is wrong, and how to fix it."`
-	Topics         TopicsCmd        `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
-	Archive        ArchiveCmd       `cmd:"" help:"Verify the archive, or fold archived events into user states again."`
-	Dlq            DlqCmd           `cmd:"" help:"List the records that could not be handled, or put them back."`
-	Filter         FilterCmd        `cmd:"" help:"Check filter expressions."`
-	Explain        ExplainCmd       `cmd:"" help:"Tell how the answer to a user comes about: model, history, what each part of a filter removed."`
-	Workflow       WorkflowCmd      `cmd:"" help:"List, print or install the workflows that come with Penchant."`
-	Report         ReportCmd        `cmd:"" help:"Show how good a solution version is, beside popularity, and save its plots."`
-	Demo           DemoCmd          `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
+	All            targetCmd        `cmd:"" help:"Run every service in this process, on embedded servers where no outside ones are set."`
+	Tracker        targetCmd        `cmd:"" help:"Run the tracker: PutEvents, PutItems and PutUsers into Kafka."`
+	SessionUpdater targetCmd        `cmd:"" help:"Run the session-updater: folds interactions into user states in Redis."`
+	Firehose       targetCmd        `cmd:"" help:"Run the firehose: archives every event to S3, exactly once."`
+	Retrainer      targetCmd        `cmd:"" help:"Run the retrainer: imports, trainings."`
+	Recommender    targetCmd        `cmd:"" help:"Run the recommender: GetRecommendations and GetPersonalizedRanking."`
+	Control        targetCmd        `cmd:"" help:"Run the control plane: dataset groups, solutions, campaigns."`
+	Bridge         bridgeCmd        `cmd:"" help:"Run the bridge: makes events of the records of a web server's own Kafka topic. Or check a mapping."`
+	Status         statusCmd        `cmd:"" help:"Show dataset groups, jobs, lags, archive, Redis and topics at a glance."`
+	Doctor         doctorCmd        `cmd:"" help:"Check the installation, or data: what is wrong, and how to fix it."`
+	Topics         topicsCmd        `cmd:"" help:"Read Penchant's topics, see who is behind, create missing ones."`
+	Archive        archiveCmd       `cmd:"" help:"Verify the archive, or fold archived events into user states again."`
+	Dlq            dlqCmd           `cmd:"" help:"List the records that could not be handled, or put them back."`
+	Filter         filterCmd        `cmd:"" help:"Check filter expressions."`
+	Explain        explainCmd       `cmd:"" help:"Explain how the answer to a user comes about: model, history, what each part of a filter removed."`
+	Workflow       workflowCmd      `cmd:"" help:"List, print or install the workflows that come with Penchant."`
+	Report         reportCmd        `cmd:"" help:"Show how good a solution version is, beside popularity, and save its plots."`
+	Demo           demoCmd          `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
 	Evaluate       evaluate.Command `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
-	Health         HealthCmd        `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`
-	Version        VersionCmd       `cmd:"" help:"Print the version."`
+	Health         healthCmd        `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`
+	Version        versionCmd       `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -81,17 +81,9 @@ func run(args []string) error {
 
 // parseCommand fills c from the arguments and the environment.
 func parseCommand(ctx context.Context, c *commands, args []string) (*kong.Context, error) {
-	parser, err := kong.New(c,
-		kong.Name("penchant"),
-		kong.Description("Self-hosted, wire-compatible Amazon Personalize on Kafka, Redis and S3."),
-		kong.DefaultEnvars("PENCHANT"),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"data_dir": defaultDataDir(), "bridge_group": bridge.ConsumerGroup},
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
+	parser, err := newParser(ctx, c, defaultDataDir())
 	if err != nil {
-		return nil, fmt.Errorf("building the command line: %w", err)
+		return nil, err
 	}
 	if err := prepareEnvironment(parser); err != nil {
 		return nil, err
@@ -103,11 +95,27 @@ func parseCommand(ctx context.Context, c *commands, args []string) (*kong.Contex
 	return command, nil
 }
 
-// VersionCmd prints what was built.
-type VersionCmd struct{}
+func newParser(ctx context.Context, c *commands, dataDir string) (*kong.Kong, error) {
+	parser, err := kong.New(c,
+		kong.Name("penchant"),
+		kong.Description("Self-hosted, wire-compatible Amazon Personalize on Kafka, Redis and S3."),
+		kong.DefaultEnvars("PENCHANT"),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"data_dir": dataDir, "bridge_group": bridge.ConsumerGroup},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("building the command line: %w", err)
+	}
+	return parser, nil
+}
+
+// versionCmd prints what was built.
+type versionCmd struct{}
 
 // Run prints the module's version and the Go version, and the commit where the build knows it.
-func (VersionCmd) Run() error {
+func (versionCmd) Run() error {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		fmt.Println("penchant (unknown build)")

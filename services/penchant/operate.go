@@ -1,52 +1,46 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/penchant-io/penchant/pkg/awsapi"
-	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
-	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/penchant/app"
 	"github.com/penchant-io/penchant/services/penchant/operator"
 )
 
 // The operator's commands. They take the settings of the targets, so that they run in any target's environment; servers that
 // are not set are those of the `penchant all` that has the same data folder. Each asks package operator, and prints.
 
-// StatusCmd shows the installation at one moment.
-type StatusCmd struct{ operated }
+// statusCmd shows the installation at one moment.
+type statusCmd struct{ operated }
 
 // Run prints the status.
-func (c *StatusCmd) Run(ctx context.Context) error {
+func (c *statusCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Status(ctx)) })
 }
 
-// DoctorCmd holds the checks; without a word more the installation's is meant.
-type DoctorCmd struct {
-	Installation DoctorInstallationCmd `cmd:"" default:"withargs" help:"Check settings, servers, topics, consumers and the archive, and say how to fix what is wrong."`
-	Data         DoctorDataCmd         `cmd:"" help:"Say what data can and cannot train, and why: those of a dataset group, or files before they are imported."`
+// doctorCmd holds the checks; without a word more the installation's is meant.
+type doctorCmd struct {
+	Installation doctorInstallationCmd `cmd:"" default:"withargs" help:"Check settings, servers, topics, consumers and the archive, and say how to fix what is wrong."`
+	Data         doctorDataCmd         `cmd:"" help:"Say what data can and cannot train, and why: those of a dataset group, or files before they are imported."`
 }
 
-// DoctorInstallationCmd checks the installation.
-type DoctorInstallationCmd struct{ operated }
+// doctorInstallationCmd checks the installation.
+type doctorInstallationCmd struct{ operated }
 
 // Run prints the diagnosis.
-func (c *DoctorInstallationCmd) Run(ctx context.Context) error {
+func (c *doctorInstallationCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Doctor(ctx)) })
 }
 
-// DoctorDataCmd examines data.
-type DoctorDataCmd struct {
+// doctorDataCmd examines data.
+type doctorDataCmd struct {
 	DatasetGroup string `env:"-" required:"" xor:"data" placeholder:"NAME" help:"The dataset group whose data are examined: what was imported, and what was archived."`
 	Interactions string `env:"-" required:"" xor:"data" type:"existingfile" placeholder:"FILE" help:"A file of interactions instead: CSV with Personalize's column names, plain or gzip."`
 	Items        string `env:"-" type:"existingfile" placeholder:"FILE" help:"With --interactions: the items."`
@@ -58,7 +52,7 @@ type DoctorDataCmd struct {
 }
 
 // Validate says which flags go together. kong calls it after parsing.
-func (c *DoctorDataCmd) Validate() error {
+func (c *doctorDataCmd) Validate() error {
 	switch {
 	case c.DatasetGroup != "" && (c.Items != "" || c.Users != ""):
 		return errors.New("--items and --users are files that go with --interactions")
@@ -71,8 +65,8 @@ func (c *DoctorDataCmd) Validate() error {
 }
 
 // Run prints the report.
-func (c *DoctorDataCmd) Run(ctx context.Context) error {
-	options := datadoctor.Options{AsOf: time.Time(c.AsOf), MinInteractions: c.MinInteractions, MinUsers: c.MinUsers, KeepExamples: true}
+func (c *doctorDataCmd) Run(ctx context.Context) error {
+	options := datadoctor.Options{AsOf: time.Time(c.AsOf), MinInteractions: c.Retrainer.MinInteractions, MinUsers: c.Retrainer.MinUsers, KeepExamples: true}
 	if c.DatasetGroup != "" {
 		return c.operate(ctx, func(i *operator.Installation) (result, error) {
 			return present(c.judge(i.ExamineData(ctx, c.DatasetGroup, c.Rows, options)))
@@ -86,7 +80,7 @@ func (c *DoctorDataCmd) Run(ctx context.Context) error {
 }
 
 // judge makes findings an error.
-func (c *DoctorDataCmd) judge(r *datadoctor.Report, err error) (*datadoctor.Report, error) {
+func (c *doctorDataCmd) judge(r *datadoctor.Report, err error) (*datadoctor.Report, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -96,35 +90,35 @@ func (c *DoctorDataCmd) judge(r *datadoctor.Report, err error) (*datadoctor.Repo
 	return r, nil
 }
 
-// TopicsCmd holds the commands about topics.
-type TopicsCmd struct {
-	Tail   TopicsTailCmd   `cmd:"" help:"Print records as they come, decoded, one JSON object a line."`
-	Lag    TopicsLagCmd    `cmd:"" help:"Show how far each consumer group is behind in each partition."`
-	Create TopicsCreateCmd `cmd:"" help:"Create the topics that are missing, after a Kafka cluster was lost or replaced."`
+// topicsCmd holds the commands about topics.
+type topicsCmd struct {
+	Tail   topicsTailCmd   `cmd:"" help:"Print records as they come, decoded, one JSON object a line."`
+	Lag    topicsLagCmd    `cmd:"" help:"Show how far each consumer group is behind in each partition."`
+	Create topicsCreateCmd `cmd:"" help:"Create the topics that are missing, after a Kafka cluster was lost or replaced."`
 }
 
-// TopicsTailCmd follows topics.
-type TopicsTailCmd struct {
+// topicsTailCmd follows topics.
+type topicsTailCmd struct {
 	DatasetGroup  string `env:"-" placeholder:"NAME" help:"Only this dataset group's topics."`
 	Topic         string `env:"-" placeholder:"NAME" help:"Only this topic."`
 	FromBeginning bool   `env:"-" help:"Print what the topics hold first, not only what comes."`
 	NoFollow      bool   `env:"-" help:"End when what the topics hold is printed."`
 	Limit         int    `env:"-" short:"n" placeholder:"N" help:"End after N records."`
 
-	Settings `group:"Settings, as of the targets:"`
+	app.Settings `group:"Settings, as of the targets:"`
 }
 
 // Run prints records until ctx ends.
-func (c *TopicsTailCmd) Run(ctx context.Context) error {
-	return c.withInstallation(ctx, func(i *operator.Installation) error {
+func (c *topicsTailCmd) Run(ctx context.Context) error {
+	return withInstallation(ctx, &c.Settings, func(i *operator.Installation) error {
 		return i.Tail(ctx, operator.Tail{
 			DatasetGroup: c.DatasetGroup, Topic: c.Topic, FromStart: c.FromBeginning, UntilEnd: c.NoFollow, Limit: c.Limit,
 		}, os.Stdout)
 	})
 }
 
-// TopicsLagCmd shows lags.
-type TopicsLagCmd struct {
+// topicsLagCmd shows lags.
+type topicsLagCmd struct {
 	Group        string `env:"-" placeholder:"NAME" help:"Only this consumer group."`
 	DatasetGroup string `env:"-" placeholder:"NAME" help:"Only this dataset group's topics."`
 	Topic        string `env:"-" placeholder:"NAME" help:"Only this topic."`
@@ -133,7 +127,7 @@ type TopicsLagCmd struct {
 }
 
 // Run prints the lags.
-func (c *TopicsLagCmd) Run(ctx context.Context) error {
+func (c *topicsLagCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
 		lags, err := i.Lag(ctx, operator.LagFilter{ConsumerGroup: c.Group, DatasetGroup: c.DatasetGroup, Topic: c.Topic})
 		if err == nil && c.MaxLag >= 0 {
@@ -143,36 +137,36 @@ func (c *TopicsLagCmd) Run(ctx context.Context) error {
 	})
 }
 
-// TopicsCreateCmd creates missing topics.
-type TopicsCreateCmd struct{ operated }
+// topicsCreateCmd creates missing topics.
+type topicsCreateCmd struct{ operated }
 
 // Run creates, and prints what it created.
-func (c *TopicsCreateCmd) Run(ctx context.Context) error {
+func (c *topicsCreateCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.CreateTopics(ctx)) })
 }
 
-// ArchiveCmd holds the commands about the archive.
-type ArchiveCmd struct {
-	Verify ArchiveVerifyCmd `cmd:"" help:"Check that the archive has no holes and no overlaps, and that its files can be read."`
-	Replay ArchiveReplayCmd `cmd:"" help:"Fold archived events into user states again, also those of topics that exist no more."`
+// archiveCmd holds the commands about the archive.
+type archiveCmd struct {
+	Verify archiveVerifyCmd `cmd:"" help:"Check that the archive has no holes and no overlaps, and that its files can be read."`
+	Replay archiveReplayCmd `cmd:"" help:"Fold archived events into user states again, also those of topics that exist no more."`
 }
 
-// ArchiveVerifyCmd checks the archive.
-type ArchiveVerifyCmd struct {
+// archiveVerifyCmd checks the archive.
+type archiveVerifyCmd struct {
 	DatasetGroup string `env:"-" placeholder:"NAME" help:"Only this dataset group: its name, ARN, or the folder under archive/."`
 	NamesOnly    bool   `env:"-" help:"Look at names and metadata only, without reading the files."`
 	operated
 }
 
 // Run prints what it found.
-func (c *ArchiveVerifyCmd) Run(ctx context.Context) error {
+func (c *archiveVerifyCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
 		return present(i.VerifyArchive(ctx, c.DatasetGroup, c.NamesOnly))
 	})
 }
 
-// ArchiveReplayCmd folds the archive into user states.
-type ArchiveReplayCmd struct {
+// archiveReplayCmd folds the archive into user states.
+type archiveReplayCmd struct {
 	DatasetGroup string   `env:"-" required:"" placeholder:"NAME" help:"The dataset group: its name or ARN."`
 	User         []string `env:"-" sep:"none" placeholder:"ID" help:"Only these users (or sessions). May be repeated."`
 	From         moment   `env:"-" placeholder:"TIME" help:"Only events that arrived at this time or later: 2006-01-02T15:04:05Z, 2006-01-02, or 36h (that long ago)."`
@@ -183,7 +177,7 @@ type ArchiveReplayCmd struct {
 }
 
 // Run folds, and prints what it did.
-func (c *ArchiveReplayCmd) Run(ctx context.Context) error {
+func (c *archiveReplayCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
 		return present(i.ReplayArchive(ctx, operator.Replay{
 			DatasetGroup: c.DatasetGroup, TopicIDs: c.TopicID, Users: c.User, From: time.Time(c.From), To: time.Time(c.To), DryRun: c.DryRun,
@@ -191,25 +185,25 @@ func (c *ArchiveReplayCmd) Run(ctx context.Context) error {
 	})
 }
 
-// DlqCmd holds the commands about dead letters.
-type DlqCmd struct {
-	List   DlqListCmd   `cmd:"" help:"List the records of a dataset group that could not be handled, and why."`
-	Replay DlqReplayCmd `cmd:"" help:"Put them back on the topics they came from, each once."`
+// dlqCmd holds the commands about dead letters.
+type dlqCmd struct {
+	List   dlqListCmd   `cmd:"" help:"List the records of a dataset group that could not be handled, and why."`
+	Replay dlqReplayCmd `cmd:"" help:"Put them back on the topics they came from, each once."`
 }
 
-// DlqListCmd lists dead letters.
-type DlqListCmd struct {
+// dlqListCmd lists dead letters.
+type dlqListCmd struct {
 	DatasetGroup string `env:"-" required:"" placeholder:"NAME" help:"The dataset group: its name or ARN."`
 	operated
 }
 
 // Run prints the dead letters.
-func (c *DlqListCmd) Run(ctx context.Context) error {
+func (c *dlqListCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.DeadLetters(ctx, c.DatasetGroup)) })
 }
 
-// DlqReplayCmd puts dead letters back.
-type DlqReplayCmd struct {
+// dlqReplayCmd puts dead letters back.
+type dlqReplayCmd struct {
 	DatasetGroup string   `env:"-" required:"" placeholder:"NAME" help:"The dataset group: its name or ARN."`
 	Record       []string `env:"-" sep:"none" placeholder:"TOPIC/PARTITION/OFFSET" help:"Only this record, by where it stood. May be repeated."`
 	From         moment   `env:"-" placeholder:"TIME" help:"Only records put aside at this time or later: 2006-01-02T15:04:05Z, 2006-01-02, or 36h (that long ago)."`
@@ -221,7 +215,7 @@ type DlqReplayCmd struct {
 }
 
 // Run replays, and prints what it did.
-func (c *DlqReplayCmd) Run(ctx context.Context) error {
+func (c *dlqReplayCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
 		return present(i.ReplayDeadLetters(ctx, operator.LetterReplay{
 			DatasetGroup: c.DatasetGroup, Records: c.Record, From: time.Time(c.From), To: time.Time(c.To), All: c.All, Force: c.Force, DryRun: c.DryRun,
@@ -229,22 +223,22 @@ func (c *DlqReplayCmd) Run(ctx context.Context) error {
 	})
 }
 
-// ReportCmd shows how good a solution version is.
-type ReportCmd struct {
+// reportCmd shows how good a solution version is.
+type reportCmd struct {
 	Version string `arg:"" name:"solution-version" help:"The solution version's ARN; or a solution's ARN or name, for its newest version."`
 	Save    string `env:"-" placeholder:"DIR" help:"Write the report as JSON and its plots as SVG into this folder."`
 	operated
 }
 
 // Run prints the report.
-func (c *ReportCmd) Run(ctx context.Context) error {
+func (c *reportCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Quality(ctx, c.Version, c.Save)) })
 }
 
 // operated is what the operator's commands have in common.
 type operated struct {
-	Output   string `env:"-" short:"o" enum:"table,json" default:"table" help:"table for people, json for programs."`
-	Settings `group:"Settings, as of the targets:"`
+	Output       string `env:"-" short:"o" enum:"table,json" default:"table" help:"table for people, json for programs."`
+	app.Settings `group:"Settings, as of the targets:"`
 }
 
 // result is what a command prints.
@@ -263,7 +257,7 @@ func present[R any, P interface {
 
 // operate asks, and prints the answer, which may come with an error that says that it is a bad one.
 func (c *operated) operate(ctx context.Context, ask func(*operator.Installation) (result, error)) error {
-	return c.withInstallation(ctx, func(i *operator.Installation) error {
+	return withInstallation(ctx, &c.Settings, func(i *operator.Installation) error {
 		r, err := ask(i)
 		if r == nil {
 			return err
@@ -297,12 +291,16 @@ func exitCode(err error) int {
 	return 1
 }
 
-func (s *Settings) withInstallation(ctx context.Context, do func(*operator.Installation) error) error {
-	config, err := s.operatorConfig()
+// withInstallation opens the installation of the settings, or the one that a process with the same data folder is part of.
+func withInstallation(ctx context.Context, s *app.Settings, do func(*operator.Installation) error) error {
+	servers, err := s.FindServers()
 	if err != nil {
 		return unfinishedError{err}
 	}
-	i, err := operator.Open(ctx, config)
+	i, err := operator.Open(ctx, operator.Config{
+		Brokers: servers.Brokers, RedisURL: servers.RedisURL, S3: servers.S3, Bucket: s.Bucket, Embedded: servers.Embedded,
+		Users: s.Users, Topics: s.Topics(), DefaultKeys: servers.DefaultKeys,
+	})
 	if err != nil {
 		return unfinishedError{err}
 	}
@@ -314,69 +312,6 @@ func (s *Settings) withInstallation(ctx context.Context, do func(*operator.Insta
 		return unfinishedError{err}
 	}
 	return nil
-}
-
-// operatorConfig finds the servers: those that are set, and for the others those in the endpoints.json of the data folder.
-func (s *Settings) operatorConfig() (operator.Config, error) {
-	credentials, err := awsapi.ParseCredentials(s.AccessKeys)
-	if err != nil {
-		return operator.Config{}, err
-	}
-	endpoints, err := readEndpoints(s.DataDir)
-	if err != nil {
-		return operator.Config{}, err
-	}
-	embedded := map[string]bool{}
-	for _, server := range strings.Split(endpoints[embeddedServers], ",") {
-		embedded[server] = true
-	}
-	config := operator.Config{
-		Brokers: s.KafkaBrokers, RedisURL: s.RedisURL, Bucket: s.Bucket,
-		S3:          blob.Config{Endpoint: s.S3Endpoint, AccessKey: s.S3AccessKey, SecretKey: s.S3SecretKey, Region: s.Region},
-		Users:       userstate.Options{History: s.UserHistory, TTL: s.UserTTL},
-		DefaultKeys: slices.ContainsFunc(credentials, func(c awsapi.Credential) bool { return c.SecretKey == defaultSecret }),
-	}
-	if len(config.Brokers) == 0 && embedded["kafka"] {
-		config.Brokers, config.Embedded = []string{endpoints["kafka"]}, append(config.Embedded, "kafka")
-	}
-	if config.RedisURL == "" && embedded["redis"] {
-		config.RedisURL, config.Embedded = endpoints["redis"], append(config.Embedded, "redis")
-	}
-	if config.S3.Endpoint == "" && embedded["s3"] {
-		config.S3.Endpoint, config.Embedded = endpoints["s3"], append(config.Embedded, "s3")
-		config.S3.AccessKey, config.S3.SecretKey = credentials[0].AccessKeyID, credentials[0].SecretKey
-	}
-	config.Topics = s.topicDefaults(len(s.KafkaBrokers) == 0)
-	return config, nil
-}
-
-// client returns a client of the API of the process that has the same data folder, or else of the one at --http-addr.
-func (s *Settings) client() (*awsapi.Client, error) {
-	credentials, err := awsapi.ParseCredentials(s.AccessKeys)
-	if err != nil {
-		return nil, err
-	}
-	endpoints, err := readEndpoints(s.DataDir)
-	if err != nil {
-		return nil, err
-	}
-	return awsapi.NewClient(cmp.Or(endpoints["http"], "http://"+s.HTTPAddr), credentials[0], s.Region), nil
-}
-
-// readEndpoints reads what writeEndpoints has written; nothing where no process ever ran.
-func readEndpoints(dataDir string) (map[string]string, error) {
-	content, err := os.ReadFile(endpointsFile(dataDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("looking for the servers of penchant all: %w", err)
-	}
-	var endpoints map[string]string
-	if err := json.Unmarshal(content, &endpoints); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", endpointsFile(dataDir), err)
-	}
-	return endpoints, nil
 }
 
 // moment is a point in time as an operator says it.

@@ -12,28 +12,28 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/operator"
 )
 
-// WorkflowCmd holds the commands about the workflows that come with Penchant.
-type WorkflowCmd struct {
-	List    WorkflowListCmd    `cmd:"" help:"List the workflows that come with Penchant."`
-	Show    WorkflowShowCmd    `cmd:"" help:"Print the definition of one, to read or to change."`
-	Install WorkflowInstallCmd `cmd:"" help:"Create a state machine of one, or bring the definition of an installed one up to date."`
+// workflowCmd holds the commands about the workflows that come with Penchant.
+type workflowCmd struct {
+	List    workflowListCmd    `cmd:"" help:"List the workflows that come with Penchant."`
+	Show    workflowShowCmd    `cmd:"" help:"Print the definition of one, to read or to change."`
+	Install workflowInstallCmd `cmd:"" help:"Create a state machine of one, or bring the definition of an installed one up to date."`
 }
 
-// WorkflowListCmd lists them.
-type WorkflowListCmd struct{ operated }
+// workflowListCmd lists them.
+type workflowListCmd struct{ operated }
 
 // Run prints the list.
-func (c *WorkflowListCmd) Run() error {
+func (c *workflowListCmd) Run() error {
 	return c.print(operator.ShippedWorkflows(workflow.ShippedDefinitions()))
 }
 
-// WorkflowShowCmd prints a definition.
-type WorkflowShowCmd struct {
+// workflowShowCmd prints a definition.
+type workflowShowCmd struct {
 	Name string `arg:"" help:"As penchant workflow list has it."`
 }
 
 // Run prints the definition as it is.
-func (c *WorkflowShowCmd) Run() error {
+func (c *workflowShowCmd) Run() error {
 	s, err := shippedDefinition(c.Name)
 	if err != nil {
 		return err
@@ -42,8 +42,8 @@ func (c *WorkflowShowCmd) Run() error {
 	return err
 }
 
-// WorkflowInstallCmd makes a state machine of a shipped definition.
-type WorkflowInstallCmd struct {
+// workflowInstallCmd makes a state machine of a shipped definition.
+type workflowInstallCmd struct {
 	Name    string `arg:"" help:"As penchant workflow list has it."`
 	As      string `env:"-" placeholder:"NAME" help:"Name of the state machine, if it is to have another one."`
 	RoleARN string `env:"-" name:"role-arn" placeholder:"ARN" default:"arn:aws:iam::000000000000:role/penchant" help:"Its role, which Penchant shows and does not ask."`
@@ -51,12 +51,12 @@ type WorkflowInstallCmd struct {
 }
 
 // Run installs, and prints the state machine.
-func (c *WorkflowInstallCmd) Run(ctx context.Context) error {
+func (c *workflowInstallCmd) Run(ctx context.Context) error {
 	s, err := shippedDefinition(c.Name)
 	if err != nil {
 		return err
 	}
-	client, err := c.client()
+	client, err := c.Client()
 	if err != nil {
 		return unfinishedError{err}
 	}

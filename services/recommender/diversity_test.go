@@ -206,7 +206,7 @@ func TestPromotedItemsStayWhereTheyAre(t *testing.T) {
 
 // Who cannot know the categories yet, or has a recipe that explores nothing, answers as ever.
 func TestListsThatAreNotMadeDiverse(t *testing.T) {
-	s := openWith(t, func(c *Config) { c.AttributesLimit = 1 })
+	s := openWith(t, func(c *Config) { c.AttributesBytes = 1 })
 	for _, name := range []string{personal, popularity} {
 		r, _ := recipe.ByName(name)
 		s.campaign(r, trainOn(t, r, taste))

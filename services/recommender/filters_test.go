@@ -561,7 +561,7 @@ func TestImpressionsAreCounted(t *testing.T) {
 }
 
 func TestWithoutAttributesFiltersAreRefused(t *testing.T) {
-	s := openWith(t, func(c *Config) { c.AttributesLimit = 1 })
+	s := openWith(t, func(c *Config) { c.AttributesBytes = 1 })
 	r, _ := recipe.ByName(popularity)
 	s.campaign(r, trainOn(t, r, taste))
 	s.stock()

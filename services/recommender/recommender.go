@@ -48,8 +48,7 @@ type Config struct {
 	Users  *userstate.Store
 	Bus    *bus.Client
 	Bucket *blob.Bucket
-	// AttributesLimit bounds the memory of the attributes of items and users, in bytes; 0: no bound.
-	AttributesLimit int64
+	Options
 	// Explore lets recipes that explore show cold items, by their campaigns' explorationWeight. Without it equal state gives
 	// equal lists.
 	Explore bool
@@ -103,7 +102,7 @@ func New(config Config) (*Service, error) {
 	}
 	s.shadows = &shadows{service: s, queue: make(chan shadow, shadowQueue)}
 	s.attributes, err = attributes.NewLive(attributes.Config{
-		Source: source, Needs: s.needs, Limit: config.AttributesLimit, Log: config.Log, Registerer: config.Registerer,
+		Source: source, Needs: s.needs, Limit: int64(config.AttributesBytes), Log: config.Log, Registerer: config.Registerer,
 	})
 	return s, err
 }

@@ -24,7 +24,8 @@ func install(t *testing.T) *installation {
 func (i *installation) retrainer(change func(*Config)) *Service {
 	i.Helper()
 	config := Config{
-		Bus: i.Bus, S3: i.S3, Bucket: i.Bucket, Store: i.Store, View: i.View, MinInteractions: 100, MinUsers: 10, Seed: 1,
+		Bus: i.Bus, S3: i.S3, Bucket: i.Bucket, Store: i.Store, View: i.View,
+		Options:  Options{MinInteractions: 100, MinUsers: 10, Seed: 1},
 		LeaseTTL: time.Second, Log: zaptest.NewLogger(i), Registerer: prometheus.NewRegistry(), heartbeat: 20 * time.Millisecond,
 	}
 	if change != nil {

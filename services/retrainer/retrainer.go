@@ -41,13 +41,7 @@ type Config struct {
 	// Users are the user states, from which data deletion jobs delete.
 	Users *userstate.Store
 
-	// MinInteractions and MinUsers are the least data that is imported and trained on; 0: 1000 interactions, and 25 users
-	// with two interactions each.
-	MinInteractions, MinUsers int
-	// Seed fixes the random choices of training: same data and seed, same model.
-	Seed int64
-	// Threads bounds the goroutines of one training; 0: one per CPU.
-	Threads int
+	Options
 	// Trainings and Imports bound what runs at once in this process; 0: one of each. Of every other type of job one runs.
 	Trainings, Imports int
 	// UserHistory is how many of a user's newest interactions a batch job's recommendations are made from, the same as in
@@ -62,15 +56,6 @@ type Config struct {
 	Explore bool
 	// Attempts is how often a job is started before it fails for good, if each time its process ends or breaks; 0: 5.
 	Attempts int
-	// AutoTrainInitialDelay is the age of a solution at which its first automatic version is made, unless there is one by
-	// then; 0: 30 minutes.
-	AutoTrainInitialDelay time.Duration
-	// AutoUpdateInterval is how often models that can take in new items do, without a new version; 0: 2 hours, negative: never.
-	AutoUpdateInterval time.Duration
-	// SearchTime is for how long a search for recipe or hyper-parameters begins to train further candidates; 0: 2 hours.
-	SearchTime time.Duration
-	// ExperimentInterval is how often experiments are counted, and how long after its arrival an event is; 0: 15 s.
-	ExperimentInterval time.Duration
 	// LeaseTTL is after how long without a sign of life a job is taken over; 0: 30 s.
 	LeaseTTL time.Duration
 	// Now is the clock of the schedule; nil: time.Now.

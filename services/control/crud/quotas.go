@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
@@ -73,6 +74,33 @@ func ParseQuotas(values map[string]int) (Quotas, error) {
 		*all[i].quota = values[name]
 	}
 	return q, nil
+}
+
+// UnmarshalText reads quotas as a setting has them: filters-per-group=50,schemas=3. Those that q has already and the text does
+// not name stay.
+func (q *Quotas) UnmarshalText(text []byte) error {
+	values := map[string]int{}
+	for pair := range strings.SplitSeq(string(text), ",") {
+		if pair == "" {
+			continue
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return fmt.Errorf("quota %q: want name=number", pair)
+		}
+		values[name] = n
+	}
+	parsed, err := ParseQuotas(values)
+	if err != nil {
+		return err
+	}
+	for i, n := range parsed.all() {
+		if *n.quota != 0 {
+			*q.all()[i].quota = *n.quota
+		}
+	}
+	return nil
 }
 
 // WithDefaults returns the quotas with the default values of those that are zero.

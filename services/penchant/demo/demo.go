@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource/status"
@@ -255,7 +256,7 @@ func (d *Demo) browse(ctx context.Context, department string, before []Item) ([]
 			d.list(after, before)
 			return after, nil
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := backoff.Sleep(ctx, time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -328,7 +329,7 @@ func (d *Demo) await(ctx context.Context, title string, look func() (catalog.Met
 		case found:
 			bar.set(m.Progress)
 		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
+		if err := backoff.Sleep(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -358,16 +359,6 @@ func (b *progressBar) done() {
 	if b.bar != nil {
 		_ = b.bar.Finish()
 		b.bar = nil
-	}
-}
-
-// pause waits, or ends early with ctx's error.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package deploy_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"text/template"
 
 	"github.com/VictoriaMetrics/metricsql"
+	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
@@ -25,14 +26,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penchant-io/penchant/deploy/deploytest"
+	"github.com/penchant-io/penchant/services/penchant/app"
 )
 
 // The tests of this file hold the alerts and the dashboard to the metrics that the binary has: a query for a metric or a
 // label that nobody exposes is not an error to Prometheus, it is silence.
 
 // exposedMetrics are the metrics of `penchant all`, also those that have no series yet.
-const deployDir = "../../deploy"
-
 type exposedMetrics struct {
 	labels map[string][]string
 	types  map[string]dto.MetricType // of those with series
@@ -42,12 +42,15 @@ var descPattern = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", .*constLabels: \
 
 func exposed(t *testing.T) exposedMetrics {
 	t.Helper()
-	settings := defaultSettings()
+	settings := &app.Settings{}
+	if err := kong.ApplyDefaults(settings, kong.Vars{"data_dir": t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
 	const anyPort = "127.0.0.1:0"
-	settings.DataDir, settings.HTTPAddr = t.TempDir(), anyPort
+	settings.HTTPAddr = anyPort
 	settings.KafkaAddr, settings.RedisAddr, settings.S3Addr = anyPort, anyPort, anyPort
 	ctx, stop := context.WithCancel(t.Context())
-	all, err := newApp(ctx, settings, allTargets, zap.NewNop())
+	all, err := app.New(ctx, app.Config{Settings: settings, Target: app.All, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +69,7 @@ func exposed(t *testing.T) exposedMetrics {
 	// Prometheus adds these to every series.
 	found := exposedMetrics{labels: map[string][]string{"up": {"job", "instance"}}, types: map[string]dto.MetricType{}}
 	descs := make(chan *prometheus.Desc)
-	go func() { all.metrics.Describe(descs); close(descs) }()
+	go func() { all.Metrics().Describe(descs); close(descs) }()
 	for desc := range descs {
 		match := descPattern.FindStringSubmatch(desc.String())
 		if match == nil {
@@ -80,7 +83,7 @@ func exposed(t *testing.T) exposedMetrics {
 		names = append(names, strings.Split(match[3], ",")...)
 		found.labels[match[1]] = names
 	}
-	families, err := all.metrics.Gather()
+	families, err := all.Metrics().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +263,7 @@ func TestAlertsAndDashboardAskForWhatIsThere(t *testing.T) {
 	}
 
 	var board dashboard
-	if err := json.Unmarshal(readFile(t, deployDir+"/grafana/dashboards/penchant.json"), &board); err != nil {
+	if err := json.Unmarshal(readFile(t, "grafana/dashboards/penchant.json"), &board); err != nil {
 		t.Fatal(err)
 	}
 	ids, queries := map[int]bool{}, 0
@@ -308,7 +311,7 @@ func alerts(t *testing.T) []alert {
 			Rules []alert
 		}
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(readFile(t, deployDir+"/prometheus/alerts.yml")))
+	decoder := yaml.NewDecoder(bytes.NewReader(readFile(t, "prometheus/alerts.yml")))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&file); err != nil {
 		t.Fatal(err)
@@ -338,7 +341,7 @@ func alerts(t *testing.T) []alert {
 
 // TestEachAlertIsExplained: whoever is woken finds what it means.
 func TestEachAlertIsExplained(t *testing.T) {
-	guide := string(readFile(t, "../../docs/deployment.md"))
+	guide := string(readFile(t, "../docs/deployment.md"))
 	for _, alert := range alerts(t) {
 		if !strings.Contains(guide, "| `"+alert.Alert+"` |") {
 			t.Errorf("docs/deployment.md does not explain %s", alert.Alert)
@@ -362,7 +365,7 @@ func TestMonitoringFindsTheContainers(t *testing.T) {
 			} `yaml:"dns_sd_configs"`
 		} `yaml:"scrape_configs"`
 	}
-	if err := yaml.Unmarshal(readFile(t, deployDir+"/prometheus/prometheus.yml"), &config); err != nil {
+	if err := yaml.Unmarshal(readFile(t, "prometheus/prometheus.yml"), &config); err != nil {
 		t.Fatal(err)
 	}
 	unwatched := deploytest.PenchantServices(project)
@@ -380,11 +383,11 @@ func TestMonitoringFindsTheContainers(t *testing.T) {
 		t.Errorf("not scraped: %v", slices.Sorted(maps.Keys(unwatched)))
 	}
 	for _, file := range config.RuleFiles {
-		readFile(t, filepath.Join(deployDir, "prometheus", file))
+		readFile(t, filepath.Join("prometheus", file))
 	}
 
 	var sources struct{ Datasources []struct{ UID, URL string } }
-	if err := yaml.Unmarshal(readFile(t, deployDir+"/grafana/provisioning/datasources/prometheus.yml"), &sources); err != nil {
+	if err := yaml.Unmarshal(readFile(t, "grafana/provisioning/datasources/prometheus.yml"), &sources); err != nil {
 		t.Fatal(err)
 	}
 	source := sources.Datasources[0]
@@ -392,7 +395,7 @@ func TestMonitoringFindsTheContainers(t *testing.T) {
 		t.Errorf("Grafana looks for Prometheus at %s", source.URL)
 	}
 	var board dashboard
-	if err := json.Unmarshal(readFile(t, deployDir+"/grafana/dashboards/penchant.json"), &board); err != nil {
+	if err := json.Unmarshal(readFile(t, "grafana/dashboards/penchant.json"), &board); err != nil {
 		t.Fatal(err)
 	}
 	for _, panel := range board.Panels {
@@ -403,7 +406,7 @@ func TestMonitoringFindsTheContainers(t *testing.T) {
 	var providers struct {
 		Providers []struct{ Options struct{ Path string } }
 	}
-	if err := yaml.Unmarshal(readFile(t, deployDir+"/grafana/provisioning/dashboards/penchant.yml"), &providers); err != nil {
+	if err := yaml.Unmarshal(readFile(t, "grafana/provisioning/dashboards/penchant.yml"), &providers); err != nil {
 		t.Fatal(err)
 	}
 	mounted := map[string]string{}

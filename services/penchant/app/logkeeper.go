@@ -1,12 +1,12 @@
-package main
+package app
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,20 +26,24 @@ import (
 // Events are deleted only once they are both archived and folded; when that is stuck and the bound is reached, new events
 // are refused instead. An outside Kafka has its own retention and no keeper.
 type logKeeper struct {
+	logKeeperConfig
+
+	size    atomic.Int64
+	trimmed map[bus.TopicPartition]int64 // Run's alone: up to where records were deleted
+}
+
+type logKeeperConfig struct {
 	dir   string
 	bound int64
 	bus   *bus.Client
 	view  *catalog.View
 	log   *zap.Logger
-
-	size    atomic.Int64
-	trimmed map[bus.TopicPartition]int64 // Run's alone: what was deleted already
 }
 
 const keepInterval = 2 * time.Second
 
-func newLogKeeper(dir string, bound int64, client *bus.Client, view *catalog.View, log *zap.Logger, reg prometheus.Registerer) *logKeeper {
-	k := &logKeeper{dir: dir, bound: bound, bus: client, view: view, log: log, trimmed: map[bus.TopicPartition]int64{}}
+func newLogKeeper(cfg logKeeperConfig, reg prometheus.Registerer) *logKeeper {
+	k := &logKeeper{logKeeperConfig: cfg, trimmed: map[bus.TopicPartition]int64{}}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "penchant_embedded_log_bytes", Help: "Size of the embedded Kafka's log.",
 	}, func() float64 { return float64(k.size.Load()) }))
@@ -49,7 +53,7 @@ func newLogKeeper(dir string, bound int64, client *bus.Client, view *catalog.Vie
 // Admit returns an error while the log has no room for more events.
 func (k *logKeeper) Admit() error {
 	if size := k.size.Load(); size >= k.bound {
-		return fmt.Errorf("the embedded log holds %d bytes, its bound is %d: archiving must catch up first", size, k.bound)
+		return fmt.Errorf("the embedded log holds %d bytes and its bound is %d: archiving must catch up first", size, k.bound)
 	}
 	return nil
 }
@@ -90,37 +94,16 @@ func (k *logKeeper) keep(ctx context.Context) error {
 	return nil
 }
 
-// trim deletes what nobody needs any more: interactions, with items and with actions, that are archived and folded, and the recommendations topic's
-// records, which are for consumers who follow along. The newest of those are left for experiments and metric attributions to be
-// counted from, as long as there is room.
+// trim deletes records that have served their purpose: events that are archived and folded, and the records of the
+// recommendations topics, which are for consumers who follow along. As long as there is room, the newest of the latter are
+// left for experiments and metric attributions to be counted from.
 func (k *logKeeper) trim(ctx context.Context) error {
-	archived, err := k.bus.Committed(ctx, firehose.ConsumerGroup)
+	upTo, err := k.handledEvents(ctx)
 	if err != nil {
 		return err
 	}
-	folded, err := k.bus.Committed(ctx, sessionupdater.ConsumerGroup)
-	if err != nil {
+	if err := k.addRecommendations(ctx, upTo); err != nil {
 		return err
-	}
-	upTo := map[bus.TopicPartition]int64{}
-	var shown []string
-	for _, group := range catalog.All[*catalog.DatasetGroup](k.view) {
-		events := []string{schema.Interactions.Topic(group.GroupKey()), schema.ActionInteractions.Topic(group.GroupKey())}
-		for partition, offset := range archived {
-			if f, ok := folded[partition]; ok && slices.Contains(events, partition.Topic) {
-				upTo[partition] = min(offset, f)
-			}
-		}
-		if group.Status == status.Active {
-			shown = append(shown, bus.RecommendationsTopic(group.GroupKey()))
-		}
-	}
-	ends, err := k.bus.Offsets(ctx, shown...)
-	if err != nil {
-		return err
-	}
-	for partition, offsets := range ends {
-		upTo[partition] = offsets.End
 	}
 	if k.size.Load() < k.bound/4*3 {
 		if err := k.spareUncounted(ctx, upTo); err != nil {
@@ -138,21 +121,62 @@ func (k *logKeeper) trim(ctx context.Context) error {
 	if err := k.bus.DeleteRecords(ctx, upTo); err != nil {
 		return err
 	}
-	for partition, offset := range upTo {
-		k.trimmed[partition] = offset
+	maps.Copy(k.trimmed, upTo)
+	return nil
+}
+
+// handledEvents returns up to which offset the interactions of each partition, with items and with actions, are archived and
+// folded.
+func (k *logKeeper) handledEvents(ctx context.Context) (map[bus.TopicPartition]int64, error) {
+	archived, err := k.bus.Committed(ctx, firehose.ConsumerGroup)
+	if err != nil {
+		return nil, err
+	}
+	folded, err := k.bus.Committed(ctx, sessionupdater.ConsumerGroup)
+	if err != nil {
+		return nil, err
+	}
+	events := map[string]bool{} // by topic
+	for _, group := range catalog.All[*catalog.DatasetGroup](k.view) {
+		events[schema.Interactions.Topic(group.GroupKey())] = true
+		events[schema.ActionInteractions.Topic(group.GroupKey())] = true
+	}
+	upTo := map[bus.TopicPartition]int64{}
+	for partition, offset := range archived {
+		if f, ok := folded[partition]; ok && events[partition.Topic] {
+			upTo[partition] = min(offset, f)
+		}
+	}
+	return upTo, nil
+}
+
+// addRecommendations adds the ends of the recommendations topics.
+func (k *logKeeper) addRecommendations(ctx context.Context, upTo map[bus.TopicPartition]int64) error {
+	var topics []string
+	for _, group := range catalog.All[*catalog.DatasetGroup](k.view) {
+		if group.Status == status.Active {
+			topics = append(topics, bus.RecommendationsTopic(group.GroupKey()))
+		}
+	}
+	ends, err := k.bus.Offsets(ctx, topics...)
+	if err != nil {
+		return err
+	}
+	for partition, offsets := range ends {
+		upTo[partition] = offsets.End
 	}
 	return nil
 }
 
 const (
-	// uncountedFor is how long what is shown is spared for experiments, which are counted every few seconds.
+	// uncountedFor is how long records are spared for experiments, which are counted every few seconds.
 	uncountedFor = 2 * time.Minute
-	// unreportedFor is how long it is for metric attributions: an event's source is a recommendation of the hour before its window
-	// of 15 minutes, which is reported a minute after its end.
+	// unreportedFor is how long they are spared for metric attributions: an event's source is a recommendation of the hour
+	// before its window of 15 minutes, which is reported a minute after its end.
 	unreportedFor = 80 * time.Minute
 )
 
-// spareUncounted keeps the newest records of the recommendations topics for those in this process who count them.
+// spareUncounted keeps the newest records of the recommendations topics for the counters in this process.
 func (k *logKeeper) spareUncounted(ctx context.Context, upTo map[bus.TopicPartition]int64) error {
 	spared := map[string]time.Duration{} // by dataset group
 	for _, e := range catalog.All[*catalog.Experiment](k.view) {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -14,16 +15,27 @@ import (
 	"github.com/penchant-io/penchant/pkg/process"
 )
 
+// defaults returns the settings of a command line without flags.
+func defaults(t *testing.T) *Settings {
+	t.Helper()
+	settings := &Settings{}
+	if err := kong.ApplyDefaults(settings, kong.Vars{"data_dir": t.TempDir()}); err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
 // TestReplicasMayShareADataFolder: replicas of one container share its volume, and start at the same time.
 func TestReplicasMayShareADataFolder(t *testing.T) {
-	settings := defaultSettings()
+	t.Parallel()
+	settings := defaults(t)
 	settings.DataDir, settings.KafkaBrokers = t.TempDir(), []string{"kafka:9092"}
 	server, err := process.Listen(t.Context(), process.HTTPConfig{Addr: "127.0.0.1:0", Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	replica := &app{settings: settings, target: targets[1], http: server, s3: blob.Config{Endpoint: "http://minio:9000"}}
+	replica := &App{settings: settings, target: Tracker, http: server, s3: blob.Config{Endpoint: "http://minio:9000"}}
 	var group errgroup.Group
 	for range 50 {
 		group.Go(replica.writeEndpoints)
@@ -44,19 +56,20 @@ func TestReplicasMayShareADataFolder(t *testing.T) {
 	}
 }
 
-// TestTargetNamesMissingServers: a target of its own brings no servers along and says which settings it lacks.
+// TestTargetNamesMissingServers: a target that runs one service embeds no servers, and names the settings that it lacks.
 func TestTargetNamesMissingServers(t *testing.T) {
-	settings := defaultSettings()
+	t.Parallel()
+	settings := defaults(t)
 	settings.HTTPAddr, settings.DataDir = "127.0.0.1:0", t.TempDir()
-	for _, target := range targets[1:] {
-		_, err := newApp(t.Context(), settings, target, zap.NewNop())
+	for _, target := range Services() {
+		_, err := New(t.Context(), Config{Settings: settings, Target: target, Log: zap.NewNop()})
 		if err == nil {
-			t.Errorf("%s started without servers", target.name)
+			t.Errorf("%s started without servers", target)
 			continue
 		}
-		for setting, needed := range map[string]bool{"PENCHANT_KAFKA_BROKERS": true, "PENCHANT_S3_ENDPOINT": true, "PENCHANT_REDIS_URL": target.usesRedis} {
+		for setting, needed := range map[string]bool{"PENCHANT_KAFKA_BROKERS": true, "PENCHANT_S3_ENDPOINT": true, "PENCHANT_REDIS_URL": target.Needs(Redis)} {
 			if strings.Contains(err.Error(), setting) != needed {
-				t.Errorf("%s: %v; it should name %s: %v", target.name, err, setting, needed)
+				t.Errorf("%s: %v; it should name %s: %v", target, err, setting, needed)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -28,16 +28,17 @@ import (
 // TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded fills a small log past its bound: as long as one of its two readers has
 // not come along, nothing is deleted and new events are refused; after that the log is trimmed and takes events again.
 func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
+	t.Parallel()
 	const anyPort, bound = "127.0.0.1:0", 6 << 20
 	dataDir := t.TempDir()
 	servers, err := embedded.Start(t.Context(), embedded.Config{
-		DataDir: dataDir, KafkaAddr: anyPort, S3Addr: anyPort, AccessKeys: []awsapi.Credential{{AccessKeyID: "penchant", SecretKey: defaultSecret}},
+		DataDir: dataDir, KafkaAddr: anyPort, S3Addr: anyPort, AccessKeys: []awsapi.Credential{{AccessKeyID: "penchant", SecretKey: DefaultSecret}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = servers.Close() })
-	store, err := blob.Open(blob.Config{Endpoint: servers.S3Endpoint(), AccessKey: "penchant", SecretKey: defaultSecret, Region: "us-east-1"})
+	store, err := blob.Open(blob.Config{Endpoint: servers.S3Endpoint(), AccessKey: "penchant", SecretKey: DefaultSecret, Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +82,9 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 		}
 	}
 
-	keeper := newLogKeeper(filepath.Join(dataDir, "kafka"), bound, client, view, zap.NewNop(), prometheus.NewRegistry())
+	keeper := newLogKeeper(logKeeperConfig{
+		dir: filepath.Join(dataDir, "kafka"), bound: bound, bus: client, view: view, log: zap.NewNop(),
+	}, prometheus.NewRegistry())
 	start := func() int64 {
 		t.Helper()
 		offsets, err := client.Offsets(t.Context(), topic.Topic)
