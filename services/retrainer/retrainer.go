@@ -26,6 +26,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
+	"github.com/penchant-io/penchant/services/retrainer/results"
 	"github.com/penchant-io/penchant/services/retrainer/training"
 	"github.com/penchant-io/penchant/services/retrainer/transfer"
 )
@@ -98,10 +99,9 @@ func set[T int | int64 | time.Duration](field *T, value T) {
 
 // Service is the retrainer.
 type Service struct {
-	config  Config
-	metrics *experimentMetrics
-	worker  *jobs.Worker
-	data    *groupdata.Source
+	config Config
+	worker *jobs.Worker
+	data   *groupdata.Source
 
 	wakeUps     *bus.Consumer
 	imports     *jobs.Queue[*catalog.DatasetImportJob]
@@ -113,9 +113,9 @@ type Service struct {
 	exports     *jobs.Queue[*catalog.DatasetExportJob]
 	deletion    *jobs.Queue[*catalog.DataDeletionJob]
 	schedule    *training.Schedule
-	reports     *reports
+	reports     *results.Reports
 	updates     *training.Updates
-	experiments *experiments
+	experiments *results.Experiments
 	// answering is what the shards of the newest job are answered with; the one worker of shards uses it.
 	answering *inference
 }
@@ -123,10 +123,6 @@ type Service struct {
 // New returns a retrainer that works once Run runs.
 func New(config Config) (*Service, error) {
 	config.setDefaults()
-	m, err := newExperimentMetrics(config.Registerer)
-	if err != nil {
-		return nil, err
-	}
 	worker, err := jobs.NewWorker(jobs.Config{
 		Store: config.Store, View: config.View, LeaseTTL: config.LeaseTTL, Attempts: config.Attempts,
 		Heartbeat: config.heartbeat, Log: config.Log, Registerer: config.Registerer,
@@ -134,10 +130,13 @@ func New(config Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{config: config, metrics: m, worker: worker}
+	s := &Service{config: config, worker: worker}
 	s.data = &groupdata.Source{Store: config.Store, View: config.View, Bucket: config.Bucket, Bus: config.Bus}
+	s.reports = results.NewReports(results.ReportsConfig{
+		Worker: worker, Data: s.data, Target: config.S3, Now: config.Now, Log: config.Log,
+	})
 	importer := &transfer.Importer{
-		Data: s.data, Source: config.S3, ReportMetrics: s.reportImport,
+		Data: s.data, Source: config.S3, ReportMetrics: s.reports.Import,
 		MinInteractions: config.MinInteractions, MinUsers: config.MinUsers, Now: config.Now, Log: config.Log,
 	}
 	exporter := &transfer.Exporter{Data: s.data, Target: config.S3, Log: config.Log}
@@ -160,9 +159,14 @@ func New(config Config) (*Service, error) {
 	s.exports = jobs.NewQueue(worker, "export", 1, exporter.Run)
 	s.deletion = jobs.NewQueue(worker, "deletion", 1, deleter.Run)
 	s.schedule = training.NewSchedule(s.trainer, s.wake)
-	s.reports = newReports(s)
 	s.updates = training.NewUpdates(s.trainer)
-	s.experiments = newExperiments(s)
+	s.experiments, err = results.NewExperiments(results.ExperimentsConfig{
+		Data: s.data, Interval: config.ExperimentInterval, Now: config.Now,
+		Log: config.Log, Registerer: config.Registerer,
+	})
+	if err != nil {
+		return nil, err
+	}
 	s.wakeUps, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
 	}, func(a bus.Assignment) bus.PartitionConsumer { return wakeUps{wake: s.wake, from: a.End} })
@@ -191,9 +195,9 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.exports.Run(ctx) })
 	group.Go(func() error { return s.deletion.Run(ctx) })
 	group.Go(func() error { return s.schedule.Run(ctx) })
-	group.Go(func() error { return s.reports.run(ctx) })
+	group.Go(func() error { return s.reports.Run(ctx) })
 	group.Go(func() error { return s.updates.Run(ctx) })
-	group.Go(func() error { return s.experiments.run(ctx) })
+	group.Go(func() error { return s.experiments.Run(ctx) })
 	return group.Wait()
 }
 

@@ -1,4 +1,4 @@
-package retrainer
+package results
 
 import (
 	"encoding/csv"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/penchant-io/penchant/pkg/archive"
@@ -25,6 +26,7 @@ import (
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
+	"github.com/penchant-io/penchant/services/retrainer/transfer"
 )
 
 // reporting creates a metric attribution the way control does, with reports under reports/shop/ in the installation's bucket.
@@ -42,7 +44,7 @@ func (i *installation) reporting() *catalog.MetricAttribution {
 			{MetricName: new("clicks"), EventType: new("click"), Expression: new("SAMPLECOUNT()")},
 			{MetricName: new("revenue"), EventType: new("buy"), Expression: new("SUM(Items.PRICE)")},
 		},
-		OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: i.at("reports/shop").Path}},
+		OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: i.At("reports/shop").Path}},
 		Reports:      &catalog.ReportProgress{Until: attribution.Begin(time.Now()), TopicID: hex.EncodeToString(id[:]), Next: map[int32]int64{}},
 	}
 	retrainertest.Create(i.Installation, m)
@@ -148,6 +150,7 @@ func totals(t *testing.T, files map[string]string) map[string]float64 {
 
 // Every interaction is in one report, whether the archive has it or only the log, and whoever dies when.
 func TestReportsOfMetrics(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	recommendations := bus.RecommendationsTopic(i.Group.GroupKey())
 	if err := i.Bus.EnsureTopics(t.Context(), bus.TopicSpec{Name: recommendations}); err != nil {
@@ -168,7 +171,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	}
 	m := i.reporting()
 	var later time.Duration
-	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
+	s := i.reporter(func(c *ReportsConfig) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	stored := func() *catalog.MetricAttribution {
 		t.Helper()
 		m, err := i.Store.MetricAttributions.Get(t.Context(), m.ARN)
@@ -189,13 +192,13 @@ func TestReportsOfMetrics(t *testing.T) {
 		reco.Interaction{EventID: "6", EventType: "buy", ItemID: "unknown"},
 		reco.Interaction{EventID: "7", EventType: "scroll", ItemID: "a"})
 
-	s.reports.look(t.Context())
+	s.look(t.Context())
 	if files := i.files(); len(files) != 0 {
 		t.Errorf("reported before the window's end: %v", files)
 	}
 	before := stored()
 	later = 2*attribution.Window + reportDelay
-	s.reports.look(t.Context())
+	s.look(t.Context())
 	files := i.files()
 	want := map[string]float64{
 		"clicks SOURCE_NAME_UNDEFINED": 1, "clicks " + retrainertest.Account + "campaign/home": 1, "clicks mail": 1,
@@ -216,7 +219,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	s.reports.look(t.Context())
+	s.look(t.Context())
 	if again := i.files(); !maps.Equal(again, files) {
 		t.Errorf("written again: %v\nwant %v", again, files)
 	}
@@ -224,7 +227,7 @@ func TestReportsOfMetrics(t *testing.T) {
 	i.archive()
 	i.happens(reco.Interaction{EventID: "8", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
 	later += attribution.Window
-	s.reports.look(t.Context())
+	s.look(t.Context())
 	want["clicks mail"]++
 	got := i.files()
 	if sums := totals(t, got); !maps.Equal(sums, want) {
@@ -236,7 +239,7 @@ func TestReportsOfMetrics(t *testing.T) {
 		}
 	}
 	later += attribution.Window
-	s.reports.look(t.Context())
+	s.look(t.Context())
 	if quiet := i.files(); !maps.Equal(quiet, got) {
 		t.Errorf("a window in which nothing happened: %v", quiet)
 	}
@@ -244,6 +247,7 @@ func TestReportsOfMetrics(t *testing.T) {
 
 // A destination that cannot be written to is tried again, and nothing is lost meanwhile.
 func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	m := i.reporting()
 	redirect := func(path string) {
@@ -258,14 +262,14 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	redirect("s3://absent-bucket/x/")
 	i.happens(reco.Interaction{EventID: "1", EventType: "click", ItemID: "a", EventAttributionSource: "mail"})
 	later := 2*attribution.Window + reportDelay
-	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
-	s.reports.look(t.Context())
+	s := i.reporter(func(c *ReportsConfig) { c.Now = func() time.Time { return time.Now().Add(later) } })
+	s.look(t.Context())
 	if m, err := i.Store.MetricAttributions.Get(t.Context(), m.ARN); err != nil || m.Leased(time.Now()) || len(m.Reports.Next) != 0 {
 		t.Errorf("got %+v, %v", m, err)
 	}
-	redirect(*i.at("reports/shop/").Path)
+	redirect(*i.At("reports/shop/").Path)
 	later += reportRetry
-	s.reports.look(t.Context())
+	s.look(t.Context())
 	if got := totals(t, i.files()); got["clicks mail"] != 1 {
 		t.Errorf("got %v", got)
 	}
@@ -273,9 +277,10 @@ func TestAReportThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 
 // An import whose job asks for it is reported in one file; what is older than two weeks is not.
 func TestAnImportIsReported(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	i.reporting()
-	document := strings.Replace(eventsDocument, `{"name":"TIMESTAMP"`, `{"name":"EVENT_TYPE","type":"string"},{"name":"EVENT_ATTRIBUTION_SOURCE","type":["null","string"]},{"name":"TIMESTAMP"`, 1)
+	document := strings.Replace(retrainertest.EventsSchema, `{"name":"TIMESTAMP"`, `{"name":"EVENT_TYPE","type":"string"},{"name":"EVENT_ATTRIBUTION_SOURCE","type":["null","string"]},{"name":"TIMESTAMP"`, 1)
 	retrainertest.Create(i.Installation, &catalog.Schema{Metadata: retrainertest.Active(retrainertest.Account+"schema/typed", "typed"), Document: document})
 	d := &catalog.Dataset{
 		Metadata: retrainertest.Active(retrainertest.Account+"dataset/shop/INTERACTIONS", "events"), DatasetGroupARN: i.Group.ARN, DatasetType: "INTERACTIONS", SchemaARN: retrainertest.Account + "schema/typed",
@@ -293,8 +298,11 @@ func TestAnImportIsReported(t *testing.T) {
 		}
 		return b.String()
 	}
-	s := i.retrainer(nil)
-	i.Background(s.Run)
+	importer := &transfer.Importer{
+		Data: i.Data(), Source: i.S3, ReportMetrics: i.reporter(nil).Import,
+		MinInteractions: 100, MinUsers: 10, Now: time.Now, Log: zaptest.NewLogger(t),
+	}
+	retrainertest.Run(i.Installation, i.Worker(nil), "import", importer.Run)
 	imported := func(name, mode string, rows int, publish bool) {
 		t.Helper()
 		if _, err := i.Bucket.Put(t.Context(), "in/"+name+".csv", []byte(content(rows)), blob.PutOptions{}); err != nil {
@@ -306,7 +314,7 @@ func TestAnImportIsReported(t *testing.T) {
 			PublishAttributionMetricsToS3: &publish,
 		}
 		retrainertest.Create(i.Installation, job)
-		if job = i.finished(s, job); job.Status != status.Active {
+		if job = retrainertest.JobEnds(i.Installation, job); job.Status != status.Active {
 			t.Fatalf("%s: %s %s", name, job.Status, job.FailureReason)
 		}
 	}

@@ -1,4 +1,4 @@
-package retrainer
+package results
 
 import (
 	"context"
@@ -88,14 +88,15 @@ func sumOf(r experiment.Results) string {
 
 // Each answer and each reward counts once, whether the log has it or only the archive.
 func TestAnExperimentIsCounted(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	e := i.experimenting()
 	later := time.Minute
-	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
+	s := i.counter(func(c *ExperimentsConfig) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	look := func() {
 		t.Helper()
 		later += time.Minute
-		s.experiments.look(t.Context())
+		s.look(t.Context())
 	}
 	i.shows(e, 1, "ada", "bob", "eve")
 	i.shows(e, 2, "ada")
@@ -134,7 +135,7 @@ func TestAnExperimentIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.happens(reco.Interaction{EventID: "8", EventType: "click", ItemID: "a", RecommendationID: "RID-bob-1"})
-	s = i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
+	s = i.counter(func(c *ExperimentsConfig) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	look()
 	r := i.results(e)
 	if got, want := sumOf(r), "3 users, 4 impressions, 4 rewards, 1 guard"; got != want || r.LeftOut != (experiment.LeftOut{}) {
@@ -160,6 +161,7 @@ func TestAnExperimentIsCounted(t *testing.T) {
 
 // Whoever dies in the middle and however many count at once: in the end each record has counted once.
 func TestAnExperimentIsCountedOnceThroughCrashes(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	e := i.experimenting()
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -171,12 +173,12 @@ func TestAnExperimentIsCountedOnceThroughCrashes(t *testing.T) {
 		counting.Go(func() {
 			for {
 				// A process that lives for a moment only.
-				s := i.retrainer(func(c *Config) {
-					c.ExperimentInterval = time.Nanosecond
+				s := i.counter(func(c *ExperimentsConfig) {
+					c.Interval = time.Nanosecond
 				})
 				life, die := context.WithTimeout(ctx, time.Duration(random.IntN(60))*time.Millisecond)
 				for life.Err() == nil {
-					if err := s.experiments.count(life, e); err != nil && life.Err() == nil {
+					if err := s.count(life, e); err != nil && life.Err() == nil {
 						t.Errorf("counting: %v", err)
 					}
 				}
@@ -206,8 +208,8 @@ func TestAnExperimentIsCountedOnceThroughCrashes(t *testing.T) {
 	}
 	close(written)
 	counting.Wait()
-	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(time.Minute) } })
-	if err := s.experiments.count(t.Context(), e); err != nil {
+	s := i.counter(func(c *ExperimentsConfig) { c.Now = func() time.Time { return time.Now().Add(time.Minute) } })
+	if err := s.count(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("%d users, %[1]d impressions, %[1]d rewards, 0 guard", rounds*users)
@@ -218,10 +220,11 @@ func TestAnExperimentIsCountedOnceThroughCrashes(t *testing.T) {
 
 // A canary whose guard metric is worse is stopped, and the control answers everybody.
 func TestABadCanaryIsRolledBack(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	e := i.experimenting()
 	var later time.Duration
-	s := i.retrainer(func(c *Config) { c.Now = func() time.Time { return time.Now().Add(later) } })
+	s := i.counter(func(c *ExperimentsConfig) { c.Now = func() time.Time { return time.Now().Add(later) } })
 	// buys lets users of the arms buy with certain probabilities.
 	number := 0
 	buys := func(users int, ofControl, ofNew float64) {
@@ -241,7 +244,7 @@ func TestABadCanaryIsRolledBack(t *testing.T) {
 		i.shows(e, 0, names...)
 		i.happens(events...)
 		later += time.Minute
-		s.experiments.look(t.Context())
+		s.look(t.Context())
 	}
 	stored := func() *catalog.Experiment {
 		t.Helper()
@@ -268,7 +271,7 @@ func TestABadCanaryIsRolledBack(t *testing.T) {
 	if err := i.Store.Delete(t.Context(), now); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.experiments.count(t.Context(), e); err != nil {
+	if err := s.count(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := i.Bucket.Get(t.Context(), e.TallyKey()); !errors.Is(err, blob.ErrNotFound) {

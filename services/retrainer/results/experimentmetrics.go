@@ -1,4 +1,4 @@
-package retrainer
+package results
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/experiment"
 )
 
-// experimentMetrics show the results of experiments as this retrainer has last seen them. Run's goroutine alone changes them.
+// experimentMetrics shows the results of experiments as this retrainer last saw them. Only Run's goroutine changes it.
 type experimentMetrics struct {
 	users, impressions, rewards *prometheus.GaugeVec
 	pValue                      *prometheus.GaugeVec
@@ -21,17 +21,22 @@ type experimentMetrics struct {
 
 func newExperimentMetrics(reg prometheus.Registerer) (*experimentMetrics, error) {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "penchant_experiment_" + name, Help: help}, append([]string{"experiment"}, labels...))
+		options := prometheus.GaugeOpts{Name: "penchant_experiment_" + name, Help: help}
+		return prometheus.NewGaugeVec(options, append([]string{"experiment"}, labels...))
 	}
 	m := &experimentMetrics{
 		users:       gauge("users", "Users who count in an experiment, by arm.", "arm"),
 		impressions: gauge("impressions", "Answers that count in an experiment, by arm.", "arm"),
-		rewards:     gauge("rewards", "Events that were counted for answers of an experiment, by arm and metric: metric or guard.", "arm", "metric"),
-		pValue:      gauge("p_value", "Always valid p-value of an arm's difference from the control, by metric: metric or guard.", "arm", "metric"),
-		mismatch:    gauge("sample_ratio_mismatch", "1 where the arms do not have the users that their shares ask for: the results are not to be believed."),
-		counted:     gauge("counted_timestamp_seconds", "Until when events have been counted."),
+		rewards: gauge("rewards",
+			"Events that were counted for answers of an experiment, by arm and metric: metric or guard.", "arm", "metric"),
+		pValue: gauge("p_value",
+			"Always valid p-value of an arm's difference from the control, by metric: metric or guard.", "arm", "metric"),
+		mismatch: gauge("sample_ratio_mismatch",
+			"1 where the arms do not have the users that their shares ask for: the results are not to be believed."),
+		counted: gauge("counted_timestamp_seconds", "Until when events have been counted."),
 		rollbacks: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "penchant_experiment_rollbacks_total", Help: "Experiments that this retrainer has stopped because the guard metric was worse.",
+			Name: "penchant_experiment_rollbacks_total",
+			Help: "Experiments that this retrainer has stopped because the guard metric was worse.",
 		}),
 		names: map[string]string{},
 	}
