@@ -50,7 +50,8 @@ type anchor struct {
 const (
 	prototype = "prototype of the default recipe in numpy and torch, same splits and evaluator"
 	tuned     = "tuned baseline, same splits and evaluator"
-	sasrec    = "published, trained on a GPU: Klenitskiy, Vasilev, Turning Dross Into Gold Loss, RecSys 2023, arXiv 2309.07602"
+	sasrec    = "published, trained on a GPU: Klenitskiy, Vasilev, Turning Dross Into Gold Loss, RecSys 2023, arXiv " +
+		"2309.07602"
 )
 
 var anchors = []anchor{
@@ -79,6 +80,7 @@ var columns = map[string][]string{
 
 // headings are the names of the metrics in the tables.
 var headings = map[string]string{
-	"hit@10": "HR@10", "ndcg@10": "NDCG@10", "ndcg@25": "NDCG@25", "mrr": "MRR", "mrr@25": "MRR@25", "precision@25": "precision@25",
-	"recall@10": "recall@10", "coverage@25": "coverage@25", cpu: "CPU seconds", memory: "peak GiB",
+	"hit@10": "HR@10", "ndcg@10": "NDCG@10", "ndcg@25": "NDCG@25", "mrr": "MRR", "mrr@25": "MRR@25",
+	"precision@25": "precision@25",
+	"recall@10":    "recall@10", "coverage@25": "coverage@25", cpu: "CPU seconds", memory: "peak GiB",
 }

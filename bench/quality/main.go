@@ -1,8 +1,8 @@
-// Command quality measures every recipe on every set of ../shared/data, by the protocols of ../shared/eval: P1 the next item
-// of each user, P2 Personalize's own split, P3 cold items. Each case is a process of its own, `penchant evaluate`, so that
-// CPU time and peak memory are those of one training. The splits and the metrics are those of make_split.py and evaluate.py,
-// which are called, not repeated here. Its Markdown tables stand in docs/benchmarks.md; after each come the goals and what
-// others reach (anchors.go).
+// Command quality measures every recipe on every set of ../shared/data, by the protocols of ../shared/eval: P1 the next
+// item of each user, P2 Personalize's own split, P3 cold items. Each case is a process of its own, `penchant evaluate`,
+// so that CPU time and peak memory are those of one training. The splits and the metrics are those of make_split.py and
+// evaluate.py, which are called, not repeated here. Its Markdown tables stand in docs/benchmarks.md; after each come
+// the goals and what others reach (anchors.go).
 //
 //	go run ./bench/quality                                                   # everything: hours on two cores
 //	go run ./bench/quality -sets ml-1m -protocols p1 -recipes aws-user-personalization,aws-hrnn
@@ -10,8 +10,8 @@
 //
 //	go run ./bench/quality -tables                                           # those of all that was measured before
 //
-// Where ../shared is absent it says so and does nothing. Splits, lists and results are kept under bench/results, results as
-// one JSON object a line.
+// Where ../shared is absent it says so and does nothing. Splits, lists and results are kept under bench/results,
+// results as one JSON object a line.
 package main
 
 import (
@@ -51,12 +51,18 @@ func main() {
 	flag.StringVar(&o.out, "out", "bench/results/quality", "folder for splits, lists and results")
 	flag.StringVar(&o.binary, "binary", "", "penchant binary; built if empty")
 	flag.StringVar(&o.python, "python", "", "Python 3 with numpy; that of bench/results/venv or python3 if empty")
-	flag.StringVar(&o.sets, "sets", "ml-1m,toys,retail", "sets to measure on; scale, which is generated, can be named too")
+	flag.StringVar(
+		&o.sets, "sets", "ml-1m,toys,retail", "sets to measure on; scale, which is generated, can be named too",
+	)
 	flag.StringVar(&o.protocols, "protocols", "p1,p2,p3", "protocols to measure by")
 	flag.StringVar(&o.recipes, "recipes", strings.Join(recipes(), ","), "recipes to measure; empty for none")
 	flag.StringVar(&o.component, "component", "", "also train this component alone: ials")
 	flag.StringVar(&o.settings, "settings", "factors=64,epochs=15", "settings of the component")
-	flag.StringVar(&o.implicitIn, "implicit", "", "with -component ials: Python with requirements.txt, to time the library `implicit` side by side with as many threads")
+	flag.StringVar(
+		&o.implicitIn, "implicit", "",
+		"with -component ials: Python with requirements.txt, to time the library `implicit` side by side with as "+
+			"many threads",
+	)
 	flag.IntVar(&o.rounds, "rounds", 3, "with -implicit: trainings of each, in turns")
 	flag.IntVar(&o.seed, "seed", 1, "seed of the trainings")
 	flag.IntVar(&o.threads, "threads", runtime.NumCPU(), "threads of a training")
@@ -95,7 +101,10 @@ func run(ctx context.Context, o options) (missed bool, err error) {
 		return o.kept()
 	}
 	if _, err := os.Stat(filepath.Join(o.shared, "eval", "make_split.py")); errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(os.Stderr, "skipped: there is no %s with the research data, whose licences keep it out of this repository\n", o.shared)
+		fmt.Fprintf(
+			os.Stderr,
+			"skipped: there is no %s with the research data, whose licences keep it out of this repository\n", o.shared,
+		)
 		return false, nil
 	}
 	if err := os.MkdirAll(o.out, 0o777); err != nil {
@@ -106,7 +115,9 @@ func run(ctx context.Context, o options) (missed bool, err error) {
 	}
 	if o.binary == "" {
 		o.binary = filepath.Join(o.out, "penchant")
-		if _, err := output(exec.CommandContext(ctx, "go", "build", "-o", o.binary, "./services/penchant")); err != nil {
+		if _, err := output(
+			exec.CommandContext(ctx, "go", "build", "-o", o.binary, "./services/penchant"),
+		); err != nil {
 			return false, fmt.Errorf("building penchant: %w", err)
 		}
 	}
@@ -120,7 +131,9 @@ func run(ctx context.Context, o options) (missed bool, err error) {
 				return false, fmt.Errorf("splitting %s by %s: %w", set, protocol, err)
 			}
 			if protocol == "p3" && s.items == "" {
-				fmt.Printf("### %s, P3\n\nSkipped: nothing is known about cold items without an Items dataset.\n\n", set)
+				fmt.Printf(
+					"### %s, P3\n\nSkipped: nothing is known about cold items without an Items dataset.\n\n", set,
+				)
 				continue
 			}
 			results, err := o.measure(ctx, s)
@@ -145,7 +158,11 @@ func findPython(ctx context.Context, given string) (string, error) {
 			return python, nil
 		}
 	}
-	return "", fmt.Errorf("evaluate.py needs numpy, which %s doesn't have: make a virtual environment with it and name its python by -python", strings.Join(tried, " and "))
+	return "", fmt.Errorf(
+		"evaluate.py needs numpy, which %s doesn't have: make a virtual environment with it and name its python by "+
+			"-python",
+		strings.Join(tried, " and "),
+	)
 }
 
 // split is a set, cut by a protocol.
@@ -170,7 +187,10 @@ func (o options) split(ctx context.Context, set, protocol string) (split, error)
 	if set == "scale" {
 		interactions = filepath.Join(o.out, "scale.csv.gz")
 		if !exists(interactions) {
-			generate := exec.CommandContext(ctx, o.python, filepath.Join(data, "gen_scale.py"), filepath.Join(data, "ml-1m", "interactions.csv.gz"), interactions+".new")
+			generate := exec.CommandContext(
+				ctx, o.python, filepath.Join(data, "gen_scale.py"), filepath.Join(data, "ml-1m", "interactions.csv.gz"),
+				interactions+".new",
+			)
 			if _, err := output(generate); err != nil {
 				return s, err
 			}
@@ -184,7 +204,11 @@ func (o options) split(ctx context.Context, set, protocol string) (split, error)
 	if err := os.RemoveAll(unfinished); err != nil {
 		return s, err
 	}
-	if _, err := output(exec.CommandContext(ctx, o.python, filepath.Join(o.shared, "eval", "make_split.py"), protocol, interactions, unfinished)); err != nil {
+	if _, err := output(
+		exec.CommandContext(
+			ctx, o.python, filepath.Join(o.shared, "eval", "make_split.py"), protocol, interactions, unfinished,
+		),
+	); err != nil {
 		return s, err
 	}
 	return s, os.Rename(unfinished, s.folder)
@@ -209,7 +233,9 @@ func (o options) measure(ctx context.Context, s split) ([]result, error) {
 		trained = append(trained, trainable{r, []string{"--recipe", r}})
 	}
 	if o.component != "" {
-		trained = append(trained, trainable{o.component, []string{"--component", o.component, "--hyperparameters", o.settings}})
+		trained = append(
+			trained, trainable{o.component, []string{"--component", o.component, "--hyperparameters", o.settings}},
+		)
 	}
 	var results []result
 	for _, t := range trained {
@@ -271,8 +297,10 @@ func (o options) evaluate(ctx context.Context, s split, t trainable) (result, er
 	r := result{Set: s.set, Protocol: s.protocol, Trained: t.name, Seed: o.seed, Threads: o.threads}
 	lists, stats := s.folder+"-"+t.name+".tsv", s.folder+"-"+t.name+".json"
 	args := append([]string{
-		"evaluate", "--train", filepath.Join(s.folder, "train.csv.gz"), "--input", filepath.Join(s.folder, "input.csv.gz"),
-		"--candidates", filepath.Join(s.folder, "candidates.txt"), "--seed", strconv.Itoa(o.seed), "--threads", strconv.Itoa(o.threads),
+		"evaluate", "--train", filepath.Join(s.folder, "train.csv.gz"), "--input",
+		filepath.Join(s.folder, "input.csv.gz"),
+		"--candidates", filepath.Join(s.folder, "candidates.txt"), "--seed", strconv.Itoa(o.seed), "--threads",
+		strconv.Itoa(o.threads),
 		"--top", "100", "--out", lists, "--stats", stats,
 	}, t.arguments...)
 	if s.items != "" {
@@ -299,7 +327,11 @@ func (o options) evaluate(ctx context.Context, s split, t trainable) (result, er
 
 // score has evaluate.py judge the lists.
 func (o options) score(ctx context.Context, s split, lists string, r *result) error {
-	text, err := output(exec.CommandContext(ctx, o.python, filepath.Join(o.shared, "eval", "evaluate.py"), "--split", s.folder, "--run", lists))
+	text, err := output(
+		exec.CommandContext(
+			ctx, o.python, filepath.Join(o.shared, "eval", "evaluate.py"), "--split", s.folder, "--run", lists,
+		),
+	)
 	if err != nil {
 		return fmt.Errorf("judging the lists: %w", err)
 	}
@@ -311,8 +343,8 @@ func (o options) score(ctx context.Context, s split, lists string, r *result) er
 	return nil
 }
 
-// implicit trains ials and the library in turns, and gives the fastest training of each: what else the machine does only
-// ever adds to a time.
+// implicit trains ials and the library in turns, and gives the fastest training of each: what else the machine does
+// only ever adds to a time.
 func (o options) implicit(ctx context.Context, s split) ([]result, error) {
 	settings := map[string]string{}
 	for _, pair := range list(o.settings) {
@@ -332,7 +364,9 @@ func (o options) implicit(ctx context.Context, s split) ([]result, error) {
 		}
 		r.Trained = "ials, fastest of several"
 		both[0] = append(both[0], r)
-		theirs := result{Set: s.set, Protocol: s.protocol, Trained: "implicit, fastest of several", Seed: o.seed, Threads: o.threads}
+		theirs := result{
+			Set: s.set, Protocol: s.protocol, Trained: "implicit, fastest of several", Seed: o.seed, Threads: o.threads,
+		}
 		command := exec.CommandContext(ctx, o.implicitIn, "bench/quality/implicit_als.py", s.folder, lists,
 			settings["factors"], settings["epochs"], strconv.Itoa(o.threads))
 		text, err := output(command)

@@ -23,7 +23,9 @@ func page(s split, results []result) string {
 			continue
 		}
 		row(&text, "`"+r.Trained+"`", r.cells(names),
-			fmt.Sprintf("%.1f", r.TrainCPUSeconds), fmt.Sprintf("%.1f", r.TrainSeconds), fmt.Sprintf("%.1f", r.CPUSeconds), fmt.Sprint(r.PeakBytes>>20))
+			fmt.Sprintf(
+				"%.1f", r.TrainCPUSeconds,
+			), fmt.Sprintf("%.1f", r.TrainSeconds), fmt.Sprintf("%.1f", r.CPUSeconds), fmt.Sprint(r.PeakBytes>>20))
 	}
 	for _, a := range anchors {
 		if a.set == s.set && a.protocol == s.protocol {
@@ -58,8 +60,8 @@ func row(text *strings.Builder, name string, cells []string, more ...string) {
 	fmt.Fprintf(text, "| %s | %s | %s |\n", name, strings.Join(cells, " | "), strings.Join(more, " | "))
 }
 
-// cells are a result's metrics. A share of users who hit has a standard error that follows from it; for the other metrics
-// evaluate.py does not say.
+// cells are a result's metrics. A share of users who hit has a standard error that follows from it; for the other
+// metrics evaluate.py does not say.
 func (r result) cells(metrics []string) []string {
 	texts := make([]string, len(metrics))
 	for k, m := range metrics {
@@ -85,7 +87,10 @@ func (r result) line() string {
 	for k, cell := range r.cells(columns[r.Protocol]) {
 		texts = append(texts, headings[columns[r.Protocol][k]]+" "+cell)
 	}
-	return fmt.Sprintf("%s %s %s: %s; trained in %.1f CPU s, peak %d MiB", r.Set, r.Protocol, r.Trained, strings.Join(texts, ", "), r.TrainCPUSeconds, r.PeakBytes>>20)
+	return fmt.Sprintf(
+		"%s %s %s: %s; trained in %.1f CPU s, peak %d MiB", r.Set, r.Protocol, r.Trained, strings.Join(texts, ", "),
+		r.TrainCPUSeconds, r.PeakBytes>>20,
+	)
 }
 
 // value is what was reached of a goal; false if it was not measured.
@@ -110,7 +115,9 @@ func (g goal) verdict(results []result) string {
 	case met(g.metric, v, g.must):
 		word = "reached"
 	}
-	return fmt.Sprintf("- `%s` %s: %.4g; must %.4g, aim %.4g: %s\n", g.trained, headings[g.metric], v, g.must, g.aim, word)
+	return fmt.Sprintf(
+		"- `%s` %s: %.4g; must %.4g, aim %.4g: %s\n", g.trained, headings[g.metric], v, g.must, g.aim, word,
+	)
 }
 
 // misses says whether something was measured that does not reach what it must.

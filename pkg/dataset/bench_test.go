@@ -78,7 +78,8 @@ func BenchmarkImport(b *testing.B) {
 	var v Version
 	for b.Loop() {
 		v, err = Import(b.Context(), ImportRequest{
-			Source: client, Location: "s3://" + name + "/in.csv", Bucket: bucket, Group: "g", Schema: movieLensSchema, Mode: Full, MinInteractions: 1000,
+			Source: client, Location: "s3://" + name + "/in.csv", Bucket: bucket, Group: "g", Schema: movieLensSchema,
+			Mode: Full, MinInteractions: 1000,
 		})
 		if err != nil {
 			b.Fatal(err)
@@ -93,7 +94,10 @@ func BenchmarkLoad(b *testing.B) {
 	bucket := embeddedtest.Bucket(b)
 	m := &manifest{Format: manifestFormat}
 	req := &ImportRequest{Bucket: bucket, Group: "g", Schema: movieLensSchema, Mode: Full, ID: "bench"}
-	w := &partsWriter[reco.Interaction]{bucket: bucket, key: func(int) string { return prefix("g", "INTERACTIONS") + "part.parquet" }, open: interactionFile(movieLensSchema)}
+	w := &partsWriter[reco.Interaction]{
+		bucket: bucket, key: func(int) string { return prefix("g", "INTERACTIONS") + "part.parquet" },
+		open: interactionFile(movieLensSchema),
+	}
 	batch := newInteractionBatch(1)
 	write := func() {
 		if err := w.write(b.Context(), batch.take(), 0); err != nil {

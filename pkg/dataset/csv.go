@@ -14,7 +14,8 @@ const maxRecord = 1 << 20
 // csvReader reads records as RFC 4180 has them: cells between commas, quoted where they hold commas, quotes or line
 // breaks, CRLF or LF between records. It is stricter than encoding/csv in nothing and differs in three things: records
 // are bounded, a byte order mark is skipped, and in chosen columns a backslash escapes quotes and backslashes inside
-// quotes, as Personalize wants for textual data. Most records have no quotes and take a path that only looks for commas.
+// quotes, as Personalize wants for textual data. Most records have no quotes and take a path that only looks for
+// commas.
 type csvReader struct {
 	source io.Reader
 	// escapes says by column where backslashes escape.

@@ -32,20 +32,25 @@ func readAll(r *csvReader) (lines []line, err error) {
 }
 
 func TestCSVRecords(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		text string
 		want []line
 	}{
-		"plain":                    {"a,b\n1,2\n", []line{{1, []string{"a", "b"}}, {2, []string{"1", "2"}}}},
-		"no last line break":       {"a,b\n1,2", []line{{1, []string{"a", "b"}}, {2, []string{"1", "2"}}}},
-		"CRLF":                     {"a,b\r\n1,2\r\n", []line{{1, []string{"a", "b"}}, {2, []string{"1", "2"}}}},
-		"byte order mark":          {"\xef\xbb\xbfa,b\n", []line{{1, []string{"a", "b"}}}},
-		"empty lines":              {"\na\n\r\n\nb\n", []line{{2, []string{"a"}}, {5, []string{"b"}}}},
-		"empty cells":              {",a,\n,,\n", []line{{1, []string{"", "a", ""}}, {2, []string{"", "", ""}}}},
-		"quotes":                   {`"a,b","c ""d""",e` + "\n", []line{{1, []string{"a,b", `c "d"`, "e"}}}},
-		"empty quotes":             {`"",""` + "\n", []line{{1, []string{"", ""}}}},
-		"line breaks in cells":     {"a,\"x\ny\r\nz\"\nb,c\n", []line{{1, []string{"a", "x\ny\nz"}}, {4, []string{"b", "c"}}}},
-		"quotes, CRLF":             {"\"a\",b\r\nc,\"d\"\r\n", []line{{1, []string{"a", "b"}}, {2, []string{"c", "d"}}}},
+		"plain":              {"a,b\n1,2\n", []line{{1, []string{"a", "b"}}, {2, []string{"1", "2"}}}},
+		"no last line break": {"a,b\n1,2", []line{{1, []string{"a", "b"}}, {2, []string{"1", "2"}}}},
+		"CRLF":               {"a,b\r\n1,2\r\n", []line{{1, []string{"a", "b"}}, {2, []string{"1", "2"}}}},
+		"byte order mark":    {"\xef\xbb\xbfa,b\n", []line{{1, []string{"a", "b"}}}},
+		"empty lines":        {"\na\n\r\n\nb\n", []line{{2, []string{"a"}}, {5, []string{"b"}}}},
+		"empty cells":        {",a,\n,,\n", []line{{1, []string{"", "a", ""}}, {2, []string{"", "", ""}}}},
+		"quotes":             {`"a,b","c ""d""",e` + "\n", []line{{1, []string{"a,b", `c "d"`, "e"}}}},
+		"empty quotes":       {`"",""` + "\n", []line{{1, []string{"", ""}}}},
+		"line breaks in cells": {
+			"a,\"x\ny\r\nz\"\nb,c\n", []line{{1, []string{"a", "x\ny\nz"}}, {4, []string{"b", "c"}}},
+		},
+		"quotes, CRLF": {
+			"\"a\",b\r\nc,\"d\"\r\n", []line{{1, []string{"a", "b"}}, {2, []string{"c", "d"}}},
+		},
 		"quotes at the end":        {`"a","b"`, []line{{1, []string{"a", "b"}}}},
 		"trailing comma in quotes": {`"a",` + "\nb,c\n", []line{{1, []string{"a", ""}}, {2, []string{"b", "c"}}}},
 		"backslash is a character": {`"a\",b` + "\n", []line{{1, []string{`a\`, "b"}}}},
@@ -68,6 +73,7 @@ func TestCSVRecords(t *testing.T) {
 }
 
 func TestCSVBackslashEscapesInTextualColumns(t *testing.T) {
+	t.Parallel()
 	r := newCSVReader(strings.NewReader(`"a\",b` + "\n"))
 	if _, _, err := r.next(); err != nil {
 		t.Error(err)
@@ -82,6 +88,7 @@ func TestCSVBackslashEscapesInTextualColumns(t *testing.T) {
 }
 
 func TestCSVSyntaxErrorsHaveLines(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", maxRecord+1)
 	for name, c := range map[string]struct {
 		text, want string
@@ -111,6 +118,7 @@ func TestCSVSyntaxErrorsHaveLines(t *testing.T) {
 }
 
 func TestCSVReportsTheSourcesFailure(t *testing.T) {
+	t.Parallel()
 	broken := errors.New("connection lost")
 	for _, text := range []string{"", "a,b\n", "a,b\n1,", "a\n\"b", "a\n\"b\"", "a\n\"b\","} {
 		_, err := readAll(newCSVReader(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken))))

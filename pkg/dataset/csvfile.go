@@ -13,9 +13,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// ReadInteractionsCSV reads a local file, plain or gzip, with Personalize's column names: USER_ID, ITEM_ID and TIMESTAMP,
-// perhaps EVENT_TYPE, EVENT_VALUE and the other columns of interactions; columns of other names become properties of
-// type string. It serves offline evaluation, which has no schemas.
+// ReadInteractionsCSV reads a local file, plain or gzip, with Personalize's column names: USER_ID, ITEM_ID and
+// TIMESTAMP, perhaps EVENT_TYPE, EVENT_VALUE and the other columns of interactions; columns of other names become
+// properties of type string. It serves offline evaluation, which has no schemas.
 //
 // The order of a user's interactions is TIMESTAMP, ties broken by position in the file: the event ids, as those of an
 // import, sort by position. Errors are *RowError, *InputError or the file system's, and end the sequence.
@@ -23,7 +23,8 @@ func ReadInteractionsCSV(path string) iter.Seq2[reco.Interaction, error] {
 	return CheckInteractionsCSV(path, nil)
 }
 
-// CheckInteractionsCSV reads in the same way, but a row with a wrong value or too few cells is told to a function, and left out.
+// CheckInteractionsCSV reads in the same way, but a row with a wrong value or too few cells is told to a function, and
+// left out.
 func CheckInteractionsCSV(path string, wrong func(*RowError)) iter.Seq2[reco.Interaction, error] {
 	return func(yield func(reco.Interaction, error) bool) {
 		row := int64(0)
@@ -70,7 +71,8 @@ func CheckEntitiesCSV(path string, kind schema.Type, wrong func(*RowError)) iter
 	}
 }
 
-// readFile hands every row to a function until it wants no more. Rows that are wrong end it, unless somebody wants to know of them.
+// readFile hands every row to a function until it wants no more. Rows that are wrong end it, unless somebody wants to
+// know of them.
 func readFile(path string, kind schema.Type, wrong func(*RowError), row func(*table, []string) (bool, error)) error {
 	header, err := fileHeader(path)
 	if err != nil {

@@ -24,11 +24,18 @@ func writeFile(t *testing.T, name, content string) string {
 }
 
 func TestReadInteractionsCSV(t *testing.T) {
+	t.Parallel()
 	content := "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE,EVENT_VALUE,DEVICE\nu,b,5,view,,phone\nu,a,5,buy,2.5,\n"
 	value := 2.5
 	want := []reco.Interaction{
-		{EventID: importedEventID(0, 0), UserID: "u", ItemID: "b", EventType: "view", TimestampMS: 5000, Properties: map[string]any{"DEVICE": "phone"}},
-		{EventID: importedEventID(0, 1), UserID: "u", ItemID: "a", EventType: "buy", EventValue: &value, TimestampMS: 5000, Properties: map[string]any{"DEVICE": nil}},
+		{
+			EventID: importedEventID(0, 0), UserID: "u", ItemID: "b", EventType: "view", TimestampMS: 5000,
+			Properties: map[string]any{"DEVICE": "phone"},
+		},
+		{
+			EventID: importedEventID(0, 1), UserID: "u", ItemID: "a", EventType: "buy", EventValue: &value,
+			TimestampMS: 5000, Properties: map[string]any{"DEVICE": nil},
+		},
 	}
 	for _, path := range []string{writeFile(t, "a.csv", content), writeFile(t, "a.csv.gz", pack(content))} {
 		if diff := cmp.Diff(want, all(t, ReadInteractionsCSV(path))); diff != "" {
@@ -41,6 +48,7 @@ func TestReadInteractionsCSV(t *testing.T) {
 }
 
 func TestReadEntitiesCSV(t *testing.T) {
+	t.Parallel()
 	got := all(t, ReadItemsCSV(writeFile(t, "i.csv", "TITLE,ITEM_ID,CREATION_TIMESTAMP\n\"A, B\",i,7\n")))
 	want := []reco.Entity{{ID: "i", Properties: map[string]any{"TITLE": "A, B", "CREATION_TIMESTAMP": int64(7)}}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -53,6 +61,7 @@ func TestReadEntitiesCSV(t *testing.T) {
 }
 
 func TestCheckCSVGoesOnBehindWrongRows(t *testing.T) {
+	t.Parallel()
 	var wrong []string
 	note := func(row *RowError) { wrong = append(wrong, fmt.Sprint(row.Line, row.Column)) }
 	path := writeFile(t, "a.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,a,1\nu,b,soon\nu,c\nu,d,1700000000000\nu,e,2\n")
@@ -63,12 +72,15 @@ func TestCheckCSVGoesOnBehindWrongRows(t *testing.T) {
 		t.Error(diff)
 	}
 	wrong = nil
-	if got := all(t, CheckEntitiesCSV(writeFile(t, "i.csv", "ITEM_ID,X\n,1\nb,2\n"), schema.Items, note)); len(got) != 1 || got[0].ID != "b" || len(wrong) != 1 {
+	if got := all(
+		t, CheckEntitiesCSV(writeFile(t, "i.csv", "ITEM_ID,X\n,1\nb,2\n"), schema.Items, note),
+	); len(got) != 1 || got[0].ID != "b" || len(wrong) != 1 {
 		t.Errorf("got %+v, wrong are %v", got, wrong)
 	}
 }
 
 func TestReadCSVFails(t *testing.T) {
+	t.Parallel()
 	last := func(path string) (failure error) {
 		for _, err := range ReadInteractionsCSV(path) {
 			failure = err
@@ -83,7 +95,8 @@ func TestReadCSVFails(t *testing.T) {
 		t.Errorf("missing column: %v", err)
 	}
 	var row *RowError
-	if err := last(writeFile(t, "a.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\nu,i,x\n")); !errors.As(err, &row) || row.Line != 3 {
+	if err := last(writeFile(t, "a.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\nu,i,x\n")); !errors.As(err, &row) ||
+		row.Line != 3 {
 		t.Errorf("bad row: %v", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// CSVRows writes rows as CSV that an import of the same schema reads back: the schema's columns in its order, times in whole
-// seconds.
+// CSVRows writes rows as CSV that an import of the same schema reads back: the schema's columns in its order, times in
+// whole seconds.
 type CSVRows struct{ schema *schema.Schema }
 
 // NewCSVRows writes rows of a schema.
@@ -91,8 +91,8 @@ func appendCell(to []byte, f *schema.Field, value any) []byte {
 	return to // null is an empty cell
 }
 
-// appendText quotes what needs it. In textual columns, where an import takes a backslash before a quote or a backslash for
-// an escape, backslashes are doubled.
+// appendText quotes what needs it. In textual columns, where an import takes a backslash before a quote or a backslash
+// for an escape, backslashes are doubled.
 func appendText(to []byte, f *schema.Field, text string) []byte {
 	if !strings.ContainsAny(text, ",\"\r\n") && (!f.Textual || !strings.Contains(text, `\`)) {
 		return append(to, text...)

@@ -12,6 +12,7 @@ import (
 
 // What is written as CSV is imported as what it was.
 func TestRowsComeBackThroughCSV(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	events, err := schema.Parse(`{"type":"record","name":"Interactions","namespace":"x","fields":[
 		{"name":"TIMESTAMP","type":"long"},{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},
@@ -25,8 +26,14 @@ func TestRowsComeBackThroughCSV(t *testing.T) {
 	interactions := []reco.Interaction{
 		{UserID: "a,b", ItemID: `i"1"`, TimestampMS: 1_700_000_000_000, EventType: "click\nhere", EventValue: &big, Impression: []string{"x", "y z"},
 			RecommendationID: "RID-1", Properties: map[string]any{"DEVICE": "a|b", "PAGES": int64(-3), "PAID": true}},
-		{UserID: "ü", ItemID: ` i\2 `, TimestampMS: -1000, EventType: "view", EventValue: &small, Properties: map[string]any{"DEVICE": nil, "PAGES": nil, "PAID": false}},
-		{UserID: "u", ItemID: "i", TimestampMS: 0, EventType: "view", Properties: map[string]any{"DEVICE": nil, "PAGES": nil, "PAID": nil}},
+		{
+			UserID: "ü", ItemID: ` i\2 `, TimestampMS: -1000, EventType: "view", EventValue: &small,
+			Properties: map[string]any{"DEVICE": nil, "PAGES": nil, "PAID": false},
+		},
+		{
+			UserID: "u", ItemID: "i", TimestampMS: 0, EventType: "view",
+			Properties: map[string]any{"DEVICE": nil, "PAGES": nil, "PAID": nil},
+		},
 	}
 	rows := NewCSVRows(events)
 	csv := rows.Header()
@@ -62,7 +69,10 @@ func TestRowsComeBackThroughCSV(t *testing.T) {
 		t.Fatal(err)
 	}
 	entities := []reco.Entity{
-		{ID: "1", Properties: map[string]any{"TEXT": `a \ "quoted" \\ path, C:\new`, "PRICE": 0.1, "NOTE": `raw \" stays`}},
+		{
+			ID:         "1",
+			Properties: map[string]any{"TEXT": `a \ "quoted" \\ path, C:\new`, "PRICE": 0.1, "NOTE": `raw \" stays`},
+		},
 		{ID: "2", Properties: map[string]any{"TEXT": `ends with \`, "PRICE": 1e-9, "NOTE": "line\nbreak"}},
 	}
 	rows = NewCSVRows(items)

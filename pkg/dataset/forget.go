@@ -79,9 +79,9 @@ type Removal struct {
 	Entity      func(*reco.Entity) bool
 }
 
-// Run makes a version of the dataset without those rows, and deletes the files that hold them: who reads the version before
-// finds them gone. It gives the current version and the number of rows that went. A dataset that holds no such row stays as
-// it is.
+// Run makes a version of the dataset without those rows, and deletes the files that hold them: who reads the version
+// before finds them gone. It gives the current version and the number of rows that went. A dataset that holds no such
+// row stays as it is.
 //
 // The version counts as a full import to those who have applied an earlier one.
 func (r Removal) Run(ctx context.Context) (Version, int64, error) {
@@ -105,8 +105,8 @@ func (r Removal) Run(ctx context.Context) (Version, int64, error) {
 		m.replace(r.ID, parts)
 		switch err := m.write(ctx, r.Bucket, r.Group, datasetType); {
 		case errors.Is(err, blob.ErrPrecondition):
-			// Another import finished first, or this very write had arrived: the next round sees which. Parts that turn out not
-			// to be referred to are swept by a later import.
+			// Another import finished first, or this very write had arrived: the next round sees which. Parts that turn
+			// out not to be referred to are swept by a later import.
 			continue
 		case err != nil:
 			return Version{}, 0, err
@@ -129,7 +129,9 @@ func (r Removal) deleteReplaced(ctx context.Context, m *manifest) error {
 func (r Removal) parts(ctx context.Context, v Version) (parts []Part, removed int64, written []Part, err error) {
 	attempt := uuid.NewString()[:8]
 	for n, p := range v.Parts {
-		key := fmt.Sprintf("%sv%d/part-%s-%05d.parquet", prefix(r.Group, r.Schema.Type.DatasetType()), v.Number+1, attempt, n)
+		key := fmt.Sprintf(
+			"%sv%d/part-%s-%05d.parquet", prefix(r.Group, r.Schema.Type.DatasetType()), v.Number+1, attempt, n,
+		)
 		var kept Part
 		if s := r.Schema; s.Type == schema.Interactions || s.Type == schema.ActionInteractions {
 			kept, err = rewrite(ctx, r.Bucket, p, key, eventfile.DecodeInteractions, interactionFile(s), r.Interaction)
@@ -151,7 +153,10 @@ func (r Removal) parts(ctx context.Context, v Version) (parts []Part, removed in
 }
 
 // rewrite writes a part without some rows under another key. A part that has none of them stays what it is.
-func rewrite[T any](ctx context.Context, b *blob.Bucket, p Part, key string, decode func(io.ReaderAt, int64) iter.Seq2[T, error], open func(io.Writer) (rowWriter[T], error), drop func(*T) bool) (Part, error) {
+func rewrite[T any](
+	ctx context.Context, b *blob.Bucket, p Part, key string, decode func(io.ReaderAt, int64) iter.Seq2[T, error],
+	open func(io.Writer) (rowWriter[T], error), drop func(*T) bool,
+) (Part, error) {
 	fail := func(err error) error { return fmt.Errorf("removing rows from %s: %w", p.Key, err) }
 	data, _, err := b.Get(ctx, p.Key)
 	if err != nil {
@@ -192,7 +197,9 @@ func rewrite[T any](ctx context.Context, b *blob.Bucket, p Part, key string, dec
 	return kept, nil
 }
 
-func copyRows[T any](rows iter.Seq2[T, error], to io.Writer, open func(io.Writer) (rowWriter[T], error), drop func(*T) bool) error {
+func copyRows[T any](
+	rows iter.Seq2[T, error], to io.Writer, open func(io.Writer) (rowWriter[T], error), drop func(*T) bool,
+) error {
 	buffer := bufio.NewWriterSize(to, 256<<10)
 	w, err := open(buffer)
 	if err != nil {
@@ -230,8 +237,8 @@ func (w *countingWriter) Write(data []byte) (int, error) {
 	return n, err
 }
 
-// replace makes a version current that has the same imports, without some rows. All parts get the version's number: whoever has
-// applied them before must drop what he has and begin anew.
+// replace makes a version current that has the same imports, without some rows. All parts get the version's number:
+// whoever has applied them before must drop what he has and begin anew.
 func (m *manifest) replace(id string, parts []Part) {
 	m.Replaced = nil
 	for _, old := range m.Current.Parts {

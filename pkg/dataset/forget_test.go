@@ -26,6 +26,7 @@ func (s *shop) rows(v Version) (ids []string, users []string) {
 }
 
 func TestRemovalMakesAVersionWithoutTheRows(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	parsed, err := schema.Parse(`{"type":"record","name":"Interactions","namespace":"x","fields":[
 		{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`, "")
@@ -48,7 +49,8 @@ func TestRemovalMakesAVersionWithoutTheRows(t *testing.T) {
 	}
 	ids, _ := s.rows(before)
 	removal := Removal{
-		Bucket: s.bucket, Group: "g", Schema: parsed, ID: "job", Interaction: func(i *reco.Interaction) bool { return i.UserID == "ann" },
+		Bucket: s.bucket, Group: "g", Schema: parsed, ID: "job",
+		Interaction: func(i *reco.Interaction) bool { return i.UserID == "ann" },
 	}
 	after, removed, err := removal.Run(t.Context())
 	if err != nil || removed != 3 || after.Number != 4 || after.Base != 4 || after.Rows != 2 || len(after.Parts) != 2 {
@@ -86,26 +88,32 @@ func TestRemovalMakesAVersionWithoutTheRows(t *testing.T) {
 	}
 	// Everybody: no data.
 	removal.ID, removal.Interaction = "all", func(*reco.Interaction) bool { return true }
-	if none, removed, err := removal.Run(t.Context()); err != nil || removed != 2 || none.Number != 5 || len(none.Parts) != 0 {
+	if none, removed, err := removal.Run(t.Context()); err != nil || removed != 2 || none.Number != 5 ||
+		len(none.Parts) != 0 {
 		t.Errorf("everybody: %d, %v, %+v", removed, err, none)
 	}
 }
 
 func TestUserIDsAreReadAsAnImportReads(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("ids/1.csv", "NAME,USER_ID\nAnn,u1\n\"Ben, B\",\"u\"\"2\"\n")
 	s.put("ids/2.csv", "USER_ID\nu3\n")
 	s.put("bad.csv", "USER_ID,NAME\nu1,x\n,y\n")
 	s.put("none.csv", "NAME\nx\n")
 	read := func(key string) (ids []string, err error) {
-		err = UserIDs(t.Context(), s.client, fmt.Sprintf("s3://%s/%s", s.bucket.Name(), key), func(id string) { ids = append(ids, id) })
+		err = UserIDs(
+			t.Context(), s.client, fmt.Sprintf("s3://%s/%s", s.bucket.Name(), key),
+			func(id string) { ids = append(ids, id) },
+		)
 		return ids, err
 	}
 	if ids, err := read("ids/"); err != nil || !slices.Equal(ids, []string{"u1", `u"2`, "u3"}) {
 		t.Errorf("read %v, %v", ids, err)
 	}
 	for key, want := range map[string]string{
-		"bad.csv": "line 3, column USER_ID", "none.csv": "missing the following columns:[USER_ID]", "absent.csv": "Insufficient privileges",
+		"bad.csv": "line 3, column USER_ID", "none.csv": "missing the following columns:[USER_ID]",
+		"absent.csv": "Insufficient privileges",
 	} {
 		_, err := read(key)
 		if reason, fault := Reason(err); !fault || !strings.Contains(reason, want) {
@@ -115,6 +123,7 @@ func TestUserIDsAreReadAsAnImportReads(t *testing.T) {
 }
 
 func TestForgottenCountAgainAfterTheCut(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	topic := [16]byte{1}
 	f := &Forgotten{Topic: topic, Cut: map[int32]int64{0: 10, 1: 0}}

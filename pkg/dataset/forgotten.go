@@ -9,10 +9,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// Forgotten remembers whose events are deleted from everything that can be written: a topic of Kafka cannot, and holds them until its
-// retention has passed. Who folds records of a topic again, after a loss, leaves out those of forgotten users below the cut.
+// Forgotten remembers whose events are deleted from everything that can be written: a topic of Kafka cannot, and holds
+// them until its retention has passed. Who folds records of a topic again, after a loss, leaves out those of forgotten
+// users below the cut.
 //
-// It stands in deletions/<group>/<name>.json, named after the job that deletes and the kind of the topic. It holds hashes of the ids, no ids.
+// It stands in deletions/<group>/<name>.json, named after the job that deletes and the kind of the topic. It holds
+// hashes of the ids, no ids.
 type Forgotten struct {
 	// Topic is the id of a topic of interactions, and Cut the first offset of each of its partitions that counts again.
 	Topic [16]byte        `json:"topic"`
@@ -58,7 +60,9 @@ func (f *Forgotten) Save(ctx context.Context, b *blob.Bucket, group, name string
 }
 
 // LoadForgotten reads all that speak of offsets of a partition which the log still has, from start on.
-func LoadForgotten(ctx context.Context, b *blob.Bucket, group string, topic [16]byte, partition int32, start int64) ([]*Forgotten, error) {
+func LoadForgotten(
+	ctx context.Context, b *blob.Bucket, group string, topic [16]byte, partition int32, start int64,
+) ([]*Forgotten, error) {
 	var all []*Forgotten
 	for info, err := range b.List(ctx, forgottenPrefix(group)) {
 		if err != nil {

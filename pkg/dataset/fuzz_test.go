@@ -42,14 +42,16 @@ func readRows(data []byte, s *schema.Schema, b interface {
 func FuzzImport(f *testing.F) {
 	header := "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE,EVENT_VALUE,IMPRESSION,RECOMMENDATION_ID,EVENT_ATTRIBUTION_SOURCE,DEVICE,AGE\n"
 	for _, text := range []string{
-		header + "u,i,1,view,4.5,a|b,r,s,phone,7\n", header + "u,\"i\n\"\"\",1,view,,,,,,\r\n", header + ",,,,,,,,,\n", header + "u,i\n",
+		header + "u,i,1,view,4.5,a|b,r,s,phone,7\n", header + "u,\"i\n\"\"\",1,view,,,,,,\r\n", header + ",,,,,,,,,\n",
+		header + "u,i\n",
 		"\xef\xbb\xbf" + header, "", "ITEM_ID,GENRES,PRICE,NEW,CREATION_TIMESTAMP,TEXT\ni,a|b,1,true,2,\"x \\\" y\"\n",
 		pack(header + "u,i,1,view,,,,,,\n"),
 	} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		interactions := &interactionBatch{seen: make(recentHashes, 1<<8)} // clearing the real one costs more than the rest
+		// clearing the real one costs more than the rest
+		interactions := &interactionBatch{seen: make(recentHashes, 1<<8)}
 		checkInteractions := func() {
 			for _, i := range interactions.take() {
 				checkID(t, i.UserID)

@@ -148,11 +148,16 @@ func discard(ctx context.Context, b *blob.Bucket, parts []Part) {
 }
 
 // importFiles reads every file into the batch and writes the batch out whenever it is full.
-func importFiles[T any](ctx context.Context, req *ImportRequest, files []sourceFile, number int64, b batch[T], open func(io.Writer) (rowWriter[T], error)) (parts []Part, err error) {
+func importFiles[T any](
+	ctx context.Context, req *ImportRequest, files []sourceFile, number int64, b batch[T],
+	open func(io.Writer) (rowWriter[T], error),
+) (parts []Part, err error) {
 	// The attempt's name keeps a slow worker, presumed dead, from writing over the parts of its successor.
 	attempt := uuid.NewString()[:8]
 	w := &partsWriter[T]{bucket: req.Bucket, open: open, key: func(n int) string {
-		return fmt.Sprintf("%sv%d/part-%s-%05d.parquet", prefix(req.Group, req.Schema.Type.DatasetType()), number, attempt, n)
+		return fmt.Sprintf(
+			"%sv%d/part-%s-%05d.parquet", prefix(req.Group, req.Schema.Type.DatasetType()), number, attempt, n,
+		)
 	}}
 	defer func() {
 		if err != nil {
@@ -276,7 +281,11 @@ func (im *importer[T]) checkRows() error {
 	if im.rows >= int64(minimum) {
 		return nil
 	}
-	return &InputError{fmt.Sprintf("Input CSV has %d rows; an import of %s needs at least %d", im.rows, im.request.Schema.Type, minimum)}
+	return &InputError{
+		fmt.Sprintf(
+			"Input CSV has %d rows; an import of %s needs at least %d", im.rows, im.request.Schema.Type, minimum,
+		),
+	}
 }
 
 // batch gathers parsed rows, so that parsing and writing each run over warm memory.

@@ -47,7 +47,8 @@ func (s *shop) put(key, content string) {
 
 func (s *shop) request(parsed *schema.Schema, key string) ImportRequest {
 	return ImportRequest{
-		Source: s.client, Location: "s3://" + s.bucket.Name() + "/" + key, Bucket: s.bucket, Group: "g", Schema: parsed, Mode: Full,
+		Source: s.client, Location: "s3://" + s.bucket.Name() + "/" + key, Bucket: s.bucket, Group: "g", Schema: parsed,
+		Mode: Full,
 	}
 }
 
@@ -119,7 +120,8 @@ var (
 	}}
 	richInteractions = &schema.Schema{Type: schema.Interactions, Fields: []schema.Field{
 		field("USER_ID", schema.String), field("ITEM_ID", schema.String), field("TIMESTAMP", schema.Long),
-		field("EVENT_TYPE", schema.String), nullable("EVENT_VALUE", schema.Float), nullable("IMPRESSION", schema.String),
+		field("EVENT_TYPE", schema.String), nullable("EVENT_VALUE", schema.Float),
+		nullable("IMPRESSION", schema.String),
 		nullable("RECOMMENDATION_ID", schema.String), nullable("EVENT_ATTRIBUTION_SOURCE", schema.String),
 		nullable("DEVICE", schema.String), nullable("AGE", schema.Int),
 	}}
@@ -131,6 +133,7 @@ var (
 )
 
 func TestImportInteractions(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "\xef\xbb\xbfIGNORED,TIMESTAMP,ITEM_ID,USER_ID,EVENT_TYPE,EVENT_VALUE,IMPRESSION,RECOMMENDATION_ID,EVENT_ATTRIBUTION_SOURCE,DEVICE,AGE\r\n"+
 		"x,100,\"i,1\",u1,view,,,,,,\r\n"+
@@ -139,7 +142,9 @@ func TestImportInteractions(t *testing.T) {
 	value := 4.99
 	want := []reco.Interaction{
 		{EventID: importedEventID(1, 0), UserID: "u1", ItemID: "i,1", EventType: "view", TimestampMS: 100_000},
-		{EventID: importedEventID(1, 1), UserID: "u1", ItemID: "i2", EventType: "buy", EventValue: &value, TimestampMS: 101_000,
+		{EventID: importedEventID(
+			1, 1,
+		), UserID: "u1", ItemID: "i2", EventType: "buy", EventValue: &value, TimestampMS: 101_000,
 			Impression: []string{"i1", "i2"}, RecommendationID: "r1", EventAttributionSource: "mail",
 			Properties: map[string]any{"DEVICE": "line\nbreak", "AGE": int64(7)}},
 	}
@@ -167,6 +172,7 @@ func TestImportInteractions(t *testing.T) {
 }
 
 func TestImportEntities(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("items.csv", "ITEM_ID,GENRES,PRICE,NEW,CREATION_TIMESTAMP,TEXT\n"+
 		`i1,Action|Crime,9.5,true,1600000000,"<p>A \"fine\" thing</p>"`+"\n"+"i2,,,,,\n"+"i1,Drama,1,false,1,\n")
@@ -175,7 +181,10 @@ func TestImportEntities(t *testing.T) {
 	if len(got) != 3 || got[0].ID != "i1" || got[1].ID != "i2" || got[2].ID != "i1" {
 		t.Fatalf("got %+v", got)
 	}
-	want := map[string]any{"GENRES": "Action|Crime", "PRICE": 9.5, "NEW": true, "CREATION_TIMESTAMP": int64(1600000000), "TEXT": `A "fine" thing`}
+	want := map[string]any{
+		"GENRES": "Action|Crime", "PRICE": 9.5, "NEW": true, "CREATION_TIMESTAMP": int64(1600000000),
+		"TEXT": `A "fine" thing`,
+	}
 	if diff := cmp.Diff(want, got[0].Properties); diff != "" {
 		t.Error(diff)
 	}
@@ -193,6 +202,7 @@ func pack(text string) string {
 }
 
 func TestImportFolder(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in/b.csv", "ITEM_ID,TIMESTAMP,USER_ID\ni2,2,u\n")
 	s.put("in/a.CSV.gz", pack("USER_ID,ITEM_ID,TIMESTAMP\nu,i1,1\nu,i1,2\n"))
@@ -206,6 +216,7 @@ func TestImportFolder(t *testing.T) {
 }
 
 func TestImportDropsRepeatedRows(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP,X\nu,i,1,a\nu,i,2,a\nu,i,1,b\n")
 	v := s.mustImport(s.request(smallInteractions, "in.csv"))
@@ -215,6 +226,7 @@ func TestImportDropsRepeatedRows(t *testing.T) {
 }
 
 func TestImportModes(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	header := "USER_ID,ITEM_ID,TIMESTAMP\n"
 	s.put("1.csv", header+"u,one,1\n")
@@ -251,6 +263,7 @@ func TestImportModes(t *testing.T) {
 }
 
 func TestImportIsDoneOnce(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\n")
 	req := s.request(smallInteractions, "in.csv")
@@ -272,6 +285,7 @@ func TestImportIsDoneOnce(t *testing.T) {
 }
 
 func TestImportRefuses(t *testing.T) {
+	t.Parallel()
 	const header = "USER_ID,ITEM_ID,TIMESTAMP,EVENT_TYPE,EVENT_VALUE,IMPRESSION,RECOMMENDATION_ID,EVENT_ATTRIBUTION_SOURCE,DEVICE,AGE\n"
 	s := newShop(t)
 	address := "s3://" + s.bucket.Name() + "/in.csv"
@@ -280,30 +294,64 @@ func TestImportRefuses(t *testing.T) {
 		content, want string
 		min           int
 	}{
-		"empty file":           {content: "", want: "Input CSV " + address + " is empty"},
-		"mark only":            {content: "\xef\xbb\xbf\n\n", want: "is empty"},
-		"header only":          {content: header, want: "0 rows; an import of Interactions needs at least 1"},
-		"missing columns":      {content: "USER_ID,TIMESTAMP\n", want: "Input CSV is missing the following columns:[ITEM_ID, EVENT_TYPE, EVENT_VALUE, IMPRESSION, RECOMMENDATION_ID, EVENT_ATTRIBUTION_SOURCE, DEVICE, AGE]"},
-		"wrong case":           {content: strings.ToLower(header), want: "missing the following columns:[USER_ID, "},
-		"a column twice":       {content: "USER_ID," + header, want: "has the column USER_ID twice"},
-		"another encoding":     {content: "\xff\xfeU\x00S\x00", want: "is not UTF-8"},
-		"too few":              {content: good, min: 1000, want: "has 1 rows; an import of Interactions needs at least 1000"},
-		"timestamp not number": {content: good + "u,i,soon,view,,,,,,\n", want: address + ", line 3, column TIMESTAMP: the value is not a long"},
-		"timestamp in ms":      {content: good + "u,i,1700000000000,view,,,,,,\n", want: ", line 3, column TIMESTAMP: the value must be in Unix seconds"},
-		"missing timestamp":    {content: good + "u,i,,view,,,,,,\n", want: ", line 3, column TIMESTAMP: the value is empty"},
-		"missing user":         {content: good + ",i,1,view,,,,,,\n", want: ", line 3, column USER_ID: the value is empty"},
-		"long id":              {content: good + "u," + strings.Repeat("i", 257) + ",1,view,,,,,,\n", want: ", line 3, column ITEM_ID: the value has more than 256 characters"},
-		"value not number":     {content: good + "u,i,1,view,high,,,,,\n", want: ", line 3, column EVENT_VALUE: the value is not a float"},
-		"age not int":          {content: good + "u,i,1,view,,,,,,7.5\n", want: ", line 3, column AGE: the value is not an int"},
-		"long impression":      {content: good + "u,i,1,view,," + strings.Repeat("i", 1001) + ",,,,\n", want: ", line 3, column IMPRESSION: the value has more than 1000"},
-		"not UTF-8":            {content: good + "u,i,1,view,,,,,\xff,\n", want: ", line 3, column DEVICE: the value is not valid UTF-8"},
-		"short row":            {content: good + "u,i,1\n", want: ", line 3: the row has 3 cells, the header 10"},
-		"line counts breaks":   {content: good + "u,i,1,view,,,,,\"a\nb\nc\",\n\n,i,1,view,,,,,,\n", want: ", line 7, column USER_ID"},
-		"bad quotes":           {content: good + "u,\"i\"x,1\n", want: ", line 3: text follows the closing quote"},
-		"damaged gzip":         {content: pack(good)[:30], want: "is a damaged gzip file"},
-		"gzip in name only":    {content: "\x1f\x8b", want: "is a damaged gzip file"},
-		"gzip bomb":            {content: pack(strings.Repeat(" ", ratioAllowance+2<<20)), want: "longer than 1048576 bytes"},
-		"gzip bomb of lines":   {content: pack(good + strings.Repeat("\n", ratioAllowance+2<<20)), want: "unpacks to more than"},
+		"empty file":  {content: "", want: "Input CSV " + address + " is empty"},
+		"mark only":   {content: "\xef\xbb\xbf\n\n", want: "is empty"},
+		"header only": {content: header, want: "0 rows; an import of Interactions needs at least 1"},
+		"missing columns": {
+			content: "USER_ID,TIMESTAMP\n",
+			want: "Input CSV is missing the following columns:[ITEM_ID, EVENT_TYPE, EVENT_VALUE, IMPRESSION, " +
+				"RECOMMENDATION_ID, EVENT_ATTRIBUTION_SOURCE, DEVICE, AGE]",
+		},
+		"wrong case":       {content: strings.ToLower(header), want: "missing the following columns:[USER_ID, "},
+		"a column twice":   {content: "USER_ID," + header, want: "has the column USER_ID twice"},
+		"another encoding": {content: "\xff\xfeU\x00S\x00", want: "is not UTF-8"},
+		"too few": {
+			content: good, min: 1000, want: "has 1 rows; an import of Interactions needs at least 1000",
+		},
+		"timestamp not number": {
+			content: good + "u,i,soon,view,,,,,,\n",
+			want:    address + ", line 3, column TIMESTAMP: the value is not a long",
+		},
+		"timestamp in ms": {
+			content: good + "u,i,1700000000000,view,,,,,,\n",
+			want:    ", line 3, column TIMESTAMP: the value must be in Unix seconds",
+		},
+		"missing timestamp": {
+			content: good + "u,i,,view,,,,,,\n", want: ", line 3, column TIMESTAMP: the value is empty",
+		},
+		"missing user": {
+			content: good + ",i,1,view,,,,,,\n", want: ", line 3, column USER_ID: the value is empty",
+		},
+		"long id": {
+			content: good + "u," + strings.Repeat("i", 257) + ",1,view,,,,,,\n",
+			want:    ", line 3, column ITEM_ID: the value has more than 256 characters",
+		},
+		"value not number": {
+			content: good + "u,i,1,view,high,,,,,\n", want: ", line 3, column EVENT_VALUE: the value is not a float",
+		},
+		"age not int": {
+			content: good + "u,i,1,view,,,,,,7.5\n", want: ", line 3, column AGE: the value is not an int",
+		},
+		"long impression": {
+			content: good + "u,i,1,view,," + strings.Repeat("i", 1001) + ",,,,\n",
+			want:    ", line 3, column IMPRESSION: the value has more than 1000",
+		},
+		"not UTF-8": {
+			content: good + "u,i,1,view,,,,,\xff,\n", want: ", line 3, column DEVICE: the value is not valid UTF-8",
+		},
+		"short row": {content: good + "u,i,1\n", want: ", line 3: the row has 3 cells, the header 10"},
+		"line counts breaks": {
+			content: good + "u,i,1,view,,,,,\"a\nb\nc\",\n\n,i,1,view,,,,,,\n", want: ", line 7, column USER_ID",
+		},
+		"bad quotes":        {content: good + "u,\"i\"x,1\n", want: ", line 3: text follows the closing quote"},
+		"damaged gzip":      {content: pack(good)[:30], want: "is a damaged gzip file"},
+		"gzip in name only": {content: "\x1f\x8b", want: "is a damaged gzip file"},
+		"gzip bomb": {
+			content: pack(strings.Repeat(" ", ratioAllowance+2<<20)), want: "longer than 1048576 bytes",
+		},
+		"gzip bomb of lines": {
+			content: pack(good + strings.Repeat("\n", ratioAllowance+2<<20)), want: "unpacks to more than",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.put("in.csv", c.content)
@@ -321,13 +369,16 @@ func TestImportRefuses(t *testing.T) {
 }
 
 func TestImportRefusesLocations(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("folder/notes.txt", "")
 	for location, want := range map[string]string{
-		"http://bucket/key": "Invalid Data location.", "s3://bucket": "Invalid Data location.", "s3:///key": "Invalid Data location.",
-		"s3://BUCKET/key": "Invalid Data location.", "s3://b/key": "Invalid Data location.", "": "Invalid Data location.",
-		"s3://no-such-bucket/in.csv":                "Insufficient privileges for accessing data in Amazon S3",
-		"s3://no-such-bucket/":                      "Insufficient privileges for accessing data in Amazon S3",
+		"http://bucket/key": "Invalid Data location.", "s3://bucket": "Invalid Data location.",
+		"s3:///key":       "Invalid Data location.",
+		"s3://BUCKET/key": "Invalid Data location.", "s3://b/key": "Invalid Data location.",
+		"":                           "Invalid Data location.",
+		"s3://no-such-bucket/in.csv": "Insufficient privileges for accessing data in Amazon S3",
+		"s3://no-such-bucket/":       "Insufficient privileges for accessing data in Amazon S3",
 		"s3://" + s.bucket.Name() + "/absent.csv":   "Insufficient privileges for accessing data in Amazon S3",
 		"s3://" + s.bucket.Name() + "/absent/":      "Insufficient privileges for accessing data in Amazon S3",
 		"s3://" + s.bucket.Name() + "/folder/":      "Insufficient privileges for accessing data in Amazon S3",
@@ -343,6 +394,7 @@ func TestImportRefusesLocations(t *testing.T) {
 }
 
 func TestImportRefusesWithoutAccess(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\n")
 	config, _ := embeddedtest.S3(t)
@@ -363,6 +415,7 @@ func TestImportRefusesWithoutAccess(t *testing.T) {
 }
 
 func TestImportLimitsInput(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in/1.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\n")
 	s.put("in/2.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,2\n")
@@ -375,6 +428,7 @@ func TestImportLimitsInput(t *testing.T) {
 }
 
 func TestFailedImportChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("good.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\n")
 	before := s.mustImport(s.request(smallInteractions, "good.csv"))
@@ -394,6 +448,7 @@ func TestFailedImportChangesNothing(t *testing.T) {
 }
 
 func TestCancelledImportChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\n"+manyRows(20_000))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -417,6 +472,7 @@ func manyRows(n int) string {
 }
 
 func TestImportNoticesAChangedFile(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	content := "USER_ID,ITEM_ID,TIMESTAMP\n" + manyRows(40_000)
 	s.put("in.csv", content)
@@ -439,6 +495,7 @@ func TestImportNoticesAChangedFile(t *testing.T) {
 }
 
 func TestImportReportsProgress(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in/1.csv", "USER_ID,ITEM_ID,TIMESTAMP\n"+manyRows(20_000))
 	s.put("in/2.csv", "USER_ID,ITEM_ID,TIMESTAMP\n"+manyRows(20_000))
@@ -452,6 +509,7 @@ func TestImportReportsProgress(t *testing.T) {
 }
 
 func TestConcurrentImportsLoseNothing(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\n"+manyRows(2_000))
 	s.mustImport(s.request(smallInteractions, "in.csv"))
@@ -487,6 +545,7 @@ func TestConcurrentImportsLoseNothing(t *testing.T) {
 }
 
 func TestRemoveKeepsCounting(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\n")
 	s.mustImport(s.request(smallInteractions, "in.csv"))
@@ -511,6 +570,7 @@ func TestRemoveKeepsCounting(t *testing.T) {
 }
 
 func TestSweepKeepsWhatIsReferred(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,i,1\n")
 	s.mustImport(s.request(smallInteractions, "in.csv"))
@@ -534,6 +594,7 @@ func TestSweepKeepsWhatIsReferred(t *testing.T) {
 }
 
 func TestReadersNoticeDamage(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\n"+manyRows(1000))
 	v := s.mustImport(s.request(smallInteractions, "in.csv"))
@@ -565,6 +626,7 @@ func TestReadersNoticeDamage(t *testing.T) {
 }
 
 func TestImportedEventIDsSortByPosition(t *testing.T) {
+	t.Parallel()
 	before := ""
 	for _, at := range [][2]int64{{1, 0}, {1, 9}, {1, 10}, {1, 35}, {1, 36}, {1, 70_000_000_000}, {2, 0}, {36, 0}, {60_000_000, 5}} {
 		id := importedEventID(at[0], at[1])

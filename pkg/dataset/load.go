@@ -19,7 +19,8 @@ import (
 type LoadRequest struct {
 	Bucket *blob.Bucket
 	Group  string
-	// Until is the data cut: events, items, users and actions that arrived later are left out. The zero time leaves out nothing.
+	// Until is the data cut: events, items, users and actions that arrived later are left out. The zero time leaves out
+	// nothing.
 	Until time.Time
 	// More, if set, adds what the bucket doesn't hold yet. Its items, users and actions replace those of the bucket.
 	More func(*trainingset.Builder) error
@@ -29,7 +30,8 @@ type LoadRequest struct {
 // Loaded is a training set and where it comes from.
 type Loaded struct {
 	*trainingset.Set
-	// Imported holds the number of each dataset's version that was read, by dataset type; types without data are absent.
+	// Imported holds the number of each dataset's version that was read, by dataset type; types without data are
+	// absent.
 	Imported map[string]int64
 	// Damaged names the archive's objects that could not be decoded. They are left out.
 	Damaged []string
@@ -41,7 +43,9 @@ type Loaded struct {
 // An object of the archive that cannot be decoded is left out and named, so that one bad file doesn't end all training;
 // damaged imported data is an error, for importing it again mends it.
 func Load(ctx context.Context, req LoadRequest) (*Loaded, error) {
-	l := &loader{LoadRequest: req, builder: trainingset.NewBuilder(req.Options), loaded: Loaded{Imported: map[string]int64{}}}
+	l := &loader{
+		LoadRequest: req, builder: trainingset.NewBuilder(req.Options), loaded: Loaded{Imported: map[string]int64{}},
+	}
 	if err := l.interactions(ctx, schema.Interactions, l.builder.Add); err != nil {
 		return nil, fmt.Errorf("loading interactions: %w", err)
 	}
@@ -88,7 +92,9 @@ func (l *loader) interactions(ctx context.Context, t schema.Type, add func(*reco
 		}
 		add(&i)
 	}
-	for i, err := range tolerate(archive.ReadInteractions(ctx, l.Bucket, l.Group, t, archive.ReadOptions{}), &l.loaded.Damaged) {
+	for i, err := range tolerate(
+		archive.ReadInteractions(ctx, l.Bucket, l.Group, t, archive.ReadOptions{}), &l.loaded.Damaged,
+	) {
 		if err != nil {
 			return err
 		}

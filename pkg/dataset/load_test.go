@@ -24,7 +24,9 @@ func streamed(id, user, session, item string, second int64) reco.Interaction {
 
 // imported is an event as an import gives it: the n-th row.
 func imported(n int64, user, item string, second int64) reco.Interaction {
-	return reco.Interaction{EventID: importedEventID(1, n), UserID: user, ItemID: item, EventType: "view", TimestampMS: 1000 * second}
+	return reco.Interaction{
+		EventID: importedEventID(1, n), UserID: user, ItemID: item, EventType: "view", TimestampMS: 1000 * second,
+	}
 }
 
 // histories writes a set as user: items, one line a user.
@@ -43,7 +45,9 @@ func histories(set *trainingset.Set) string {
 // archived writes one file of interactions to partition 0.
 func (s *shop) archived(rows ...reco.Interaction) {
 	s.Helper()
-	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Interactions, TopicID: [16]byte{1}})
+	chain, err := archive.OpenChain(
+		s.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Interactions, TopicID: [16]byte{1}},
+	)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -58,7 +62,9 @@ func (s *shop) archived(rows ...reco.Interaction) {
 
 func (s *shop) archivedItems(rows ...reco.Entity) {
 	s.Helper()
-	chain, err := archive.OpenChain(s.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Items, TopicID: [16]byte{2}})
+	chain, err := archive.OpenChain(
+		s.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Items, TopicID: [16]byte{2}},
+	)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -86,6 +92,7 @@ func (s *shop) load(req LoadRequest) *Loaded {
 }
 
 func TestLoadJoinsImportsArchiveAndMore(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	if set := s.load(LoadRequest{}); set.Events() != 0 || len(set.Imported) != 0 {
 		t.Errorf("an empty group: %+v", set)
@@ -93,7 +100,10 @@ func TestLoadJoinsImportsArchiveAndMore(t *testing.T) {
 	s.put("in.csv", "USER_ID,ITEM_ID,TIMESTAMP\nu,imported,1\n")
 	s.mustImport(s.request(smallInteractions, "in.csv"))
 	now := time.Now()
-	s.archived(arrived(streamed("1", "u", "", "archived", 2), now), arrived(streamed("2", "v", "", "late", 3), now.Add(time.Hour)))
+	s.archived(
+		arrived(streamed("1", "u", "", "archived", 2), now),
+		arrived(streamed("2", "v", "", "late", 3), now.Add(time.Hour)),
+	)
 	tail := arrived(streamed("3", "u", "", "tail", 4), now)
 	repeat := arrived(streamed("1", "u", "", "archived", 2), now)
 	set := s.load(LoadRequest{Until: now.Add(time.Minute), More: func(b *trainingset.Builder) error {
@@ -113,14 +123,24 @@ func TestLoadJoinsImportsArchiveAndMore(t *testing.T) {
 }
 
 func TestLoadTakesTheNewestRowOfAnItem(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
-	s.put("items.csv", "ITEM_ID,GENRES,PRICE,NEW,CREATION_TIMESTAMP,TEXT\na,twice,,,,\na,import,,,,\nb,import,,,,\nc,import,,,,\n")
+	s.put(
+		"items.csv",
+		"ITEM_ID,GENRES,PRICE,NEW,CREATION_TIMESTAMP,TEXT\na,twice,,,,\na,import,,,,\nb,import,,,,\nc,import,,,,\n",
+	)
 	s.mustImport(s.request(items, "items.csv"))
 	before, after := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	row := func(id, genres string, at time.Time) reco.Entity {
-		return reco.Entity{ID: id, Properties: map[string]any{"GENRES": genres}, Origin: reco.Origin{TopicID: [16]byte{2}, Arrival: at}}
+		return reco.Entity{
+			ID: id, Properties: map[string]any{"GENRES": genres},
+			Origin: reco.Origin{TopicID: [16]byte{2}, Arrival: at},
+		}
 	}
-	s.archivedItems(row("b", "put before", before), row("c", "put after", after), row("c", "put again", after), row("d", "put only", before))
+	s.archivedItems(
+		row("b", "put before", before), row("c", "put after", after), row("c", "put again", after),
+		row("d", "put only", before),
+	)
 	set := s.load(LoadRequest{More: func(b *trainingset.Builder) error {
 		older := row("c", "tail, but older", before)
 		b.AddItem(older)
@@ -137,13 +157,19 @@ func TestLoadTakesTheNewestRowOfAnItem(t *testing.T) {
 }
 
 func TestLoadJoinsActions(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.put("actions.csv", "ACTION_ID,VALUE,LEVEL,ACTION_EXPIRATION_TIMESTAMP,REPEAT_FREQUENCY\njoin,1,,,\ncall,1,,,\n")
 	s.mustImport(s.request(someActions, "actions.csv"))
-	s.put("acted.csv", "USER_ID,ACTION_ID,TIMESTAMP,EVENT_TYPE,IMPRESSION,RECOMMENDATION_ID,EVENT_VALUE\nu,join,1,VIEWED,,,\n")
+	s.put(
+		"acted.csv",
+		"USER_ID,ACTION_ID,TIMESTAMP,EVENT_TYPE,IMPRESSION,RECOMMENDATION_ID,EVENT_VALUE\nu,join,1,VIEWED,,,\n",
+	)
 	s.mustImport(s.request(someActionInteractions, "acted.csv"))
 	now := time.Now().Add(time.Minute)
-	chain, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.ActionInteractions, TopicID: [16]byte{3}})
+	chain, err := archive.OpenChain(
+		t.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.ActionInteractions, TopicID: [16]byte{3}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,10 +180,14 @@ func TestLoadJoinsActions(t *testing.T) {
 	}
 	late := act("2", "call", "TAKEN", 3, now.Add(time.Hour))
 	late.Origin.Offset = 1
-	if err := chain.AppendInteractions(t.Context(), nil, []reco.Interaction{act("1", "join", "TAKEN", 2, now), late}, 1); err != nil {
+	if err := chain.AppendInteractions(
+		t.Context(), nil, []reco.Interaction{act("1", "join", "TAKEN", 2, now), late}, 1,
+	); err != nil {
 		t.Fatal(err)
 	}
-	entities, err := archive.OpenChain(t.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Actions, TopicID: [16]byte{4}})
+	entities, err := archive.OpenChain(
+		t.Context(), s.bucket, archive.ChainID{Group: "g", Type: schema.Actions, TopicID: [16]byte{4}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,6 +224,7 @@ func TestLoadJoinsActions(t *testing.T) {
 }
 
 func TestLoadNamesDamagedArchiveFiles(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.archived(streamed("1", "u", "", "a", 1))
 	s.archived(streamed("2", "u", "", "b", 2))
@@ -209,7 +240,9 @@ func TestLoadNamesDamagedArchiveFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.bucket.Put(t.Context(), keys[1], []byte("damaged"), blob.PutOptions{Metadata: info.Metadata}); err != nil {
+	if _, err := s.bucket.Put(
+		t.Context(), keys[1], []byte("damaged"), blob.PutOptions{Metadata: info.Metadata},
+	); err != nil {
 		t.Fatal(err)
 	}
 	set := s.load(LoadRequest{})

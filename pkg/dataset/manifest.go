@@ -48,9 +48,11 @@ type Part struct {
 	Key   string `json:"key"`
 	Bytes int64  `json:"bytes"`
 	Rows  int64  `json:"rows"`
-	// Repeats is how many rows the import left out because they repeat others; of the parts of an import the last one says it.
+	// Repeats is how many rows the import left out because they repeat others; of the parts of an import the last one
+	// says it.
 	Repeats int64 `json:"repeats,omitempty"`
-	// Version is the number of the import that wrote the part, or of the removal since; Imported is when that import finished.
+	// Version is the number of the import that wrote the part, or of the removal since; Imported is when that import
+	// finished.
 	Version  int64     `json:"version"`
 	Imported time.Time `json:"imported"`
 }
@@ -69,8 +71,8 @@ type manifest struct {
 	// Imports are the newest finished imports, newest first: an import that is run again after it has succeeded finds
 	// itself here.
 	Imports []finished `json:"imports"`
-	// Replaced are the parts in whose place the newest removal put others: to be deleted, also by a removal that is run again
-	// after its process ended in between.
+	// Replaced are the parts in whose place the newest removal put others: to be deleted, also by a removal that is run
+	// again after its process ended in between.
 	Replaced []string `json:"replaced,omitempty"`
 
 	etag string // "": there is no object yet
@@ -103,7 +105,9 @@ func Current(ctx context.Context, b *blob.Bucket, group, datasetType string) (Ve
 		return Version{}, err
 	}
 	if len(m.Current.Parts) == 0 {
-		return Version{Number: m.Current.Number}, fmt.Errorf("reading the %s of %s: %w", strings.ToLower(datasetType), group, ErrNoData)
+		return Version{Number: m.Current.Number}, fmt.Errorf(
+			"reading the %s of %s: %w", strings.ToLower(datasetType), group, ErrNoData,
+		)
 	}
 	return m.Current, nil
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// A part is closed at a size, and earlier when what it was made of was much longer: readers hold one part in memory, and
-// Parquet keeps the smallest and largest values of each row group as they are, however well the rest compresses.
+// A part is closed at a size, and earlier when what it was made of was much longer: readers hold one part in memory,
+// and Parquet keeps the smallest and largest values of each row group as they are, however well the rest compresses.
 const (
 	partBytes     = 32 << 20
 	partTextBytes = 64 << 20

@@ -10,6 +10,7 @@ import (
 
 // A part ends by the length of its rows' text even where that compresses to nearly nothing.
 func TestPartsEndByTheirText(t *testing.T) {
+	t.Parallel()
 	w := &partsWriter[reco.Interaction]{
 		bucket: embeddedtest.Bucket(t), open: interactionFile(movieLensSchema),
 		key: func(n int) string { return fmt.Sprintf("part-%d.parquet", n) },

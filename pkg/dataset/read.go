@@ -23,7 +23,9 @@ func Entities(ctx context.Context, b *blob.Bucket, v Version) iter.Seq2[reco.Ent
 	return read(ctx, b, v, eventfile.DecodeEntities)
 }
 
-func read[T any](ctx context.Context, b *blob.Bucket, v Version, decode func(io.ReaderAt, int64) iter.Seq2[T, error]) iter.Seq2[T, error] {
+func read[T any](
+	ctx context.Context, b *blob.Bucket, v Version, decode func(io.ReaderAt, int64) iter.Seq2[T, error],
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for _, p := range v.Parts {
 			if !readPart(ctx, b, p, decode, yield) {
@@ -34,7 +36,10 @@ func read[T any](ctx context.Context, b *blob.Bucket, v Version, decode func(io.
 }
 
 // readPart reports whether to go on.
-func readPart[T any](ctx context.Context, b *blob.Bucket, p Part, decode func(io.ReaderAt, int64) iter.Seq2[T, error], yield func(T, error) bool) bool {
+func readPart[T any](
+	ctx context.Context, b *blob.Bucket, p Part, decode func(io.ReaderAt, int64) iter.Seq2[T, error],
+	yield func(T, error) bool,
+) bool {
 	var none T
 	fail := func(err error) bool {
 		yield(none, fmt.Errorf("reading imported data: %w", err))

@@ -32,8 +32,8 @@ func (e *RowError) Error() string {
 	return fmt.Sprintf("%s, line %d, column %s: the value %s", e.File, e.Line, e.Column, e.Reason)
 }
 
-// InputError says what else about an import's input is wrong: nothing that trying again could mend. Its text is fit for a
-// failure reason.
+// InputError says what else about an import's input is wrong: nothing that trying again could mend. Its text is fit for
+// a failure reason.
 type InputError struct{ Reason string }
 
 // Error is the reason.
@@ -168,8 +168,8 @@ func (t *table) record() ([]string, error) {
 	return nil, err
 }
 
-// next reads the next row's cells, nil at the end of the file. Of a row whose cells are too few or too many there are both, cells and
-// an error: the row behind it can be read.
+// next reads the next row's cells, nil at the end of the file. Of a row whose cells are too few or too many there are
+// both, cells and an error: the row behind it can be read.
 func (t *table) next() ([]string, error) {
 	cells, err := t.record()
 	if err == nil && cells != nil && len(cells) != t.width {

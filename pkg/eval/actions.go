@@ -16,11 +16,13 @@ import (
 // taken is the event type of an action that a user took.
 const taken = "TAKEN"
 
-// runActions measures recommendations of actions with the metrics of those of items. A tenth of the users with at least two
-// action interactions is held back. The model sees their interactions with items and the older nine tenths of those with
-// actions; to be found is what they took among the newest tenth, at least one. Users who took nothing there are not
-// measured. An action may be recommended again.
-func runActions(ctx context.Context, ts *trainingset.Set, threads int, fit func(*trainingset.Set) (model.Model, error)) (Report, error) {
+// runActions measures recommendations of actions with the metrics of those of items. A tenth of the users with at least
+// two action interactions is held back. The model sees their interactions with items and the older nine tenths of those
+// with actions; to be found is what they took among the newest tenth, at least one. Users who took nothing there are
+// not measured. An action may be recommended again.
+func runActions(
+	ctx context.Context, ts *trainingset.Set, threads int, fit func(*trainingset.Set) (model.Model, error),
+) (Report, error) {
 	rest, tests := splitActions(ts)
 	m, err := fit(rest)
 	if err != nil {
@@ -32,8 +34,8 @@ func runActions(ctx context.Context, ts *trainingset.Set, threads int, fit func(
 	})
 }
 
-// splitActions takes the action interactions of a tenth of the users away. Without any action interaction to spare the set
-// stays as it is.
+// splitActions takes the action interactions of a tenth of the users away. Without any action interaction to spare the
+// set stays as it is.
 func splitActions(ts *trainingset.Set) (*trainingset.Set, []testUser) {
 	byUser := map[string][]trainingset.ActionEvent{}
 	for _, e := range ts.Actions.Events { // by user, then time
@@ -80,7 +82,9 @@ func newActionTest(ts *trainingset.Set, id string, events []trainingset.ActionEv
 		action := ts.Actions.IDs[e.Action]
 		switch {
 		case k < older:
-			t.actions = append(t.actions, reco.RecentInteraction{ItemID: action, EventType: e.Type, TimestampMS: e.TimeMS})
+			t.actions = append(
+				t.actions, reco.RecentInteraction{ItemID: action, EventType: e.Type, TimestampMS: e.TimeMS},
+			)
 		case e.Type == taken:
 			t.relevant[action] = struct{}{}
 		}

@@ -9,23 +9,24 @@ import (
 type Detail struct {
 	Model      Measured `json:"model"`
 	Popularity Measured `json:"popularity"`
-	// Lead is how far the model is ahead of popularity, by metric. Both recommend to the same users, so this is known better
-	// than either value: an interval above 0 means that the model is better.
+	// Lead is how far the model is ahead of popularity, by metric. Both recommend to the same users, so this is known
+	// better than either value: an interval above 0 means that the model is better.
 	Lead map[string]Interval `json:"lead"`
 }
 
 // Measured is one side of the comparison.
 type Measured struct {
-	// Confidence holds the metrics that are means over the test users, those of Metrics and hit_rate_at_5, _10 and _25, and
-	// of the model serendipity_at_5, _10 and _25: the share of a list's places that hold a hit which popularity's list of
-	// the same length lacks.
+	// Confidence holds the metrics that are means over the test users, those of Metrics and hit_rate_at_5, _10 and _25,
+	// and of the model serendipity_at_5, _10 and _25: the share of a list's places that hold a hit which popularity's
+	// list of the same length lacks.
 	Confidence map[string]Interval `json:"confidence"`
 	// ByLength are the values of lists of 1, 2, … 25 recommendations.
 	ByLength []AtLength `json:"byLength"`
 }
 
-// Interval is a mean over the test users, and where it lies with a probability of 95 %: 1.96 standard errors to each side,
-// cut off where no value can be. With fewer than two test users it is unknown, and Low and High are equal to Mean.
+// Interval is a mean over the test users, and where it lies with a probability of 95 %: 1.96 standard errors to each
+// side, cut off where no value can be. With fewer than two test users it is unknown, and Low and High are equal to
+// Mean.
 type Interval struct {
 	Mean float64 `json:"mean"`
 	Low  float64 `json:"low"`
@@ -73,8 +74,10 @@ func (m *means) measured() Measured {
 	users := float64(max(m.users, 1))
 	for p, sums := range m.byLength {
 		side.ByLength = append(side.ByLength, AtLength{
-			Length: p + 1, HitRate: round(sums.HitRate / users), Precision: round(sums.Precision / users), Recall: round(sums.Recall / users),
-			Gain: round(sums.Gain / users), Serendipity: round(sums.Serendipity / users), Coverage: round(m.covered(p + 1)),
+			Length: p + 1, HitRate: round(sums.HitRate / users), Precision: round(sums.Precision / users),
+			Recall: round(sums.Recall / users),
+			Gain:   round(sums.Gain / users), Serendipity: round(sums.Serendipity / users),
+			Coverage: round(m.covered(p + 1)),
 		})
 	}
 	return side

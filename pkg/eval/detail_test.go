@@ -7,6 +7,7 @@ import (
 
 // TestDetailByHand: two users, a model and popularity with lists of two.
 func TestDetailByHand(t *testing.T) {
+	t.Parallel()
 	bar := newMeans(4)
 	bar.show([]int32{0, 1})
 	bar.show([]int32{0, 1})
@@ -15,14 +16,18 @@ func TestDetailByHand(t *testing.T) {
 	reached := newMeans(4)
 	reached.show([]int32{2, 0})
 	reached.show([]int32{3, 1})
-	reached.add([]bool{true, true}, 2) // c, a: c is no surprise among one, popularity's first is another; a is none among two
+	// c, a: c is no surprise among one, popularity's first is another; a is none among two
+	reached.add([]bool{true, true}, 2)
 	reached.surprise([]string{"c", "a"}, []bool{true, true}, []string{"a", "b"})
 	reached.add([]bool{false, true}, 1) // d, b: the hit b is what popularity shows as well
 	reached.surprise([]string{"d", "b"}, []bool{false, true}, []string{"a", "b"})
 
 	d := newDetail(reached, bar)
 	two := d.Model.ByLength[1]
-	want := AtLength{Length: 2, HitRate: 1, Precision: 0.75, Recall: 1, Gain: round((1 + math.Log(2)/math.Log(3)) / 2), Serendipity: 0.25, Coverage: 1}
+	want := AtLength{
+		Length: 2, HitRate: 1, Precision: 0.75, Recall: 1, Gain: round((1 + math.Log(2)/math.Log(3)) / 2),
+		Serendipity: 0.25, Coverage: 1,
+	}
 	if two != want {
 		t.Errorf("lists of two: %+v, want %+v", two, want)
 	}
@@ -49,6 +54,7 @@ func TestDetailByHand(t *testing.T) {
 }
 
 func TestIntervals(t *testing.T) {
+	t.Parallel()
 	half := make([]float64, 400)
 	for k := range half {
 		half[k] = float64(k % 2)

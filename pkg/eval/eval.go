@@ -1,7 +1,7 @@
-// Package eval measures a recipe on a data set the way Amazon Personalize does: it holds back a tenth of the users, trains
-// on the others, shows the model the older part of each held-back user's interactions and looks for the newer part among
-// its recommendations. The retrainer calls it before it trains the model that serves, and keeps the metrics with the
-// solution version.
+// Package eval measures a recipe on a data set the way Amazon Personalize does: it holds back a tenth of the users,
+// trains on the others, shows the model the older part of each held-back user's interactions and looks for the newer
+// part among its recommendations. The retrainer calls it before it trains the model that serves, and keeps the metrics
+// with the solution version.
 package eval
 
 import (
@@ -15,9 +15,9 @@ import (
 )
 
 // Metrics holds the values of GetSolutionMetrics by their names, rounded to four decimals: coverage,
-// mean_reciprocal_rank_at_25, normalized_discounted_cumulative_gain_at_5, _10 and _25, precision_at_5, _10 and _25; with an
-// objective also average_rewards_at_k. What trends has trend_prediction_accuracy instead, user segmentation coverage,
-// hits_at_1_percent and recall_at_1_percent.
+// mean_reciprocal_rank_at_25, normalized_discounted_cumulative_gain_at_5, _10 and _25, precision_at_5, _10 and _25;
+// with an objective also average_rewards_at_k. What trends has trend_prediction_accuracy instead, user segmentation
+// coverage, hits_at_1_percent and recall_at_1_percent.
 type Metrics map[string]float64
 
 // Report is what Run measures. It holds nothing that depends on when or where it was made.
@@ -27,12 +27,15 @@ type Report struct {
 	Popularity Metrics `json:"popularity"`
 	// TestUsers is the number of held-back users of whom something could be found.
 	TestUsers int `json:"testUsers"`
-	// Detail is what Personalize does not tell; nil where it has no meaning: for what trends, and for user segmentation.
+	// Detail is what Personalize does not tell; nil where it has no meaning: for what trends, and for user
+	// segmentation.
 	Detail *Detail `json:"detail,omitempty"`
 }
 
 // Personalize is the metrics of a recipe on a training set.
-func Personalize(ctx context.Context, r *recipe.Recipe, ts *trainingset.Set, params recipe.Params, o recipe.Options) (Metrics, error) {
+func Personalize(
+	ctx context.Context, r *recipe.Recipe, ts *trainingset.Set, params recipe.Params, o recipe.Options,
+) (Metrics, error) {
 	report, err := Run(ctx, r, params, ts, o)
 	return report.Metrics, err
 }
@@ -42,7 +45,9 @@ const Gain = "normalized_discounted_cumulative_gain_at_25"
 
 // Run trains the recipe on the users that are not held back and measures the model on those that are. The same set,
 // parameters and seed give the same report.
-func Run(ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *trainingset.Set, o recipe.Options) (Report, error) {
+func Run(
+	ctx context.Context, r *recipe.Recipe, params recipe.Params, ts *trainingset.Set, o recipe.Options,
+) (Report, error) {
 	fit := func(part *trainingset.Set) (model.Model, error) { return r.Fit(ctx, part, params, o) }
 	switch r.Type {
 	case recipe.UserSegmentation:
@@ -63,15 +68,17 @@ type Holdout struct {
 	tests []testUser
 }
 
-// Split holds back a tenth of the users. Splitting the Rest again holds back others: what is tuned on these has never seen
-// the first, who then tell how good the result is.
+// Split holds back a tenth of the users. Splitting the Rest again holds back others: what is tuned on these has never
+// seen the first, who then tell how good the result is.
 func Split(ts *trainingset.Set) *Holdout {
 	rest, tests := split(ts)
 	return &Holdout{Rest: rest, tests: tests}
 }
 
 // Measure trains the recipe on the rest and measures the model on the held-back users.
-func (h *Holdout) Measure(ctx context.Context, r *recipe.Recipe, params recipe.Params, o recipe.Options) (Report, error) {
+func (h *Holdout) Measure(
+	ctx context.Context, r *recipe.Recipe, params recipe.Params, o recipe.Options,
+) (Report, error) {
 	m, err := r.Fit(ctx, h.Rest, params, o)
 	if err != nil {
 		return Report{}, fmt.Errorf("training without the test users: %w", err)
@@ -119,9 +126,11 @@ func alike(_ *testUser, scores []float32) error {
 // listLength is how many recommendations a test user gets.
 const listLength = 25
 
-// measure recommends to the test users and averages over them, in their order, whatever the number of threads. bar holds
-// what popularity recommends to each; nil where that is measured itself.
-func (h *Holdout) measure(ctx context.Context, items *model.Items, threads int, score scorer, bar [][]string) (*means, error) {
+// measure recommends to the test users and averages over them, in their order, whatever the number of threads. bar
+// holds what popularity recommends to each; nil where that is measured itself.
+func (h *Holdout) measure(
+	ctx context.Context, items *model.Items, threads int, score scorer, bar [][]string,
+) (*means, error) {
 	length := listLength
 	if h.Rest.Reward != nil {
 		length = rewardedLength

@@ -28,6 +28,7 @@ func hitsAt(positions ...int) []bool {
 }
 
 func TestMetricsByHand(t *testing.T) {
+	t.Parallel()
 	ln := math.Log
 	for _, c := range []struct {
 		name     string
@@ -40,13 +41,19 @@ func TestMetricsByHand(t *testing.T) {
 		// The worked example of Personalize's guide: relevant at 2 and 5 gives 0.6241 at 5.
 		{"positions 2 and 5 of 2", hitsAt(2, 5), 2, 1. / 2, [3]float64{0.6241, 0.6241, 0.6241}, [3]float64{2, 2, 2}},
 		{"position 1 of 1", hitsAt(1), 1, 1, [3]float64{1, 1, 1}, [3]float64{1, 1, 1}},
-		{"position 10 of 1", hitsAt(10), 1, 1. / 10, [3]float64{0, ln(2) / ln(11), ln(2) / ln(11)}, [3]float64{0, 1, 1}},
+		{
+			"position 10 of 1", hitsAt(10), 1, 1. / 10, [3]float64{0, ln(2) / ln(11), ln(2) / ln(11)},
+			[3]float64{0, 1, 1},
+		},
 		{"position 25 of 1", hitsAt(25), 1, 1. / 25, [3]float64{0, 0, ln(2) / ln(26)}, [3]float64{0, 0, 1}},
 		{"nothing of 3", hitsAt(), 3, 0, [3]float64{}, [3]float64{}},
 		{"more to find than the list is long", hitsAt(1, 2, 3, 4, 5), 40, 1, [3]float64{
 			1, idealGain(5) / idealGain(10), idealGain(5) / idealGain(25),
 		}, [3]float64{5, 5, 5}},
-		{"a catalogue shorter than the list", []bool{false, true}, 1, 1. / 2, [3]float64{ln(2) / ln(3), ln(2) / ln(3), ln(2) / ln(3)}, [3]float64{1, 1, 1}},
+		{
+			"a catalogue shorter than the list", []bool{false, true}, 1, 1. / 2,
+			[3]float64{ln(2) / ln(3), ln(2) / ln(3), ln(2) / ln(3)}, [3]float64{1, 1, 1},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMeans(2)
@@ -70,6 +77,7 @@ func TestMetricsByHand(t *testing.T) {
 }
 
 func TestMetricsAreMeansOverUsers(t *testing.T) {
+	t.Parallel()
 	m := newMeans(4)
 	m.show([]int32{2, 0})
 	m.show([]int32{1, 0})
@@ -88,7 +96,9 @@ func shop(t *testing.T, users int, n func(u int) int, item func(u, k int) string
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range users {
 		for k := range n(u) {
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: item(u, k), TimestampMS: int64(k)})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: item(u, k), TimestampMS: int64(k),
+			})
 		}
 	}
 	ts, err := b.Build()
@@ -103,6 +113,7 @@ func always(n int) func(int) int { return func(int) int { return n } }
 func own(u, k int) string { return fmt.Sprintf("i%d-%d", u, k) }
 
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	ts := shop(t, 50, always(25), own)
 	rest, tests := split(ts)
 	if len(tests) != 5 || len(rest.Users) != 45 || len(rest.Item) != 45*25 {
@@ -142,6 +153,7 @@ func atoi(t *testing.T, id string) (n int) {
 }
 
 func TestSplitOfLittle(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name        string
 		ts          *trainingset.Set
@@ -162,6 +174,7 @@ func TestSplitOfLittle(t *testing.T) {
 }
 
 func TestAUserIsHeldBackAlikeInGrowingData(t *testing.T) {
+	t.Parallel()
 	before := shop(t, 100, always(3), own)
 	after := shop(t, 100, always(9), own)
 	if !slices.Equal(heldBack(before), heldBack(after)) {
@@ -172,12 +185,14 @@ func TestAUserIsHeldBackAlikeInGrowingData(t *testing.T) {
 // TestRunByHand: everybody but the test user has a, b, c and d in that popularity; he is shown a and must find b, which
 // popularity puts first once a is left out.
 func TestRunByHand(t *testing.T) {
+	t.Parallel()
 	ts := shop(t, 10, always(2), func(u, k int) string { return []string{"a", "b"}[k] })
 	r := mustRecipe(t, "aws-popularity-count")
 	report := run(t, r, ts, 1)
 	want := Metrics{
 		"coverage": 0.5, "mean_reciprocal_rank_at_25": 1, // b of a and b
-		"normalized_discounted_cumulative_gain_at_5": 1, "normalized_discounted_cumulative_gain_at_10": 1, "normalized_discounted_cumulative_gain_at_25": 1,
+		"normalized_discounted_cumulative_gain_at_5": 1, "normalized_discounted_cumulative_gain_at_10": 1,
+		"normalized_discounted_cumulative_gain_at_25": 1,
 		"precision_at_5": 0.2, "precision_at_10": 0.1, "precision_at_25": 0.04,
 	}
 	if diff := cmp.Diff(want, report.Metrics); diff != "" {
@@ -192,6 +207,7 @@ func TestRunByHand(t *testing.T) {
 }
 
 func TestEveryRecipeIsMeasured(t *testing.T) {
+	t.Parallel()
 	// Users stay with the items of one parity, so personalisation can win.
 	ts := shop(t, 200, always(10), func(u, k int) string { return fmt.Sprint(2*((u*7+k*k)%30) + u%2) })
 	for _, r := range recipe.All() {
@@ -218,7 +234,8 @@ func TestEveryRecipeIsMeasured(t *testing.T) {
 					t.Errorf("%s is %g", name, v)
 				}
 			}
-			if 5*m["precision_at_5"] > 10*m["precision_at_10"]+1e-3 || 10*m["precision_at_10"] > 25*m["precision_at_25"]+1e-3 {
+			if 5*m["precision_at_5"] > 10*m["precision_at_10"]+1e-3 ||
+				10*m["precision_at_10"] > 25*m["precision_at_25"]+1e-3 {
 				t.Errorf("longer lists have fewer hits: %v", m)
 			}
 			if personal && m[gain] <= report.Popularity[gain] {
@@ -232,6 +249,7 @@ func TestEveryRecipeIsMeasured(t *testing.T) {
 }
 
 func TestRunStopsWithTheContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r := mustRecipe(t, "aws-sims")
@@ -242,6 +260,7 @@ func TestRunStopsWithTheContext(t *testing.T) {
 }
 
 func TestAFailingModelIsAnError(t *testing.T) {
+	t.Parallel()
 	ts := shop(t, 10, always(2), own)
 	items, _ := model.Popular(ts)
 	broken := func(*testUser, []float32) error { return fmt.Errorf("broken") }

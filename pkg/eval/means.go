@@ -16,7 +16,8 @@ type means struct {
 	// byLength are sums of the values that lists of 1, 2, … recommendations have.
 	byLength [listLength]AtLength
 	users    int
-	// first is for each item of the catalogue the lowest position at which it was recommended to anybody; 0: not at all.
+	// first is for each item of the catalogue the lowest position at which it was recommended to anybody; 0: not at
+	// all.
 	first   []int
 	rewards *rewards // nil without an objective
 	// lists are the recommendations.
@@ -60,8 +61,8 @@ func (m *means) add(hits []bool, relevant int) {
 	}
 }
 
-// surprise takes a user's list beside the one that popularity gives him. A hit within the first k is serendipitous when it is
-// not within the first k of that.
+// surprise takes a user's list beside the one that popularity gives him. A hit within the first k is serendipitous when
+// it is not within the first k of that.
 func (m *means) surprise(ids []string, hits []bool, popular []string) {
 	for p := range listLength {
 		k, found := p+1, 0

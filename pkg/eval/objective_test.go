@@ -22,7 +22,8 @@ func priced(t *testing.T, weight float64) *trainingset.Set {
 	for u := range 200 {
 		for k := range 10 {
 			b.Add(&reco.Interaction{
-				EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: fmt.Sprint(2*((u*7+k*k)%30) + u%2), TimestampMS: int64(k),
+				EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: fmt.Sprint(2*((u*7+k*k)%30) + u%2),
+				TimestampMS: int64(k),
 			})
 		}
 	}
@@ -38,6 +39,7 @@ func priced(t *testing.T, weight float64) *trainingset.Set {
 
 // TestObjectiveFavoursWhatBringsIn trains with rising weights: the first recommendations cost more and more.
 func TestObjectiveFavoursWhatBringsIn(t *testing.T) {
+	t.Parallel()
 	r := mustRecipe(t, "aws-user-personalization")
 	params, _ := r.ParseParams(nil)
 	last := 0.0
@@ -87,6 +89,7 @@ func TestObjectiveFavoursWhatBringsIn(t *testing.T) {
 
 // TestRewardsByHand: a list of 27 in which position 0 is worth 1, position 26 nothing, and the others a half.
 func TestRewardsByHand(t *testing.T) {
+	t.Parallel()
 	ts := &trainingset.Set{Reward: make([]float32, 27)}
 	for i := range 27 {
 		ts.Items = append(ts.Items, fmt.Sprintf("%02d", i))
@@ -134,6 +137,7 @@ func (o oracle) Segment(q model.SegmentQuery, k int) ([]model.ScoredUser, error)
 }
 
 func TestSegmentsByHand(t *testing.T) {
+	t.Parallel()
 	// 100 users of a, 100 of b; the last of his five interactions is what a user is named after.
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for _, item := range []string{"a", "b"} {
@@ -143,7 +147,9 @@ func TestSegmentsByHand(t *testing.T) {
 				if k == 4 {
 					of = item
 				}
-				b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprintf("%s%02d", item, u), ItemID: of, TimestampMS: int64(k)})
+				b.Add(&reco.Interaction{
+					EventID: fmt.Sprint(k), UserID: fmt.Sprintf("%s%02d", item, u), ItemID: of, TimestampMS: int64(k),
+				})
 			}
 		}
 	}
@@ -161,7 +167,8 @@ func TestSegmentsByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Segments hold 2 of 200 users: both are right, of 100 to be found.
-	if m := report.Metrics; m["hits_at_1_percent"] != 1 || m["recall_at_1_percent"] != 0.02 || m["coverage"] != 0.02 || len(m) != 3 {
+	if m := report.Metrics; m["hits_at_1_percent"] != 1 || m["recall_at_1_percent"] != 0.02 || m["coverage"] != 0.02 ||
+		len(m) != 3 {
 		t.Errorf("metrics %v", m)
 	}
 	if m := report.Popularity; m["hits_at_1_percent"] != 0.5 || m["recall_at_1_percent"] != 0.01 {

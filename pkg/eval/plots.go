@@ -16,11 +16,11 @@ type Plot struct {
 	SVG  []byte
 }
 
-// Plots draws the report of what the title names: the metrics beside those of popularity, with their intervals, and where there
-// is a Detail what lists of each length are worth. The same report gives the same bytes.
+// Plots draws the report of what the title names: the metrics beside those of popularity, with their intervals, and
+// where there is a Detail what lists of each length are worth. The same report gives the same bytes.
 //
-// They are written as SVG directly: lines, bars and texts at places are all there is to them, and the SVG of gonum/plot comes
-// with libraries under licences that this project does not link (svgo's CC BY, freetype's own).
+// They are written as SVG directly: lines, bars and texts at places are all there is to them, and the SVG of gonum/plot
+// comes with libraries under licences that this project does not link (svgo's CC BY, freetype's own).
 func (r Report) Plots(title string) []Plot {
 	plots := []Plot{{"metrics.svg", r.bars(title)}}
 	if r.Detail != nil {
@@ -32,13 +32,14 @@ func (r Report) Plots(title string) []Plot {
 // order is that of the metrics in tables and plots; others follow by name.
 var order = []string{
 	"mean_reciprocal_rank_at_25",
-	"normalized_discounted_cumulative_gain_at_5", "normalized_discounted_cumulative_gain_at_10", "normalized_discounted_cumulative_gain_at_25",
+	"normalized_discounted_cumulative_gain_at_5", "normalized_discounted_cumulative_gain_at_10",
+	"normalized_discounted_cumulative_gain_at_25",
 	"precision_at_5", "precision_at_10", "precision_at_25", "hit_rate_at_5", "hit_rate_at_10", "hit_rate_at_25",
 	"serendipity_at_5", "serendipity_at_10", "serendipity_at_25", "coverage",
 }
 
-// Line is one metric of a report. Popularity has a value where PopularityKnown says so, the intervals are more than the mean
-// where Sure does, and Lead is known where Leads does.
+// Line is one metric of a report. Popularity has a value where PopularityKnown says so, the intervals are more than the
+// mean where Sure does, and Lead is known where Leads does.
 type Line struct {
 	Metric                       string
 	Model, Popularity, Lead      Interval
@@ -90,7 +91,11 @@ type drawing struct{ svg strings.Builder }
 
 func newDrawing(height int, title string) *drawing {
 	d := &drawing{}
-	fmt.Fprintf(&d.svg, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="%d">`+"\n", width, height, width, height, textSize)
+	fmt.Fprintf(
+		&d.svg,
+		`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="%d">`+"\n",
+		width, height, width, height, textSize,
+	)
 	fmt.Fprintf(&d.svg, `<title>%s</title>`+"\n", escaped(title))
 	fmt.Fprintf(&d.svg, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
 	d.text(16, 24, "start", title)
@@ -123,7 +128,10 @@ func (d *drawing) path(points [][2]float64, colour string) {
 	for k, p := range points {
 		texts[k] = fmt.Sprintf("%.1f,%.1f", p[0], p[1])
 	}
-	fmt.Fprintf(&d.svg, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(texts, " "), colour)
+	fmt.Fprintf(
+		&d.svg, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(texts, " "),
+		colour,
+	)
 }
 
 func escaped(text string) string {
@@ -207,7 +215,9 @@ func (r Report) panels(title string) []byte {
 		limit = nice(limit)
 		curve := func(side []AtLength) (points [][2]float64) {
 			for _, a := range side {
-				points = append(points, [2]float64{x + wide*float64(a.Length-1)/(listLength-1), y + high*(1-kind.of(a)/limit)})
+				points = append(
+					points, [2]float64{x + wide*float64(a.Length-1)/(listLength-1), y + high*(1-kind.of(a)/limit)},
+				)
 			}
 			return points
 		}

@@ -12,6 +12,7 @@ import (
 )
 
 func TestPlotsShowTheReport(t *testing.T) {
+	t.Parallel()
 	ts := shop(t, 200, always(10), func(u, k int) string { return fmt.Sprint(2*((u*7+k*k)%30) + u%2) })
 	report := run(t, mustRecipe(t, "aws-user-personalization"), ts, 2)
 	plots := report.Plots(`aws-user-personalization of <"shop" & co>`)
@@ -48,6 +49,7 @@ func TestPlotsShowTheReport(t *testing.T) {
 }
 
 func TestPlotsOfLittle(t *testing.T) {
+	t.Parallel()
 	for name, report := range map[string]Report{
 		"nothing":          {},
 		"no test users":    run(t, mustRecipe(t, "aws-popularity-count"), shop(t, 3, always(1), own), 1),
@@ -82,7 +84,11 @@ func svg(t *testing.T, p Plot) map[string]int {
 }
 
 func TestLinesAreInOrder(t *testing.T) {
-	report := Report{Metrics: Metrics{"coverage": 1, "precision_at_10": 0.1, "precision_at_5": 0.2, "another": 0.3}, Popularity: Metrics{"coverage": 0.5}}
+	t.Parallel()
+	report := Report{
+		Metrics:    Metrics{"coverage": 1, "precision_at_10": 0.1, "precision_at_5": 0.2, "another": 0.3},
+		Popularity: Metrics{"coverage": 0.5},
+	}
 	var names []string
 	for _, l := range report.Lines() {
 		names = append(names, l.Metric)

@@ -16,13 +16,15 @@ import (
 const segmentItems = 1000
 
 // runSegments measures user segmentation. The newest fifth of each user's interactions is held back. For each item that
-// occurs there, its segment is the first percent of the users, at least one, without those who had the item before; those
-// to be found are the others who have it in what was held back.
+// occurs there, its segment is the first percent of the users, at least one, without those who had the item before;
+// those to be found are the others who have it in what was held back.
 //
 //	hits_at_1_percent    the share of the segment's users who have the item, mean over items
 //	recall_at_1_percent  the share of the item's users who are in the segment, mean over items
 //	coverage             distinct users in any segment over all users
-func runSegments(ctx context.Context, ts *trainingset.Set, fit func(*trainingset.Set) (model.Model, error)) (Report, error) {
+func runSegments(
+	ctx context.Context, ts *trainingset.Set, fit func(*trainingset.Set) (model.Model, error),
+) (Report, error) {
 	older, later := splitEvents(ts)
 	m, err := fit(older)
 	if err != nil {
@@ -50,11 +52,13 @@ func runSegments(ctx context.Context, ts *trainingset.Set, fit func(*trainingset
 		found.add(item.firstOf(users, k), item.users, k)
 		byActivity.add(item.firstOf(popular, k), item.users, k)
 	}
-	return Report{Metrics: found.metrics(len(ts.Users)), Popularity: byActivity.metrics(len(ts.Users)), TestUsers: len(ts.Users)}, nil
+	return Report{
+		Metrics: found.metrics(len(ts.Users)), Popularity: byActivity.metrics(len(ts.Users)), TestUsers: len(ts.Users),
+	}, nil
 }
 
-// laterItem is an item with the users who have it in the held-back interactions for the first time, and those who had it
-// before.
+// laterItem is an item with the users who have it in the held-back interactions for the first time, and those who had
+// it before.
 type laterItem struct {
 	id            string
 	users, before map[string]struct{}

@@ -14,18 +14,19 @@ import (
 type testUser struct {
 	input    []reco.RecentInteraction
 	relevant map[string]struct{}
-	// Where actions are recommended, actions is what the user did about them, and again says that he may get them again.
+	// Where actions are recommended, actions is what the user did about them, and again says that he may get them
+	// again.
 	actions []reco.RecentInteraction
 	again   bool
 }
 
-// split holds back a tenth of the users that have at least two interactions, at least one of them: those with the lowest
-// hashes of their ids, so that the same user is held back in every training of growing data. The rest is a training set
-// of all other users, with the same items.
+// split holds back a tenth of the users that have at least two interactions, at least one of them: those with the
+// lowest hashes of their ids, so that the same user is held back in every training of growing data. The rest is a
+// training set of all other users, with the same items.
 //
-// The newest tenth of a held-back user's interactions, at least one, is to be found; the older ones are shown. As in the
-// lists themselves, items that were shown don't count among those to be found: users of whom nothing is left to find are
-// not measured.
+// The newest tenth of a held-back user's interactions, at least one, is to be found; the older ones are shown. As in
+// the lists themselves, items that were shown don't count among those to be found: users of whom nothing is left to
+// find are not measured.
 func split(ts *trainingset.Set) (rest *trainingset.Set, tests []testUser) {
 	held := make([]bool, len(ts.Users))
 	for _, u := range heldBack(ts) {

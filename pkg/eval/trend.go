@@ -10,13 +10,16 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// runTrend measures a recipe that recommends what is rising: is what it recommends before the newest interval what rises in
-// it? An item grows by the number of its interactions in the newest interval above that in the interval before.
+// runTrend measures a recipe that recommends what is rising: is what it recommends before the newest interval what
+// rises in it? An item grows by the number of its interactions in the newest interval above that in the interval
+// before.
 //
 //	trend_prediction_accuracy  the growth of the 25 items recommended over the growth of the 25 that grow most, 0 at least
 //
 // There is nobody to hold back, so the other metrics of recommendations for users are left out.
-func runTrend(ctx context.Context, ts *trainingset.Set, interval time.Duration, fit func(*trainingset.Set) (model.Model, error)) (Report, error) {
+func runTrend(
+	ctx context.Context, ts *trainingset.Set, interval time.Duration, fit func(*trainingset.Set) (model.Model, error),
+) (Report, error) {
 	before, growth := splitTime(ts, interval)
 	m, err := fit(before)
 	if err != nil {

@@ -27,13 +27,17 @@ func (p prophet) Score(_ model.Query, scores []float32) error {
 }
 
 func TestTrendByHand(t *testing.T) {
+	t.Parallel()
 	// 30 old favourites fall from 3 to 1; "up" rises from 0 to 10, "slow" from 1 to 6. Hours 1 and 2 are the last two.
 	b := trainingset.NewBuilder(trainingset.Options{})
 	n := 0
 	add := func(item string, minute, times int) {
 		for range times {
 			n++
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(n), UserID: fmt.Sprintf("u%d", n%11), ItemID: item, TimestampMS: int64(minute) * 60_000})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(n), UserID: fmt.Sprintf("u%d", n%11), ItemID: item,
+				TimestampMS: int64(minute) * 60_000,
+			})
 		}
 	}
 	for k := range 30 {
@@ -77,6 +81,7 @@ func TestTrendByHand(t *testing.T) {
 }
 
 func TestActionsByHand(t *testing.T) {
+	t.Parallel()
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 100 {
 		user := fmt.Sprintf("u%02d", u)
@@ -101,7 +106,8 @@ func TestActionsByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	// mail comes first, then call, which they took after they had seen it.
-	if m := report.Metrics; report.TestUsers != 10 || m["mean_reciprocal_rank_at_25"] != 0.5 || m["precision_at_5"] != 0.2 || m["coverage"] != 1 {
+	if m := report.Metrics; report.TestUsers != 10 || m["mean_reciprocal_rank_at_25"] != 0.5 ||
+		m["precision_at_5"] != 0.2 || m["coverage"] != 1 {
 		t.Errorf("%d users: %v", report.TestUsers, m)
 	}
 	if m := report.Popularity; m["mean_reciprocal_rank_at_25"] != 1 {

@@ -7,12 +7,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/simd"
 )
 
-// block is how many columns are factored, and how many rows solved, at a time. Wider blocks give longer products, and more
-// of the work within a block, which is done by inner products.
+// block is how many columns are factored, and how many rows solved, at a time. Wider blocks give longer products, and
+// more of the work within a block, which is done by inner products.
 const block = 128
 
-// Cholesky writes l with a = l lᵀ over the lower triangle of a, and zeros over the rest, of which nothing is read. It fails
-// where a is not positive definite in single precision; then a is spoilt.
+// Cholesky writes l with a = l lᵀ over the lower triangle of a, and zeros over the rest, of which nothing is read. It
+// fails where a is not positive definite in single precision; then a is spoilt.
 func Cholesky(a Matrix, threads int) error {
 	n := square(a)
 	inverse, rest := New(block, block), New(max(n-block, 0), block)
@@ -65,8 +65,8 @@ func CholeskySolve(l, b Matrix, threads int) {
 	}
 }
 
-// CholeskyInverse is the inverse of l lᵀ, for half the work of solving for the identity: it makes the inverse of l, and the
-// lower half of its product with itself.
+// CholeskyInverse is the inverse of l lᵀ, for half the work of solving for the identity: it makes the inverse of l, and
+// the lower half of its product with itself.
 func CholeskyInverse(l Matrix, threads int) Matrix {
 	n := square(l)
 	w, inverse, x := New(n, n), New(block, block), New(min(block, n), n)

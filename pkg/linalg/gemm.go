@@ -1,10 +1,10 @@
 // Package linalg is dense linear algebra in single precision: products of matrices, Cholesky's factorisation with its
-// solves and inverse, and a randomised singular value decomposition. The models that are trained by solving systems or by
-// whole batches call it. Everything costly in it is made of Gemm, which spends its time in simd.MultiplyTile.
+// solves and inverse, and a randomised singular value decomposition. The models that are trained by solving systems or
+// by whole batches call it. Everything costly in it is made of Gemm, which spends its time in simd.MultiplyTile.
 //
 // A result depends on its operands alone, bit for bit, and not on the number of threads: each element is summed in one
-// order. It differs between machines with and without AVX2, as package simd does. Mismatched shapes are programming errors
-// and panic.
+// order. It differs between machines with and without AVX2, as package simd does. Mismatched shapes are programming
+// errors and panic.
 package linalg
 
 import (
@@ -43,7 +43,11 @@ func (m Matrix) Row(i int) []float32 {
 // Part is the rows from r0 and the columns from c0, up to r1 and c1, over the matrix's memory.
 func (m Matrix) Part(r0, r1, c0, c1 int) Matrix {
 	if r0 < 0 || r1 < r0 || r1 > m.Rows || c0 < 0 || c1 < c0 || c1 > m.Cols {
-		panic(fmt.Sprintf("linalg: rows %d to %d, columns %d to %d of a matrix of %d by %d", r0, r1, c0, c1, m.Rows, m.Cols))
+		panic(
+			fmt.Sprintf(
+				"linalg: rows %d to %d, columns %d to %d of a matrix of %d by %d", r0, r1, c0, c1, m.Rows, m.Cols,
+			),
+		)
 	}
 	p := Matrix{Rows: r1 - r0, Cols: c1 - c0, Stride: m.Stride}
 	if p.Rows > 0 && p.Cols > 0 {
@@ -91,13 +95,17 @@ const (
 	minWork = 1 << 20
 )
 
-// gemm gives each thread a strip of c. All strips are multiplied alike, and an element's sum does not depend on where in
-// its strip it stands, so that the strips' sizes do not matter.
+// gemm gives each thread a strip of c. All strips are multiplied alike, and an element's sum does not depend on where
+// in its strip it stands, so that the strips' sizes do not matter.
 func gemm(c Matrix, a, b operand, alpha, beta float32, threads int) {
 	rows, depth := a.shape()
 	depthB, cols := b.shape()
 	if c.Rows != rows || c.Cols != cols || depth != depthB {
-		panic(fmt.Sprintf("linalg: a product of %d by %d and %d by %d is not %d by %d", rows, depth, depthB, cols, c.Rows, c.Cols))
+		panic(
+			fmt.Sprintf(
+				"linalg: a product of %d by %d and %d by %d is not %d by %d", rows, depth, depthB, cols, c.Rows, c.Cols,
+			),
+		)
 	}
 	if rows == 0 || cols == 0 {
 		return
@@ -186,8 +194,8 @@ func scale(c Matrix, beta float32) {
 	}
 }
 
-// panels packs lines from…to of an operand, at depths d0…d1, width lines a panel, the last filled up with zeros. A line is
-// a row of a or a column of b; along is true where the elements of one depth lie side by side in memory.
+// panels packs lines from…to of an operand, at depths d0…d1, width lines a panel, the last filled up with zeros. A line
+// is a row of a or a column of b; along is true where the elements of one depth lie side by side in memory.
 func panels(to []float32, o operand, from, end, d0, d1, width int, along bool, alpha float32) {
 	depth := d1 - d0
 	for line := from; line < end; line += width {

@@ -67,7 +67,10 @@ func checkGemm(t *testing.T, r *rand.Rand, rows, cols, depth int) {
 				for i := range rows {
 					for j, v := range got.Row(i) {
 						if w := want[i*cols+j]; math.Abs(float64(v)-w) > 1e-5*(math.Abs(w)+math.Sqrt(float64(depth))+1) {
-							t.Fatalf("Gemm%s of %d by %d by %d, %d threads: (%d, %d) is %g, want %g", form, rows, depth, cols, threads, i, j, v, w)
+							t.Fatalf(
+								"Gemm%s of %d by %d by %d, %d threads: (%d, %d) is %g, want %g", form, rows, depth,
+								cols, threads, i, j, v, w,
+							)
 						}
 					}
 					if !slices.Equal(got.Data[i*got.Stride+cols:(i+1)*got.Stride], []float32{mark, mark, mark}) {
@@ -77,7 +80,9 @@ func checkGemm(t *testing.T, r *rand.Rand, rows, cols, depth int) {
 				if first.Data == nil {
 					first = got
 				} else if !slices.Equal(first.Data, got.Data) {
-					t.Fatalf("Gemm%s of %d by %d by %d with %d threads rounds differently", form, rows, depth, cols, threads)
+					t.Fatalf(
+						"Gemm%s of %d by %d by %d with %d threads rounds differently", form, rows, depth, cols, threads,
+					)
 				}
 			}
 		}
@@ -85,6 +90,7 @@ func checkGemm(t *testing.T, r *rand.Rand, rows, cols, depth int) {
 }
 
 func TestGemmEqualsDoublePrecision(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, s := range [][3]int{{1, 1, 1}, {6, 16, 4}, {7, 17, 5}, {5, 3, 300}, {100, 40, 70}, {97, 130, 257}, {200, 30, 512}, {13, 1100, 33}, {3, 5, 0}, {300, 170, 90}} {
 		checkGemm(t, r, s[0], s[1], s[2])
@@ -99,6 +105,7 @@ func FuzzGemm(f *testing.F) {
 }
 
 func TestShapesPanic(t *testing.T) {
+	t.Parallel()
 	for name, call := range map[string]func(){
 		"rows":  func() { Gemm(New(2, 2), New(3, 2), New(2, 2), 1, 0, 1) },
 		"depth": func() { Gemm(New(2, 2), New(2, 3), New(2, 2), 1, 0, 1) },
@@ -116,8 +123,8 @@ func TestShapesPanic(t *testing.T) {
 	}
 }
 
-// gram is the Gram matrix of counts with a power law, as the models have it, and a ridge: the larger the spread, the harder
-// for single precision.
+// gram is the Gram matrix of counts with a power law, as the models have it, and a ridge: the larger the spread, the
+// harder for single precision.
 func gram(n int, ridge float32) Matrix {
 	r := rand.New(rand.NewPCG(3, 4))
 	const rows = 300
@@ -146,6 +153,7 @@ func residual(a, x, b Matrix) float64 {
 }
 
 func TestCholesky(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
 	for _, n := range []int{1, 5, 128, 129, 300} {
 		a := gram(n, 50)
@@ -180,6 +188,7 @@ func TestCholesky(t *testing.T) {
 }
 
 func TestCholeskyRefusesWhatIsNotDefinite(t *testing.T) {
+	t.Parallel()
 	a := gram(200, 50)
 	a.Row(150)[150] = -1
 	if Cholesky(a, 1) == nil {
@@ -188,6 +197,7 @@ func TestCholeskyRefusesWhatIsNotDefinite(t *testing.T) {
 }
 
 func TestSVD(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
 	const rows, cols, rank = 150, 90, 5
 	left, right := random(r, rows, rank), random(r, cols, rank)
@@ -237,7 +247,9 @@ func BenchmarkGemm(b *testing.B) {
 				for b.Loop() {
 					f()
 				}
-				b.ReportMetric(2*float64(rows)*float64(cols)*float64(depth)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+				b.ReportMetric(
+					2*float64(rows)*float64(cols)*float64(depth)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s",
+				)
 			})
 		}
 		xt, yt := transposed(x), transposed(y)

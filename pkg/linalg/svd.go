@@ -32,10 +32,10 @@ func (d dense) MultiplyTransposed(y, x Matrix) { GemmTN(y, d.a, x, 1, 0, d.threa
 // oversampled directions beyond the rank make the ones within it exact more often.
 const oversampled = 16
 
-// SVD is the largest singular values s of a, descending, with their vectors in the columns of u and v: a ≈ u diag(s) vᵀ. It
-// looks for them in the range of a times random vectors (Halko, Martinsson, Tropp, "Finding structure with randomness", SIAM
-// Review 2011), which each power step turns further towards the largest: values that are close to those beyond the rank
-// need more steps. The rank is lowered to the lesser side of a.
+// SVD is the largest singular values s of a, descending, with their vectors in the columns of u and v: a ≈ u diag(s)
+// vᵀ. It looks for them in the range of a times random vectors (Halko, Martinsson, Tropp, "Finding structure with
+// randomness", SIAM Review 2011), which each power step turns further towards the largest: values that are close to
+// those beyond the rank need more steps. The rank is lowered to the lesser side of a.
 func SVD(a Operator, rank, powerSteps int, seed uint64) (u Matrix, s []float32, v Matrix) {
 	rows, cols := a.Dims()
 	rank = min(rank, rows, cols)
@@ -53,8 +53,8 @@ func SVD(a Operator, rank, powerSteps int, seed uint64) (u Matrix, s []float32, 
 		a.Multiply(left, right)
 		orthonormalise(left)
 	}
-	// With q the orthonormal left, a ≈ q (qᵀ a), and the small qᵀ a has the singular values and vectors. They are those of
-	// its Gram matrix, which is made and solved in double precision, as squaring takes half of the digits.
+	// With q the orthonormal left, a ≈ q (qᵀ a), and the small qᵀ a has the singular values and vectors. They are those
+	// of its Gram matrix, which is made and solved in double precision, as squaring takes half of the digits.
 	a.MultiplyTransposed(right, left)
 	gram := mat.NewSymDense(width, nil)
 	columns := transposed(right)
@@ -94,8 +94,8 @@ func SVD(a Operator, rank, powerSteps int, seed uint64) (u Matrix, s []float32, 
 	return u, s, v
 }
 
-// orthonormalise replaces the columns by orthonormal ones that span the same, or by zeros those that others span, by Gram
-// and Schmidt's method, twice over, as once leaves rounding errors.
+// orthonormalise replaces the columns by orthonormal ones that span the same, or by zeros those that others span, by
+// Gram and Schmidt's method, twice over, as once leaves rounding errors.
 func orthonormalise(m Matrix) {
 	columns := transposed(m)
 	for k := range columns.Rows {

@@ -3,8 +3,8 @@ package model
 import "github.com/penchant-io/penchant/pkg/reco"
 
 // Adjustment changes the scores of a model, such as in favour of items that bring in more. It is read-only and safe for
-// concurrent use. One that reads Query.User has the method AsksUser as well, and one that contributes terms to explanations
-// the method Explain; see Adjusted.
+// concurrent use. One that reads Query.User has the method AsksUser as well, and one that contributes terms to
+// explanations the method Explain; see Adjusted.
 type Adjustment interface {
 	// Adjust changes the scores that a query has got.
 	Adjust(q Query, scores []float32)
@@ -50,7 +50,8 @@ func (a *Adjusted) Parts() ([]Part, error) {
 	return parts, nil
 }
 
-// Explain returns the model's terms with those of the adjustments that explain themselves, and nil if the model has none.
+// Explain returns the model's terms with those of the adjustments that explain themselves, and nil if the model has
+// none.
 func (a *Adjusted) Explain(q Query, items []int32) ([][]Contribution, error) {
 	explainer, ok := a.Model.(Explainer)
 	if !ok {

@@ -8,9 +8,10 @@ import (
 // MaxAttributes bounds the conditions of one expression.
 const MaxAttributes = 100
 
-// ParseAttributes reads the itemAttributes of a batch segment job: conditions such as ITEMS.genres = "Comedy", joined by
-// AND. There is nothing else in this language: no OR, no comparison but =, no brackets. Key words and the names of
-// columns stand in any case; columns are given back in upper case. In a value, \" is a quotation mark and \\ a backslash.
+// ParseAttributes reads the itemAttributes of a batch segment job: conditions such as ITEMS.genres = "Comedy", joined
+// by AND. There is nothing else in this language: no OR, no comparison but =, no brackets. Key words and the names of
+// columns stand in any case; columns are given back in upper case. In a value, \" is a quotation mark and \\ a
+// backslash.
 //
 // Errors are meant for whoever wrote the expression.
 func ParseAttributes(expression string) ([]Attribute, error) {

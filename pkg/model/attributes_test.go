@@ -7,12 +7,16 @@ import (
 )
 
 func TestParseAttributes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		expression string
 		want       []Attribute
 		refused    string // words of the error; "": accepted
 	}{
-		{`ITEMS.genres = "Comedy" AND ITEMS.genres = "Action"`, []Attribute{{"GENRES", "Comedy"}, {"GENRES", "Action"}}, ""},
+		{
+			`ITEMS.genres = "Comedy" AND ITEMS.genres = "Action"`,
+			[]Attribute{{"GENRES", "Comedy"}, {"GENRES", "Action"}}, "",
+		},
 		{"items.YEAR=\"1999\"\n and Items . size = \"X L\"", []Attribute{{"YEAR", "1999"}, {"SIZE", "X L"}}, ""},
 		{`ITEMS.title = "the \"best\" \\ of"`, []Attribute{{"TITLE", `the "best" \ of`}}, ""},
 		{`ITEMS.title = "a AND b"`, []Attribute{{"TITLE", "a AND b"}}, ""},
@@ -48,7 +52,9 @@ func FuzzParseAttributes(f *testing.F) {
 			if k > 0 {
 				again.WriteString(" AND ")
 			}
-			again.WriteString("ITEMS." + a.Column + ` = "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a.Value) + `"`)
+			again.WriteString(
+				"ITEMS." + a.Column + ` = "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a.Value) + `"`,
+			)
 		}
 		if got, err := ParseAttributes(again.String()); err != nil || !slices.Equal(got, all) {
 			t.Errorf("%q, written again as %q, reads %q, error %v", expression, again.String(), got, err)

@@ -10,8 +10,8 @@ import (
 // ErrCorrupt is wrapped by every error of a Reader: the bytes are not a part that this version of the code has written.
 var ErrCorrupt = errors.New("corrupt model part")
 
-// Every part begins with a frame: magic, the kind of part (length, text) and the version of its layout. Numbers are little
-// endian.
+// Every part begins with a frame: magic, the kind of part (length, text) and the version of its layout. Numbers are
+// little endian.
 const magic = "PNCH"
 
 // Writer encodes one part.
@@ -72,8 +72,8 @@ func (w *Writer) Strings(values []string) {
 	}
 }
 
-// Reader decodes one part. It keeps the first error, after which all reads give zero values, and never allocates more than
-// a small multiple of the part's size, whatever the part claims. The caller ends with Close.
+// Reader decodes one part. It keeps the first error, after which all reads give zero values, and never allocates more
+// than a small multiple of the part's size, whatever the part claims. The caller ends with Close.
 type Reader struct {
 	kind string
 	data []byte

@@ -9,6 +9,7 @@ import (
 )
 
 func TestCodecGivesBackWhatWasWritten(t *testing.T) {
+	t.Parallel()
 	w := NewWriter("sample", 3)
 	w.Len(7)
 	w.Float64(-0.25)
@@ -42,6 +43,7 @@ func TestCodecGivesBackWhatWasWritten(t *testing.T) {
 }
 
 func TestReaderRefuses(t *testing.T) {
+	t.Parallel()
 	frame := NewWriter("sample", 1).Bytes()
 	with := func(data ...byte) []byte { return append(slices.Clone(frame), data...) }
 	for name, c := range map[string]struct {
@@ -74,6 +76,7 @@ func TestReaderRefuses(t *testing.T) {
 }
 
 func TestDecodeItemsRefusesIDsThatAreNoKeys(t *testing.T) {
+	t.Parallel()
 	for name, ids := range map[string][]string{"twice": {"a", "b", "a"}, "empty": {"a", ""}} {
 		part := EncodeItems(NewItems(ids))
 		if _, err := DecodeItems(map[string][]byte{part.Name: part.Data}); !errors.Is(err, ErrCorrupt) {

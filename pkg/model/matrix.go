@@ -12,7 +12,8 @@ import (
 // with them. Items are numbered as in a model's catalogue.
 type Matrix struct {
 	Items *Items
-	// Counts is the number of interactions of each item, in the whole training set; see Popular where they have weights.
+	// Counts is the number of interactions of each item, in the whole training set; see Popular where they have
+	// weights.
 	Counts []int64
 	// Start, of length rows+1, says where in Item a row's distinct items stand; they are ascending there.
 	Start []int
@@ -68,8 +69,8 @@ func NewMatrix(ts *trainingset.Set, o MatrixOptions) *Matrix {
 	return m
 }
 
-// cell is one interaction of a row: its item above its weight's bits. Weights are not negative, so cells in ascending order
-// are in the order of their items, then weights, and sort as fast as numbers do.
+// cell is one interaction of a row: its item above its weight's bits. Weights are not negative, so cells in ascending
+// order are in the order of their items, then weights, and sort as fast as numbers do.
 type cell uint64
 
 func newCell(item int32, weight float32) cell {
@@ -92,8 +93,8 @@ func (m *Matrix) add(row []cell) {
 	m.Start = append(m.Start, len(m.Item))
 }
 
-// Popular is the catalogue of a training set and the number of interactions of each item: where they have weights, the sum
-// of these, rounded, though at least 1 for an item that has any.
+// Popular is the catalogue of a training set and the number of interactions of each item: where they have weights, the
+// sum of these, rounded, though at least 1 for an item that has any.
 func Popular(ts *trainingset.Set) (*Items, []int64) {
 	items, _, counts := catalogue(ts)
 	return items, counts
@@ -104,8 +105,8 @@ func catalogue(ts *trainingset.Set) (items *Items, rank []int32, counts []int64)
 	return order(ts.Items, popularity(ts))
 }
 
-// Extended is the catalogue of a training set and of items that were known before, which need not be in the set any more.
-// counts are as in Popular, before tells each item's number in known, -1 for a new one.
+// Extended is the catalogue of a training set and of items that were known before, which need not be in the set any
+// more. counts are as in Popular, before tells each item's number in known, -1 for a new one.
 func Extended(known *Items, ts *trainingset.Set) (items *Items, counts []int64, before []int32) {
 	ids, weights := slices.Clone(ts.Items), popularity(ts)
 	for i := range known.Len() {

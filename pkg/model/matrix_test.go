@@ -21,7 +21,10 @@ func trainingSet(t *testing.T, users ...string) *trainingset.Set {
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for u, items := range users {
 		for k, item := range items {
-			b.Add(&reco.Interaction{EventID: string(rune('A' + k)), UserID: string(rune('0' + u)), ItemID: string(item), TimestampMS: int64(k)})
+			b.Add(&reco.Interaction{
+				EventID: string(rune('A' + k)), UserID: string(rune('0' + u)), ItemID: string(item),
+				TimestampMS: int64(k),
+			})
 		}
 	}
 	ts, err := b.Build()
@@ -48,6 +51,7 @@ func rows(m *Matrix) string {
 }
 
 func TestNewMatrix(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		users   []string
@@ -57,9 +61,18 @@ func TestNewMatrix(t *testing.T) {
 		{"a row a user", []string{"ba", "bcb"}, MatrixOptions{Users: All}, "ba b2c"},
 		{"newest interactions", []string{"abbcd"}, MatrixOptions{Users: All, MaxHistory: 3}, "bcd"},
 		{"windows of even length", []string{"abcdef"}, MatrixOptions{Users: All, Window: 2}, "ab cd ef"},
-		{"a window takes what is too little for another", []string{"abcd"}, MatrixOptions{Users: All, Window: 3}, "abcd"},
-		{"short histories are windows of their own", []string{"a", "bc"}, MatrixOptions{Users: All, Window: 50}, "a bc"},
-		{"without the shortest and longest", []string{"a", "bc", "de", "abcde"}, MatrixOptions{Users: Percentiles{0.3, 0.7}}, "bc de"},
+		{
+			"a window takes what is too little for another", []string{"abcd"}, MatrixOptions{Users: All, Window: 3},
+			"abcd",
+		},
+		{
+			"short histories are windows of their own", []string{"a", "bc"}, MatrixOptions{Users: All, Window: 50},
+			"a bc",
+		},
+		{
+			"without the shortest and longest", []string{"a", "bc", "de", "abcde"},
+			MatrixOptions{Users: Percentiles{0.3, 0.7}}, "bc de",
+		},
 		{"nobody", nil, MatrixOptions{Users: All}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,6 +84,7 @@ func TestNewMatrix(t *testing.T) {
 }
 
 func TestCatalogueCountsWhatRowsLeaveOut(t *testing.T) {
+	t.Parallel()
 	m := NewMatrix(trainingSet(t, "zzz", "az", "ba"), MatrixOptions{Users: All, MaxHistory: 1})
 	if got := []string{m.Items.ID(0), m.Items.ID(1), m.Items.ID(2)}; !slices.Equal(got, []string{"z", "a", "b"}) {
 		t.Errorf("items are in the order %v", got)
@@ -81,14 +95,17 @@ func TestCatalogueCountsWhatRowsLeaveOut(t *testing.T) {
 }
 
 func TestTransposed(t *testing.T) {
+	t.Parallel()
 	m := NewMatrix(trainingSet(t, "aab", "b", "bc"), MatrixOptions{Users: All})
 	start, row, weights := m.Transposed() // items b, a, c
-	if !slices.Equal(start, []int{0, 3, 4, 5}) || !slices.Equal(row, []int32{0, 1, 2, 0, 2}) || !slices.Equal(weights, []float32{1, 1, 1, 2, 1}) {
+	if !slices.Equal(start, []int{0, 3, 4, 5}) || !slices.Equal(row, []int32{0, 1, 2, 0, 2}) ||
+		!slices.Equal(weights, []float32{1, 1, 1, 2, 1}) {
 		t.Errorf("got %v, %v, %v", start, row, weights)
 	}
 }
 
 func TestPercentiles(t *testing.T) {
+	t.Parallel()
 	sizes := []int{50, 10, 30, 20, 40}
 	for _, c := range []struct {
 		p         Percentiles
@@ -109,6 +126,7 @@ func TestPercentiles(t *testing.T) {
 }
 
 func TestBlocksCoverEverythingOnce(t *testing.T) {
+	t.Parallel()
 	for _, threads := range []int{1, 3, 100} {
 		seen := make([]int, 1000)
 		err := Blocks(t.Context(), len(seen), 7, threads, func(worker, from, to int) {
@@ -126,6 +144,7 @@ func TestBlocksCoverEverythingOnce(t *testing.T) {
 }
 
 func TestBlocksStopWithTheContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := 0
 	err := Blocks(ctx, 1000, 1, 1, func(int, int, int) {

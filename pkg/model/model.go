@@ -1,6 +1,6 @@
-// Package model says what a trained recommendation model is: an immutable thing that knows a catalogue of items and scores
-// all of them for a user's history or for an item. The algorithms live in the folders below (popularity, sims, stack, …), are
-// listed in pkg/recipe, trained by the retrainer and read by the recommender and the session-updater.
+// Package model says what a trained recommendation model is: an immutable thing that knows a catalogue of items and
+// scores all of them for a user's history or for an item. The algorithms live in the folders below (popularity, sims,
+// stack, …), are listed in pkg/recipe, trained by the retrainer and read by the recommender and the session-updater.
 //
 // Three conventions hold for every model:
 //
@@ -25,7 +25,8 @@ import (
 type Query struct {
 	// History is the user's recent interactions, oldest first. Empty for an unknown user.
 	History []reco.RecentInteraction
-	// Vector is what Folder.Fold made of History; nil: the model folds History itself. Models that fold nothing ignore it.
+	// Vector is what Folder.Fold made of History; nil: the model folds History itself. Models that fold nothing ignore
+	// it.
 	Vector []float32
 	// User is what the Users dataset says of the user, by column; nil where it says nothing, or where AsksUser says no.
 	User map[string]any
@@ -40,8 +41,8 @@ type Query struct {
 type Model interface {
 	// Items is the catalogue that the model scores.
 	Items() *Items
-	// Score writes the score of item i to scores[i]; scores has the catalogue's length. Items and users that the model does
-	// not know are no error: what is known counts, and without anything known the scores rank by popularity.
+	// Score writes the score of item i to scores[i]; scores has the catalogue's length. Items and users that the model
+	// does not know are no error: what is known counts, and without anything known the scores rank by popularity.
 	Score(q Query, scores []float32) error
 	// Parts encodes the model; the recipe's Load decodes it. Equal models give equal bytes.
 	Parts() ([]Part, error)
@@ -52,9 +53,10 @@ type Model interface {
 type Folder interface {
 	// Dim is the length of a vector.
 	Dim() int
-	// Fold writes the vector of a history (oldest first) into vector, whose length is Dim. It allocates nothing that outlives
-	// the call and equals what Score makes of the same history. A history without known items gives the zero vector.
-	// Models that see more in a history than the vector holds look at both: a query has its history beside the vector.
+	// Fold writes the vector of a history (oldest first) into vector, whose length is Dim. It allocates nothing that
+	// outlives the call and equals what Score makes of the same history. A history without known items gives the zero
+	// vector. Models that see more in a history than the vector holds look at both: a query has its history beside the
+	// vector.
 	Fold(history []reco.RecentInteraction, vector []float32)
 }
 
@@ -91,8 +93,8 @@ type Extender interface {
 
 // Explainer is a model of several parts that can tell which of them carried an item.
 type Explainer interface {
-	// Explain gives, for each of the items, the terms that its score is the sum of, but for what all items of the catalogue
-	// have in common. The items must be in range. It gives nil if the model has no parts after all.
+	// Explain gives, for each of the items, the terms that its score is the sum of, but for what all items of the
+	// catalogue have in common. The items must be in range. It gives nil if the model has no parts after all.
 	Explain(q Query, items []int32) ([][]Contribution, error)
 }
 
@@ -102,8 +104,8 @@ type Contribution struct {
 	Score float64
 }
 
-// Of turns what a package's own Train or Load returns into a Model. With an error it returns nil, which a nil pointer in a
-// Model would not be.
+// Of turns what a package's own Train or Load returns into a Model. With an error it returns nil, which a nil pointer
+// in a Model would not be.
 func Of[M Model](m M, err error) (Model, error) {
 	if err != nil {
 		return nil, err

@@ -15,9 +15,9 @@ func Threads(setting int) int {
 	return runtime.GOMAXPROCS(0)
 }
 
-// Blocks calls work for consecutive blocks [from, to) of 0…n-1, on up to threads goroutines, and returns when all are done
-// or the context is. worker (below threads) lets the calls reuse scratch memory; the blocks are the same whatever the
-// number of threads, so that what is summed per block has one rounding.
+// Blocks calls work for consecutive blocks [from, to) of 0…n-1, on up to threads goroutines, and returns when all are
+// done or the context is. worker (below threads) lets the calls reuse scratch memory; the blocks are the same whatever
+// the number of threads, so that what is summed per block has one rounding.
 func Blocks(ctx context.Context, n, size, threads int, work func(worker, from, to int)) error {
 	blocks := int64((n + size - 1) / size)
 	var next atomic.Int64
@@ -37,8 +37,8 @@ func Blocks(ctx context.Context, n, size, threads int, work func(worker, from, t
 	return ctx.Err()
 }
 
-// NewProgress counts finished units of work from any goroutine and reports their share of the total, rising, one call at
-// a time and about a hundred in all. report may be nil.
+// NewProgress counts finished units of work from any goroutine and reports their share of the total, rising, one call
+// at a time and about a hundred in all. report may be nil.
 func NewProgress(total int, report func(done float64)) func(units int) {
 	if report == nil || total <= 0 {
 		return func(int) {}

@@ -27,8 +27,8 @@ func Shares(scores []float32, chosen []int32) []float64 {
 	return shares
 }
 
-// Divide parts a list into the catalogue's indices of known items and the ids of unknown ones, each once and in the order
-// of the list.
+// Divide parts a list into the catalogue's indices of known items and the ids of unknown ones, each once and in the
+// order of the list.
 func Divide(catalogue *Items, list []string) (known []int32, unknown []string) {
 	seen := make(map[string]struct{}, len(list))
 	for _, id := range list {

@@ -7,13 +7,15 @@ import (
 )
 
 func TestSharesAndRanks(t *testing.T) {
+	t.Parallel()
 	scores := []float32{1, 3, 2, 3}
 	shares := Shares(scores, TopK(scores, 4, nil))
 	sum := 0.0
 	for _, s := range shares {
 		sum += s
 	}
-	if !slices.IsSortedFunc(shares, func(a, b float64) int { return int(1e9 * (b - a)) }) || math.Abs(sum-1) > 1e-9 || shares[0] != shares[1] {
+	if !slices.IsSortedFunc(shares,
+		func(a, b float64) int { return int(1e9 * (b - a)) }) || math.Abs(sum-1) > 1e-9 || shares[0] != shares[1] {
 		t.Errorf("shares %v", shares)
 	}
 	if one := Shares(scores, []int32{1}); math.Abs(one[0]-shares[0]) > 1e-12 {

@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// TopK is the k best indices of scores, best first; of equal scores the lower index comes first, which is popularity and
-// then id in a model's catalogue. Items for which skip reports true are left out (nil skips none), as are scores of minus
-// infinity and NaN. The result is shorter than k only when nothing else is left.
+// TopK is the k best indices of scores, best first; of equal scores the lower index comes first, which is popularity
+// and then id in a model's catalogue. Items for which skip reports true are left out (nil skips none), as are scores of
+// minus infinity and NaN. The result is shorter than k only when nothing else is left.
 //
-// It is one pass with a heap of the best k so far: an item that does not beat the worst of them costs one comparison, and
-// skip is asked only about items that would enter the list.
+// It is one pass with a heap of the best k so far: an item that does not beat the worst of them costs one comparison,
+// and skip is asked only about items that would enter the list.
 func TopK(scores []float32, k int, skip func(i int) bool) []int32 {
 	k = min(k, len(scores))
 	if k <= 0 {

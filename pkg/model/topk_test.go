@@ -10,6 +10,7 @@ import (
 )
 
 func TestTopK(t *testing.T) {
+	t.Parallel()
 	nan := float32(math.NaN())
 	for _, c := range []struct {
 		name   string
@@ -39,6 +40,7 @@ func TestTopK(t *testing.T) {
 }
 
 func TestTopKEqualsSorting(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 500 {
 		scores := make([]float32, random.IntN(200))
@@ -57,6 +59,7 @@ func TestTopKEqualsSorting(t *testing.T) {
 }
 
 func TestSoftmax(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name         string
 		scores, want []float32

@@ -11,7 +11,9 @@ import (
 // weighted is a set in which a is clicked five times and b is bought once, each by another user.
 func weighted(t *testing.T, click, buy float64) *trainingset.Set {
 	t.Helper()
-	b := trainingset.NewBuilder(trainingset.Options{Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+	b := trainingset.NewBuilder(trainingset.Options{
+		Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}},
+	})
 	for u := range 5 {
 		b.Add(&reco.Interaction{UserID: string(rune('u' + u)), ItemID: "a", EventType: "click", TimestampMS: 1})
 	}
@@ -24,6 +26,7 @@ func weighted(t *testing.T, click, buy float64) *trainingset.Set {
 }
 
 func TestWeightsDecideWhatIsPopular(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		click, buy float64
 		ids        []string
@@ -47,8 +50,10 @@ func TestWeightsDecideWhatIsPopular(t *testing.T) {
 }
 
 func TestMatrixAddsUpWeights(t *testing.T) {
+	t.Parallel()
 	m := NewMatrix(weighted(t, 0.25, 1), MatrixOptions{Users: All}) // items a, b
-	if !slices.Equal(m.Item, []int32{0, 1, 0, 0, 0, 0}) || !slices.Equal(m.Weight, []float32{0.25, 1, 0.25, 0.25, 0.25, 0.25}) {
+	if !slices.Equal(m.Item, []int32{0, 1, 0, 0, 0, 0}) ||
+		!slices.Equal(m.Weight, []float32{0.25, 1, 0.25, 0.25, 0.25, 0.25}) {
 		t.Errorf("items %v with %v", m.Item, m.Weight)
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// cache is a local folder of verified objects, each named by the SHA-256 of its bytes. A file appears by rename, so it is
-// whole or absent; what has rotted since is found by its hash, removed, and fetched again. The empty path is no cache.
+// cache is a local folder of verified objects, each named by the SHA-256 of its bytes. A file appears by rename, so it
+// is whole or absent; what has rotted since is found by its hash, removed, and fetched again. The empty path is no
+// cache.
 type cache string
 
 // read returns the bytes with that hash, or false where the cache does not have them.
@@ -100,7 +101,8 @@ func (c cache) prune(wanted func(hash string) bool, before time.Time) error {
 	}
 	var failed []error
 	for _, e := range entries {
-		ours := isHash(e.Name()) && !wanted(e.Name()) || len(e.Name()) > len(temporaryPrefix) && e.Name()[:len(temporaryPrefix)] == temporaryPrefix
+		ours := isHash(e.Name()) && !wanted(e.Name()) || len(e.Name()) > len(temporaryPrefix) &&
+			e.Name()[:len(temporaryPrefix)] == temporaryPrefix
 		info, err := e.Info()
 		if !ours || err != nil || info.ModTime().After(before) {
 			continue

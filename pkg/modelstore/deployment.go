@@ -16,9 +16,13 @@ type deployment struct {
 func deploymentOf(r catalog.Resource) (deployment, bool) {
 	switch r := r.(type) {
 	case *catalog.Campaign:
-		return deployment{Metadata: r.Meta(), groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, campaign: r}, true
+		return deployment{
+			Metadata: r.Meta(), groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, campaign: r,
+		}, true
 	case *catalog.Recommender:
-		return deployment{Metadata: r.Meta(), groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, recommender: r}, true
+		return deployment{
+			Metadata: r.Meta(), groupARN: r.DatasetGroupARN, versionARN: r.SolutionVersionARN, recommender: r,
+		}, true
 	}
 	return deployment{}, false
 }

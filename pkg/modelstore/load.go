@@ -37,8 +37,9 @@ func (l *Loaded) Folder() model.Folder {
 	return folder
 }
 
-// Load reads the model behind a manifest's key, from cacheDir where that holds it and otherwise from the bucket, verifies
-// every byte, decodes it and has it score once. cacheDir may be "" for no cache; b may be nil to use the cache alone.
+// Load reads the model behind a manifest's key, from cacheDir where that holds it and otherwise from the bucket,
+// verifies every byte, decodes it and has it score once. cacheDir may be "" for no cache; b may be nil to use the cache
+// alone.
 //
 // The error matches ErrCorrupt when the bucket holds something else than what was published.
 func Load(ctx context.Context, b *blob.Bucket, manifestKey, cacheDir string) (*Loaded, error) {
@@ -85,7 +86,9 @@ func (l *loader) load(ctx context.Context, manifestKey string) (*Loaded, error) 
 		return nil, fmt.Errorf("decoding: %w", err)
 	}
 	if m.Items().Len() != manifest.Items {
-		return nil, fmt.Errorf("%w: it holds %d items, its manifest says %d", ErrCorrupt, m.Items().Len(), manifest.Items)
+		return nil, fmt.Errorf(
+			"%w: it holds %d items, its manifest says %d", ErrCorrupt, m.Items().Len(), manifest.Items,
+		)
 	}
 	var novelty *exploration.Novelty
 	if data, ok := parts[exploration.NoveltyPart]; ok {
@@ -97,7 +100,8 @@ func (l *loader) load(ctx context.Context, manifestKey string) (*Loaded, error) 
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
 	return &Loaded{
-		ModelID: manifest.ModelID, Recipe: known, Model: m, Manifest: manifest, Novelty: novelty, hashes: l.hashes, cacheErr: l.cacheErr,
+		ModelID: manifest.ModelID, Recipe: known, Model: m, Manifest: manifest, Novelty: novelty, hashes: l.hashes,
+		cacheErr: l.cacheErr,
 	}, nil
 }
 
@@ -129,8 +133,8 @@ func (l *loader) object(ctx context.Context, key, hash string, size int64) ([]by
 	return data, nil
 }
 
-// fetch reads an object of at most limit bytes; a larger one is cut there, so that nobody's object decides how much memory
-// is taken.
+// fetch reads an object of at most limit bytes; a larger one is cut there, so that nobody's object decides how much
+// memory is taken.
 func fetch(ctx context.Context, b *blob.Bucket, key string, limit int64) ([]byte, error) {
 	r, info, err := b.Open(ctx, key)
 	if err != nil {
@@ -147,8 +151,8 @@ func fetch(ctx context.Context, b *blob.Bucket, key string, limit int64) ([]byte
 	return data, nil
 }
 
-// decode turns parts into a model. Decoders check their bounds; should one panic nevertheless, that is a damaged model and
-// not the end of a process that answers from good ones.
+// decode turns parts into a model. Decoders check their bounds; should one panic nevertheless, that is a damaged model
+// and not the end of a process that answers from good ones.
 func decode(r *recipe.Recipe, parts map[string][]byte) (m model.Model, err error) {
 	defer func() {
 		if p := recover(); p != nil {

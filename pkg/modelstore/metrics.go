@@ -31,7 +31,8 @@ func newRegistryMetrics(reg prometheus.Registerer, r *Registry) registryMetrics 
 			Help: "Campaigns and recommenders that are being served.",
 		}, func() float64 { return float64(len(r.serving.Load().deployed)) }),
 		ageCollector{r, prometheus.NewDesc("penchant_modelstore_model_age_seconds",
-			"Time since the model that a campaign or recommender answers with was trained.", []string{"campaign"}, nil)},
+			"Time since the model that a campaign or recommender answers with was trained.", []string{"campaign"},
+			nil)},
 	)
 	return m
 }

@@ -1,14 +1,14 @@
 // Package modelstore publishes trained models to the bucket and brings them to the processes that answer with them.
 //
-// A published model is a folder `models/<solution>/<version>/`: its parts, each named by the SHA-256 of its bytes, and a
-// manifest that lists them, named by the SHA-256 of its own. Nothing is ever written over, so a reader that holds a
+// A published model is a folder `models/<solution>/<version>/`: its parts, each named by the SHA-256 of its bytes, and
+// a manifest that lists them, named by the SHA-256 of its own. Nothing is ever written over, so a reader that holds a
 // manifest's key holds the whole model or finds out that it does not: every byte is verified before a decoder sees it.
-// Beside them stands a report of the model's quality, in a folder `report-<model id>/`.
-// The pointer to a model is the ManifestKey of its solution version in the catalog, which moves by compare-and-swap.
+// Beside them stands a report of the model's quality, in a folder `report-<model id>/`. The pointer to a model is the
+// ManifestKey of its solution version in the catalog, which moves by compare-and-swap.
 //
-// The retrainer calls Publish. The recommender and the session-updater hold a Registry, which follows the catalog and has
-// the model of every active campaign and recommender loaded, warmed up and swapped in atomically; whatever fails on the way, the last
-// good model stays.
+// The retrainer calls Publish. The recommender and the session-updater hold a Registry, which follows the catalog and
+// has the model of every active campaign and recommender loaded, warmed up and swapped in atomically; whatever fails on
+// the way, the last good model stays.
 package modelstore
 
 import (
@@ -92,8 +92,8 @@ type DataCut struct {
 	Items        int `json:"items"`
 }
 
-// newModelID names a model by what it computes: its recipe and its parts. Metrics, dates and places are left out, so that
-// equal training gives equal ids. 128 bits keep the id short: it is a field name in every user's hash in Redis.
+// newModelID names a model by what it computes: its recipe and its parts. Metrics, dates and places are left out, so
+// that equal training gives equal ids. 128 bits keep the id short: it is a field name in every user's hash in Redis.
 func newModelID(recipe string, parts []Part) string {
 	lines := make([]string, 0, len(parts))
 	for _, p := range parts {

@@ -7,9 +7,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// Prune deletes what a solution version's folder holds beside some of its models, those behind the manifests to keep, and
-// the reports. The caller keeps the model that the catalog points at, the one that it is about to point at, and whatever a reader may still
-// be loading.
+// Prune deletes what a solution version's folder holds beside some of its models, those behind the manifests to keep,
+// and the reports. The caller keeps the model that the catalog points at, the one that it is about to point at, and
+// whatever a reader may still be loading.
 func Prune(ctx context.Context, b *blob.Bucket, solutionVersionARN string, keep ...string) error {
 	dir, err := folder(solutionVersionARN)
 	if err != nil {

@@ -25,11 +25,13 @@ type Meta struct {
 	Novelty *exploration.Novelty
 }
 
-// Publish writes a model into the bucket: its parts, then the manifest that makes them a model. It then reads everything
-// back, verifies it, and has the model score; only what a recommender will be able to load is returned. Publishing the
-// same model again writes nothing new. The caller moves the pointer: until it stores the key in the catalog, nobody
-// serves the model.
-func Publish(ctx context.Context, b *blob.Bucket, solutionVersionARN, recipe string, m model.Model, meta Meta) (manifestKey, modelID string, err error) {
+// Publish writes a model into the bucket: its parts, then the manifest that makes them a model. It then reads
+// everything back, verifies it, and has the model score; only what a recommender will be able to load is returned.
+// Publishing the same model again writes nothing new. The caller moves the pointer: until it stores the key in the
+// catalog, nobody serves the model.
+func Publish(
+	ctx context.Context, b *blob.Bucket, solutionVersionARN, recipe string, m model.Model, meta Meta,
+) (manifestKey, modelID string, err error) {
 	manifestKey, modelID, err = publish(ctx, b, solutionVersionARN, recipe, m, meta)
 	if err != nil {
 		return "", "", fmt.Errorf("publishing the model: %w", err)
@@ -37,7 +39,9 @@ func Publish(ctx context.Context, b *blob.Bucket, solutionVersionARN, recipe str
 	return manifestKey, modelID, nil
 }
 
-func publish(ctx context.Context, b *blob.Bucket, solutionVersionARN, recipe string, m model.Model, meta Meta) (string, string, error) {
+func publish(
+	ctx context.Context, b *blob.Bucket, solutionVersionARN, recipe string, m model.Model, meta Meta,
+) (string, string, error) {
 	dir, err := folder(solutionVersionARN)
 	if err != nil {
 		return "", "", err
@@ -50,7 +54,8 @@ func publish(ctx context.Context, b *blob.Bucket, solutionVersionARN, recipe str
 		encoded = append(encoded, meta.Novelty.Part())
 	}
 	manifest := Manifest{
-		Format: manifestFormat, SolutionVersion: solutionVersionARN, Recipe: recipe, Params: meta.Params, Items: m.Items().Len(),
+		Format: manifestFormat, SolutionVersion: solutionVersionARN, Recipe: recipe, Params: meta.Params,
+		Items:   m.Items().Len(),
 		Metrics: meta.Metrics, DataCut: meta.DataCut, Trained: meta.Trained.UTC(),
 	}
 	for _, p := range encoded {

@@ -68,7 +68,8 @@ func TestModelIDIsTheModelAlone(t *testing.T) {
 
 func TestPublishRefusesWhatIsNoVersion(t *testing.T) {
 	m := train(t, recipeName, 1)
-	for _, arn := range []string{"", "arn:aws:personalize:us-east-1:0:solution/taste", account + "solution/taste/../x", account + "campaign/c/1"} {
+	for _, arn := range []string{"", "arn:aws:personalize:us-east-1:0:solution/taste", account +
+		"solution/taste/../x", account + "campaign/c/1"} {
 		if _, _, err := Publish(t.Context(), nil, arn, recipeName, m, Meta{}); err == nil {
 			t.Errorf("published under %q", arn)
 		}
@@ -77,7 +78,9 @@ func TestPublishRefusesWhatIsNoVersion(t *testing.T) {
 
 func TestPublishReportsWhatDoesNotReadBack(t *testing.T) {
 	bucket := embeddedtest.Bucket(t)
-	if _, _, err := Publish(t.Context(), bucket, versionARN, "aws-no-recipe", train(t, recipeName, 1), Meta{}); err == nil {
+	if _, _, err := Publish(
+		t.Context(), bucket, versionARN, "aws-no-recipe", train(t, recipeName, 1), Meta{},
+	); err == nil {
 		t.Error("published a model that no recipe loads")
 	}
 	if _, _, err := Publish(t.Context(), bucket, versionARN, "aws-sims", train(t, recipeName, 1), Meta{}); err == nil {
@@ -199,7 +202,9 @@ func (broken) Parts() ([]model.Part, error) {
 }
 
 func TestPublishNamesNothingThatDoesNotLoad(t *testing.T) {
-	key, id, err := Publish(t.Context(), embeddedtest.Bucket(t), versionARN, recipeName, broken{train(t, recipeName, 1)}, Meta{})
+	key, id, err := Publish(
+		t.Context(), embeddedtest.Bucket(t), versionARN, recipeName, broken{train(t, recipeName, 1)}, Meta{},
+	)
 	if err == nil || key != "" || id != "" {
 		t.Errorf("published %q %q: %v", key, id, err)
 	}
@@ -207,11 +212,16 @@ func TestPublishNamesNothingThatDoesNotLoad(t *testing.T) {
 
 func TestReportsStandBesideModels(t *testing.T) {
 	bucket := embeddedtest.Bucket(t)
-	folder, err := PublishReport(t.Context(), bucket, versionARN, "abc", map[string][]byte{"report.json": []byte("{}"), "metrics.svg": []byte("<svg/>")})
+	folder, err := PublishReport(
+		t.Context(), bucket, versionARN, "abc",
+		map[string][]byte{"report.json": []byte("{}"), "metrics.svg": []byte("<svg/>")},
+	)
 	if err != nil || folder != "models/taste/0001/report-abc" {
 		t.Fatal(folder, err)
 	}
-	if again, err := PublishReport(t.Context(), bucket, versionARN, "abc", map[string][]byte{"report.json": []byte("{}")}); err != nil || again != folder {
+	if again, err := PublishReport(
+		t.Context(), bucket, versionARN, "abc", map[string][]byte{"report.json": []byte("{}")},
+	); err != nil || again != folder {
 		t.Errorf("published again: %q, %v", again, err)
 	}
 	if err := Prune(t.Context(), bucket, versionARN); err != nil {

@@ -21,9 +21,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
-// Registry holds the model of every active campaign and recommender, once per model id however many of them share it. It follows the
-// catalog: a model is loaded, verified and warmed up beside the one that answers, then swapped in with one pointer. On any
-// failure the last good model stays and the load is tried again, ever less often.
+// Registry holds the model of every active campaign and recommender, once per model id however many of them share it.
+// It follows the catalog: a model is loaded, verified and warmed up beside the one that answers, then swapped in with
+// one pointer. On any failure the last good model stays and the load is tried again, ever less often.
 //
 // What is being served is also noted in the cache directory, so that a process that starts while the bucket is away
 // serves what it served last.
@@ -74,7 +74,9 @@ const (
 
 // NewRegistry returns a registry that follows view once Run runs. cacheDir is a directory of its own, made when needed;
 // "" keeps nothing locally.
-func NewRegistry(view *catalog.View, b *blob.Bucket, cacheDir string, log *zap.Logger, reg prometheus.Registerer) *Registry {
+func NewRegistry(
+	view *catalog.View, b *blob.Bucket, cacheDir string, log *zap.Logger, reg prometheus.Registerer,
+) *Registry {
 	r := &Registry{
 		view: view, bucket: b, cache: cache(cacheDir), log: log, now: time.Now,
 		wake: make(chan struct{}, 1), failures: map[string]*failure{},
@@ -114,8 +116,8 @@ func (r *Registry) nudge() {
 	}
 }
 
-// Campaign returns what the campaign answers with: usually one look into a map. A campaign that became active a moment ago
-// is looked up in the catalog and its model loaded while the caller waits.
+// Campaign returns what the campaign answers with: usually one look into a map. A campaign that became active a moment
+// ago is looked up in the catalog and its model loaded while the caller waits.
 //
 // Errors match ErrNotDeployed, ErrNotActive or ErrUnavailable.
 func (r *Registry) Campaign(ctx context.Context, arn string) (*Serving, error) {
@@ -157,9 +159,9 @@ func (r *Registry) All() []*Serving {
 	return all
 }
 
-// Ready returns nil once the model of all that is active was tried and any of them answers, or none exists, and otherwise
-// the reason. A campaign that is added later, or whose model is damaged, is its own callers' loss: it must not take away
-// the process from the callers of the others.
+// Ready returns nil once the model of all that is active was tried and any of them answers, or none exists, and
+// otherwise the reason. A campaign that is added later, or whose model is damaged, is its own callers' loss: it must
+// not take away the process from the callers of the others.
 func (r *Registry) Ready() error {
 	served := r.serving.Load().deployed
 	if !r.view.Ready() {
@@ -281,7 +283,9 @@ func (r *Registry) bring(ctx context.Context, t target) (*Serving, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &Serving{Campaign: t.campaign, Recommender: t.recommender, Version: t.version, Group: t.group, Loaded: loaded}
+	next := &Serving{
+		Campaign: t.campaign, Recommender: t.recommender, Version: t.version, Group: t.group, Loaded: loaded,
+	}
 	r.replace(func(deployed map[string]*Serving) { deployed[t.ARN] = next })
 	if current == nil || current.Loaded.ModelID != loaded.ModelID {
 		r.log.Info("a new model answers", zap.String("arn", t.ARN),
@@ -290,7 +294,8 @@ func (r *Registry) bring(ctx context.Context, t target) (*Serving, error) {
 	return next, nil
 }
 
-// model returns a version's model: one that is in memory already, or else loads it, once for all who ask at the same time.
+// model returns a version's model: one that is in memory already, or else loads it, once for all who ask at the same
+// time.
 func (r *Registry) model(ctx context.Context, v *catalog.SolutionVersion) (*Loaded, error) {
 	loaded, err, _ := r.loads.Do(v.ModelID, func() (any, error) {
 		for _, s := range r.serving.Load().deployed {
@@ -322,10 +327,14 @@ func (r *Registry) load(ctx context.Context, b *blob.Bucket, manifestKey, modelI
 		return nil, err
 	}
 	if loaded.ModelID != modelID {
-		return nil, fmt.Errorf("%w: %s holds model %s, the catalog names %s", ErrCorrupt, manifestKey, loaded.ModelID, modelID)
+		return nil, fmt.Errorf(
+			"%w: %s holds model %s, the catalog names %s", ErrCorrupt, manifestKey, loaded.ModelID, modelID,
+		)
 	}
 	if loaded.cacheErr != nil {
-		r.log.Warn("model is served, but will not survive a restart while the bucket is away", zap.Error(loaded.cacheErr))
+		r.log.Warn(
+			"model is served, but will not survive a restart while the bucket is away", zap.Error(loaded.cacheErr),
+		)
 	}
 	return loaded, nil
 }
@@ -377,8 +386,8 @@ func (r *Registry) replace(change func(deployed map[string]*Serving)) {
 	r.serving.Store(next)
 }
 
-// dropAbandoned stops serving what the catalog no longer has, or no longer as active, and forgets failures of models that
-// nobody wants.
+// dropAbandoned stops serving what the catalog no longer has, or no longer as active, and forgets failures of models
+// that nobody wants.
 func (r *Registry) dropAbandoned() {
 	for arn := range r.serving.Load().deployed {
 		if d, ok := lookupDeployment(r.view, arn); !ok || d.Status != status.Active {

@@ -80,11 +80,15 @@ func TestCampaignIsLoadedOnDemandOnce(t *testing.T) {
 func TestCampaignErrors(t *testing.T) {
 	w := newWorld(t)
 	r, _ := w.registry("")
-	if _, err := r.Campaign(t.Context(), account+"campaign/none"); !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrNotDeployed) {
+	if _, err := r.Campaign(t.Context(), account+"campaign/none"); !errors.Is(err, ErrUnavailable) &&
+		!errors.Is(err, ErrNotDeployed) {
 		t.Errorf("before the catalog is read: %v", err)
 	}
 	eventually.True(w, "the catalog is read", r.view.Ready)
-	pending := &catalog.Campaign{Metadata: meta(account + "campaign/pending"), DatasetGroupARN: groupARN, SolutionVersionARN: account + "solution/taste/0001"}
+	pending := &catalog.Campaign{
+		Metadata: meta(account + "campaign/pending"), DatasetGroupARN: groupARN,
+		SolutionVersionARN: account + "solution/taste/0001",
+	}
 	pending.Status = status.CreatePending
 	create(w, pending)
 	orphan := w.campaign("orphan", &catalog.SolutionVersion{Metadata: meta(account + "solution/taste/none")})
@@ -244,7 +248,9 @@ func TestRecommendersAreServedWhileActive(t *testing.T) {
 	w := newWorld(t)
 	v, dir := w.version("0001", 1), t.TempDir()
 	r, stop := w.registry(dir)
-	rec := &catalog.Recommender{Metadata: meta(account + "recommender/picks"), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
+	rec := &catalog.Recommender{
+		Metadata: meta(account + "recommender/picks"), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN,
+	}
 	create(w, rec)
 	var s *Serving
 	eventually.True(w, "it answers", func() bool {

@@ -14,9 +14,12 @@ import (
 
 const reportPrefix = "report-"
 
-// PublishReport writes what is known about a model's quality beside it, into a folder that is named after the model, and returns
-// that folder's key. Files are for people and programs alike; nothing that serves reads them, and Prune leaves them.
-func PublishReport(ctx context.Context, b *blob.Bucket, solutionVersionARN, modelID string, files map[string][]byte) (string, error) {
+// PublishReport writes what is known about a model's quality beside it, into a folder that is named after the model,
+// and returns that folder's key. Files are for people and programs alike; nothing that serves reads them, and Prune
+// leaves them.
+func PublishReport(
+	ctx context.Context, b *blob.Bucket, solutionVersionARN, modelID string, files map[string][]byte,
+) (string, error) {
 	dir, err := folder(solutionVersionARN)
 	if err != nil {
 		return "", fmt.Errorf("publishing the report: %w", err)

@@ -43,7 +43,8 @@ func (r *Registry) note() {
 	r.noted = pointers // never nil: an empty note is a note
 }
 
-// restore serves what was served last, from the cache alone. What has rotted or was never kept is left to the first sync.
+// restore serves what was served last, from the cache alone. What has rotted or was never kept is left to the first
+// sync.
 func (r *Registry) restore(ctx context.Context) {
 	pointers, err := r.readPointers()
 	if err != nil {

@@ -41,7 +41,8 @@ func train(t testing.TB, recipeName string, seed uint64) model.Model {
 	}
 	for n := range 200 { // of which recipes for actions learn
 		b.AddActionInteraction(&reco.Interaction{
-			EventID: fmt.Sprintf("a%d", n), UserID: fmt.Sprintf("u%d", n%20), ItemID: fmt.Sprintf("action%d", n%3), EventType: "TAKEN", TimestampMS: int64(n),
+			EventID: fmt.Sprintf("a%d", n), UserID: fmt.Sprintf("u%d", n%20), ItemID: fmt.Sprintf("action%d", n%3),
+			EventType: "TAKEN", TimestampMS: int64(n),
 		})
 	}
 	set, err := b.Build()
@@ -114,7 +115,9 @@ func (w *world) version(name string, seed uint64) *catalog.SolutionVersion {
 	w.Helper()
 	v := &catalog.SolutionVersion{Metadata: meta(account + "solution/taste/" + name), DatasetGroupARN: groupARN}
 	var err error
-	v.ManifestKey, v.ModelID, err = Publish(w.Context(), w.bucket, v.ARN, recipeName, train(w, recipeName, seed), Meta{Trained: time.Now()})
+	v.ManifestKey, v.ModelID, err = Publish(
+		w.Context(), w.bucket, v.ARN, recipeName, train(w, recipeName, seed), Meta{Trained: time.Now()},
+	)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -124,7 +127,9 @@ func (w *world) version(name string, seed uint64) *catalog.SolutionVersion {
 
 func (w *world) campaign(name string, v *catalog.SolutionVersion) *catalog.Campaign {
 	w.Helper()
-	c := &catalog.Campaign{Metadata: meta(account + "campaign/" + name), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN}
+	c := &catalog.Campaign{
+		Metadata: meta(account + "campaign/" + name), DatasetGroupARN: groupARN, SolutionVersionARN: v.ARN,
+	}
 	create(w, c)
 	return c
 }

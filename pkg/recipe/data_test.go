@@ -23,7 +23,9 @@ func shelf(t *testing.T, s *schema.Schema, items ...shelved) *trainingset.Set {
 	for n, item := range items {
 		appeared := int64(1_700_000_000 - item.age*day)
 		for k := range item.interactions {
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(n, k), UserID: fmt.Sprint(k), ItemID: fmt.Sprint(n), TimestampMS: appeared * 1000})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(n, k), UserID: fmt.Sprint(k), ItemID: fmt.Sprint(n), TimestampMS: appeared * 1000,
+			})
 		}
 		properties := item.properties
 		if item.dated {
@@ -52,7 +54,11 @@ func several(n int, s shelved) (all []shelved) {
 }
 
 func TestCheckData(t *testing.T) {
-	text := &schema.Schema{Type: schema.Items, Fields: []schema.Field{{Name: "ITEM_ID"}, {Name: "SUMMARY", Textual: true}, {Name: "KIND", Categorical: true}}}
+	t.Parallel()
+	text := &schema.Schema{
+		Type:   schema.Items,
+		Fields: []schema.Field{{Name: "ITEM_ID"}, {Name: "SUMMARY", Textual: true}, {Name: "KIND", Categorical: true}},
+	}
 	described := shelved{interactions: 1, properties: map[string]any{"SUMMARY": "a fine thing"}}
 	sorted := shelved{interactions: 1, properties: map[string]any{"KIND": "thing"}}
 	for _, c := range []struct {
@@ -67,16 +73,43 @@ func TestCheckData(t *testing.T) {
 		{"text", "aws-semantic-similarity", nil, shelf(t, text, described), ""},
 		{"only text", "aws-item-attribute-affinity", nil, shelf(t, text, described), "neither textual nor reserved"},
 		{"attributes", "aws-item-attribute-affinity", nil, shelf(t, text, sorted), ""},
-		{"no cold items", "aws-hrnn-coldstart", nil, shelf(t, nil, several(200, shelved{interactions: 20})...), "0 cold items, the recipe needs from 100 to 80000"},
+		{
+			"no cold items", "aws-hrnn-coldstart", nil, shelf(t, nil, several(200, shelved{interactions: 20})...),
+			"0 cold items, the recipe needs from 100 to 80000",
+		},
 		{"cold items", "aws-hrnn-coldstart", nil, shelf(t, nil, several(100, shelved{interactions: 15})...), ""},
-		{"items without interactions are new", "aws-hrnn-coldstart", nil, shelf(t, nil, append(several(99, shelved{}), several(1, shelved{interactions: 3})...)...), ""},
-		{"one too few", "aws-hrnn-coldstart", nil, shelf(t, nil, append(several(99, shelved{interactions: 2}), shelved{interactions: 16})...), "99 cold items"},
-		{"other maximum", "aws-hrnn-coldstart", map[string]string{"cold_start_max_interactions": "20"}, shelf(t, nil, several(100, shelved{interactions: 20})...), ""},
-		{"old ones are not cold", "aws-hrnn-coldstart", nil, shelf(t, nil, append(several(200, shelved{age: 6, interactions: 2}), shelved{interactions: 2})...), "1 cold items"},
-		{"other duration", "aws-hrnn-coldstart", map[string]string{"cold_start_max_duration": "6.5"}, shelf(t, nil, append(several(200, shelved{age: 6, interactions: 2}), shelved{interactions: 2})...), ""},
+		{
+			"items without interactions are new", "aws-hrnn-coldstart", nil,
+			shelf(t, nil, append(several(99, shelved{}), several(1, shelved{interactions: 3})...)...), "",
+		},
+		{
+			"one too few", "aws-hrnn-coldstart", nil,
+			shelf(t, nil, append(several(99, shelved{interactions: 2}), shelved{interactions: 16})...), "99 cold items",
+		},
+		{
+			"other maximum", "aws-hrnn-coldstart", map[string]string{"cold_start_max_interactions": "20"},
+			shelf(t, nil, several(100, shelved{interactions: 20})...), "",
+		},
+		{
+			"old ones are not cold", "aws-hrnn-coldstart", nil,
+			shelf(t, nil, append(several(200, shelved{age: 6, interactions: 2}), shelved{interactions: 2})...),
+			"1 cold items",
+		},
+		{
+			"other duration", "aws-hrnn-coldstart", map[string]string{"cold_start_max_duration": "6.5"},
+			shelf(t, nil, append(several(200, shelved{age: 6, interactions: 2}), shelved{interactions: 2})...), "",
+		},
 		// The newest item is dated 10 days after the newest interaction.
-		{"before the latest item", "aws-hrnn-coldstart", nil, shelf(t, nil, append(several(200, shelved{interactions: 2}), shelved{age: -10, dated: true})...), "1 cold items"},
-		{"before the newest interaction", "aws-hrnn-coldstart", map[string]string{"cold_start_relative_from": "currentTime"}, shelf(t, nil, append(several(200, shelved{interactions: 2}), shelved{age: -10, dated: true})...), ""},
+		{
+			"before the latest item", "aws-hrnn-coldstart", nil,
+			shelf(t, nil, append(several(200, shelved{interactions: 2}), shelved{age: -10, dated: true})...),
+			"1 cold items",
+		},
+		{
+			"before the newest interaction", "aws-hrnn-coldstart",
+			map[string]string{"cold_start_relative_from": "currentTime"},
+			shelf(t, nil, append(several(200, shelved{interactions: 2}), shelved{age: -10, dated: true})...), "",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, ok := recipe.ByName(c.recipe)
@@ -89,7 +122,8 @@ func TestCheckData(t *testing.T) {
 			}
 			err = r.CheckData(c.ts, params)
 			var unsuitable *recipe.UnsuitableError
-			if (err != nil) != (c.refused != "") || err != nil && (!errors.As(err, &unsuitable) || !strings.Contains(err.Error(), c.refused)) {
+			if (err != nil) != (c.refused != "") || err != nil &&
+				(!errors.As(err, &unsuitable) || !strings.Contains(err.Error(), c.refused)) {
 				t.Errorf("error %v, want one with %q", err, c.refused)
 			}
 		})
@@ -97,9 +131,11 @@ func TestCheckData(t *testing.T) {
 }
 
 func TestInterval(t *testing.T) {
+	t.Parallel()
 	r, _ := recipe.ByName("aws-trending-now")
 	for given, want := range map[string]time.Duration{
-		"": 3 * time.Hour, "30 min": 30 * time.Minute, "30 minutes": 30 * time.Minute, "1h": time.Hour, "1 hour": time.Hour, "3h": 3 * time.Hour, "3 hours": 3 * time.Hour, "1 day": 24 * time.Hour,
+		"": 3 * time.Hour, "30 min": 30 * time.Minute, "30 minutes": 30 * time.Minute, "1h": time.Hour,
+		"1 hour": time.Hour, "3h": 3 * time.Hour, "3 hours": 3 * time.Hour, "1 day": 24 * time.Hour,
 	} {
 		values := map[string]string{}
 		if given != "" {
@@ -127,17 +163,22 @@ func TestInterval(t *testing.T) {
 
 // TestNames holds the table to the recipes of Amazon Personalize and their types.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	want := map[string]string{
 		"aws-user-personalization": "USER_PERSONALIZATION", "aws-user-personalization-v2": "USER_PERSONALIZATION",
-		"aws-hrnn": "USER_PERSONALIZATION", "aws-hrnn-metadata": "USER_PERSONALIZATION", "aws-hrnn-coldstart": "USER_PERSONALIZATION",
+		"aws-hrnn": "USER_PERSONALIZATION", "aws-hrnn-metadata": "USER_PERSONALIZATION",
+		"aws-hrnn-coldstart":   "USER_PERSONALIZATION",
 		"aws-popularity-count": "POPULAR_ITEMS", "aws-trending-now": "POPULAR_ITEMS",
 		"aws-personalized-ranking": "PERSONALIZED_RANKING", "aws-personalized-ranking-v2": "PERSONALIZED_RANKING",
 		"aws-sims": "RELATED_ITEMS", "aws-similar-items": "RELATED_ITEMS", "aws-semantic-similarity": "RELATED_ITEMS",
-		"aws-next-best-action": "PERSONALIZED_ACTIONS", "aws-item-affinity": "USER_SEGMENTATION", "aws-item-attribute-affinity": "USER_SEGMENTATION",
+		"aws-next-best-action": "PERSONALIZED_ACTIONS", "aws-item-affinity": "USER_SEGMENTATION",
+		"aws-item-attribute-affinity":      "USER_SEGMENTATION",
 		"aws-ecomm-popular-items-by-views": "POPULAR_ITEMS", "aws-ecomm-popular-items-by-purchases": "POPULAR_ITEMS",
-		"aws-ecomm-frequently-bought-together": "RELATED_ITEMS", "aws-ecomm-customers-who-viewed-x-also-viewed": "RELATED_ITEMS",
-		"aws-ecomm-recommended-for-you": "USER_PERSONALIZATION",
-		"aws-vod-because-you-watched-x": "RELATED_ITEMS", "aws-vod-more-like-x": "RELATED_ITEMS", "aws-vod-most-popular": "POPULAR_ITEMS",
+		"aws-ecomm-frequently-bought-together":         "RELATED_ITEMS",
+		"aws-ecomm-customers-who-viewed-x-also-viewed": "RELATED_ITEMS",
+		"aws-ecomm-recommended-for-you":                "USER_PERSONALIZATION",
+		"aws-vod-because-you-watched-x":                "RELATED_ITEMS", "aws-vod-more-like-x": "RELATED_ITEMS",
+		"aws-vod-most-popular": "POPULAR_ITEMS",
 		"aws-vod-trending-now": "POPULAR_ITEMS", "aws-vod-top-picks": "USER_PERSONALIZATION",
 	}
 	for _, r := range recipe.All() {
@@ -152,7 +193,8 @@ func TestNames(t *testing.T) {
 		case strings.HasPrefix(r.Name, "aws-vod-"):
 			domain = recipe.VideoOnDemand
 		}
-		if r.Domain != domain || domain != "" && r.MinEvents != 1000 || domain == "" && r.MinEvents+len(r.HidesEvents) > 0 {
+		if r.Domain != domain || domain != "" && r.MinEvents != 1000 || domain == "" &&
+			r.MinEvents+len(r.HidesEvents) > 0 {
 			t.Errorf("%s: domain %q, at least %d events, hides %v", r.Name, r.Domain, r.MinEvents, r.HidesEvents)
 		}
 	}

@@ -31,8 +31,8 @@ func withObjective(m model.Model, ts *trainingset.Set) model.Model {
 	return model.Adjust(m, bonus)
 }
 
-// Extend makes a model that knows the items of a training set which m does not, and has the set's interaction counts, but
-// has learned nothing else. It is false for models that cannot: those have to be trained again.
+// Extend makes a model that knows the items of a training set which m does not, and has the set's interaction counts,
+// but has learned nothing else. It is false for models that cannot: those have to be trained again.
 func (r *Recipe) Extend(m model.Model, ts *trainingset.Set) (model.Model, bool) {
 	extender, ok := model.As[model.Extender](m)
 	if !ok {

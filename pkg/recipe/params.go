@@ -40,9 +40,9 @@ type Params struct {
 	given map[string]bool
 }
 
-// ParseParams checks given values, algorithm and feature transformation parameters in one map, and fills in the defaults.
-// An unknown name, a value that is no number, or one out of range is an error that names the parameter, the value and the
-// rule.
+// ParseParams checks given values, algorithm and feature transformation parameters in one map, and fills in the
+// defaults. An unknown name, a value that is no number, or one out of range is an error that names the parameter, the
+// value and the rule.
 func (r *Recipe) ParseParams(given map[string]string) (Params, error) {
 	params := Params{make(map[string]string, len(r.HyperParameters)), make(map[string]bool, len(given))}
 	for _, p := range r.HyperParameters {
@@ -61,8 +61,8 @@ func (r *Recipe) ParseParams(given map[string]string) (Params, error) {
 	return params, r.checkPairs(params)
 }
 
-// ParseConfig checks a solution's algorithmHyperParameters and featureTransformationParameters, each of which may hold its
-// own kind of parameter only.
+// ParseConfig checks a solution's algorithmHyperParameters and featureTransformationParameters, each of which may hold
+// its own kind of parameter only.
 func (r *Recipe) ParseConfig(algorithm, feature map[string]string) (Params, error) {
 	all := make(map[string]string, len(algorithm)+len(feature))
 	for _, group := range []struct {
@@ -72,7 +72,9 @@ func (r *Recipe) ParseConfig(algorithm, feature map[string]string) (Params, erro
 	}{{"algorithmHyperParameters", algorithm, false}, {"featureTransformationParameters", feature, true}} {
 		for _, name := range slices.Sorted(maps.Keys(group.values)) {
 			if p, ok := r.parameter(name); ok && p.Feature != group.feature {
-				return Params{}, fmt.Errorf("hyperparameter %q of recipe %s does not belong into %s", name, r.Name, group.member)
+				return Params{}, fmt.Errorf(
+					"hyperparameter %q of recipe %s does not belong into %s", name, r.Name, group.member,
+				)
 			}
 			all[name] = group.values[name]
 		}

@@ -1,7 +1,7 @@
 // Package recipe is the one table of what Penchant can train: for each recipe its Amazon Personalize name and type, its
-// hyper-parameters with defaults and ranges, and the functions that train and load its model. The control plane reads the
-// table to describe recipes and to check solutions, the retrainer and the recommender to train and serve them. A new recipe
-// is a folder under pkg/model and a row in table.go.
+// hyper-parameters with defaults and ranges, and the functions that train and load its model. The control plane reads
+// the table to describe recipes and to check solutions, the retrainer and the recommender to train and serve them. A
+// new recipe is a folder under pkg/model and a row in table.go.
 package recipe
 
 import (
@@ -42,7 +42,8 @@ const (
 	CatalogueScores
 	// ListScores sum to 1 over the list that the request gave.
 	ListScores
-	// Propensities are the model's scores as they are: each the probability, from 0 to 1, that the user takes the action.
+	// Propensities are the model's scores as they are: each the probability, from 0 to 1, that the user takes the
+	// action.
 	Propensities
 )
 
@@ -95,8 +96,8 @@ type training struct {
 	interval func(p Params) time.Duration
 }
 
-// Train learns a model from the set. It stops early with the context's error. It makes the best of any set; CheckData says
-// whether that is worth anything.
+// Train learns a model from the set. It stops early with the context's error. It makes the best of any set; CheckData
+// says whether that is worth anything.
 func (r *Recipe) Train(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 	m, err := r.train(ctx, ts, p, o)
 	if err != nil || !r.Realtime || r.Type == PersonalizedActions {
@@ -109,8 +110,8 @@ func (r *Recipe) Train(ctx context.Context, ts *trainingset.Set, p Params, o Opt
 	return model.Adjust(m, lifts), nil
 }
 
-// Load decodes the parts of a trained model and the adjustments that it was stored with. Corrupt parts are an error, never a
-// panic.
+// Load decodes the parts of a trained model and the adjustments that it was stored with. Corrupt parts are an error,
+// never a panic.
 func (r *Recipe) Load(parts map[string][]byte) (model.Model, error) {
 	m, err := r.load(parts)
 	if err != nil {
@@ -142,8 +143,8 @@ func (r *Recipe) Interval(p Params) time.Duration {
 	return r.interval(p)
 }
 
-// UnsuitableError says that a training set lacks what the recipe learns from; its text is the failure reason that clients
-// see.
+// UnsuitableError says that a training set lacks what the recipe learns from; its text is the failure reason that
+// clients see.
 type UnsuitableError struct{ reason string }
 
 // Error is the failure reason.

@@ -22,6 +22,7 @@ var sameModel = map[string]string{
 }
 
 func TestEveryRecipeKeepsTheModelPromises(t *testing.T) {
+	t.Parallel()
 	for _, r := range recipe.All() {
 		t.Run(r.Name, func(t *testing.T) {
 			if other, same := sameModel[r.Name]; same {
@@ -33,7 +34,8 @@ func TestEveryRecipeKeepsTheModelPromises(t *testing.T) {
 	}
 }
 
-// sharesTraining checks that two recipes train the same model, but for parameters: on one interaction, where that is quick.
+// sharesTraining checks that two recipes train the same model, but for parameters: on one interaction, where that is
+// quick.
 func sharesTraining(t *testing.T, r *recipe.Recipe, name string) {
 	t.Helper()
 	other, ok := recipe.ByName(name)
@@ -59,6 +61,7 @@ func sharesTraining(t *testing.T, r *recipe.Recipe, name string) {
 }
 
 func TestTable(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	for _, r := range recipe.All() {
 		if seen[r.Name] {
@@ -83,6 +86,7 @@ func TestTable(t *testing.T) {
 }
 
 func TestByARN(t *testing.T) {
+	t.Parallel()
 	for _, arn := range []string{"", "aws-sims", "arn:aws:personalize:::recipe/", "arn:aws:personalize:::recipe/aws-magic", "arn:aws:personalize:::algorithm/aws-sims"} {
 		if r, ok := recipe.ByARN(arn); ok {
 			t.Errorf("ARN %q finds %s", arn, r.Name)
@@ -91,25 +95,57 @@ func TestByARN(t *testing.T) {
 }
 
 func TestParseParams(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, recipe string
 		given        map[string]string
 		refused      []string // words of the error; none: accepted
 	}{
 		{"nothing", "aws-sims", nil, nil},
-		{"in range", "aws-sims", map[string]string{"popularity_discount_factor": "0.7", "min_cointeraction_count": "0"}, nil},
+		{
+			"in range", "aws-sims",
+			map[string]string{"popularity_discount_factor": "0.7", "min_cointeraction_count": "0"}, nil,
+		},
 		{"bounds", "aws-user-personalization", map[string]string{"hidden_dimension": "32", "bptt": "32"}, nil},
 		{"categorical", "aws-user-personalization", map[string]string{"recency_mask": "false"}, nil},
 		{"unknown", "aws-sims", map[string]string{"magic": "1"}, []string{`"magic"`, "unknown", "aws-sims"}},
-		{"unknown where there are none", "aws-popularity-count", map[string]string{"magic": "1"}, []string{`"magic"`, "unknown"}},
-		{"no integer", "aws-sims", map[string]string{"min_cointeraction_count": "2.5"}, []string{"min_cointeraction_count", `"2.5"`, "integer"}},
-		{"no number", "aws-sims", map[string]string{"popularity_discount_factor": "much"}, []string{"popularity_discount_factor", `"much"`, "number"}},
-		{"not a number", "aws-sims", map[string]string{"popularity_discount_factor": "NaN"}, []string{"popularity_discount_factor", "range"}},
-		{"too small", "aws-personalized-ranking", map[string]string{"hidden_dimension": "31"}, []string{"hidden_dimension", "31", "[32,256]"}},
-		{"too large", "aws-user-personalization", map[string]string{"hidden_dimension": "257"}, []string{"hidden_dimension", "257", "[32,256]"}},
-		{"empty", "aws-user-personalization", map[string]string{"hidden_dimension": ""}, []string{"hidden_dimension", `""`}},
-		{"not in the list", "aws-user-personalization", map[string]string{"recency_mask": "maybe"}, []string{"recency_mask", `"maybe"`, "true, false"}},
-		{"crossed percentiles", "aws-sims", map[string]string{"min_user_history_length_percentile": "0.9", "max_user_history_length_percentile": "0.2"}, []string{"min_user_history_length_percentile", "0.9", "max_user_history_length_percentile", "0.2"}},
+		{
+			"unknown where there are none", "aws-popularity-count", map[string]string{"magic": "1"},
+			[]string{`"magic"`, "unknown"},
+		},
+		{
+			"no integer", "aws-sims", map[string]string{"min_cointeraction_count": "2.5"},
+			[]string{"min_cointeraction_count", `"2.5"`, "integer"},
+		},
+		{
+			"no number", "aws-sims", map[string]string{"popularity_discount_factor": "much"},
+			[]string{"popularity_discount_factor", `"much"`, "number"},
+		},
+		{
+			"not a number", "aws-sims", map[string]string{"popularity_discount_factor": "NaN"},
+			[]string{"popularity_discount_factor", "range"},
+		},
+		{
+			"too small", "aws-personalized-ranking", map[string]string{"hidden_dimension": "31"},
+			[]string{"hidden_dimension", "31", "[32,256]"},
+		},
+		{
+			"too large", "aws-user-personalization", map[string]string{"hidden_dimension": "257"},
+			[]string{"hidden_dimension", "257", "[32,256]"},
+		},
+		{
+			"empty", "aws-user-personalization", map[string]string{"hidden_dimension": ""},
+			[]string{"hidden_dimension", `""`},
+		},
+		{
+			"not in the list", "aws-user-personalization", map[string]string{"recency_mask": "maybe"},
+			[]string{"recency_mask", `"maybe"`, "true, false"},
+		},
+		{
+			"crossed percentiles", "aws-sims",
+			map[string]string{"min_user_history_length_percentile": "0.9", "max_user_history_length_percentile": "0.2"},
+			[]string{"min_user_history_length_percentile", "0.9", "max_user_history_length_percentile", "0.2"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, ok := recipe.ByName(c.recipe)
@@ -142,12 +178,17 @@ func TestParseParams(t *testing.T) {
 }
 
 func TestParseConfigKeepsTheTwoSortsApart(t *testing.T) {
+	t.Parallel()
 	r, _ := recipe.ByName("aws-sims")
-	params, err := r.ParseConfig(map[string]string{"min_cointeraction_count": "5"}, map[string]string{"max_user_history_length_percentile": "0.5"})
+	params, err := r.ParseConfig(
+		map[string]string{"min_cointeraction_count": "5"},
+		map[string]string{"max_user_history_length_percentile": "0.5"},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, f := params.Int("min_cointeraction_count"), params.Float("max_user_history_length_percentile"); n != 5 || f != 0.5 {
+	if n, f := params.Int("min_cointeraction_count"), params.Float("max_user_history_length_percentile"); n != 5 ||
+		f != 0.5 {
 		t.Errorf("parameters are %d and %g, want 5 and 0.5", n, f)
 	}
 	if _, err := r.ParseConfig(map[string]string{"max_user_history_length_percentile": "0.5"}, nil); err == nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// archive is what has come in of a small group that has everything any recipe needs: enough cold items, text, attributes, answers
-// to actions, and all types of event that use cases train on.
+// archive is what has come in of a small group that has everything any recipe needs: enough cold items, text,
+// attributes, answers to actions, and all types of event that use cases train on.
 type archive struct {
 	events, answers []reco.Interaction
 	items, actions  []reco.Entity
@@ -35,7 +35,8 @@ const (
 )
 
 var archiveSchema = &schema.Schema{Type: schema.Items, Fields: []schema.Field{
-	{Name: "ITEM_ID"}, {Name: "KIND", Categorical: true}, {Name: "PRICE", Kind: schema.Float}, {Name: "STORY", Textual: true}, {Name: "CREATION_TIMESTAMP", Kind: schema.Long},
+	{Name: "ITEM_ID"}, {Name: "KIND", Categorical: true}, {Name: "PRICE", Kind: schema.Float},
+	{Name: "STORY", Textual: true}, {Name: "CREATION_TIMESTAMP", Kind: schema.Long},
 }}
 
 var archiveUserSchema = &schema.Schema{Type: schema.Users, Fields: []schema.Field{
@@ -52,7 +53,10 @@ func newArchive() *archive {
 		}
 		a.items = append(a.items, reco.Entity{ID: fmt.Sprintf("i%03d", n), Properties: map[string]any{
 			"KIND": fmt.Sprintf("kind %d|kind %d", n%4, n%7), "PRICE": float64(n % 11), "CREATION_TIMESTAMP": created,
-			"STORY": fmt.Sprintf("about a %s and the %s", []string{"kettle", "tent", "novel", "chair"}[n%4], []string{"sea", "night", "garden", "road", "winter"}[n%5]),
+			"STORY": fmt.Sprintf(
+				"about a %s and the %s", []string{"kettle", "tent", "novel", "chair"}[n%4],
+				[]string{"sea", "night", "garden", "road", "winter"}[n%5],
+			),
 		}})
 	}
 	for offer := range 2 {
@@ -62,23 +66,35 @@ func newArchive() *archive {
 	for u := range archiveUsers {
 		user := fmt.Sprintf("u%03d", u)
 		happens := func(id, item, eventType string, second int) reco.Interaction {
-			return reco.Interaction{EventID: user + id, UserID: user, ItemID: item, EventType: eventType, TimestampMS: 1000 * int64(noon+u+second)}
+			return reco.Interaction{
+				EventID: user + id, UserID: user, ItemID: item, EventType: eventType,
+				TimestampMS: 1000 * int64(noon+u+second),
+			}
 		}
-		a.users = append(a.users, reco.Entity{ID: user, Properties: map[string]any{"TOWN": []string{"Here", "There"}[u%2], "AGE": int64(20 + u%30)}})
+		a.users = append(
+			a.users,
+			reco.Entity{
+				ID: user, Properties: map[string]any{"TOWN": []string{"Here", "There"}[u%2], "AGE": int64(20 + u%30)},
+			},
+		)
 		for e := range 9 {
 			item := random.IntN(warmItems/2)*2 + u%2 // each likes every other item
 			// Three happen at the same moment.
 			a.events = append(a.events, happens(fmt.Sprint("-e", e), fmt.Sprintf("i%03d", item), types[e%3], 60*(e/3)))
 		}
 		if u%2 == 0 {
-			a.events = append(a.events, happens("-cold", fmt.Sprintf("i%03d", warmItems+random.IntN(coldItems)), types[u%3], 600))
+			a.events = append(
+				a.events, happens("-cold", fmt.Sprintf("i%03d", warmItems+random.IntN(coldItems)), types[u%3], 600),
+			)
 		}
 		for offer := range 2 {
 			answer := nextaction.NotTaken
 			if random.IntN(10) < 3+5*((u+offer)%2) {
 				answer = nextaction.Taken
 			}
-			a.answers = append(a.answers, happens(fmt.Sprint("-a", offer), fmt.Sprintf("offer%d", offer), answer, 300+offer))
+			a.answers = append(
+				a.answers, happens(fmt.Sprint("-a", offer), fmt.Sprintf("offer%d", offer), answer, 300+offer),
+			)
 		}
 	}
 	return a
@@ -87,7 +103,10 @@ func newArchive() *archive {
 // shuffled is the same, as it came in in another order.
 func (a *archive) shuffled() *archive {
 	random := rand.New(rand.NewPCG(7, 8))
-	return &archive{events: shuffled(random, a.events), answers: shuffled(random, a.answers), items: shuffled(random, a.items), users: shuffled(random, a.users), actions: shuffled(random, a.actions)}
+	return &archive{
+		events: shuffled(random, a.events), answers: shuffled(random, a.answers), items: shuffled(random, a.items),
+		users: shuffled(random, a.users), actions: shuffled(random, a.actions),
+	}
 }
 
 func shuffled[T any](random *rand.Rand, list []T) []T {
@@ -101,7 +120,9 @@ func shuffled[T any](random *rand.Rand, list []T) []T {
 // read makes the training set of a recipe.
 func (a *archive) read(t *testing.T, r *recipe.Recipe) *trainingset.Set {
 	t.Helper()
-	b := trainingset.NewBuilder(trainingset.Options{ItemSchema: archiveSchema, UserSchema: archiveUserSchema, EventType: r.EventType})
+	b := trainingset.NewBuilder(trainingset.Options{
+		ItemSchema: archiveSchema, UserSchema: archiveUserSchema, EventType: r.EventType,
+	})
 	for i := range a.events {
 		b.Add(&a.events[i])
 	}
@@ -124,9 +145,11 @@ func (a *archive) read(t *testing.T, r *recipe.Recipe) *trainingset.Set {
 	return ts
 }
 
-// TestSameDataAndSeedGiveTheSameBytes trains every recipe of the table twice: on one thread and on three, on data that came in
-// in different orders. modeltest does so with the models themselves, at greater length; here no recipe can be left out.
+// TestSameDataAndSeedGiveTheSameBytes trains every recipe of the table twice: on one thread and on three, on data that
+// came in in different orders. modeltest does so with the models themselves, at greater length; here no recipe can be
+// left out.
 func TestSameDataAndSeedGiveTheSameBytes(t *testing.T) {
+	t.Parallel()
 	inOrder := newArchive()
 	otherwise := inOrder.shuffled()
 	for _, r := range recipe.All() {

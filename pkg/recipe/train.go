@@ -18,8 +18,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// A domain use case shares the training of a recipe for solutions and has none of its parameters: each training gives the
-// parameters that are absent the values below.
+// A domain use case shares the training of a recipe for solutions and has none of its parameters: each training gives
+// the parameters that are absent the values below.
 
 // learns makes a training of functions that return the model type of their package.
 func learns[M model.Model](

@@ -9,6 +9,7 @@ import (
 
 // TestErrorsAreFollowedBackUnlessBPTTIsGiven: bptt's default is Personalize's on the wire, and costs quality.
 func TestErrorsAreFollowedBackUnlessBPTTIsGiven(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"aws-hrnn", "aws-user-personalization"} {
 		r, known := ByName(name)
 		if !known {
@@ -31,6 +32,7 @@ func TestErrorsAreFollowedBackUnlessBPTTIsGiven(t *testing.T) {
 }
 
 func TestModelsLoadWithoutAdjustmentsThatTheyWereNotStoredWith(t *testing.T) {
+	t.Parallel()
 	r, known := ByName("aws-popularity-count")
 	if !known {
 		t.Fatal("there is no popularity")

@@ -91,7 +91,8 @@ func expGo(x float32) float32 {
 	whole := int32(x*log2e+128.5) - 128 // rounds to the nearest, for x above -87
 	n := float32(whole)
 	x = x - n*high - n*low
-	p := ((((1.9875691500e-4*x+1.3981999507e-3)*x+8.3334519073e-3)*x+4.1665795894e-2)*x+1.6666665459e-1)*x + 5.0000001201e-1
+	p := ((((1.9875691500e-4*x+1.3981999507e-3)*x+8.3334519073e-3)*x+4.1665795894e-2)*x+1.6666665459e-1)*x +
+		5.0000001201e-1
 	p = p*x*x + x + 1
 	return p * math.Float32frombits(uint32(whole+127)<<23)
 }

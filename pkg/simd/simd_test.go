@@ -36,6 +36,7 @@ func requireClose(t *testing.T, what string, got, want []float32, magnitude floa
 }
 
 func TestKernelsEqualTheGoFallback(t *testing.T) {
+	t.Parallel()
 	if !Accelerated() {
 		t.Log("no AVX2 here: this compares the fallback with itself")
 	}
@@ -72,6 +73,7 @@ func TestKernelsEqualTheGoFallback(t *testing.T) {
 }
 
 func TestKernelsByHand(t *testing.T) {
+	t.Parallel()
 	x := []float32{1, 2, 3}
 	if got := Dot(x, []float32{4, 5, 6}); got != 32 {
 		t.Errorf("Dot is %g, want 32", got)
@@ -96,6 +98,7 @@ func TestKernelsByHand(t *testing.T) {
 }
 
 func TestAdam(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
 	step := Moments{Scale: 0.5, FreshMean: 0.1, FreshSquare: 0.02, Way: 0.25, Root: 4}
 	for _, n := range lengths() {
@@ -116,14 +119,18 @@ func TestAdam(t *testing.T) {
 			requireClose(t, fmt.Sprintf("%d %s", n, what), got[k], want[k], 1)
 		}
 	}
-	// The gradient is 2: the mean becomes 0 + 0.1 (2 - 0), the square 1 + 0.02 (4 - 1), and the value moves by a quarter
-	// of 0.2 over the root of 4.24.
+	// The gradient is 2: the mean becomes 0 + 0.1 (2 - 0), the square 1 + 0.02 (4 - 1), and the value moves by a
+	// quarter of 0.2 over the root of 4.24.
 	value, mean, square := []float32{1}, []float32{0}, []float32{1}
 	Adam(value, []float32{4}, mean, square, step)
-	requireClose(t, "by hand", []float32{value[0], mean[0], square[0]}, []float32{float32(1 - 0.05/math.Sqrt(4.24)), 0.2, 1.06}, 1)
+	requireClose(
+		t, "by hand", []float32{value[0], mean[0], square[0]}, []float32{float32(1 - 0.05/math.Sqrt(4.24)), 0.2, 1.06},
+		1,
+	)
 }
 
 func TestTileEqualsTheGoFallback(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, depth := range []int{0, 1, 2, 3, 4, 5, 7, 8, 63, 256} {
 		stride := TileColumns + r.IntN(20)
@@ -142,6 +149,7 @@ func TestTileEqualsTheGoFallback(t *testing.T) {
 }
 
 func TestExpSum(t *testing.T) {
+	t.Parallel()
 	var x []float32
 	for v := -90.0; v < 80; v += 0.37 {
 		x = append(x, float32(v))
@@ -165,13 +173,17 @@ func TestExpSum(t *testing.T) {
 			}
 		}
 	}
-	special := []float32{float32(math.Inf(-1)), float32(math.NaN()), 0, -1000, float32(math.Inf(-1)), 0, 0, 0, float32(math.Inf(-1)), float32(math.NaN()), 0}
+	special := []float32{
+		float32(math.Inf(-1)), float32(math.NaN()), 0, -1000, float32(math.Inf(-1)), 0, 0, 0, float32(math.Inf(-1)),
+		float32(math.NaN()), 0,
+	}
 	if ExpSum(special, 0) != 5 || !slices.Equal(special, []float32{0, 0, 1, 0, 0, 1, 1, 1, 0, 0, 1}) {
 		t.Errorf("special values give %v", special)
 	}
 }
 
 func TestKernelsWriteNothingBeyondTheirVectors(t *testing.T) {
+	t.Parallel()
 	for n := range 40 {
 		padded := make([]float32, n+16)
 		x := make([]float32, n)
@@ -187,19 +199,32 @@ func TestKernelsWriteNothingBeyondTheirVectors(t *testing.T) {
 }
 
 func TestMismatchedLengthsPanic(t *testing.T) {
+	t.Parallel()
 	for name, call := range map[string]func(){
-		"Dot":                 func() { Dot(make([]float32, 2), make([]float32, 3)) },
-		"Axpy":                func() { Axpy(1, make([]float32, 2), make([]float32, 3)) },
-		"MatVec":              func() { MatVec(make([]float32, 2), make([]float32, 5), make([]float32, 3)) },
-		"MultiplyTile, depth": func() { MultiplyTile(make([]float32, 96), 16, make([]float32, 12), make([]float32, 16)) },
-		"MultiplyTile, tile":  func() { MultiplyTile(make([]float32, 95), 16, make([]float32, 6), make([]float32, 16)) },
+		"Dot":    func() { Dot(make([]float32, 2), make([]float32, 3)) },
+		"Axpy":   func() { Axpy(1, make([]float32, 2), make([]float32, 3)) },
+		"MatVec": func() { MatVec(make([]float32, 2), make([]float32, 5), make([]float32, 3)) },
+		"MultiplyTile, depth": func() {
+			MultiplyTile(
+				make([]float32, 96), 16, make([]float32, 12), make([]float32, 16),
+			)
+		},
+		"MultiplyTile, tile": func() {
+			MultiplyTile(
+				make([]float32, 95), 16, make([]float32, 6), make([]float32, 16),
+			)
+		},
 		"Adam": func() {
 			Adam(make([]float32, 2), make([]float32, 2), make([]float32, 2), make([]float32, 3), Moments{})
 		},
 		"AddResiduals, row": func() {
 			AddResiduals(make([]float32, 8), make([]float32, 8), []int32{1}, []float32{1}, 1, make([]float32, 8))
 		},
-		"AddResiduals, weights": func() { AddResiduals(make([]float32, 8), make([]float32, 8), []int32{0}, nil, 1, make([]float32, 8)) },
+		"AddResiduals, weights": func() {
+			AddResiduals(
+				make([]float32, 8), make([]float32, 8), []int32{0}, nil, 1, make([]float32, 8),
+			)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -257,7 +282,9 @@ func BenchmarkAddResiduals(b *testing.B) {
 		for k := range index {
 			index[k], weights[k] = int32(r.IntN(rows)), 1e-6
 		}
-		for name, f := range map[string]func(y, m []float32, index []int32, weights []float32, target float32, x []float32){
+		for name, f := range map[string]func(
+			y, m []float32, index []int32, weights []float32, target float32, x []float32,
+		){
 			"simd": AddResiduals, "go": addResidualsGo,
 		} {
 			b.Run(fmt.Sprintf("%s/dim=%d", name, dim), func(b *testing.B) {
@@ -272,7 +299,8 @@ func BenchmarkAddResiduals(b *testing.B) {
 // BenchmarkMultiplyTile is the ceiling of products of matrices: its panels stay in the first-level cache.
 func BenchmarkMultiplyTile(b *testing.B) {
 	const depth = 256
-	c, x, y := make([]float32, TileRows*TileColumns), make([]float32, depth*TileRows), make([]float32, depth*TileColumns)
+	c, x, y := make([]float32, TileRows*TileColumns), make([]float32, depth*TileRows),
+		make([]float32, depth*TileColumns)
 	for b.Loop() {
 		MultiplyTile(c, TileColumns, x, y)
 	}

@@ -21,16 +21,17 @@ type actionEvent struct {
 	timeMS          int64
 }
 
-// AddActionInteraction takes what a user did about an action, whose id is the ItemID. The caller may reuse it. One without
-// action, or without user and session, is left out. The options of the builder are about interactions with items and do
-// not select here.
+// AddActionInteraction takes what a user did about an action, whose id is the ItemID. The caller may reuse it. One
+// without action, or without user and session, is left out. The options of the builder are about interactions with
+// items and do not select here.
 func (b *Builder) AddActionInteraction(i *reco.Interaction) {
 	b.link(i)
 	if i.ItemID == "" || i.Key() == "" {
 		return
 	}
 	e := actionEvent{
-		user: b.user(i.Key()), id: strings.Clone(i.EventID), action: strings.Clone(i.ItemID), typ: strings.Clone(i.EventType), timeMS: i.TimestampMS,
+		user: b.user(i.Key()), id: strings.Clone(i.EventID), action: strings.Clone(i.ItemID),
+		typ: strings.Clone(i.EventType), timeMS: i.TimestampMS,
 	}
 	if i.UserID != "" {
 		b.named[e.user] = true
@@ -38,8 +39,8 @@ func (b *Builder) AddActionInteraction(i *reco.Interaction) {
 	b.actions.events = append(b.actions.events, e)
 }
 
-// build makes the set; target says which user each user index stands for. Of several interactions of a user with the same
-// event id the earliest counts, and of rows that are equal in everything one.
+// build makes the set; target says which user each user index stands for. Of several interactions of a user with the
+// same event id the earliest counts, and of rows that are equal in everything one.
 func (a *actions) build(users *interner, target []int32) ActionSet {
 	var set ActionSet
 	index := map[string]int32{}
@@ -63,7 +64,8 @@ func (a *actions) build(users *interner, target []int32) ActionSet {
 	}
 	slices.SortFunc(a.events, func(x, y actionEvent) int {
 		return cmp.Or(
-			strings.Compare(users.names[x.user], users.names[y.user]), cmp.Compare(x.timeMS, y.timeMS), strings.Compare(x.id, y.id),
+			strings.Compare(users.names[x.user], users.names[y.user]), cmp.Compare(x.timeMS, y.timeMS),
+			strings.Compare(x.id, y.id),
 			strings.Compare(x.action, y.action), strings.Compare(x.typ, y.typ),
 		)
 	})
@@ -83,7 +85,10 @@ func (a *actions) build(users *interner, target []int32) ActionSet {
 			}
 			seen[key] = struct{}{}
 		}
-		set.Events = append(set.Events, ActionEvent{UserID: users.names[e.user], Action: index[e.action], TimeMS: e.timeMS, Type: e.typ})
+		set.Events = append(
+			set.Events,
+			ActionEvent{UserID: users.names[e.user], Action: index[e.action], TimeMS: e.timeMS, Type: e.typ},
+		)
 	}
 	return set
 }

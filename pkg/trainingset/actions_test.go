@@ -10,6 +10,7 @@ import (
 )
 
 func TestActions(t *testing.T) {
+	t.Parallel()
 	events := []reco.Interaction{
 		{EventID: "1", UserID: "u", ItemID: "call", EventType: "VIEWED", TimestampMS: 1},
 		{EventID: "2", UserID: "u", ItemID: "call", EventType: "TAKEN", TimestampMS: 2},
@@ -26,7 +27,8 @@ func TestActions(t *testing.T) {
 		IDs:  []string{"call", "mail", "visit"},
 		Rows: map[int32]reco.Entity{2: {ID: "visit", Properties: map[string]any{"VALUE": int64(3)}}},
 		Events: []ActionEvent{
-			{"u", 0, 1, "VIEWED"}, {"u", 0, 2, "TAKEN"}, {"v", 1, 0, "TAKEN"}, {"v", 1, 1, "NOT_TAKEN"}, {"v", 1, 4, "VIEWED"}, {"w", 1, 5, "TAKEN"},
+			{"u", 0, 1, "VIEWED"}, {"u", 0, 2, "TAKEN"}, {"v", 1, 0, "TAKEN"}, {"v", 1, 1, "NOT_TAKEN"},
+			{"v", 1, 4, "VIEWED"}, {"w", 1, 5, "TAKEN"},
 		},
 	}
 	random := rand.New(rand.NewPCG(1, 2))

@@ -29,8 +29,8 @@ type Options struct {
 	Columns Columns
 	// Objective is what items bring in; its attribute counts even if Columns hides it.
 	Objective Objective
-	// ItemSchema and UserSchema describe the items' and the users' columns; they are handed on to the training set. Nil where they
-	// are not known.
+	// ItemSchema and UserSchema describe the items' and the users' columns; they are handed on to the training set. Nil
+	// where they are not known.
 	ItemSchema, UserSchema *schema.Schema
 }
 
@@ -39,7 +39,8 @@ type EventRule struct {
 	Type string
 	// Threshold, if set, leaves out events of the type whose value is lower, and those without one.
 	Threshold *float64
-	// Weight is 0 or more. What counts is how the weights of the types compare; events of a type with weight 0 are left out.
+	// Weight is 0 or more. What counts is how the weights of the types compare; events of a type with weight 0 are left
+	// out.
 	Weight float64
 }
 
@@ -91,7 +92,8 @@ type eventChunk [chunkEvents]event
 // NewBuilder starts an empty set.
 func NewBuilder(options Options) *Builder {
 	return &Builder{
-		options: options, weighted: differ(options.Events), users: newInterner(), items: newInterner(), types: newInterner(), links: map[string]int32{},
+		options: options, weighted: differ(options.Events), users: newInterner(), items: newInterner(),
+		types: newInterner(), links: map[string]int32{},
 		itemRows: entityRows{}, userRows: entityRows{}, actions: actions{rows: entityRows{}},
 	}
 }
@@ -106,7 +108,10 @@ func (b *Builder) Add(i *reco.Interaction) {
 	if !wanted {
 		return
 	}
-	e := event{rule: rule, timeMS: i.TimestampMS, user: b.user(i.Key()), item: b.items.index(i.ItemID), value: float32(math.NaN())}
+	e := event{
+		rule: rule, timeMS: i.TimestampMS, user: b.user(i.Key()), item: b.items.index(i.ItemID),
+		value: float32(math.NaN()),
+	}
 	if i.UserID != "" {
 		b.named[e.user] = true
 	}
@@ -284,8 +289,8 @@ type versionedRow struct {
 	since time.Time
 }
 
-// add keeps a row unless there is a newer one with its id. Equal times are ordered by the offset in the log: one topic has
-// all records of an id in one partition.
+// add keeps a row unless there is a newer one with its id. Equal times are ordered by the offset in the log: one topic
+// has all records of an id in one partition.
 func (rows entityRows) add(e reco.Entity, since time.Time) {
 	other, ok := rows[e.ID]
 	if ok && cmp.Or(other.since.Compare(since), cmp.Compare(other.Origin.Offset, e.Origin.Offset)) > 0 {
@@ -307,7 +312,8 @@ func (b *Builder) Build() (*Set, error) {
 	}
 	t := &Set{
 		EventType: b.options.EventType, Columns: b.options.Columns, Objective: b.options.Objective,
-		ItemSchema: b.options.Columns.schema(b.options.ItemSchema), UserSchema: b.options.Columns.schema(b.options.UserSchema),
+		ItemSchema: b.options.Columns.schema(b.options.ItemSchema),
+		UserSchema: b.options.Columns.schema(b.options.UserSchema),
 	}
 	var newItem, newType []int32
 	t.Items, newItem = b.items.sorted()
@@ -375,8 +381,8 @@ func (b *Builder) fill(t *Set, newItem, newType []int32) {
 	}
 }
 
-// compare is reco.CompareRecent; what it leaves equal differs in no way that is kept, but for the content of events that
-// share an id, which decides which of them stays.
+// compare is reco.CompareRecent; what it leaves equal differs in no way that is kept, but for the content of events
+// that share an id, which decides which of them stays.
 func (b *Builder) compare(x, y int32) int {
 	p, q := b.event(int(x)), b.event(int(y))
 	if c := cmp.Compare(p.timeMS, q.timeMS); c != 0 {
@@ -427,8 +433,8 @@ func (b *Builder) group() userEvents {
 	return g
 }
 
-// claimed maps each user index to the one its events belong to: itself, or for the session id of a stranger the one user
-// who was later seen in that session.
+// claimed maps each user index to the one its events belong to: itself, or for the session id of a stranger the one
+// user who was later seen in that session.
 func (b *Builder) claimed() []int32 {
 	target := make([]int32, b.users.len())
 	for u := range target {

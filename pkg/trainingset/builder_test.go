@@ -23,7 +23,9 @@ func streamed(id, user, session, item string, second int64) reco.Interaction {
 
 // imported is an event as an import gives it: the n-th row.
 func imported(n int64, user, item string, second int64) reco.Interaction {
-	return reco.Interaction{EventID: fmt.Sprintf("i%012d", n), UserID: user, ItemID: item, EventType: "view", TimestampMS: 1000 * second}
+	return reco.Interaction{
+		EventID: fmt.Sprintf("i%012d", n), UserID: user, ItemID: item, EventType: "view", TimestampMS: 1000 * second,
+	}
 }
 
 func build(t *testing.T, options Options, events ...reco.Interaction) *Set {
@@ -53,6 +55,7 @@ func histories(set *Set) string {
 }
 
 func TestBuilderOrdersUsersItemsAndEvents(t *testing.T) {
+	t.Parallel()
 	set := build(t, Options{},
 		imported(0, "u2", "b", 5), imported(1, "u2", "a", 5), imported(2, "u1", "c", 9), imported(3, "u2", "c", 1),
 		streamed("z", "u2", "", "d", 5), streamed("a", "u2", "", "e", 5))
@@ -65,6 +68,7 @@ func TestBuilderOrdersUsersItemsAndEvents(t *testing.T) {
 }
 
 func TestBuilderDropsRepeats(t *testing.T) {
+	t.Parallel()
 	withValue := func(i reco.Interaction, v float64) reco.Interaction { i.EventValue = &v; return i }
 	withProperty := func(i reco.Interaction, v any) reco.Interaction {
 		i.Properties = map[string]any{"DEVICE": v, "A": nil}
@@ -74,17 +78,41 @@ func TestBuilderDropsRepeats(t *testing.T) {
 		events []reco.Interaction
 		want   string
 	}{
-		"same event id": {[]reco.Interaction{streamed("x", "u", "", "late", 2), streamed("x", "u", "", "early", 1), streamed("y", "u", "", "other", 3)},
+		"same event id": {[]reco.Interaction{
+			streamed("x", "u", "", "late", 2), streamed("x", "u", "", "early", 1), streamed("y", "u", "", "other", 3),
+		},
 			"u: early other"},
-		"same event id of two users": {[]reco.Interaction{streamed("x", "u", "", "a", 1), streamed("x", "v", "", "a", 1)}, "u: a\nv: a"},
-		"equal imported rows":        {[]reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "a", 1)}, "u: a"},
-		"other time":                 {[]reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "a", 2)}, "u: a a"},
-		"other value":                {[]reco.Interaction{withValue(imported(1, "u", "a", 1), 1), imported(2, "u", "a", 1)}, "u: a a"},
-		"equal properties":           {[]reco.Interaction{withProperty(imported(1, "u", "a", 1), "x"), withProperty(imported(2, "u", "a", 1), "x")}, "u: a"},
-		"other property":             {[]reco.Interaction{withProperty(imported(1, "u", "a", 1), int64(1)), withProperty(imported(2, "u", "a", 1), 1.0)}, "u: a a"},
-		"equal streamed events":      {[]reco.Interaction{streamed("x", "u", "", "a", 1), streamed("y", "u", "", "a", 1)}, "u: a a"},
-		"without event ids":          {[]reco.Interaction{streamed("", "u", "", "a", 1), streamed("", "u", "", "b", 1)}, "u: a b"},
-		"incomplete events":          {[]reco.Interaction{streamed("x", "", "", "a", 1), streamed("y", "u", "", "", 1)}, ""},
+		"same event id of two users": {
+			[]reco.Interaction{streamed("x", "u", "", "a", 1), streamed("x", "v", "", "a", 1)}, "u: a\nv: a",
+		},
+		"equal imported rows": {[]reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "a", 1)}, "u: a"},
+		"other time": {
+			[]reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "a", 2)}, "u: a a",
+		},
+		"other value": {
+			[]reco.Interaction{withValue(imported(1, "u", "a", 1), 1), imported(2, "u", "a", 1)}, "u: a a",
+		},
+		"equal properties": {
+			[]reco.Interaction{
+				withProperty(imported(1, "u", "a", 1), "x"), withProperty(imported(2, "u", "a", 1), "x"),
+			},
+			"u: a",
+		},
+		"other property": {
+			[]reco.Interaction{
+				withProperty(imported(1, "u", "a", 1), int64(1)), withProperty(imported(2, "u", "a", 1), 1.0),
+			},
+			"u: a a",
+		},
+		"equal streamed events": {
+			[]reco.Interaction{streamed("x", "u", "", "a", 1), streamed("y", "u", "", "a", 1)}, "u: a a",
+		},
+		"without event ids": {
+			[]reco.Interaction{streamed("", "u", "", "a", 1), streamed("", "u", "", "b", 1)}, "u: a b",
+		},
+		"incomplete events": {
+			[]reco.Interaction{streamed("x", "", "", "a", 1), streamed("y", "u", "", "", 1)}, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, histories(build(t, Options{}, c.events...))); diff != "" {
@@ -95,20 +123,32 @@ func TestBuilderDropsRepeats(t *testing.T) {
 }
 
 func TestBuilderGivesSessionsToTheirUser(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		events []reco.Interaction
 		want   string
 	}{
 		"a stranger": {[]reco.Interaction{streamed("1", "", "s", "a", 1), streamed("2", "", "s", "b", 2)}, "s: a b"},
-		"known later": {[]reco.Interaction{streamed("1", "", "s", "a", 1), streamed("2", "u", "s", "b", 2), streamed("3", "", "s", "c", 3)},
+		"known later": {[]reco.Interaction{
+			streamed("1", "", "s", "a", 1), streamed("2", "u", "s", "b", 2), streamed("3", "", "s", "c", 3),
+		},
 			"u: a b c"},
-		"known by an event of another type": {[]reco.Interaction{streamed("1", "", "s", "a", 1), func() reco.Interaction {
+		"known by an event of another type": {[]reco.Interaction{streamed(
+			"1", "", "s", "a", 1,
+		), func() reco.Interaction {
 			i := streamed("2", "u", "s", "b", 2)
 			i.EventType = "login"
 			return i
 		}()}, "u: a"},
-		"shared by two users":        {[]reco.Interaction{streamed("1", "", "s", "a", 1), streamed("2", "u", "s", "b", 2), streamed("3", "v", "s", "c", 3)}, "s: a\nu: b\nv: c"},
-		"a session called like user": {[]reco.Interaction{streamed("1", "s", "", "a", 1), streamed("2", "u", "s", "b", 2)}, "s: a\nu: b"},
+		"shared by two users": {
+			[]reco.Interaction{
+				streamed("1", "", "s", "a", 1), streamed("2", "u", "s", "b", 2), streamed("3", "v", "s", "c", 3),
+			},
+			"s: a\nu: b\nv: c",
+		},
+		"a session called like user": {
+			[]reco.Interaction{streamed("1", "s", "", "a", 1), streamed("2", "u", "s", "b", 2)}, "s: a\nu: b",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, histories(build(t, Options{EventType: "view"}, c.events...))); diff != "" {
@@ -119,6 +159,7 @@ func TestBuilderGivesSessionsToTheirUser(t *testing.T) {
 }
 
 func TestBuilderFilters(t *testing.T) {
+	t.Parallel()
 	of := func(n int64, kind string, value float64) reco.Interaction {
 		i := imported(n, "u", fmt.Sprint("item", n), n)
 		i.EventType, i.EventValue = kind, &value
@@ -127,7 +168,9 @@ func TestBuilderFilters(t *testing.T) {
 		}
 		return i
 	}
-	events := []reco.Interaction{of(1, "buy", 1), of(2, "Buy", 5), of(3, "buy", 5), of(4, "view", 9), of(5, "buy", math.NaN())}
+	events := []reco.Interaction{
+		of(1, "buy", 1), of(2, "Buy", 5), of(3, "buy", 5), of(4, "view", 9), of(5, "buy", math.NaN()),
+	}
 	threshold := 4.5
 	for _, c := range []struct {
 		options Options
@@ -145,6 +188,7 @@ func TestBuilderFilters(t *testing.T) {
 }
 
 func TestBuilderKeepsRows(t *testing.T) {
+	t.Parallel()
 	b := NewBuilder(Options{})
 	for _, i := range []reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "c", 2)} {
 		b.Add(&i)
@@ -173,6 +217,7 @@ func TestBuilderKeepsRows(t *testing.T) {
 }
 
 func TestBuilderForgetsTheOrderOfItsInput(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	var events []reco.Interaction
 	for n := range 3000 {
@@ -204,12 +249,14 @@ func TestBuilderForgetsTheOrderOfItsInput(t *testing.T) {
 }
 
 func TestHistoryCarriesTypesAndValues(t *testing.T) {
+	t.Parallel()
 	value := 2.5
 	i := imported(1, "u", "a", 7)
 	i.EventValue = &value
 	set := build(t, Options{}, i, imported(2, "u", "b", 8))
 	want := []reco.RecentInteraction{
-		{ItemID: "a", EventType: "view", EventValue: &value, TimestampMS: 7000}, {ItemID: "b", EventType: "view", TimestampMS: 8000},
+		{ItemID: "a", EventType: "view", EventValue: &value, TimestampMS: 7000},
+		{ItemID: "b", EventType: "view", TimestampMS: 8000},
 	}
 	if diff := cmp.Diff(want, set.History(0)); diff != "" {
 		t.Error(diff)
@@ -217,6 +264,7 @@ func TestHistoryCarriesTypesAndValues(t *testing.T) {
 }
 
 func TestCheckMinimum(t *testing.T) {
+	t.Parallel()
 	events := []reco.Interaction{imported(1, "u", "a", 1), imported(2, "u", "b", 2), imported(3, "v", "a", 1)}
 	for _, c := range []struct {
 		options             Options
@@ -240,7 +288,10 @@ func BenchmarkBuilder(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	events := make([]reco.Interaction, n)
 	for i := range events {
-		events[i] = imported(int64(i), fmt.Sprint("user-", r.IntN(6000)), fmt.Sprint("item-", int(3500*math.Pow(r.Float64(), 2))), int64(i))
+		events[i] = imported(
+			int64(i), fmt.Sprint("user-", r.IntN(6000)), fmt.Sprint("item-", int(3500*math.Pow(r.Float64(), 2))),
+			int64(i),
+		)
 	}
 	b.ReportAllocs()
 	for b.Loop() {

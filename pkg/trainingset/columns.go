@@ -9,8 +9,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Columns selects columns of datasets, by the dataset's type in upper case. A type that neither map names keeps all of its
-// columns, and ids and timestamps always stay. Names are compared without case.
+// Columns selects columns of datasets, by the dataset's type in upper case. A type that neither map names keeps all of
+// its columns, and ids and timestamps always stay. Names are compared without case.
 type Columns struct {
 	// Excluded are taken away.
 	Excluded map[string][]string
@@ -72,8 +72,8 @@ const (
 	valueColumn = "EVENT_VALUE"
 )
 
-// events takes columns away from a training set's interactions. What the events were selected and weighted by has had its
-// effect.
+// events takes columns away from a training set's interactions. What the events were selected and weighted by has had
+// its effect.
 func (c Columns) events(t *Set) {
 	if !c.keeps(schema.Interactions, typeColumn) && len(t.EventTypes) > 0 {
 		t.EventTypes = []string{""}

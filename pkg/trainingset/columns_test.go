@@ -12,8 +12,12 @@ import (
 )
 
 func TestColumnsHideWhatModelsMayNotSee(t *testing.T) {
+	t.Parallel()
 	value := 2.0
-	items := &schema.Schema{Type: schema.Items, Fields: []schema.Field{{Name: "ITEM_ID"}, {Name: "GENRES"}, {Name: "PRICE", Kind: schema.Float}}}
+	items := &schema.Schema{
+		Type:   schema.Items,
+		Fields: []schema.Field{{Name: "ITEM_ID"}, {Name: "GENRES"}, {Name: "PRICE", Kind: schema.Float}},
+	}
 	build := func(columns Columns) *Set {
 		b := NewBuilder(Options{EventType: "view", EventValueThreshold: &value, Columns: columns, ItemSchema: items})
 		b.Add(&reco.Interaction{UserID: "u", ItemID: "a", EventType: "view", EventValue: &value})
@@ -51,10 +55,14 @@ func TestColumnsHideWhatModelsMayNotSee(t *testing.T) {
 		"all but one": {Columns{Included: map[string][]string{"ITEMS": {"PRICE"}}}, func(s *seen) {
 			s.Item, s.Schema = map[string]any{"PRICE": 2.5}, []string{"ITEM_ID", "PRICE"}
 		}},
-		"users and actions": {Columns{Excluded: map[string][]string{"USERS": {"AGE"}, "ACTIONS": {"VALUE"}}}, func(s *seen) {
+		"users and actions": {Columns{
+			Excluded: map[string][]string{"USERS": {"AGE"}, "ACTIONS": {"VALUE"}},
+		}, func(s *seen) {
 			s.User, s.Action = map[string]any{}, map[string]any{}
 		}},
-		"types and values": {Columns{Excluded: map[string][]string{"INTERACTIONS": {"EVENT_TYPE", "EVENT_VALUE"}}}, func(s *seen) {
+		"types and values": {Columns{
+			Excluded: map[string][]string{"INTERACTIONS": {"EVENT_TYPE", "EVENT_VALUE"}},
+		}, func(s *seen) {
 			s.Types, s.Value = []string{""}, false
 		}},
 		"nothing of interactions": {Columns{Included: map[string][]string{"INTERACTIONS": {}}}, func(s *seen) {
@@ -83,13 +91,16 @@ func TestColumnsHideWhatModelsMayNotSee(t *testing.T) {
 }
 
 func TestEventRules(t *testing.T) {
+	t.Parallel()
 	four := 4.0
 	of := func(n int64, kind string, value float64) reco.Interaction {
 		i := imported(n, "u", string(rune('a'+n)), n)
 		i.EventType, i.EventValue = kind, &value
 		return i
 	}
-	events := []reco.Interaction{of(0, "click", 1), of(1, "buy", 1), of(2, "buy", 4), of(3, "view", 9), of(4, "Click", 1)}
+	events := []reco.Interaction{
+		of(0, "click", 1), of(1, "buy", 1), of(2, "buy", 4), of(3, "view", 9), of(4, "Click", 1),
+	}
 	for _, c := range []struct {
 		rules  []EventRule
 		want   string
@@ -98,7 +109,10 @@ func TestEventRules(t *testing.T) {
 		{nil, "u: a b c d e", nil},
 		{[]EventRule{{Type: "click", Weight: 1}, {Type: "buy", Weight: 1}}, "u: a b c", nil},
 		{[]EventRule{{Type: "click", Weight: 0.1}, {Type: "buy", Weight: 0.4}}, "u: a b c", []float32{0.25, 1, 1}},
-		{[]EventRule{{Type: "click", Weight: 0.1}, {Type: "buy", Threshold: &four, Weight: 0.2}}, "u: a c", []float32{0.5, 1}},
+		{
+			[]EventRule{{Type: "click", Weight: 0.1}, {Type: "buy", Threshold: &four, Weight: 0.2}}, "u: a c",
+			[]float32{0.5, 1},
+		},
 		{[]EventRule{{Type: "click", Weight: 0}, {Type: "buy", Weight: 0.2}}, "u: b c", nil},
 		{[]EventRule{{Type: "view", Weight: 0}}, "", nil},
 	} {

@@ -7,7 +7,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-// Objective is what recommendations are to bring in beside being relevant: items with a high value of a numeric attribute.
+// Objective is what recommendations are to bring in beside being relevant: items with a high value of a numeric
+// attribute.
 type Objective struct {
 	// Attribute is a column of the Items dataset; "" for no objective.
 	Attribute string
@@ -16,8 +17,9 @@ type Objective struct {
 	Weight float64
 }
 
-// rewards are the items' values of an attribute, from 0 to 1: linear between the 1st and the 99th percentile of all values,
-// so that a single item that costs a fortune does not make all others alike. Items without a value bring in nothing.
+// rewards are the items' values of an attribute, from 0 to 1: linear between the 1st and the 99th percentile of all
+// values, so that a single item that costs a fortune does not make all others alike. Items without a value bring in
+// nothing.
 func rewards(attribute string, items int, rows map[int32]reco.Entity) []float32 {
 	if attribute == "" {
 		return nil

@@ -1,6 +1,6 @@
-// Package trainingset holds what a model is trained on: the interactions of a dataset group by user, with dense numbers for
-// users and items, and the rows of its items, users and actions. A Builder collects events and rows in any order and makes
-// a Set of them; a Set is never modified afterwards.
+// Package trainingset holds what a model is trained on: the interactions of a dataset group by user, with dense numbers
+// for users and items, and the rows of its items, users and actions. A Builder collects events and rows in any order
+// and makes a Set of them; a Set is never modified afterwards.
 //
 // The package knows nothing of storage. pkg/dataset reads a bucket and feeds a Builder, demos and tests feed one from
 // memory, and the packages under pkg/model train on the Set.
@@ -42,13 +42,14 @@ type Set struct {
 	UserRows map[int32]reco.Entity
 	// EventType is the filter that the events have passed, "" for none.
 	EventType string
-	// Objective is what recommendations are to bring in, and Reward how much each item does, from 0 to 1; nil without one.
+	// Objective is what recommendations are to bring in, and Reward how much each item does, from 0 to 1; nil without
+	// one.
 	Objective Objective
 	Reward    []float32
 	// Columns says which columns the set was made without.
 	Columns Columns
-	// ItemSchema and UserSchema say what the columns of ItemRows and UserRows are. Nil where nobody told: models then judge
-	// columns by their values.
+	// ItemSchema and UserSchema say what the columns of ItemRows and UserRows are. Nil where nobody told: models then
+	// judge columns by their values.
 	ItemSchema, UserSchema *schema.Schema
 	// Actions is empty in dataset groups without Actions datasets.
 	Actions ActionSet
@@ -100,8 +101,8 @@ func (t *Set) Appearances() (timeMS []int64, interactions []int) {
 	return timeMS, interactions
 }
 
-// Subset is a set of the events for which keep says so, in the same order and with the same items. Users of whom no event is
-// kept are not in it.
+// Subset is a set of the events for which keep says so, in the same order and with the same items. Users of whom no
+// event is kept are not in it.
 func (t *Set) Subset(keep func(user, event int) bool) *Set {
 	s := *t
 	s.Users, s.UserStart, s.UserRows = nil, []int32{0}, map[int32]reco.Entity{}
@@ -149,7 +150,9 @@ func (t *Set) History(u int) []reco.RecentInteraction {
 	start, end := t.UserEvents(u)
 	history := make([]reco.RecentInteraction, 0, end-start)
 	for e := start; e < end; e++ {
-		r := reco.RecentInteraction{ItemID: t.Items[t.Item[e]], EventType: t.EventTypes[t.Type[e]], TimestampMS: t.TimeMS[e]}
+		r := reco.RecentInteraction{
+			ItemID: t.Items[t.Item[e]], EventType: t.EventTypes[t.Type[e]], TimestampMS: t.TimeMS[e],
+		}
 		if v := t.Value[e]; v == v { // not NaN
 			value := float64(v)
 			r.EventValue = &value
@@ -181,11 +184,17 @@ func (t *Set) CheckMinimum(minInteractions, minUsers int) error {
 func CheckMinimum(interactions, active int64, minInteractions, minUsers int, eventType string) error {
 	switch {
 	case interactions < int64(minInteractions) && eventType != "":
-		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions after filtering by event type: %s", minInteractions, eventType)}
+		return &TooSmallError{
+			fmt.Sprintf(
+				"Dataset has fewer than %d interactions after filtering by event type: %s", minInteractions, eventType,
+			),
+		}
 	case interactions < int64(minInteractions):
 		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d interactions", minInteractions)}
 	case active < int64(minUsers):
-		return &TooSmallError{fmt.Sprintf("Dataset has fewer than %d users with at least 2 interactions each", minUsers)}
+		return &TooSmallError{
+			fmt.Sprintf("Dataset has fewer than %d users with at least 2 interactions each", minUsers),
+		}
 	}
 	return nil
 }

@@ -1,5 +1,6 @@
-// Package wire encodes interactions and entities as the protobuf records that travel through Kafka, and decodes them. Producers
-// (tracker, operator) marshal; the session-updater, the firehose, the retrainer and the recommender unmarshal.
+// Package wire encodes interactions and entities as the protobuf records that travel through Kafka, and decodes them.
+// Producers (tracker, operator) marshal; the session-updater, the firehose, the retrainer and the recommender
+// unmarshal.
 package wire
 
 import (
@@ -38,8 +39,8 @@ func MarshalInteraction(i *reco.Interaction) ([]byte, error) {
 	return appendProperties(value, interactionProperties, i.Properties)
 }
 
-// UnmarshalInteraction reads what MarshalInteraction, or another producer, wrote. The error tells a record that can never
-// be used: one that is not an Interaction, or lacks the event id, the item id, or both user id and session id.
+// UnmarshalInteraction reads what MarshalInteraction, or another producer, wrote. The error tells a record that can
+// never be used: one that is not an Interaction, or lacks the event id, the item id, or both user id and session id.
 func UnmarshalInteraction(value []byte) (reco.Interaction, error) {
 	var wire penchantv1.Interaction
 	if err := proto.Unmarshal(value, &wire); err != nil {
@@ -88,8 +89,8 @@ func MarshalActionInteraction(i *reco.Interaction) ([]byte, error) {
 	return appendProperties(value, interactionProperties, i.Properties)
 }
 
-// UnmarshalActionInteraction reads what MarshalActionInteraction, or another producer, wrote. The error tells a record that
-// can never be used.
+// UnmarshalActionInteraction reads what MarshalActionInteraction, or another producer, wrote. The error tells a record
+// that can never be used.
 func UnmarshalActionInteraction(value []byte) (reco.Interaction, error) {
 	var wire penchantv1.ActionInteraction
 	if err := proto.Unmarshal(value, &wire); err != nil {
@@ -117,7 +118,8 @@ func UnmarshalActionInteraction(value []byte) (reco.Interaction, error) {
 	return i, nil
 }
 
-// MarshalEntity is the item, user or action as it stands in Kafka, without its Origin; it fails as MarshalInteraction does.
+// MarshalEntity is the item, user or action as it stands in Kafka, without its Origin; it fails as MarshalInteraction
+// does.
 func MarshalEntity(e *reco.Entity) ([]byte, error) {
 	value, err := proto.Marshal(&penchantv1.EntityRecord{Id: e.ID})
 	if err != nil {
@@ -138,15 +140,16 @@ func UnmarshalEntity(value []byte) (reco.Entity, error) {
 	return reco.Entity{ID: wire.Id, Properties: fromWire(wire.Properties)}, nil
 }
 
-// The numbers of the members called properties, a map from string to Value, in the messages; action interactions have that
-// of interactions.
+// The numbers of the members called properties, a map from string to Value, in the messages; action interactions have
+// that of interactions.
 const (
 	interactionProperties protowire.Number = 11
 	entityProperties      protowire.Number = 2
 )
 
 // appendProperties appends a map of Values to an encoded message, sorted by column. A message's members may be encoded
-// one after the other; written this way, a record with two properties costs half of what one generated message a value costs.
+// one after the other; written this way, a record with two properties costs half of what one generated message a value
+// costs.
 func appendProperties(message []byte, member protowire.Number, properties map[string]any) ([]byte, error) {
 	if len(properties) == 0 {
 		return message, nil
@@ -161,7 +164,9 @@ func appendProperties(message []byte, member protowire.Number, properties map[st
 			return nil, fmt.Errorf("encoding the property %s: %w", column, err)
 		}
 		message = protowire.AppendTag(message, member, protowire.BytesType)
-		message = protowire.AppendVarint(message, uint64(2+protowire.SizeBytes(len(column))+protowire.SizeBytes(len(value))))
+		message = protowire.AppendVarint(
+			message, uint64(2+protowire.SizeBytes(len(column))+protowire.SizeBytes(len(value))),
+		)
 		message = protowire.AppendTag(message, 1, protowire.BytesType)
 		message = protowire.AppendString(message, column)
 		message = protowire.AppendTag(message, 2, protowire.BytesType)

@@ -21,9 +21,13 @@ func TestInteractionSurvivesTheWire(t *testing.T) {
 		"anonymous": {EventID: "e", SessionID: "s", ItemID: "i", EventType: "click", TimestampMS: 1},
 		"value 0":   {EventID: "e", UserID: "u", ItemID: "i", EventValue: &zero},
 		"all": {
-			EventID: "e", UserID: "u", SessionID: "s", ItemID: "i", EventType: "click", EventValue: &value, TimestampMS: 1700000000123,
+			EventID: "e", UserID: "u", SessionID: "s", ItemID: "i", EventType: "click", EventValue: &value,
+			TimestampMS:      1700000000123,
 			RecommendationID: "r", Impression: []string{"i", "j"}, EventAttributionSource: "mail",
-			Properties: map[string]any{"TEXT": "ü", "EMPTY": "", "LONG": int64(math.MaxInt64), "FLOAT": 0.1, "YES": true, "NO": false, "NULL": nil},
+			Properties: map[string]any{
+				"TEXT": "ü", "EMPTY": "", "LONG": int64(math.MaxInt64), "FLOAT": 0.1, "YES": true, "NO": false,
+				"NULL": nil,
+			},
 		},
 	} {
 		encoded, err := wire.MarshalInteraction(&i)
@@ -46,7 +50,8 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 		"anonymous": {EventID: "e", SessionID: "s", ItemID: "a", EventType: "TAKEN", TimestampMS: 1},
 		"all": {
 			EventID: "e", UserID: "u", SessionID: "s", ItemID: "a", EventType: "VIEWED", TimestampMS: 1700000000123,
-			RecommendationID: "r", Impression: []string{"a", "b"}, Properties: map[string]any{"TEXT": "ü", "EVENT_VALUE": 0.5, "NULL": nil},
+			RecommendationID: "r", Impression: []string{"a", "b"},
+			Properties: map[string]any{"TEXT": "ü", "EVENT_VALUE": 0.5, "NULL": nil},
 		},
 	} {
 		encoded, err := wire.MarshalActionInteraction(&i)
@@ -61,7 +66,8 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 			t.Errorf("%s:\n%s", name, diff)
 		}
 		var message penchantv1.ActionInteraction
-		if err := proto.Unmarshal(encoded, &message); err != nil || message.ActionId != "a" || len(message.Properties) != len(i.Properties) {
+		if err := proto.Unmarshal(encoded, &message); err != nil || message.ActionId != "a" ||
+			len(message.Properties) != len(i.Properties) {
 			t.Errorf("%s: the generated code reads %v, %v", name, &message, err)
 		}
 	}
@@ -82,7 +88,9 @@ func TestActionInteractionSurvivesTheWire(t *testing.T) {
 
 func TestEntitySurvivesTheWire(t *testing.T) {
 	t.Parallel()
-	for _, e := range []reco.Entity{{ID: "i"}, {ID: "i", Properties: map[string]any{"GENRES": "a|b", "YEAR": int64(1999), "PRICE": nil}}} {
+	for _, e := range []reco.Entity{{ID: "i"}, {ID: "i", Properties: map[string]any{
+		"GENRES": "a|b", "YEAR": int64(1999), "PRICE": nil,
+	}}} {
 		encoded, err := wire.MarshalEntity(&e)
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +108,12 @@ func TestEntitySurvivesTheWire(t *testing.T) {
 // The properties, which are encoded by hand, are what the generated code understands, whatever their number and order.
 func TestPropertiesAreTheProtosMap(t *testing.T) {
 	t.Parallel()
-	e := reco.Entity{ID: "i", Properties: map[string]any{"S": strings.Repeat("ü", 5000), "I": int64(math.MinInt64), "F": math.Inf(-1), "B": false, "N": nil, "": ""}}
+	e := reco.Entity{
+		ID: "i",
+		Properties: map[string]any{
+			"S": strings.Repeat("ü", 5000), "I": int64(math.MinInt64), "F": math.Inf(-1), "B": false, "N": nil, "": "",
+		},
+	}
 	encoded, err := wire.MarshalEntity(&e)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +188,10 @@ func BenchmarkMarshalInteraction(b *testing.B) {
 }
 
 func BenchmarkUnmarshalInteraction(b *testing.B) {
-	i := reco.Interaction{EventID: "0199-e", UserID: "user-1", SessionID: "session-1", ItemID: "item-1", EventType: "click", TimestampMS: 1700000000123}
+	i := reco.Interaction{
+		EventID: "0199-e", UserID: "user-1", SessionID: "session-1", ItemID: "item-1", EventType: "click",
+		TimestampMS: 1700000000123,
+	}
 	encoded, err := wire.MarshalInteraction(&i)
 	if err != nil {
 		b.Fatal(err)

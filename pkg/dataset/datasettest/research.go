@@ -25,8 +25,8 @@ func MovieLens(t testing.TB) *trainingset.Set {
 // AllUsers has Research take a whole set.
 const AllUsers = math.MaxInt
 
-// Research is a research data set with its items and what is known of its users, cut to so many users, who are chosen by the
-// hash of their ids.
+// Research is a research data set with its items and what is known of its users, cut to so many users, who are chosen
+// by the hash of their ids.
 func Research(t testing.TB, name string, users int) *trainingset.Set {
 	t.Helper()
 	all := interactions(t, name)
@@ -46,8 +46,8 @@ func Research(t testing.TB, name string, users int) *trainingset.Set {
 	return trainingSet(t, all, research(t, name, "items.csv.gz"), research(t, name, "users.csv.gz"))
 }
 
-// research is the path of a file of a data set, whose licences keep it out of the repository: it is looked for beside it, and
-// without the set the test is skipped.
+// research is the path of a file of a data set, whose licences keep it out of the repository: it is looked for beside
+// it, and without the set the test is skipped.
 func research(t testing.TB, set, file string) string {
 	t.Helper()
 	root, err := os.Getwd()

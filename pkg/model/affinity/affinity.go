@@ -1,13 +1,13 @@
-// Package affinity is the model of the user segmentation recipes aws-item-affinity and aws-item-attribute-affinity: which
-// users are drawn to an item, or to the items with some attributes. It is a matrix factorisation (package ials) with the
-// vector of every user of the training beside it.
+// Package affinity is the model of the user segmentation recipes aws-item-affinity and aws-item-attribute-affinity:
+// which users are drawn to an item, or to the items with some attributes. It is a matrix factorisation (package ials)
+// with the vector of every user of the training beside it.
 //
-// A user is the more likely to choose an item the more it suits him, which is what the factors say, and the more he chooses
-// at all. Users are ordered by the sum of the item's logit and the logarithm of the number of their interactions, which
-// finds more of those who choose it later than the logit alone does.
+// A user is the more likely to choose an item the more it suits him, which is what the factors say, and the more he
+// chooses at all. Users are ordered by the sum of the item's logit and the logarithm of the number of their
+// interactions, which finds more of those who choose it later than the logit alone does.
 //
-// Users' vectors are what makes such a model large, so they are kept as whole numbers from -127 to 127 with one factor a
-// user: about 150 bytes a user instead of 600, at an error that does not change who comes first.
+// Users' vectors are what makes such a model large, so they are kept as whole numbers from -127 to 127 with one factor
+// a user: about 150 bytes a user instead of 600, at an error that does not change who comes first.
 package affinity
 
 import (
@@ -108,8 +108,8 @@ func quantise(vector []float32, to []int8) float32 {
 	return largest / math.MaxInt8
 }
 
-// weigh gives items the square root of their popularity, which the catalogue's cold scores tell: an attribute is what its
-// well-known items have in common, but not its best-seller alone.
+// weigh gives items the square root of their popularity, which the catalogue's cold scores tell: an attribute is what
+// its well-known items have in common, but not its best-seller alone.
 func (m *Model) weigh() {
 	m.weight = make([]float32, m.factors.Items().Len())
 	if m.factors.Score(model.Query{}, m.weight) != nil {
@@ -126,8 +126,8 @@ func (m *Model) Items() *model.Items { return m.factors.Items() }
 // Score scores items for a user, as the factorisation does.
 func (m *Model) Score(q model.Query, scores []float32) error { return m.factors.Score(q, scores) }
 
-// Segment orders users by the item's logit and how active they are. For attributes, the item is a typical one of those that
-// have all of them: its vector is the weighted mean of theirs. Equal users are in the order of their ids.
+// Segment orders users by the item's logit and how active they are. For attributes, the item is a typical one of those
+// that have all of them: its vector is the weighted mean of theirs. Equal users are in the order of their ids.
 func (m *Model) Segment(q model.SegmentQuery, k int) ([]model.ScoredUser, error) {
 	wanted := m.wanted(q)
 	if !slices.ContainsFunc(wanted, func(v float32) bool { return v != 0 }) {

@@ -17,8 +17,8 @@ const (
 	films  = 60
 )
 
-// cinema is a set in which the first users watch nearly only westerns, of which there are few; the others watch all else,
-// and now and then a western.
+// cinema is a set in which the first users watch nearly only westerns, of which there are few; the others watch all
+// else, and now and then a western.
 func cinema(t *testing.T) *trainingset.Set {
 	t.Helper()
 	random := rand.New(rand.NewPCG(3, 4))
@@ -29,7 +29,10 @@ func cinema(t *testing.T) *trainingset.Set {
 			if (random.Float64() < 0.9) == (u < fans) {
 				film = random.IntN(10)
 			}
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: fmt.Sprintf("f%02d", film), TimestampMS: int64(k)})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: fmt.Sprintf("f%02d", film),
+				TimestampMS: int64(k),
+			})
 		}
 	}
 	for film := range films {
@@ -50,6 +53,7 @@ func cinema(t *testing.T) *trainingset.Set {
 }
 
 func TestTheFansComeFirst(t *testing.T) {
+	t.Parallel()
 	m, err := Train(t.Context(), cinema(t), Config{Dim: 32, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +86,7 @@ func TestTheFansComeFirst(t *testing.T) {
 }
 
 func TestQuantisationIsFine(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(5, 6))
 	vector, small := make([]float32, 64), make([]int8, 64)
 	for range 100 {

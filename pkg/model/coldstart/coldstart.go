@@ -1,13 +1,14 @@
-// Package coldstart recommends to users of whom nothing is known but their attributes: the columns of the Users dataset,
-// such as age or country. To the scores of a model for an unknown user, which rank by popularity, it adds for each of the
-// user's attributes how much more, or less, those who share it chose each item than everybody did.
+// Package coldstart recommends to users of whom nothing is known but their attributes: the columns of the Users
+// dataset, such as age or country. To the scores of a model for an unknown user, which rank by popularity, it adds for
+// each of the user's attributes how much more, or less, those who share it chose each item than everybody did.
 //
-// That is naive Bayes over attributes, with two precautions. Each ratio is shrunk towards 1 where there are few interactions
-// (DuMouchel, "Bayesian data mining in large frequency tables", 1999), and the sum is damped by the strength that suits held
-// back users best, as attributes repeat each other. Where no strength helps, the model stays as it is.
+// That is naive Bayes over attributes, with two precautions. Each ratio is shrunk towards 1 where there are few
+// interactions (DuMouchel, "Bayesian data mining in large frequency tables", 1999), and the sum is damped by the
+// strength that suits held back users best, as attributes repeat each other. Where no strength helps, the model stays
+// as it is.
 //
-// pkg/recipe adjusts the models that recommend to users and that were trained on a set with a Users dataset. From the first
-// interaction that the model knows, a user's history decides alone.
+// pkg/recipe adjusts the models that recommend to users and that were trained on a set with a Users dataset. From the
+// first interaction that the model knows, a user's history decides alone.
 package coldstart
 
 import (

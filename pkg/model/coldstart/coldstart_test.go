@@ -18,8 +18,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// club is a set whose users choose among the even or the odd of 20 items, by where they live; their names and the weather tell
-// nothing. Without meaning, where they live does not, either.
+// club is a set whose users choose among the even or the odd of 20 items, by where they live; their names and the
+// weather tell nothing. Without meaning, where they live does not, either.
 func club(t *testing.T, meaning bool) *trainingset.Set {
 	t.Helper()
 	random := rand.New(rand.NewPCG(3, 4))
@@ -31,10 +31,14 @@ func club(t *testing.T, meaning bool) *trainingset.Set {
 			if meaning {
 				item = item/2*2 + side
 			}
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(user, e), UserID: user, ItemID: fmt.Sprintf("i%02d", item), TimestampMS: int64(1000 * e)})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(user, e), UserID: user, ItemID: fmt.Sprintf("i%02d", item),
+				TimestampMS: int64(1000 * e),
+			})
 		}
 		b.AddUser(reco.Entity{ID: user, Properties: map[string]any{
-			"TOWN": []string{"Even", "Odd"}[side], "NAME": user, "WEATHER": fmt.Sprint("w", random.IntN(3)), "SHOE": 36 + float64(side)*4 + random.Float64(),
+			"TOWN": []string{"Even", "Odd"}[side], "NAME": user, "WEATHER": fmt.Sprint("w", random.IntN(3)),
+			"SHOE": 36 + float64(side)*4 + random.Float64(),
 		}})
 	}
 	ts, err := b.Build()
@@ -82,6 +86,7 @@ func scored(t *testing.T, m model.Model, q model.Query) []float32 {
 }
 
 func TestAttributesDecideForWhomNothingElseIsKnownOf(t *testing.T) {
+	t.Parallel()
 	base, m := trained(t, club(t, true), 2)
 	lifts, err := coldstart.Load(modeltest.Parts(t, m)[coldstart.PartName], base.Items())
 	if err != nil {
@@ -90,7 +95,8 @@ func TestAttributesDecideForWhomNothingElseIsKnownOf(t *testing.T) {
 	loaded := model.Adjust(base, lifts)
 	for what, m := range map[string]model.Model{"trained": m, "loaded": loaded} {
 		for side, user := range []map[string]any{
-			{"TOWN": "Even"}, {"TOWN": "Odd"}, {"SHOE": 36.5}, {"SHOE": 40.5}, {"TOWN": "Even", "WEATHER": "w1", "NAME": "u999", "AGE": 3},
+			{"TOWN": "Even"}, {"TOWN": "Odd"}, {"SHOE": 36.5}, {"SHOE": 40.5},
+			{"TOWN": "Even", "WEATHER": "w1", "NAME": "u999", "AGE": 3},
 		} {
 			for rank, item := range model.TopK(scored(t, m, model.Query{User: user}), 10, nil) {
 				if id := m.Items().ID(int(item)); int(id[2]-'0')%2 != side%2 {
@@ -117,6 +123,7 @@ func TestAttributesDecideForWhomNothingElseIsKnownOf(t *testing.T) {
 }
 
 func TestAttributesThatTellNothingAreLeftOut(t *testing.T) {
+	t.Parallel()
 	base, m := trained(t, club(t, false), 2)
 	if m != base {
 		t.Error("a model is adjusted though attributes do not matter")
@@ -129,6 +136,7 @@ func TestAttributesThatTellNothingAreLeftOut(t *testing.T) {
 }
 
 func TestThreadsDoNotMatter(t *testing.T) {
+	t.Parallel()
 	_, one := trained(t, club(t, true), 1)
 	_, four := trained(t, club(t, true), 4)
 	if diff := cmp.Diff(modeltest.Parts(t, one), modeltest.Parts(t, four)); diff != "" {
@@ -137,6 +145,7 @@ func TestThreadsDoNotMatter(t *testing.T) {
 }
 
 func TestCorruptPartsAreRefused(t *testing.T) {
+	t.Parallel()
 	base, m := trained(t, club(t, true), 2)
 	whole := modeltest.Parts(t, m)["newcomer"]
 	for cut := range len(whole) {
@@ -173,8 +182,8 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// TestAttributesFindMoreThanPopularity recommends to the tenth of MovieLens' users whom nothing was learned from, by their gender,
-// age and occupation.
+// TestAttributesFindMoreThanPopularity recommends to the tenth of MovieLens' users whom nothing was learned from, by
+// their gender, age and occupation.
 func TestAttributesFindMoreThanPopularity(t *testing.T) {
 	all := datasettest.Research(t, "ml-1m", datasettest.AllUsers)
 	newUsers := func(user int) bool { return user%10 == 3 }
@@ -200,7 +209,10 @@ func TestAttributesFindMoreThanPopularity(t *testing.T) {
 		without += found(base, model.Query{})
 		with += found(m, model.Query{User: all.UserRows[int32(u)].Properties})
 	}
-	t.Logf("of the first ten, %d users chose %.2f by attributes, %.2f by popularity", users, float64(with)/float64(users), float64(without)/float64(users))
+	t.Logf(
+		"of the first ten, %d users chose %.2f by attributes, %.2f by popularity", users, float64(with)/float64(users),
+		float64(without)/float64(users),
+	)
 	if float64(with) < 1.03*float64(without) {
 		t.Error("attributes do not find more than popularity")
 	}

@@ -27,8 +27,8 @@ const (
 	shrinkage = 10
 	// least is the lift below which none is stored.
 	least = 0.05
-	// maxHeld is how many users are held back, at most, to choose the strength by, and firstItems how many of their first items
-	// are to be found: those of a new user, not of a regular.
+	// maxHeld is how many users are held back, at most, to choose the strength by, and firstItems how many of their
+	// first items are to be found: those of a new user, not of a regular.
 	maxHeld    = 500
 	firstItems = 10
 )
@@ -36,8 +36,8 @@ const (
 // strengths are the choices for how much the sum of the lifts counts.
 var strengths = []float32{0.25, 0.5, 0.75, 1}
 
-// Train learns lifts for a model of the training set with the given items. It returns nil where the Users dataset does not
-// help.
+// Train learns lifts for a model of the training set with the given items. It returns nil where the Users dataset does
+// not help.
 func Train(ctx context.Context, items *model.Items, ts *trainingset.Set, threads int) (*Lifts, error) {
 	l := newLearner(ts, items)
 	if len(l.users) < minUsers || len(l.names) == 0 {
@@ -70,7 +70,8 @@ type learner struct {
 
 func newLearner(ts *trainingset.Set, items *model.Items) *learner {
 	l := &learner{
-		ts: ts, items: items.Len(), at: make([]int32, len(ts.Items)), terms: content.NewTerms(ts.UserSchema, ts.UserRows), has: map[int][]int32{},
+		ts: ts, items: items.Len(), at: make([]int32, len(ts.Items)),
+		terms: content.NewTerms(ts.UserSchema, ts.UserRows), has: map[int][]int32{},
 	}
 	for i, id := range ts.Items {
 		l.at[i] = -1
@@ -148,8 +149,8 @@ func (l *learner) lifts(users []int) linear.Rows {
 	return linear.NewRows(rows)
 }
 
-// strength is that under which users who were not learned from are most likely to choose what they did; 0 where none makes
-// that more likely by more than its standard error.
+// strength is that under which users who were not learned from are most likely to choose what they did; 0 where none
+// makes that more likely by more than its standard error.
 func (l *learner) strength(ctx context.Context, threads int) (float32, error) {
 	held, rest := l.holdBack()
 	lifts := l.lifts(rest)
@@ -189,8 +190,8 @@ func (l *learner) strength(ctx context.Context, threads int) (float32, error) {
 	return chosen, nil
 }
 
-// gain is by how much the lifts, whose sum is given and in scores, which become garbage, raise the mean logarithm of the
-// probability of a user's first items.
+// gain is by how much the lifts, whose sum is given and in scores, which become garbage, raise the mean logarithm of
+// the probability of a user's first items.
 func (l *learner) gain(user int, strength float32, sum, scores []float32) float64 {
 	top := slices.Max(scores)
 	// Before, the scores were logarithms of probabilities.

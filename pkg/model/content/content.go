@@ -1,7 +1,7 @@
-// Package content is what an Items dataset says about the items of a catalogue, made ready for models: categories as terms,
-// prose as words, and vectors of weighted terms whose cosine says how alike two items are. The packages similar, semantic,
-// hrnn and affinity learn from it, so that all of them understand a column in the same way. Model is the component that
-// recommends by it alone.
+// Package content is what an Items dataset says about the items of a catalogue, made ready for models: categories as
+// terms, prose as words, and vectors of weighted terms whose cosine says how alike two items are. The packages similar,
+// semantic, hrnn and affinity learn from it, so that all of them understand a column in the same way. Model is the
+// component that recommends by it alone.
 package content
 
 import (
@@ -20,7 +20,8 @@ import (
 type Sort int
 
 const (
-	// Ignored columns are not trained on: time stamps, and strings that the schema calls neither categorical nor textual.
+	// Ignored columns are not trained on: time stamps, and strings that the schema calls neither categorical nor
+	// textual.
 	Ignored Sort = iota
 	// Category columns hold one or several values, joined with a vertical bar; booleans are categories, too.
 	Category
@@ -33,12 +34,12 @@ const (
 // ranges is how many ranges a column of numbers is cut into.
 const ranges = 10
 
-// proseWords is how many words the values of a string column have on average, at least, to pass for prose where no schema
-// says what the column is.
+// proseWords is how many words the values of a string column have on average, at least, to pass for prose where no
+// schema says what the column is.
 const proseWords = 4
 
-// Columns says what the columns of the items of a training set are: as the schema declares them, or judged by their values
-// where there is none. CREATION_TIMESTAMP is ignored: how old an item is says nothing about what it is.
+// Columns says what the columns of the items of a training set are: as the schema declares them, or judged by their
+// values where there is none. CREATION_TIMESTAMP is ignored: how old an item is says nothing about what it is.
 func Columns(ts *trainingset.Set) map[string]Sort { return columnsOf(ts.ItemSchema, ts.ItemRows) }
 
 func columnsOf(declaration *schema.Schema, rows map[int32]reco.Entity) map[string]Sort {
@@ -142,8 +143,8 @@ func positions(ts *trainingset.Set) map[string]int32 {
 	return position
 }
 
-// Categories are the terms of each item of the catalogue by its categories and numbers. Items of which nothing is known have
-// none.
+// Categories are the terms of each item of the catalogue by its categories and numbers. Items of which nothing is known
+// have none.
 func Categories(ts *trainingset.Set, items *model.Items) [][]string {
 	terms, position := NewTerms(ts.ItemSchema, ts.ItemRows), positions(ts)
 	all := make([][]string, items.Len())

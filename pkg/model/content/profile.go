@@ -29,9 +29,9 @@ type Config struct {
 // DefaultConfig is what did best on held-back events.
 func DefaultConfig() Config { return Config{Decay: 0.8, Events: 500, NumberWeight: 1, Terms: 100} }
 
-// Model is the component that knows what items are: it scores them by the cosine of their vector and the user's profile, which
-// is the sum of the vectors of his history, the newer ones weighing more. Items that nobody had yet are scored like all
-// others. It implements model.Model.
+// Model is the component that knows what items are: it scores them by the cosine of their vector and the user's
+// profile, which is the sum of the vectors of his history, the newer ones weighing more. Items that nobody had yet are
+// scored like all others. It implements model.Model.
 type Model struct {
 	items  *model.Items
 	decay  float64
@@ -68,8 +68,8 @@ func newModel(items *model.Items, decay float64, events int, vectors linear.Rows
 	return &Model{items: items, decay: decay, events: events, vectors: vectors, holders: vectors.Transposed(terms)}, nil
 }
 
-// bags are the terms of each item: categories, and for each number the two nearest of the column's knots, the nearer one
-// weighing more, so that items whose numbers are near have terms in common, and the more the nearer they are.
+// bags are the terms of each item: categories, and for each number the two nearest of the column's knots, the nearer
+// one weighing more, so that items whose numbers are near have terms in common, and the more the nearer they are.
 func bags(ts *trainingset.Set, items *model.Items, numberWeight float64) [][]weighted {
 	columns, position := Columns(ts), positions(ts)
 	knots := map[string][]float64{}
@@ -135,8 +135,8 @@ func (m *Model) Items() *model.Items { return m.items }
 // forgotten is the weight below which an event of the history no longer counts.
 const forgotten = 1e-3
 
-// Score gives each item the cosine of its vector and the profile of the history. An item that the model does not know ages
-// those before it.
+// Score gives each item the cosine of its vector and the profile of the history. An item that the model does not know
+// ages those before it.
 func (m *Model) Score(q model.Query, scores []float32) error {
 	if err := model.CheckScores(m.items, scores); err != nil {
 		return err
@@ -169,40 +169,43 @@ func (m *Model) Score(q model.Query, scores []float32) error {
 const (
 	// maxLikes is how many others an item without interactions takes after, at most.
 	maxLikes = 50
-	// fewInteractions is how many interactions an item must have for half of its cosine to count: of items with few, models know
-	// little.
+	// fewInteractions is how many interactions an item must have for half of its cosine to count: of items with few,
+	// models know little.
 	fewInteractions = 30
 	// maxHolders bounds the work for terms that very many items have: only the most popular of them are found by it.
 	maxHolders = 10_000
 )
 
-// Likes are what items that nothing else is known of can be compared with: of each of the given items the others that are most
-// like it, up to 50. All items are numbered as in the catalogue. The shares of a row, which sum to 1, are the cosines, each
-// times n/(n+30) for an item with n interactions. Those without any are nobody's likes, and items that the model does not know
-// have none.
-func (m *Model) Likes(ctx context.Context, catalogue *model.Items, of []int32, interactions func(item int32) int64, threads int) (linear.Rows, error) {
+// Likes are what items that nothing else is known of can be compared with: of each of the given items the others that
+// are most like it, up to 50. All items are numbered as in the catalogue. The shares of a row, which sum to 1, are the
+// cosines, each times n/(n+30) for an item with n interactions. Those without any are nobody's likes, and items that
+// the model does not know have none.
+func (m *Model) Likes(
+	ctx context.Context, catalogue *model.Items, of []int32, interactions func(item int32) int64, threads int,
+) (linear.Rows, error) {
 	number, count := make([]int32, m.items.Len()), make([]int64, m.items.Len()) // by the model's numbers
 	for i := range number {
 		if at, known := catalogue.Index(m.items.ID(i)); known {
 			number[i], count[i] = int32(at), interactions(int32(at))
 		}
 	}
-	likes, err := linear.Fill(ctx, len(of), m.items.Len(), threads, func(int) {}, func(r int, s *linear.Sum) []linear.Entry {
-		item, known := m.items.Index(catalogue.ID(int(of[r])))
-		if !known {
-			return nil
-		}
-		terms, weights := m.vectors.Row(item)
-		for t, term := range terms {
-			holders, values := m.holders.Row(int(term))
-			for h, holder := range holders[:min(len(holders), maxHolders)] {
-				if int(holder) != item && count[holder] > 0 {
-					s.Add(holder, weights[t]*values[h])
+	likes, err := linear.Fill(ctx, len(of), m.items.Len(), threads, func(int) {},
+		func(r int, s *linear.Sum) []linear.Entry {
+			item, known := m.items.Index(catalogue.ID(int(of[r])))
+			if !known {
+				return nil
+			}
+			terms, weights := m.vectors.Row(item)
+			for t, term := range terms {
+				holders, values := m.holders.Row(int(term))
+				for h, holder := range holders[:min(len(holders), maxHolders)] {
+					if int(holder) != item && count[holder] > 0 {
+						s.Add(holder, weights[t]*values[h])
+					}
 				}
 			}
-		}
-		return s.Take(maxLikes, linear.Identity, nil)
-	})
+			return s.Take(maxLikes, linear.Identity, nil)
+		})
 	if err != nil {
 		return linear.Rows{}, fmt.Errorf("looking for the likes of items: %w", err)
 	}

@@ -13,11 +13,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-var component = modeltest.NewComponent(func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*content.Model, error) {
-	c := content.DefaultConfig()
-	c.Progress = o.Progress
-	return content.Train(ctx, ts, c)
-}, content.Load)
+var component = modeltest.NewComponent(
+	func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*content.Model, error) {
+		c := content.DefaultConfig()
+		c.Progress = o.Progress
+		return content.Train(ctx, ts, c)
+	}, content.Load)
 
 func TestSuite(t *testing.T) { modeltest.RunComponent(t, component) }
 
@@ -37,6 +38,7 @@ func profile(t *testing.T, rows []reco.Entity, history ...string) map[string]flo
 }
 
 func TestCosineToTheFadingProfile(t *testing.T) {
+	t.Parallel()
 	// x and y are each in two of five items: all vectors have length 1 in one of two directions.
 	rows := []reco.Entity{
 		{ID: "x1", Properties: map[string]any{"GENRE": "x"}}, {ID: "x2", Properties: map[string]any{"GENRE": "x"}},
@@ -65,6 +67,7 @@ func TestCosineToTheFadingProfile(t *testing.T) {
 }
 
 func TestNumbersThatAreNearAreAlike(t *testing.T) {
+	t.Parallel()
 	var rows []reco.Entity
 	var years []string
 	for y := range 100 {
@@ -89,10 +92,15 @@ func TestNumbersThatAreNearAreAlike(t *testing.T) {
 }
 
 func TestLikesAreTheMostAlikeOfThoseWithInteractions(t *testing.T) {
+	t.Parallel()
 	ts, _ := build(t, nil,
-		reco.Entity{ID: "xy", Properties: map[string]any{"GENRE": "x|y"}}, reco.Entity{ID: "xy2", Properties: map[string]any{"GENRE": "x|y"}},
-		reco.Entity{ID: "x", Properties: map[string]any{"GENRE": "x"}}, reco.Entity{ID: "y", Properties: map[string]any{"GENRE": "y"}},
-		reco.Entity{ID: "z", Properties: map[string]any{"GENRE": "z"}}, reco.Entity{ID: "z2", Properties: map[string]any{"GENRE": "z"}}, reco.Entity{ID: "none"})
+		reco.Entity{ID: "xy", Properties: map[string]any{"GENRE": "x|y"}},
+		reco.Entity{ID: "xy2", Properties: map[string]any{"GENRE": "x|y"}},
+		reco.Entity{ID: "x", Properties: map[string]any{"GENRE": "x"}},
+		reco.Entity{ID: "y", Properties: map[string]any{"GENRE": "y"}},
+		reco.Entity{ID: "z", Properties: map[string]any{"GENRE": "z"}}, reco.Entity{
+			ID: "z2", Properties: map[string]any{"GENRE": "z"},
+		}, reco.Entity{ID: "none"})
 	m, err := content.Train(t.Context(), ts, content.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -104,16 +112,23 @@ func TestLikesAreTheMostAlikeOfThoseWithInteractions(t *testing.T) {
 		interactions map[string]int64
 		want         map[string]float64
 	}{
-		{"xy", map[string]int64{"xy": 30, "xy2": 30, "x": 30, "y": 30}, map[string]float64{"xy2": 1 / (1 + 2*half), "x": half / (1 + 2*half), "y": half / (1 + 2*half)}},
+		{
+			"xy", map[string]int64{"xy": 30, "xy2": 30, "x": 30, "y": 30},
+			map[string]float64{"xy2": 1 / (1 + 2*half), "x": half / (1 + 2*half), "y": half / (1 + 2*half)},
+		},
 		{"xy", map[string]int64{"x": 30, "y": 30}, map[string]float64{"x": 0.5, "y": 0.5}},
-		{"xy", map[string]int64{"x": 30, "y": 10, "z": 1000}, map[string]float64{"x": 2. / 3, "y": 1. / 3}}, // they count 1/2 and 1/4
+		// they count 1/2 and 1/4
+		{"xy", map[string]int64{"x": 30, "y": 10, "z": 1000}, map[string]float64{"x": 2. / 3, "y": 1. / 3}},
 		{"z", map[string]int64{"z": 1, "z2": 1}, map[string]float64{"z2": 1}},
 		{"z", map[string]int64{"xy": 1}, map[string]float64{}},
 		{"none", map[string]int64{"xy": 1}, map[string]float64{}},
 		{"never heard of", map[string]int64{"xy": 1}, map[string]float64{}},
 	} {
 		at, _ := catalogue.Index(c.of)
-		likes, err := m.Likes(t.Context(), catalogue, []int32{int32(at)}, func(item int32) int64 { return c.interactions[catalogue.ID(int(item))] }, 2)
+		likes, err := m.Likes(
+			t.Context(), catalogue, []int32{int32(at)},
+			func(item int32) int64 { return c.interactions[catalogue.ID(int(item))] }, 2,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

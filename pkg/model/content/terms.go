@@ -10,15 +10,15 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Terms makes terms of the categories and numbers of a record of an Items or Users dataset. A category gives one such as
-// "GENRE=Comedy", a number that of the range it lies in, such as "YEAR#3".
+// Terms makes terms of the categories and numbers of a record of an Items or Users dataset. A category gives one such
+// as "GENRE=Comedy", a number that of the range it lies in, such as "YEAR#3".
 type Terms struct {
 	columns map[string]Sort      // only categories and numbers
 	bounds  map[string][]float64 // by column of numbers: where the ranges end
 }
 
-// NewTerms learns from the records of a dataset what its columns are and into which ranges their numbers are cut. Without a
-// schema the columns are judged by their values.
+// NewTerms learns from the records of a dataset what its columns are and into which ranges their numbers are cut.
+// Without a schema the columns are judged by their values.
 func NewTerms(declaration *schema.Schema, rows map[int32]reco.Entity) *Terms {
 	t := &Terms{map[string]Sort{}, map[string][]float64{}}
 	for name, sort := range columnsOf(declaration, rows) {
@@ -52,8 +52,8 @@ func (t *Terms) Of(properties map[string]any) []string {
 	return slices.Compact(terms)
 }
 
-// Encode writes the columns, in the order of their names: how many categories there are, how many numbers, the names of either,
-// and the bounds of the numbers.
+// Encode writes the columns, in the order of their names: how many categories there are, how many numbers, the names of
+// either, and the bounds of the numbers.
 func (t *Terms) Encode(w *model.Writer) {
 	var categories, numbers []string
 	for _, name := range slices.Sorted(maps.Keys(t.columns)) {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxPosting bounds the work for terms that very many items have: only so many of them, those for which the term means
-	// most, are found by it.
+	// maxPosting bounds the work for terms that very many items have: only so many of them, those for which the term
+	// means most, are found by it.
 	maxPosting = 10_000
 	// commonShare is the share of the items above which a term tells nothing, like "the".
 	commonShare = 0.5
@@ -24,8 +24,8 @@ const (
 )
 
 // Vectors are sparse vectors of unit length, one an item, over weighted terms: the more items have a term, the less it
-// weighs (TF-IDF: Spärck Jones, "A statistical interpretation of term specificity", 1972). An item without terms has the
-// zero vector.
+// weighs (TF-IDF: Spärck Jones, "A statistical interpretation of term specificity", 1972). An item without terms has
+// the zero vector.
 type Vectors struct {
 	start  []int
 	term   []int32
@@ -104,8 +104,8 @@ func ideographic(r rune) bool {
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
 }
 
-// newVectors numbers the terms in ascending order; the terms of a bag are distinct. Terms that one item alone has add to
-// its length, but are not kept: they are near nothing.
+// newVectors numbers the terms in ascending order; the terms of a bag are distinct. Terms that one item alone has add
+// to its length, but are not kept: they are near nothing.
 func newVectors(bags [][]weighted, keep int) *Vectors {
 	frequency := map[string]int{}
 	for _, bag := range bags {
@@ -149,7 +149,10 @@ func newVectors(bags [][]weighted, keep int) *Vectors {
 				entries = append(entries, entry{n, weight})
 			}
 		}
-		slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.term, b.term)) })
+		slices.SortFunc(
+			entries,
+			func(a, b entry) int { return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.term, b.term)) },
+		)
 		entries = entries[:min(len(entries), keep)]
 		slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.term, b.term) })
 		for _, e := range entries {
@@ -161,7 +164,9 @@ func newVectors(bags [][]weighted, keep int) *Vectors {
 }
 
 // Nearest finds the items with the largest cosines, at most k of each item; progress is told of finished items.
-func (v *Vectors) Nearest(ctx context.Context, k, threads int, progress func(items int)) ([][]related.Neighbour, error) {
+func (v *Vectors) Nearest(
+	ctx context.Context, k, threads int, progress func(items int),
+) ([][]related.Neighbour, error) {
 	n := len(v.start) - 1
 	postings := v.postings()
 	nearest := make([][]related.Neighbour, n)

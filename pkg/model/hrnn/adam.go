@@ -20,7 +20,8 @@ func (o *optimised) update(rate float32, step int, scale float32) {
 	simd.Adam(o.values, o.gradient, o.mean, o.square, stepOf(rate, step, scale))
 }
 
-// What is left of the moments after so many steps without a gradient; never less than a ten-thousandth, which moves nothing.
+// What is left of the moments after so many steps without a gradient; never less than a ten-thousandth, which moves
+// nothing.
 var (
 	momentumPower = powersOf(momentum)
 	squarePower   = powersOf(squareDecay)
@@ -39,13 +40,14 @@ func after(power *[1024]float64, steps int) float64 { return power[min(steps, le
 func stepOf(rate float32, step int, scale float32) simd.Moments {
 	return simd.Moments{
 		Scale: scale, FreshMean: 1 - momentum, FreshSquare: 1 - squareDecay,
-		Way: rate / float32(1-math.Pow(momentum, float64(step+1))), Root: float32(1 / (1 - math.Pow(squareDecay, float64(step+1)))),
+		Way:  rate / float32(1-math.Pow(momentum, float64(step+1))),
+		Root: float32(1 / (1 - math.Pow(squareDecay, float64(step+1)))),
 	}
 }
 
-// table is rows of weights of which a step touches some. The others go on in the direction of their moments, as Adam has it:
-// rare items learn several times faster by that. As nothing reads them meanwhile, they do so in one go when they are next
-// needed.
+// table is rows of weights of which a step touches some. The others go on in the direction of their moments, as Adam
+// has it: rare items learn several times faster by that. As nothing reads them meanwhile, they do so in one go when
+// they are next needed.
 type table struct {
 	optimised
 	width   int
@@ -61,8 +63,8 @@ func newTable(values []float32, width int) table {
 
 func (t *table) row(r int32) []float32 { return at(t.values, int(r), t.width) }
 
-// wake makes up for the steps below the given one in which a row had no gradient. Each would have moved a weight by its mean
-// over the root of its square, which shrink by fixed factors.
+// wake makes up for the steps below the given one in which a row had no gradient. Each would have moved a weight by its
+// mean over the root of its square, which shrink by fixed factors.
 func (t *table) wake(r int32, rate float32, step int) {
 	asleep := step - int(t.since[r])
 	if asleep == 0 {

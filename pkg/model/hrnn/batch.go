@@ -34,8 +34,9 @@ func newSampler(counts []int64) sampler {
 type drawn struct {
 	item []int32 // distinct
 	at   []int32 // by item of the catalogue: its place in item plus one, or 0
-	// vectors and offset are theirs, see look: output vectors, and the bias less the logarithm of the chance to be drawn, so that the
-	// softmax over a sample is, in the mean, that over all (Bengio, Senécal, "Adaptive importance sampling", 2008).
+	// vectors and offset are theirs, see look: output vectors, and the bias less the logarithm of the chance to be
+	// drawn, so that the softmax over a sample is, in the mean, that over all (Bengio, Senécal, "Adaptive importance
+	// sampling", 2008).
 	vectors, offset []float32
 }
 
@@ -66,8 +67,8 @@ func (d *drawn) look(t *trainer) {
 	}
 }
 
-// batch is the memory for a step, and its gradients. Its matrices have a row for each position, stretch after stretch: what
-// is the same for all positions is one product of matrices, the rest is done stretch by stretch.
+// batch is the memory for a step, and its gradients. Its matrices have a row for each position, stretch after stretch:
+// what is the same for all positions is one product of matrices, the rest is done stretch by stretch.
 type batch struct {
 	stretches [][]piece
 	start     []int // by stretch: its first position
@@ -81,8 +82,8 @@ type batch struct {
 	keptInput                         linalg.Matrix // what the dropout of inputs multiplied with
 	scratch                           []scratch     // by stretch
 
-	// ofInput and ofTarget are the gradients of item vectors, by position; ofNegative of the negatives'. Before they are
-	// known, ofInput and ofTarget hold the vectors.
+	// ofInput and ofTarget are the gradients of item vectors, by position; ofNegative of the negatives'. Before they
+	// are known, ofInput and ofTarget hold the vectors.
 	ofInput, ofTarget, ofNegative linalg.Matrix
 	ofTargetBias, ofNegativeBias  []float32
 	inputItem, targetItem         []int32 // by position; -1 is none
@@ -99,7 +100,8 @@ type scratch struct {
 func newBatch(n *network, stretches int) *batch {
 	rows, width := stretches*stretch, states*n.dim
 	b := &batch{
-		u: linalg.New(rows, width), slope: linalg.New(rows, n.hidden), active: linalg.New(rows, n.hidden), q: linalg.New(rows, n.dim),
+		u: linalg.New(rows, width), slope: linalg.New(rows, n.hidden), active: linalg.New(rows, n.hidden),
+		q:         linalg.New(rows, n.dim),
 		gradientU: linalg.New(rows, width), gradientPre: linalg.New(rows, n.hidden), gradientQ: linalg.New(rows, n.dim),
 		shares: linalg.New(rows, negatives), keptInput: linalg.New(rows, n.dim), scratch: make([]scratch, stretches),
 		ofInput: linalg.New(rows, n.dim), ofTarget: linalg.New(rows, n.dim), ofNegative: linalg.New(negatives, n.dim),
@@ -143,7 +145,8 @@ func (b *batch) learn(ctx context.Context, t *trainer, shared *drawn, seed uint6
 	u, slope, active, q := rows(b.u), rows(b.slope), rows(b.active), rows(b.q)
 	gradientU, gradientPre, gradientQ := rows(b.gradientU), rows(b.gradientPre), rows(b.gradientQ)
 	shares, ofNegative := b.shares.Part(0, b.positions, 0, count), b.ofNegative.Part(0, count, 0, n.dim)
-	linear, in, out := linalg.Of(n.linear, n.dim, width), linalg.Of(n.in, n.hidden, width), linalg.Of(n.out, n.dim, n.hidden)
+	linear, in, out := linalg.Of(n.linear, n.dim, width), linalg.Of(n.in, n.hidden, width),
+		linalg.Of(n.out, n.dim, n.hidden)
 	vectors := linalg.Of(shared.vectors, count, n.dim)
 	each := func(work func(stretch int)) error {
 		return model.Blocks(ctx, len(b.stretches), 1, threads, func(_, k, _ int) { work(k) })
@@ -260,8 +263,8 @@ func (t *trainer) drop(values, kept []float32, source *rand.PCG) {
 	}
 }
 
-// compare scores the item that came next against the negatives, at each position of a stretch, and leaves the gradients of
-// q but for the negatives' part, of the target's vector, and the negatives' shares, which are the gradients of their
+// compare scores the item that came next against the negatives, at each position of a stretch, and leaves the gradients
+// of q but for the negatives' part, of the target's vector, and the negatives' shares, which are the gradients of their
 // logits. What the user has had before is no negative: it is not wrong to want it.
 func (b *batch) compare(t *trainer, stretch int, shared *drawn) {
 	s, mem := &t.sequence, &b.scratch[stretch]

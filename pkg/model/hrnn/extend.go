@@ -8,14 +8,15 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// Extend adds the items of a training set that the model does not know, among those that its Items dataset says they are like,
-// or else with the zero vector and the least bias of all items: nobody wants them yet. What the network has learned stays as
-// it is, and so do users' vectors; the numbers of interactions, by which an unknown user's items are ranked, become those of
-// the set.
+// Extend adds the items of a training set that the model does not know, among those that its Items dataset says they
+// are like, or else with the zero vector and the least bias of all items: nobody wants them yet. What the network has
+// learned stays as it is, and so do users' vectors; the numbers of interactions, by which an unknown user's items are
+// ranked, become those of the set.
 func (m *Model) Extend(ts *trainingset.Set) model.Model {
 	items, counts, before := model.Extended(m.items, ts)
 	net, dim := m.net, m.Dim()
-	net.inputs, net.outputs, net.bias = make([]float32, items.Len()*dim), make([]float32, items.Len()*dim), make([]float32, items.Len())
+	net.inputs, net.outputs, net.bias = make([]float32, items.Len()*dim), make([]float32, items.Len()*dim),
+		make([]float32, items.Len())
 	least := float32(0)
 	if len(m.net.bias) > 0 {
 		least = slices.Min(m.net.bias)

@@ -12,10 +12,13 @@ import (
 )
 
 func TestExtendTakesInNewItems(t *testing.T) {
+	t.Parallel()
 	build := func(events ...string) *trainingset.Set { // user and item, a letter each
 		b := trainingset.NewBuilder(trainingset.Options{})
 		for n, e := range events {
-			b.Add(&reco.Interaction{EventID: string(rune('0' + n)), UserID: e[:1], ItemID: e[1:], TimestampMS: int64(n)})
+			b.Add(&reco.Interaction{
+				EventID: string(rune('0' + n)), UserID: e[:1], ItemID: e[1:], TimestampMS: int64(n),
+			})
 		}
 		b.AddItem(reco.Entity{ID: "z"})
 		ts, err := b.Build()
@@ -28,7 +31,8 @@ func TestExtendTakesInNewItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	extended := m.Extend(build("ux", "uy", "vx", "vy", "wx", "uk", "vk", "wk", "ak", "uy")).(*Model) // q is gone, k is new
+	// q is gone, k is new
+	extended := m.Extend(build("ux", "uy", "vx", "vy", "wx", "uk", "vk", "wk", "ak", "uy")).(*Model)
 	var ids []string
 	for i := range extended.Items().Len() {
 		ids = append(ids, extended.Items().ID(i))
@@ -71,15 +75,17 @@ func TestExtendTakesInNewItems(t *testing.T) {
 	}
 }
 
-// TestItemsWithoutInteractionsStandAmongTheirLikes: with metadata, they are wanted as those are on average, whether they were there
-// in the training or came later.
+// TestItemsWithoutInteractionsStandAmongTheirLikes: with metadata, they are wanted as those are on average, whether
+// they were there in the training or came later.
 func TestItemsWithoutInteractionsStandAmongTheirLikes(t *testing.T) {
+	t.Parallel()
 	build := func(more ...reco.Entity) *trainingset.Set {
 		b := trainingset.NewBuilder(trainingset.Options{})
 		for u := range 40 {
 			for e := range 6 {
 				b.Add(&reco.Interaction{
-					EventID: fmt.Sprint(u, "-", e), UserID: fmt.Sprint("u", u), ItemID: fmt.Sprintf("%s%d", []string{"a", "b"}[u%2], (u+e)%4), TimestampMS: int64(e),
+					EventID: fmt.Sprint(u, "-", e), UserID: fmt.Sprint("u", u),
+					ItemID: fmt.Sprintf("%s%d", []string{"a", "b"}[u%2], (u+e)%4), TimestampMS: int64(e),
 				})
 			}
 		}
@@ -107,7 +113,9 @@ func TestItemsWithoutInteractionsStandAmongTheirLikes(t *testing.T) {
 	extended := trained.Extend(build(reco.Entity{ID: "b-newer", Properties: map[string]any{"KIND": "b"}}))
 	for name, m := range map[string]model.Model{"trained": trained, "extended": extended} {
 		scores := make([]float32, m.Items().Len())
-		if err := m.Score(model.Query{History: []reco.RecentInteraction{{ItemID: "a1"}, {ItemID: "a-new"}}}, scores); err != nil {
+		if err := m.Score(
+			model.Query{History: []reco.RecentInteraction{{ItemID: "a1"}, {ItemID: "a-new"}}}, scores,
+		); err != nil {
 			t.Fatal(err)
 		}
 		of := func(id string) float64 {

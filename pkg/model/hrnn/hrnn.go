@@ -1,9 +1,9 @@
-// Package hrnn is a recurrent network over the order of a user's interactions: the model of the HRNN recipes, and the part of
-// the stacks of personalisation and ranking that counts most. Like the hierarchical networks of Quadrana, Karatzoglou, Hidasi,
-// Cremonesi, "Personalizing session-based recommendations with hierarchical recurrent neural networks" (RecSys 2017), it
-// has a state that moves with each interaction of a session, and one that moves from session to session. Unlike theirs,
-// and most others, its recurrence is linear, with fixed rates of decay, so that a state is a handful of exponentially
-// weighted sums of item vectors; what is learned is how to read it:
+// Package hrnn is a recurrent network over the order of a user's interactions: the model of the HRNN recipes, and the
+// part of the stacks of personalisation and ranking that counts most. Like the hierarchical networks of Quadrana,
+// Karatzoglou, Hidasi, Cremonesi, "Personalizing session-based recommendations with hierarchical recurrent neural
+// networks" (RecSys 2017), it has a state that moves with each interaction of a session, and one that moves from
+// session to session. Unlike theirs, and most others, its recurrence is linear, with fixed rates of decay, so that a
+// state is a handful of exponentially weighted sums of item vectors; what is learned is how to read it:
 //
 //	x = c · e(item)                                    the item that was chosen, as input
 //	h_k ← λ_k h_k + √(1-λ_k²) x                        some running states, one for each rate of decay
@@ -13,11 +13,11 @@
 //	q = L u + W2 silu(W1 u + b1) + b2                  what is wanted next
 //	logit_i = q · o(i) + bias_i
 //
-// That trains many times faster on a CPU than gated units do: a pass over the million interactions of MovieLens 1M takes
-// about 12 seconds of it.
+// That trains many times faster on a CPU than gated units do: a pass over the million interactions of MovieLens 1M
+// takes about 12 seconds of it.
 //
-// A session ends where a user pauses for half an hour. With item metadata, the vectors of an item are its own plus the mean
-// of those of its categories, by which an item with little or no history is placed among its like.
+// A session ends where a user pauses for half an hour. With item metadata, the vectors of an item are its own plus the
+// mean of those of its categories, by which an item with little or no history is placed among its like.
 package hrnn
 
 import (
@@ -48,7 +48,9 @@ const (
 
 // The weights of what comes into the states.
 var (
-	runningFresh = [...]float32{fresh(running[0]), fresh(running[1]), fresh(running[2]), fresh(running[3]), fresh(running[4])}
+	runningFresh = [...]float32{
+		fresh(running[0]), fresh(running[1]), fresh(running[2]), fresh(running[3]), fresh(running[4]),
+	}
 	sessionFresh = fresh(inSession)
 	acrossFresh  = fresh(acrossSessions)
 )
@@ -85,7 +87,10 @@ type memory struct {
 func newModel(items *model.Items, counts []int64, net network) *Model {
 	m := &Model{items: items, counts: counts, net: net, cold: logShares(counts)}
 	m.scratch.New = func() any {
-		return &memory{make([]float32, states*net.dim), make([]float32, net.hidden), make([]float32, net.hidden), make([]float32, net.dim)}
+		return &memory{
+			make([]float32, states*net.dim), make([]float32, net.hidden), make([]float32, net.hidden),
+			make([]float32, net.dim),
+		}
 	}
 	return m
 }

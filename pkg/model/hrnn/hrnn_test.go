@@ -15,6 +15,7 @@ import (
 
 // TestGradients compares the gradients of one stretch with differences of the loss.
 func TestGradients(t *testing.T) {
+	t.Parallel()
 	for _, unroll := range []int{0, 1000} {
 		gradients(t, unroll)
 	}
@@ -30,7 +31,9 @@ func gradients(t *testing.T, unroll int) {
 			if k%4 == 3 {
 				at += 2 * sessionGapMS
 			}
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(20)), TimestampMS: at})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(20)), TimestampMS: at,
+			})
 		}
 	}
 	for i := range 20 {
@@ -42,7 +45,8 @@ func gradients(t *testing.T, unroll int) {
 	}
 	tr := newTrainer(ts, Config{Dim: 8, Metadata: true, Unroll: unroll, Recency: true, Users: model.All, Seed: 1})
 	batch := newBatch(&tr.net, 2)
-	pieces := [][]piece{{{0, 0, 9}, {1, 9, 14}}, {{1, 14, 18}, {2, 18, 24}}} // the second is divided, the last not finished
+	// the second is divided, the last not finished
+	pieces := [][]piece{{{0, 0, 9}, {1, 9, 14}}, {{1, 14, 18}, {2, 18, 24}}}
 	shared := func() *drawn { return tr.sampler.draw(rand.New(rand.NewPCG(3, 4)), tr) }
 	// The same source drops the same values.
 	learn := func() *drawn {
@@ -102,6 +106,7 @@ func gradients(t *testing.T, unroll int) {
 
 // TestRowsMissNoSteps: a row that steps pass by moves as if each had moved it with a gradient of zero.
 func TestRowsMissNoSteps(t *testing.T) {
+	t.Parallel()
 	const width, rate, last = 8, 1e-3, 60
 	random := rand.New(rand.NewPCG(13, 14))
 	rested := newTable(make([]float32, 2*width), width)
@@ -134,11 +139,15 @@ func TestRowsMissNoSteps(t *testing.T) {
 
 // TestThreadsDoNotMatter: the same data and seed give the same bytes.
 func TestThreadsDoNotMatter(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(15, 16))
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 300 {
 		for k := range 30 {
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(60)), TimestampMS: int64(k) * 1000})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(60)),
+				TimestampMS: int64(k) * 1000,
+			})
 		}
 	}
 	c := DefaultConfig()
@@ -160,13 +169,17 @@ func TestThreadsDoNotMatter(t *testing.T) {
 
 // TestOrderIsLearned plants a rule that only the order tells: after x comes x+1, whatever was before.
 func TestOrderIsLearned(t *testing.T) {
+	t.Parallel()
 	const items = 40
 	random := rand.New(rand.NewPCG(7, 8))
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 200 {
 		item := random.IntN(items)
 		for k := range 20 {
-			b.Add(&reco.Interaction{EventID: fmt.Sprintf("%02d", k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(item), TimestampMS: int64(k) * 1000})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprintf("%02d", k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(item),
+				TimestampMS: int64(k) * 1000,
+			})
 			item = (item + 1) % items
 		}
 	}
@@ -215,11 +228,15 @@ func best(t *testing.T, m *Model, k int, history ...string) (ids []string) {
 
 // TestSessionsAreTold: the same items mean another state when a pause divides them.
 func TestSessionsAreTold(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(9, 10))
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 50 {
 		for k := range 10 {
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(30)), TimestampMS: int64(k) * sessionGapMS * 2 / 3})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: fmt.Sprint(random.IntN(30)),
+				TimestampMS: int64(k) * sessionGapMS * 2 / 3,
+			})
 		}
 	}
 	m := train(t, b, DefaultConfig())
@@ -237,21 +254,26 @@ func TestSessionsAreTold(t *testing.T) {
 	}
 }
 
-// TestMetadataPlacesNewItems: an item that nobody has chosen yet follows those of its kind, and does so high up if it is
-// lifted.
+// TestMetadataPlacesNewItems: an item that nobody has chosen yet follows those of its kind, and does so high up if it
+// is lifted.
 func TestMetadataPlacesNewItems(t *testing.T) {
+	t.Parallel()
 	const kinds, perKind = 4, 12
 	random := rand.New(rand.NewPCG(11, 12))
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for u := range 300 {
 		for k := range 12 {
 			item := fmt.Sprintf("%d-%d", u%kinds, random.IntN(perKind))
-			b.Add(&reco.Interaction{EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: item, TimestampMS: int64(k) * 1000})
+			b.Add(&reco.Interaction{
+				EventID: fmt.Sprint(k), UserID: fmt.Sprint(u), ItemID: item, TimestampMS: int64(k) * 1000,
+			})
 		}
 	}
 	for kind := range kinds {
 		for i := range perKind {
-			b.AddItem(reco.Entity{ID: fmt.Sprintf("%d-%d", kind, i), Properties: map[string]any{"KIND": fmt.Sprint(kind)}})
+			b.AddItem(reco.Entity{
+				ID: fmt.Sprintf("%d-%d", kind, i), Properties: map[string]any{"KIND": fmt.Sprint(kind)},
+			})
 		}
 		b.AddItem(reco.Entity{ID: fmt.Sprint("new ", kind), Properties: map[string]any{"KIND": fmt.Sprint(kind)}})
 	}

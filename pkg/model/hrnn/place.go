@@ -9,11 +9,15 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// place gives each of the cold items, of which no interaction was learned from, the mean of the vectors and biases of those that
-// are most like it by their metadata: a mapping of attributes to factors by nearest neighbours (Gantner, Drumond,
-// Freudenthaler, Rendle, Schmidt-Thieme, "Learning attribute-to-feature mappings for cold-start recommendations", ICDM 2010,
-// section III.A). learned is from how many interactions an item was learned. Items that are like none stay as they are.
-func (n *network) place(ctx context.Context, ts *trainingset.Set, items *model.Items, cold []int32, learned func(item int32) int64, threads int) error {
+// place gives each of the cold items, of which no interaction was learned from, the mean of the vectors and biases of
+// those that are most like it by their metadata: a mapping of attributes to factors by nearest neighbours (Gantner,
+// Drumond, Freudenthaler, Rendle, Schmidt-Thieme, "Learning attribute-to-feature mappings for cold-start
+// recommendations", ICDM 2010, section III.A). learned is from how many interactions an item was learned. Items that
+// are like none stay as they are.
+func (n *network) place(
+	ctx context.Context, ts *trainingset.Set, items *model.Items, cold []int32, learned func(item int32) int64,
+	threads int,
+) error {
 	if len(cold) == 0 || !content.Has(ts, content.Category, content.Number) {
 		return nil
 	}

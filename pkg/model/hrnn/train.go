@@ -15,8 +15,8 @@ import (
 
 // Config holds what steers a training.
 type Config struct {
-	// Dim is the length of item vectors; it is lowered to a quarter of the items that have interactions, though not below
-	// 16, and rounded up to whole vector registers. The hidden layer is twice as wide.
+	// Dim is the length of item vectors; it is lowered to a quarter of the items that have interactions, though not
+	// below 16, and rounded up to whole vector registers. The hidden layer is twice as wide.
 	Dim int
 	// Unroll is how many interactions back an error is followed through the state; 0 means all of a stretch.
 	Unroll int
@@ -40,18 +40,19 @@ type Config struct {
 func DefaultConfig() Config { return Config{Dim: 64, Passes: 6, Users: model.All} }
 
 const (
-	// stretch is how many consecutive interactions are learned from at a time, from a state that is zero in the beginning.
+	// stretch is how many consecutive interactions are learned from at a time, from a state that is zero in the
+	// beginning.
 	stretch = 96
 	// maxStretches make a step; small data has smaller steps, down to one, so that there are enough of them.
 	maxStretches = 16
 	minSteps     = 800
-	// maxPasses are the most there are for that; below small interactions, a network is one voice among several that are as
-	// good, and what more than fewPasses would gain is not worth waiting for.
+	// maxPasses are the most there are for that; below small interactions, a network is one voice among several that
+	// are as good, and what more than fewPasses would gain is not worth waiting for.
 	maxPasses = 12
 	fewPasses = 8
 	small     = 50_000
-	// negatives are drawn for each step, in proportion to a power of popularity. On ml-1m as many are as good as all 3,416 items,
-	// and 384 lose a twentieth of NDCG.
+	// negatives are drawn for each step, in proportion to a power of popularity. On ml-1m as many are as good as all
+	// 3,416 items, and 384 lose a twentieth of NDCG.
 	negatives     = 1024
 	negativePower = 0.5
 	// dropout is the share of values that are set to zero in training, sparseDropout that where there are fewer than
@@ -193,8 +194,8 @@ func newTrainer(ts *trainingset.Set, c Config) *trainer {
 	return t
 }
 
-// describe makes the list of each item's rows and returns how many rows there are. A category's row is only worth having
-// if several items share it.
+// describe makes the list of each item's rows and returns how many rows there are. A category's row is only worth
+// having if several items share it.
 func (t *trainer) describe(ts *trainingset.Set) int {
 	rows := t.items.Len()
 	t.features = make([][]int32, rows)
@@ -304,8 +305,8 @@ func (t *trainer) cut(random *rand.Rand) (stretches [][]piece) {
 	return stretches
 }
 
-// step learns from some stretches at once. What they add to the gradients of item vectors is added up in order, and linalg
-// sums in one order, so that the result does not depend on the number of threads.
+// step learns from some stretches at once. What they add to the gradients of item vectors is added up in order, and
+// linalg sums in one order, so that the result does not depend on the number of threads.
 func (t *trainer) step(ctx context.Context, number int, stretches [][]piece, random *rand.Rand) error {
 	if len(stretches) == 0 {
 		return ctx.Err()
@@ -361,12 +362,13 @@ func (t *trainer) rate(step int) float32 {
 	return learningRate * max(left, lastRate)
 }
 
-// finish writes the items' vectors out. Items without interactions get what those of their categories are, or with metadata stand
-// among their likes; those of which nothing is known get none: they would stand at random places.
+// finish writes the items' vectors out. Items without interactions get what those of their categories are, or with
+// metadata stand among their likes; those of which nothing is known get none: they would stand at random places.
 func (t *trainer) finish(ctx context.Context, ts *trainingset.Set) (network, error) {
 	net := t.net
 	n := t.items.Len()
-	net.inputs, net.outputs, net.bias = make([]float32, n*net.dim), make([]float32, n*net.dim), slices.Clone(t.bias.values)
+	net.inputs, net.outputs, net.bias = make([]float32, n*net.dim), make([]float32, n*net.dim),
+		slices.Clone(t.bias.values)
 	for i := range n {
 		if t.counts[i] == 0 { // its own row is as it was drawn
 			clear(t.inputs.row(int32(i)))

@@ -8,8 +8,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// Calibration tries these temperatures, each a quarter larger than the one before, on up to so many users, fewer where the
-// catalogue is so large that scoring it for all of them would take longer than the training.
+// Calibration tries these temperatures, each a quarter larger than the one before, on up to so many users, fewer where
+// the catalogue is so large that scoring it for all of them would take longer than the training.
 const (
 	lowestTemperature = 0.01
 	temperatures      = 21
@@ -18,9 +18,9 @@ const (
 )
 
 // calibrate chooses the temperature under which the softmax of the scores gives the newest interaction of a sample of
-// users, folded without it, the highest likelihood. What a user has seen before does not compete, as in most answers. The
-// factors have seen these interactions, so the scores are somewhat too sure of themselves: they are shares to compare
-// items by, not probabilities.
+// users, folded without it, the highest likelihood. What a user has seen before does not compete, as in most answers.
+// The factors have seen these interactions, so the scores are somewhat too sure of themselves: they are shares to
+// compare items by, not probabilities.
 func (m *Model) calibrate(ctx context.Context, ts *trainingset.Set, threads int) error {
 	sample := calibrationSample(ts, min(calibrationUsers, max(20, calibrationScores/max(m.items.Len(), 1))))
 	likelihood := make([][temperatures]float64, len(sample)) // by user and temperature

@@ -10,10 +10,13 @@ import (
 )
 
 func TestExtendTakesInNewItems(t *testing.T) {
+	t.Parallel()
 	build := func(events ...string) *trainingset.Set { // user and item, a letter each
 		b := trainingset.NewBuilder(trainingset.Options{})
 		for n, e := range events {
-			b.Add(&reco.Interaction{EventID: string(rune('0' + n)), UserID: e[:1], ItemID: e[1:], TimestampMS: int64(n)})
+			b.Add(&reco.Interaction{
+				EventID: string(rune('0' + n)), UserID: e[:1], ItemID: e[1:], TimestampMS: int64(n),
+			})
 		}
 		b.AddItem(reco.Entity{ID: "z"})
 		ts, err := b.Build()
@@ -26,7 +29,8 @@ func TestExtendTakesInNewItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	extended := m.Extend(build("ux", "uy", "vx", "vy", "wx", "uk", "vk", "wk", "ak", "uy")).(*Model) // q is gone, k is new
+	// q is gone, k is new
+	extended := m.Extend(build("ux", "uy", "vx", "vy", "wx", "uk", "vk", "wk", "ak", "uy")).(*Model)
 	var ids []string
 	for i := range extended.Items().Len() {
 		ids = append(ids, extended.Items().ID(i))

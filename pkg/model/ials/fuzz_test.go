@@ -11,11 +11,12 @@ import (
 )
 
 // component is the factorisation with its usual settings.
-var component = modeltest.NewComponent(func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*ials.Model, error) {
-	c := ials.DefaultConfig()
-	c.Seed, c.Threads, c.Progress = o.Seed, o.Threads, o.Progress
-	return ials.Train(ctx, ts, c)
-}, ials.Load)
+var component = modeltest.NewComponent(
+	func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*ials.Model, error) {
+		c := ials.DefaultConfig()
+		c.Seed, c.Threads, c.Progress = o.Seed, o.Threads, o.Progress
+		return ials.Train(ctx, ts, c)
+	}, ials.Load)
 
 func TestSuite(t *testing.T) { modeltest.RunComponent(t, component) }
 

@@ -1,7 +1,8 @@
-// Package ials is implicit matrix factorisation by alternating least squares, a part of the stacks of personalisation and
-// ranking and what user segments and next best actions are made of: Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets" (ICDM 2008),
-// sections 4 and 4.1, with the objective and the frequency-scaled regularisation of Rendle, Krichene, Zhang, Koren,
-// "Revisiting the performance of iALS on item recommendation benchmarks" (RecSys 2022), section 3.
+// Package ials is implicit matrix factorisation by alternating least squares, a part of the stacks of personalisation
+// and ranking and what user segments and next best actions are made of: Hu, Koren, Volinsky, "Collaborative filtering
+// for implicit feedback datasets" (ICDM 2008), sections 4 and 4.1, with the objective and the frequency-scaled
+// regularisation of Rendle, Krichene, Zhang, Koren, "Revisiting the performance of iALS on item recommendation
+// benchmarks" (RecSys 2022), section 3.
 //
 // Rows of interactions and items get vectors x_r and y_i that minimise
 //
@@ -10,8 +11,8 @@
 //
 // where a is the weight of what was not observed and l grows with how much was observed (Config). With one side fixed,
 // each vector of the other is the solution of a small linear system; the sides alternate. A system is solved by a few
-// steps of conjugate gradient from the last vector: Takács, Pilászy, Tikk, "Applications of the conjugate gradient method
-// for implicit feedback collaborative filtering" (RecSys 2011), section 4.
+// steps of conjugate gradient from the last vector: Takács, Pilászy, Tikk, "Applications of the conjugate gradient
+// method for implicit feedback collaborative filtering" (RecSys 2011), section 4.
 //
 // Only the item vectors are kept. A user's vector is that same solve on his history (fold-in), so it is made alike for
 // users of the training and for later ones, and moves with each event.
@@ -23,8 +24,8 @@
 //     describe what is chosen together, rather than what one person chose in years.
 //   - In a fold-in an interaction weighs the less the more others came after it. It is the order that counts, not time.
 //
-// Event values do not weigh: they select, by the solution's threshold, which interactions are learned from. Types of event
-// weigh as the training set says.
+// Event values do not weigh: they select, by the solution's threshold, which interactions are learned from. Types of
+// event weigh as the training set says.
 package ials
 
 import (
@@ -67,7 +68,9 @@ type foldConfig struct {
 }
 
 func newModel(items *model.Items, counts []int64, factors []float32, s system, f foldConfig) *Model {
-	m := &Model{items: items, counts: counts, factors: factors, system: s, fold: f, temperature: 1, cold: coldScores(counts)}
+	m := &Model{
+		items: items, counts: counts, factors: factors, system: s, fold: f, temperature: 1, cold: coldScores(counts),
+	}
 	m.decays = make([]float64, f.history)
 	for age := range m.decays {
 		m.decays[age] = math.Pow(f.decay, float64(age))
@@ -95,8 +98,8 @@ func (m *Model) Items() *model.Items { return m.items }
 // Dim is the length of a user vector: hidden_dimension, rounded up to whole vector registers.
 func (m *Model) Dim() int { return m.system.dim }
 
-// Factors is the vector of item i, which must be in range. It is zero where the item has no interactions, and must not be
-// modified.
+// Factors is the vector of item i, which must be in range. It is zero where the item has no interactions, and must not
+// be modified.
 func (m *Model) Factors(i int) []float32 { return m.factors[i*m.Dim() : (i+1)*m.Dim()] }
 
 // Temperature divides inner products of vectors before they are logits.
@@ -157,8 +160,8 @@ func (m *Model) foldWith(f *folding, history []reco.RecentInteraction, vector []
 	m.foldEvents(f, vector)
 }
 
-// foldEvents gives each item the decayed sum of its interactions as weight, and solves. Items are sorted, so that the sums
-// over them do not depend on the order of events more than their ages do.
+// foldEvents gives each item the decayed sum of its interactions as weight, and solves. Items are sorted, so that the
+// sums over them do not depend on the order of events more than their ages do.
 func (m *Model) foldEvents(f *folding, vector []float32) {
 	slices.SortFunc(f.events, func(a, b foldEvent) int {
 		if a.item != b.item {

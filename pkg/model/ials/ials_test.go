@@ -19,6 +19,7 @@ import (
 // TestSolveIsTheSolution compares conjugate gradient, run to the end, with the linear system written out and solved by
 // Cholesky's method.
 func TestSolveIsTheSolution(t *testing.T) {
+	t.Parallel()
 	const dim, items = 16, 50
 	random := rand.New(rand.NewPCG(1, 2))
 	vectors := make([]float32, items*dim)
@@ -132,6 +133,7 @@ func evenShare(t *testing.T, m *Model, h []reco.RecentInteraction) float32 {
 }
 
 func TestNewestInteractionsWeighMost(t *testing.T) {
+	t.Parallel()
 	m := train(t, planted(400, 10), DefaultConfig())
 	evenLast := evenShare(t, m, history("1", "3", "5", "7", "2", "4", "6", "8"))
 	oddLast := evenShare(t, m, history("2", "4", "6", "8", "1", "3", "5", "7"))
@@ -141,6 +143,7 @@ func TestNewestInteractionsWeighMost(t *testing.T) {
 }
 
 func TestFoldReadsNoMoreThanTheNewest(t *testing.T) {
+	t.Parallel()
 	m := train(t, planted(400, 10), DefaultConfig())
 	var long []reco.RecentInteraction
 	for k := range 500 {
@@ -152,6 +155,7 @@ func TestFoldReadsNoMoreThanTheNewest(t *testing.T) {
 }
 
 func TestFoldOfHalfIsHardlyDifferent(t *testing.T) {
+	t.Parallel()
 	// User states may keep less than the model would read: that must not matter.
 	m := train(t, planted(400, 10), DefaultConfig())
 	var long []reco.RecentInteraction
@@ -166,6 +170,7 @@ func TestFoldOfHalfIsHardlyDifferent(t *testing.T) {
 }
 
 func TestScoresAreShares(t *testing.T) {
+	t.Parallel()
 	m := train(t, planted(400, 10), DefaultConfig())
 	if even := evenShare(t, m, history("2", "4", "6")); even < 0.65 || even > 0.99 {
 		t.Errorf("even items have the share %g after even items", even)
@@ -182,6 +187,7 @@ func TestScoresAreShares(t *testing.T) {
 }
 
 func TestSmallCataloguesTakeFewFactors(t *testing.T) {
+	t.Parallel()
 	c := DefaultConfig()
 	if m := train(t, planted(50, 10), c); m.Dim() != 16 {
 		t.Errorf("100 items have %d factors, want an eighth, rounded up to 16", m.Dim())
@@ -195,9 +201,12 @@ func TestSmallCataloguesTakeFewFactors(t *testing.T) {
 // TestWeightsDecideWhatIsRecommended has visitors of two tastes, each with ten items that are clicked and ten that are
 // bought, three times less: the weights say which of his taste come first for a visitor.
 func TestWeightsDecideWhatIsRecommended(t *testing.T) {
+	t.Parallel()
 	train := func(click, buy float64) (clicked, bought float64) {
 		random := rand.New(rand.NewPCG(1, 2))
-		b := trainingset.NewBuilder(trainingset.Options{Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+		b := trainingset.NewBuilder(trainingset.Options{
+			Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}},
+		})
 		for u := range 200 {
 			for e := range 8 {
 				kind := "click"
@@ -217,7 +226,9 @@ func TestWeightsDecideWhatIsRecommended(t *testing.T) {
 			t.Fatal(err)
 		}
 		scores := make([]float32, m.Items().Len())
-		if err := m.Score(model.Query{History: []reco.RecentInteraction{{ItemID: "click00"}, {ItemID: "buy00"}}}, scores); err != nil {
+		if err := m.Score(
+			model.Query{History: []reco.RecentInteraction{{ItemID: "click00"}, {ItemID: "buy00"}}}, scores,
+		); err != nil {
 			t.Fatal(err)
 		}
 		mean := func(kind string) (sum float64) {

@@ -72,8 +72,9 @@ func newSolver(dim int) solver {
 	return solver{make([]float32, dim), make([]float32, dim), make([]float32, dim)}
 }
 
-// solve improves x, the vector of a row that has observed the given rows of vectors with the given weights, by some steps
-// of conjugate gradient. The matrix is never built: each step multiplies by the shared part and by the row's own vectors.
+// solve improves x, the vector of a row that has observed the given rows of vectors with the given weights, by some
+// steps of conjugate gradient. The matrix is never built: each step multiplies by the shared part and by the row's own
+// vectors.
 func (s *system) solve(c *solver, vectors []float32, rows []int32, weights []float32, x []float32, steps int) {
 	observed := float32(0)
 	for _, w := range weights {

@@ -15,27 +15,29 @@ import (
 // Config holds what steers a training. DefaultConfig is tuned; the recipe sets Dim and the fields below it.
 type Config struct {
 	// Unobserved sets a, how much each cell of the matrix counts as "not wanted" against 1 for an interaction: a is
-	// Unobserved over the square root of the number of cells per interaction. All unobserved cells together thus weigh more,
-	// relative to the interactions, in a sparse matrix, but not in proportion: sparse data stands that badly.
+	// Unobserved over the square root of the number of cells per interaction. All unobserved cells together thus weigh
+	// more, relative to the interactions, in a sparse matrix, but not in proportion: sparse data stands that badly.
 	Unobserved float64
-	// Regularization and FrequencyExponent: a row's regularisation is Regularization * (the weight of its interactions + a *
-	// the size of the other side)^FrequencyExponent.
+	// Regularization and FrequencyExponent: a row's regularisation is Regularization * (the weight of its interactions
+	// + a * the size of the other side)^FrequencyExponent.
 	Regularization, FrequencyExponent float64
 	// Window is how many consecutive interactions of a user make a row.
 	Window int
 	// Epochs is how often both sides are solved; Steps of conjugate gradient go into each row.
 	Epochs, Steps int
-	// FoldHistory is how many of a user's newest interactions make his vector, FoldDecay the weight of one relative to the
-	// next, FoldSteps the number of steps of conjugate gradient. Beyond the newest 50 or so interactions nothing is left of
-	// their weight, so it does not matter that user states keep some hundreds only.
+	// FoldHistory is how many of a user's newest interactions make his vector, FoldDecay the weight of one relative to
+	// the next, FoldSteps the number of steps of conjugate gradient. Beyond the newest 50 or so interactions nothing is
+	// left of their weight, so it does not matter that user states keep some hundreds only.
 	FoldHistory int
 	FoldDecay   float64
 	FoldSteps   int
 
 	// Dim is the number of factors. It is lowered to an eighth of the items that have interactions, though not below 8:
-	// with more factors than that, small catalogues are learned by heart. It is then rounded up to whole vector registers.
+	// with more factors than that, small catalogues are learned by heart. It is then rounded up to whole vector
+	// registers.
 	Dim int
-	// Uncalibrated leaves the temperature at 1: where scores are only compared with one another, its search is for nothing.
+	// Uncalibrated leaves the temperature at 1: where scores are only compared with one another, its search is for
+	// nothing.
 	Uncalibrated bool
 	// Users leaves very short and very long histories out of the training; their users still get recommendations.
 	Users   model.Percentiles

@@ -1,6 +1,6 @@
-// Package linear is what the linear models of a user's sequence have in common once they are trained: a sparse row of weights
-// for each item of the history, added up with weights that fade with the item's age. The packages rules, knn and ridge learn
-// such rows, each in its own way; what they count, they count over the Sequences of a training set.
+// Package linear is what the linear models of a user's sequence have in common once they are trained: a sparse row of
+// weights for each item of the history, added up with weights that fade with the item's age. The packages rules, knn
+// and ridge learn such rows, each in its own way; what they count, they count over the Sequences of a training set.
 package linear
 
 import (
@@ -19,8 +19,8 @@ const forgotten = 1e-3
 
 // Reading says how a history is read.
 type Reading struct {
-	// Decays holds, for each of an item's rows, the factor by which its weight falls with every event that came after it:
-	// above 0, at most 1.
+	// Decays holds, for each of an item's rows, the factor by which its weight falls with every event that came after
+	// it: above 0, at most 1.
 	Decays []float64
 	// Events is how many of the newest events count.
 	Events int
@@ -79,8 +79,8 @@ func (m *Model) Items() *model.Items { return m.items }
 // Rows are the weights, which must not be changed; those of item i begin at row i times the number of decays.
 func (m *Model) Rows() Rows { return m.rows }
 
-// Score adds the rows of the history, newest first. Items of which no row speaks score zero, be they in the history or not.
-// An event of an item that the model does not know ages those before it, as it did in training.
+// Score adds the rows of the history, newest first. Items of which no row speaks score zero, be they in the history or
+// not. An event of an item that the model does not know ages those before it, as it did in training.
 func (m *Model) Score(q model.Query, scores []float32) error {
 	if err := model.CheckScores(m.items, scores); err != nil {
 		return err

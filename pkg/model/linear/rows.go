@@ -122,8 +122,9 @@ func (s *Sum) Add(column int32, value float32) {
 	s.value[column] += value
 }
 
-// Take gives the entries as weigh makes them, ascending by column and without zeros, and empties the row. Of more than keep
-// entries it gives those that are largest by rank, of equal ones the more popular; nil stands for the value itself.
+// Take gives the entries as weigh makes them, ascending by column and without zeros, and empties the row. Of more than
+// keep entries it gives those that are largest by rank, of equal ones the more popular; nil stands for the value
+// itself.
 func (s *Sum) Take(keep int, weigh func(column int32, value float32) float32, rank func(e Entry) float32) []Entry {
 	entries := make([]Entry, 0, len(s.touched))
 	for _, c := range s.touched {
@@ -157,9 +158,11 @@ func (s *Sum) Take(keep int, weigh func(column int32, value float32) float32, ra
 // Identity leaves the values that Take gives as they were added.
 func Identity(_ int32, value float32) float32 { return value }
 
-// Fill makes rows 0 to rows-1 in parallel; fill adds up each one in the sum that it is given, which is empty, and takes it
-// out. done is told of finished rows.
-func Fill(ctx context.Context, rows, columns, threads int, done func(rows int), fill func(r int, s *Sum) []Entry) (Rows, error) {
+// Fill makes rows 0 to rows-1 in parallel; fill adds up each one in the sum that it is given, which is empty, and takes
+// it out. done is told of finished rows.
+func Fill(
+	ctx context.Context, rows, columns, threads int, done func(rows int), fill func(r int, s *Sum) []Entry,
+) (Rows, error) {
 	lists := make([][]Entry, rows)
 	sums := make([]*Sum, model.Threads(threads))
 	err := model.Blocks(ctx, rows, 16, len(sums), func(worker, from, to int) {

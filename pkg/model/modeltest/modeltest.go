@@ -1,5 +1,5 @@
-// Package modeltest is what every recipe's model promises, as one suite: pkg/recipe runs it for each row of its table, so
-// a new model is tested by being in the table. It holds test code only.
+// Package modeltest is what every recipe's model promises, as one suite: pkg/recipe runs it for each row of its table,
+// so a new model is tested by being in the table. It holds test code only.
 package modeltest
 
 import (
@@ -48,7 +48,8 @@ func clicks() []reco.Interaction {
 			// Squaring makes the low numbers popular.
 			item := int(math.Pow(random.Float64(), 2) * itemsADepartment)
 			all = append(all, reco.Interaction{
-				EventID: fmt.Sprintf("e%04d-%02d", v, k), UserID: fmt.Sprintf("v%03d", v), ItemID: itemID(department, item),
+				EventID: fmt.Sprintf("e%04d-%02d", v, k), UserID: fmt.Sprintf("v%03d", v),
+				ItemID:      itemID(department, item),
 				TimestampMS: int64(1_700_000_000_000 + v*1000 + k),
 			})
 		}
@@ -71,7 +72,8 @@ func answers() []reco.Interaction {
 				answer = nextaction.Taken
 			}
 			all = append(all, reco.Interaction{
-				EventID: fmt.Sprintf("a%04d-%02d", v, department), UserID: fmt.Sprintf("v%03d", v), ItemID: fmt.Sprintf("offer %d", department),
+				EventID: fmt.Sprintf("a%04d-%02d", v, department), UserID: fmt.Sprintf("v%03d", v),
+				ItemID:    fmt.Sprintf("offer %d", department),
 				EventType: answer, TimestampMS: int64(1_700_000_000_500 + v*1000 + department),
 			})
 		}
@@ -87,7 +89,8 @@ var words = [departments][]string{
 
 // itemSchema describes the shop's items.
 var itemSchema = &schema.Schema{Type: schema.Items, Fields: []schema.Field{
-	{Name: "ITEM_ID"}, {Name: "DEPARTMENT", Categorical: true}, {Name: "DESCRIPTION", Textual: true}, {Name: "CREATION_TIMESTAMP", Kind: schema.Long},
+	{Name: "ITEM_ID"}, {Name: "DEPARTMENT", Categorical: true}, {Name: "DESCRIPTION", Textual: true},
+	{Name: "CREATION_TIMESTAMP", Kind: schema.Long},
 }}
 
 func goods() []reco.Entity {
@@ -95,8 +98,10 @@ func goods() []reco.Entity {
 	for d := range departments {
 		for i := range itemsADepartment {
 			all = append(all, reco.Entity{ID: itemID(d, i), Properties: map[string]any{
-				"DEPARTMENT":         fmt.Sprintf("department %d|sale", d),
-				"DESCRIPTION":        fmt.Sprintf("A fine %s for every %s and the %s", words[d][i%5], words[d][(i+1)%5], words[d][(i/5+2)%5]),
+				"DEPARTMENT": fmt.Sprintf("department %d|sale", d),
+				"DESCRIPTION": fmt.Sprintf(
+					"A fine %s for every %s and the %s", words[d][i%5], words[d][(i+1)%5], words[d][(i/5+2)%5],
+				),
 				"CREATION_TIMESTAMP": int64(1_700_000_000 + i),
 			}})
 		}
@@ -140,7 +145,8 @@ type Component struct {
 
 // NewComponent makes one of a package's own functions.
 func NewComponent[M model.Model](
-	train func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (M, error), load func(parts map[string][]byte) (M, error),
+	train func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (M, error),
+	load func(parts map[string][]byte) (M, error),
 ) Component {
 	return Component{
 		Train: func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (model.Model, error) {
@@ -355,8 +361,13 @@ func segments(t *testing.T, m model.Model) {
 	const wanted = 30
 	for d := range departments {
 		for name, q := range map[string]model.SegmentQuery{
-			"item":      {ItemID: itemID(d, 3)},
-			"attribute": {Attributes: []model.Attribute{{Column: "DEPARTMENT", Value: fmt.Sprintf("department %d", d)}, {Column: "DEPARTMENT", Value: "sale"}}},
+			"item": {ItemID: itemID(d, 3)},
+			"attribute": {
+				Attributes: []model.Attribute{
+					{Column: "DEPARTMENT", Value: fmt.Sprintf("department %d", d)},
+					{Column: "DEPARTMENT", Value: "sale"},
+				},
+			},
 		} {
 			found, err := s.Segment(q, wanted)
 			if err != nil || len(found) != wanted {
@@ -379,13 +390,18 @@ func segments(t *testing.T, m model.Model) {
 	for name, q := range map[string]model.SegmentQuery{
 		"unknown item": {ItemID: "gone"}, "item without events": {ItemID: neverSoldItem}, "nothing": {},
 		"unknown attribute": {Attributes: []model.Attribute{{Column: "DEPARTMENT", Value: "garden"}}},
-		"no item has both":  {Attributes: []model.Attribute{{Column: "DEPARTMENT", Value: "department 1"}, {Column: "DEPARTMENT", Value: "department 2"}}},
+		"no item has both": {
+			Attributes: []model.Attribute{
+				{Column: "DEPARTMENT", Value: "department 1"}, {Column: "DEPARTMENT", Value: "department 2"},
+			},
+		},
 	} {
 		if found, err := s.Segment(q, wanted); err != nil || len(found) != 0 {
 			t.Errorf("%s: %d users, error %v", name, len(found), err)
 		}
 	}
-	if found, err := s.Segment(model.SegmentQuery{ItemID: itemID(0, 0)}, 10*visitors); err != nil || len(found) != visitors {
+	if found, err := s.Segment(model.SegmentQuery{ItemID: itemID(0, 0)}, 10*visitors); err != nil ||
+		len(found) != visitors {
 		t.Errorf("asked for more than there are: %d users, error %v", len(found), err)
 	}
 }
@@ -402,7 +418,9 @@ func folds(t *testing.T, m model.Model) {
 			vector[k] = 1 // what stood there before must not matter
 		}
 		f.Fold(q.History, vector)
-		if got := scores(t, m, model.Query{History: q.History, Vector: vector, ItemID: q.ItemID}); !slices.Equal(got, want) {
+		if got := scores(
+			t, m, model.Query{History: q.History, Vector: vector, ItemID: q.ItemID},
+		); !slices.Equal(got, want) {
 			t.Errorf("%s: scores of the folded vector differ from those of the history", name)
 		}
 	}
@@ -535,8 +553,8 @@ func stopped(t *testing.T, r subject, ts *trainingset.Set) {
 	}
 }
 
-// FuzzLoad feeds a recipe's Load with broken parts. It must not panic, nor need memory beyond a small multiple of what it
-// reads, and what it accepts must answer queries and encode again.
+// FuzzLoad feeds a recipe's Load with broken parts. It must not panic, nor need memory beyond a small multiple of what
+// it reads, and what it accepts must answer queries and encode again.
 func FuzzLoad(f *testing.F, recipeName string) {
 	r, ok := recipe.ByName(recipeName)
 	if !ok {
@@ -571,7 +589,9 @@ func fuzz(f *testing.F, r subject) {
 		if m.Items().Len() > 0 {
 			known = m.Items().ID(0)
 		}
-		scores(t, m, model.Query{History: history(known, "?", known), ActionHistory: history(known, "?"), ItemID: known})
+		scores(
+			t, m, model.Query{History: history(known, "?", known), ActionHistory: history(known, "?"), ItemID: known},
+		)
 		if s, ok := m.(model.Segmenter); ok {
 			if _, err := s.Segment(model.SegmentQuery{ItemID: known}, 3); err != nil {
 				t.Error(err)
@@ -586,9 +606,13 @@ func small(t testing.TB) *trainingset.Set {
 	var events []reco.Interaction
 	for u := range 5 {
 		for _, item := range []string{"a", "b", "c"}[:2+u%2] {
-			events = append(events, reco.Interaction{EventID: item, UserID: fmt.Sprint(u), ItemID: item, TimestampMS: int64(u)})
+			events = append(
+				events, reco.Interaction{EventID: item, UserID: fmt.Sprint(u), ItemID: item, TimestampMS: int64(u)},
+			)
 		}
 	}
 	answer := reco.Interaction{EventID: "1", UserID: "1", ItemID: "offer", EventType: nextaction.Taken}
-	return build(t, events, []reco.Entity{{ID: "a", Properties: map[string]any{"DEPARTMENT": "x"}}}, []reco.Interaction{answer})
+	return build(
+		t, events, []reco.Entity{{ID: "a", Properties: map[string]any{"DEPARTMENT": "x"}}}, []reco.Interaction{answer},
+	)
 }

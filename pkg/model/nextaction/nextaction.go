@@ -1,10 +1,10 @@
-// Package nextaction is the model of aws-next-best-action: how probably a user takes an action if it is offered to him now.
-// Its catalogue holds actions, not items.
+// Package nextaction is the model of aws-next-best-action: how probably a user takes an action if it is offered to him
+// now. Its catalogue holds actions, not items.
 //
-// It is a logistic regression per action. What it knows of a user is how he answered this action and actions in general so
-// far, and his tastes: the vector that a matrix factorisation (package ials) makes of his interactions with items. Of
-// actions with little data the answer is close to the rate at which everybody takes them; those that have hardly ever been
-// taken have the propensity 0 until there is more.
+// It is a logistic regression per action. What it knows of a user is how he answered this action and actions in general
+// so far, and his tastes: the vector that a matrix factorisation (package ials) makes of his interactions with items.
+// Of actions with little data the answer is close to the rate at which everybody takes them; those that have hardly
+// ever been taken have the propensity 0 until there is more.
 package nextaction
 
 import (
@@ -204,8 +204,8 @@ func (a *answers) add(action int32, kind string) {
 	}
 }
 
-// features of a user's past for one action: how readily he takes actions in general, against everybody, and how often he
-// took and refused this one.
+// features of a user's past for one action: how readily he takes actions in general, against everybody, and how often
+// he took and refused this one.
 func (m *Model) features(a *answers, action int32) (f [pastFeatures]float32) {
 	f[0] = float32(logit((a.allTaken+smoothing*sigmoid(m.base))/(a.all+smoothing)) - m.base)
 	f[1] = float32(math.Log1p(a.taken[action]))
@@ -220,7 +220,9 @@ type description struct {
 }
 
 // describe looks at each example's user as he was before it.
-func (m *Model) describe(ctx context.Context, ts *trainingset.Set, examples []example, threads int) ([]description, error) {
+func (m *Model) describe(
+	ctx context.Context, ts *trainingset.Set, examples []example, threads int,
+) ([]description, error) {
 	users := map[string]int{}
 	for u, id := range ts.Users {
 		users[id] = u
@@ -269,7 +271,8 @@ func (m *Model) fold(history []reco.RecentInteraction, taste []float32) {
 // "Adaptive subgradient methods", JMLR 2011), one example after the other: there are few of them.
 func (m *Model) fit(ctx context.Context, examples []example, data []description, seed int64, progress func(int)) error {
 	random := rand.New(rand.NewPCG(uint64(seed), 0x6e657874))
-	biasSum, pastSum, tasteSum := make([]float32, len(m.bias)), make([]float32, len(m.past)), make([]float32, len(m.taste))
+	biasSum, pastSum, tasteSum := make([]float32, len(m.bias)), make([]float32, len(m.past)),
+		make([]float32, len(m.taste))
 	step := func(weight, sum *float32, gradient float64) {
 		g := float32(gradient)
 		*sum += g * g

@@ -25,7 +25,9 @@ func newOffers() *offers { return &offers{Builder: trainingset.NewBuilder(traini
 
 func (o *offers) answer(user, action, kind string, at time.Duration) {
 	o.events++
-	o.AddActionInteraction(&reco.Interaction{EventID: fmt.Sprint(o.events), UserID: user, ItemID: action, EventType: kind, TimestampMS: at.Milliseconds()})
+	o.AddActionInteraction(&reco.Interaction{
+		EventID: fmt.Sprint(o.events), UserID: user, ItemID: action, EventType: kind, TimestampMS: at.Milliseconds(),
+	})
 }
 
 func (o *offers) chooses(user, item string, at time.Duration) {
@@ -72,6 +74,7 @@ func (c coin) answer(probability float64) string {
 func newCoin() coin { return coin{rand.New(rand.NewPCG(1, 2))} }
 
 func TestAnActionNeedsFiftyTakers(t *testing.T) {
+	t.Parallel()
 	o := newOffers()
 	for u := range 100 {
 		id := fmt.Sprint(u)
@@ -91,6 +94,7 @@ func TestAnActionNeedsFiftyTakers(t *testing.T) {
 }
 
 func TestPropensitiesAreRates(t *testing.T) {
+	t.Parallel()
 	o, c := newOffers(), newCoin()
 	for u := range 1500 {
 		o.answer(fmt.Sprint(u), "hard", c.answer(0.1), 0)
@@ -103,6 +107,7 @@ func TestPropensitiesAreRates(t *testing.T) {
 }
 
 func TestTasteDecides(t *testing.T) {
+	t.Parallel()
 	o, c := newOffers(), newCoin()
 	for u := range 600 {
 		id, sport := fmt.Sprint(u), u%2 == 0
@@ -131,6 +136,7 @@ func TestTasteDecides(t *testing.T) {
 }
 
 func TestThePastDecides(t *testing.T) {
+	t.Parallel()
 	// Half of the users take what they are offered, the others do not.
 	o, c := newOffers(), newCoin()
 	for u := range 300 {
@@ -150,12 +156,15 @@ func TestThePastDecides(t *testing.T) {
 	refuser := propensities(t, m, model.Query{ActionHistory: history(nextaction.NotTaken)})
 	for _, action := range []string{"offer 0", "offer 1"} {
 		if taker[action] < refuser[action]+0.2 {
-			t.Errorf("%s: who has taken others has propensity %g, who has not %g", action, taker[action], refuser[action])
+			t.Errorf(
+				"%s: who has taken others has propensity %g, who has not %g", action, taker[action], refuser[action],
+			)
 		}
 	}
 }
 
 func TestAViewIsNoRefusalIfTheActionIsTakenInTime(t *testing.T) {
+	t.Parallel()
 	rate := func(later time.Duration) float64 {
 		o := newOffers()
 		for u := range 200 {

@@ -1,10 +1,10 @@
 // Package objective lets any model that scores for users favour items that bring in more: a solution's
-// optimizationObjective. To the score of item i, a logit, it adds weight · reward(i), with rewards from 0 to 1; so an item's
-// share of the recommendations is multiplied by e^(weight · reward), and how relevant items are to a user still counts as
-// before among items with equal rewards.
+// optimizationObjective. To the score of item i, a logit, it adds weight · reward(i), with rewards from 0 to 1; so an
+// item's share of the recommendations is multiplied by e^(weight · reward), and how relevant items are to a user still
+// counts as before among items with equal rewards.
 //
-// pkg/recipe adjusts the models of trainings that have an objective, and those that it loads with the part that this package
-// adds.
+// pkg/recipe adjusts the models of trainings that have an objective, and those that it loads with the part that this
+// package adds.
 package objective
 
 import (

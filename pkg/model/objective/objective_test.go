@@ -31,6 +31,7 @@ func (foldingFixed) Dim() int                                 { return 1 }
 func (foldingFixed) Fold([]reco.RecentInteraction, []float32) {}
 
 func TestBonusesAreAddedAndSurvive(t *testing.T) {
+	t.Parallel()
 	inner := fixed{model.NewItems([]string{"a", "b", "c"}), []float32{1, 2, model.Never}}
 	m := model.Adjust(inner, Bonus{3, 0, 5})
 	parts, err := m.Parts()
@@ -59,6 +60,7 @@ func TestBonusesAreAddedAndSurvive(t *testing.T) {
 }
 
 func TestAdjustedModelsFoldAsBefore(t *testing.T) {
+	t.Parallel()
 	items := model.NewItems([]string{"a"})
 	if _, ok := model.As[model.Folder](model.Adjust(fixed{items: items}, Bonus{1})); ok {
 		t.Error("a model that does not fold does once it is adjusted")

@@ -11,8 +11,10 @@ import (
 )
 
 func TestCounts(t *testing.T) {
+	t.Parallel()
 	ts := &trainingset.Set{
-		Users: []string{"u", "v"}, Items: []string{"a", "b", "c", "d"}, UserStart: []int32{0, 3, 4}, Item: []int32{2, 1, 2, 1},
+		Users: []string{"u", "v"}, Items: []string{"a", "b", "c", "d"}, UserStart: []int32{0, 3, 4},
+		Item: []int32{2, 1, 2, 1},
 	}
 	m, err := popularity.Train(t.Context(), ts, nil)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package related is what the models of related items have in common once they are trained: for each item a short list of
-// others with scores. The packages sims, similar and semantic make such lists, each in its own way; looking one up costs
-// nothing, so these recipes are fast whatever their training.
+// Package related is what the models of related items have in common once they are trained: for each item a short list
+// of others with scores. The packages sims, similar and semantic make such lists, each in its own way; looking one up
+// costs nothing, so these recipes are fast whatever their training.
 package related
 
 import (
@@ -10,7 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 )
 
-// MaxNeighbours is how many related items are kept of each item at most. Answers that need more go on with popular items.
+// MaxNeighbours is how many related items are kept of each item at most. Answers that need more go on with popular
+// items.
 const MaxNeighbours = 200
 
 // Neighbour is a related item: its index in the catalogue, and how much it is related, which is more than zero.
@@ -30,8 +31,8 @@ type Model struct {
 	score []float32
 }
 
-// New makes a model of the neighbours of each item, in any order, at most MaxNeighbours each; it sorts them. The kind names
-// its part.
+// New makes a model of the neighbours of each item, in any order, at most MaxNeighbours each; it sorts them. The kind
+// names its part.
 func New(kind string, items *model.Items, neighbours [][]Neighbour) *Model {
 	m := &Model{kind: kind, items: items, start: make([]int, 1, len(neighbours)+1)}
 	for _, list := range neighbours {

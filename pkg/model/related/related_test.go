@@ -9,8 +9,12 @@ import (
 )
 
 func TestScores(t *testing.T) {
+	t.Parallel()
 	items := model.NewItems([]string{"a", "b", "c"})
-	m := related.New("test", items, [][]related.Neighbour{{{Item: 2, Score: 0.5}, {Item: 1, Score: 0.25}}, nil, {{Item: 0, Score: 1}}})
+	m := related.New(
+		"test", items,
+		[][]related.Neighbour{{{Item: 2, Score: 0.5}, {Item: 1, Score: 0.25}}, nil, {{Item: 0, Score: 1}}},
+	)
 	for item, want := range map[string][]float32{
 		"a": {model.Never, 0.25, 0.5}, "b": {0, model.Never, 0}, "c": {1, 0, model.Never}, "unknown": {0, 0, 0},
 	} {
@@ -22,6 +26,7 @@ func TestScores(t *testing.T) {
 }
 
 func TestLoadKnowsItsKind(t *testing.T) {
+	t.Parallel()
 	m := related.New("test", model.NewItems([]string{"a"}), [][]related.Neighbour{nil})
 	list, err := m.Parts()
 	if err != nil {

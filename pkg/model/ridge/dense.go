@@ -64,7 +64,10 @@ func solveDense(ctx context.Context, p problem, c Config, progress func(units in
 }
 
 // fillDense adds up the rows of a dense matrix of zeros.
-func fillDense(ctx context.Context, rows, columns, threads int, progress func(int), add func(r int, s *linear.Sum), to func(r int) []float32) error {
+func fillDense(
+	ctx context.Context, rows, columns, threads int, progress func(int), add func(r int, s *linear.Sum),
+	to func(r int) []float32,
+) error {
 	sums := make([]*linear.Sum, model.Threads(threads))
 	return model.Blocks(ctx, rows, 16, len(sums), func(worker, from, end int) {
 		if sums[worker] == nil {
@@ -81,9 +84,11 @@ func fillDense(ctx context.Context, rows, columns, threads int, progress func(in
 	})
 }
 
-// keepLargest gives, for each target, its weights of the largest size, at most c.Kept: the many small ones make up most of a
-// model's bytes and next to nothing of its scores.
-func keepLargest(ctx context.Context, weights linalg.Matrix, c Config, progress func(targets int)) (linear.Rows, error) {
+// keepLargest gives, for each target, its weights of the largest size, at most c.Kept: the many small ones make up most
+// of a model's bytes and next to nothing of its scores.
+func keepLargest(
+	ctx context.Context, weights linalg.Matrix, c Config, progress func(targets int),
+) (linear.Rows, error) {
 	return linear.Fill(ctx, weights.Cols, 1, c.Threads, progress, func(j int, _ *linear.Sum) []linear.Entry {
 		entries, sizes := make([]linear.Entry, 0, weights.Rows), make([]float32, 0, weights.Rows)
 		for f := range weights.Rows {

@@ -1,16 +1,16 @@
 // Package ridge is the component that predicts each item from the history by ridge regression, in one of two forms. The
-// autoregressive form regresses "the next item is this one" on the history before it, in which every item fades with the
-// events that came after it, at one or several speeds (scales): it knows order. EASE regresses "the user has this item" on
-// all others that he has (Steck: "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019): it knows what goes
-// together.
+// autoregressive form regresses "the next item is this one" on the history before it, in which every item fades with
+// the events that came after it, at one or several speeds (scales): it knows order. EASE regresses "the user has this
+// item" on all others that he has (Steck: "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019): it knows
+// what goes together.
 //
-// Where the features (items times scales) are few, all weights are solved for at once. Else each target is regressed on those
-// features alone that explain most of it one by one, as SLIM does for its sparse weights (Ning, Karypis: "SLIM: Sparse Linear
-// Methods for Top-N Recommender Systems", ICDM 2011): small systems, one a target, and memory that grows with the number of
-// items instead of its square.
+// Where the features (items times scales) are few, all weights are solved for at once. Else each target is regressed on
+// those features alone that explain most of it one by one, as SLIM does for its sparse weights (Ning, Karypis: "SLIM:
+// Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011): small systems, one a target, and memory that grows
+// with the number of items instead of its square.
 //
-// Measured: on generated data, 50 000 items and 1 million events, per target 17 CPU seconds and, with the set, 450 MB of
-// memory; 34 MB of parts; 38 µs for a history of 50. On MovieLens 1M, two scales at once, 19 CPU seconds.
+// Measured: on generated data, 50 000 items and 1 million events, per target 17 CPU seconds and, with the set, 450 MB
+// of memory; 34 MB of parts; 38 µs for a history of 50. On MovieLens 1M, two scales at once, 19 CPU seconds.
 package ridge
 
 import (
@@ -50,8 +50,8 @@ func DefaultConfig() Config {
 	return Config{Scales: []float64{0.8}, Dense: 7000, EventsPerFeature: 10, Kept: 2500, Features: 100, Events: 40}
 }
 
-// ConfigFor is the autoregressive form for a catalogue of so many items: with two scales where these fit in the dense solve,
-// the default else.
+// ConfigFor is the autoregressive form for a catalogue of so many items: with two scales where these fit in the dense
+// solve, the default else.
 func ConfigFor(items int) Config {
 	c := DefaultConfig()
 	if two := []float64{0.5, 0.9}; len(two)*items <= c.Dense {
@@ -60,8 +60,8 @@ func ConfigFor(items int) Config {
 	return c
 }
 
-// EASEConfig is EASE. Its model lets all of a history count alike; on every set that was tried it ranks better where older
-// items fade, by 0.9 with every event: see linear.Model.Fading.
+// EASEConfig is EASE. Its model lets all of a history count alike; on every set that was tried it ranks better where
+// older items fade, by 0.9 with every event: see linear.Model.Fading.
 func EASEConfig() Config {
 	return Config{Dense: 7000, EventsPerFeature: 10, Kept: 2500, Features: 100, Events: 500}
 }
@@ -78,8 +78,8 @@ var (
 	LoadEASE = linear.Load(EASEKind)
 )
 
-// Train counts and solves. An event's weight is how much it counts as a target of the autoregressive form, and, though not
-// above 1, for the user's having the item in EASE.
+// Train counts and solves. An event's weight is how much it counts as a target of the autoregressive form, and, though
+// not above 1, for the user's having the item in EASE.
 func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, error) {
 	var (
 		p       problem
@@ -110,9 +110,9 @@ func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, e
 	return linear.New(kind, items, reading, rows)
 }
 
-// strength is Strength's factor. On MovieLens 1M (292 events an item) a ridge of 300 did best on held-back events, on Amazon's
-// toys (11 events an item) anything from 50 to 150, next to no difference between: the square root of the mean goes through
-// both, a proportion to the mean does not.
+// strength is Strength's factor. On MovieLens 1M (292 events an item) a ridge of 300 did best on held-back events, on
+// Amazon's toys (11 events an item) anything from 50 to 150, next to no difference between: the square root of the mean
+// goes through both, a proportion to the mean does not.
 const strength = 18
 
 // Strength is the ridge for items with so many interactions.
@@ -127,8 +127,8 @@ func Strength(counts []int64) float64 {
 	return strength * math.Sqrt(math.Max(events/math.Max(items, 1), 1))
 }
 
-// problem is a regression of every item on the same features, in sums over the observations. Features are numbered item by
-// item, all scales of an item beside each other, so that those of popular items come first.
+// problem is a regression of every item on the same features, in sums over the observations. Features are numbered item
+// by item, all scales of an item beside each other, so that those of popular items come first.
 type problem interface {
 	catalogue() (*model.Items, []int64)
 	features() int
@@ -140,15 +140,15 @@ type problem interface {
 	response(item int, s *linear.Sum)
 }
 
-// sequence is the problem of the autoregressive form. An observation is an event; its features are, for each scale and item,
-// the sum of scale^age over the events before it, as many as the reach. Age is 0 for the one just before.
+// sequence is the problem of the autoregressive form. An observation is an event; its features are, for each scale and
+// item, the sum of scale^age over the events before it, as many as the reach. Age is 0 for the one just before.
 type sequence struct {
 	*linear.Sequences
 	reach int32
 	// power[k][a] is scale k to the a.
 	power [][]float32
-	// rest[a*K+b] holds, for each event, what the user's later events weigh, each times (scale a times scale b)^age: the
-	// products of what this event and an earlier one leave behind are their difference in age times that.
+	// rest[a*K+b] holds, for each event, what the user's later events weigh, each times (scale a times scale b)^age:
+	// the products of what this event and an earlier one leave behind are their difference in age times that.
 	rest [][]float32
 }
 

@@ -16,23 +16,26 @@ import (
 )
 
 func component(c ridge.Config, load func(map[string][]byte) (*linear.Model, error)) modeltest.Component {
-	return modeltest.NewComponent(func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*linear.Model, error) {
-		c := c
-		c.Threads, c.Progress = o.Threads, o.Progress
-		return ridge.Train(ctx, ts, c)
-	}, load)
+	return modeltest.NewComponent(
+		func(ctx context.Context, ts *trainingset.Set, o recipe.Options) (*linear.Model, error) {
+			c := c
+			c.Threads, c.Progress = o.Threads, o.Progress
+			return ridge.Train(ctx, ts, c)
+		}, load)
 }
 
 func TestSuite(t *testing.T) { modeltest.RunComponent(t, component(ridge.DefaultConfig(), ridge.Load)) }
 
 // TestSuitePerTarget is the suite for a catalogue whose features are too many for a dense solve.
 func TestSuitePerTarget(t *testing.T) {
+	t.Parallel()
 	c := ridge.DefaultConfig()
 	c.Dense, c.Features = 0, 30
 	modeltest.RunComponent(t, component(c, ridge.Load))
 }
 
 func TestSuiteOfEASE(t *testing.T) {
+	t.Parallel()
 	modeltest.RunComponent(t, component(ridge.EASEConfig(), ridge.LoadEASE))
 }
 
@@ -52,9 +55,10 @@ func histories(items, users int) *trainingset.Set {
 	return modeltest.Histories(items, rows...)
 }
 
-// TestWeightsSolveTheRegression makes the observations one by one, as the package comment states them, and checks that the
-// weights leave no gradient: X'(y - Xb) = ridge b for each target.
+// TestWeightsSolveTheRegression makes the observations one by one, as the package comment states them, and checks that
+// the weights leave no gradient: X'(y - Xb) = ridge b for each target.
 func TestWeightsSolveTheRegression(t *testing.T) {
+	t.Parallel()
 	const items, strength = 9, 3.0
 	ts := histories(items, 60)
 	ts.Weight = make([]float32, len(ts.Item))
@@ -66,7 +70,8 @@ func TestWeightsSolveTheRegression(t *testing.T) {
 		dense  int
 	}{
 		"one scale": {[]float64{0.8}, 0}, "two scales": {[]float64{0.5, 0.9}, 0}, "EASE": {nil, 0},
-		"one scale, dense": {[]float64{0.8}, 100}, "two scales, dense": {[]float64{0.5, 0.9}, 100}, "EASE, dense": {nil, 100},
+		"one scale, dense": {[]float64{0.8}, 100}, "two scales, dense": {[]float64{0.5, 0.9}, 100},
+		"EASE, dense": {nil, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scales := solve.scales
@@ -154,6 +159,7 @@ func TestWeightsSolveTheRegression(t *testing.T) {
 }
 
 func TestFewFeaturesAreThoseThatExplainMost(t *testing.T) {
+	t.Parallel()
 	// b follows a ten times, and c once.
 	var rows [][]int32
 	for range 10 {
@@ -172,6 +178,7 @@ func TestFewFeaturesAreThoseThatExplainMost(t *testing.T) {
 }
 
 func TestTheLargestWeightsAreKept(t *testing.T) {
+	t.Parallel()
 	ts := histories(9, 60)
 	train := func(kept int) model.Model {
 		c := ridge.DefaultConfig()
@@ -195,19 +202,24 @@ func TestTheLargestWeightsAreKept(t *testing.T) {
 		slices.Sort(sizes)
 		for k, s := range sizes {
 			if s > 0 && kept[s] != (k >= len(sizes)-4) {
-				t.Errorf("target %s: weight of size %g, number %d of %d, is kept: %v", target, s, len(sizes)-k, len(sizes), kept[s])
+				t.Errorf(
+					"target %s: weight of size %g, number %d of %d, is kept: %v", target, s, len(sizes)-k, len(sizes),
+					kept[s],
+				)
 			}
 		}
 	}
 }
 
 func TestConfigFor(t *testing.T) {
+	t.Parallel()
 	if few, many := ridge.ConfigFor(3000), ridge.ConfigFor(30000); len(few.Scales) != 2 || len(many.Scales) != 1 {
 		t.Errorf("scales %v for few items, %v for many", few.Scales, many.Scales)
 	}
 }
 
 func TestStrengthGrowsWithTheRootOfTheMean(t *testing.T) {
+	t.Parallel()
 	few, many := ridge.Strength([]int64{9, 0, 9}), ridge.Strength([]int64{900, 900})
 	if few != 18*3 || many != 10*few {
 		t.Errorf("ridges %g and %g", few, many)

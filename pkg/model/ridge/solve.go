@@ -9,8 +9,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/simd"
 )
 
-// maxGramRow bounds the memory of large catalogues: of a feature, the products with so many others are kept, the largest.
-// Products with items that are less popular stand in the rows of those, so that few rows come near.
+// maxGramRow bounds the memory of large catalogues: of a feature, the products with so many others are kept, the
+// largest. Products with items that are less popular stand in the rows of those, so that few rows come near.
 const maxGramRow = 4000
 
 // solveSparse gives the weights of each feature for all targets, which it regresses on c.Features features each.
@@ -40,17 +40,18 @@ func solveSparse(ctx context.Context, p problem, c Config, progress func(units i
 	for range cap(systems) {
 		systems <- &system{matrix: make([]float32, c.Features*c.Features)}
 	}
-	targets, err := linear.Fill(ctx, items.Len(), features, c.Threads, progress, func(item int, s *linear.Sum) []linear.Entry {
-		p.response(item, s)
-		// A feature by itself takes response²/(square + ridge) off the error.
-		entries := s.Take(c.Features, linear.Identity, func(e linear.Entry) float32 {
-			return e.Value * e.Value / (own[e.Column] + ridge)
+	targets, err := linear.Fill(ctx, items.Len(), features, c.Threads, progress,
+		func(item int, s *linear.Sum) []linear.Entry {
+			p.response(item, s)
+			// A feature by itself takes response²/(square + ridge) off the error.
+			entries := s.Take(c.Features, linear.Identity, func(e linear.Entry) float32 {
+				return e.Value * e.Value / (own[e.Column] + ridge)
+			})
+			sys := <-systems
+			sys.solve(gram, entries, ridge)
+			systems <- sys
+			return entries
 		})
-		sys := <-systems
-		sys.solve(gram, entries, ridge)
-		systems <- sys
-		return entries
-	})
 	if err != nil {
 		return linear.Rows{}, err
 	}
@@ -77,8 +78,8 @@ func (s *system) solve(gram linear.Rows, entries []linear.Entry, ridge float32) 
 		for j := range i {
 			row[j] = (row[j] - simd.Dot(row[:j], a[j*n:j*n+j])) / a[j*n+j]
 		}
-		// The matrix is positive definite but for rounding and the products that maxGramRow leaves out; the ridge is the
-		// least that a pivot can be without these.
+		// The matrix is positive definite but for rounding and the products that maxGramRow leaves out; the ridge is
+		// the least that a pivot can be without these.
 		row[i] = float32(math.Sqrt(float64(max(row[i]-simd.Dot(row[:i], row[:i]), ridge))))
 	}
 	for i := range n {

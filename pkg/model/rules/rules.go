@@ -1,10 +1,11 @@
-// Package rules is the component that knows what comes soon after what: sequence rules (Ludewig, Jannach: "Evaluation of
-// Session-based Recommendation Algorithms", UMUAI 2018, section 3.1). A rule from one item to another is worth the sum of
-// one by the number of steps between them, over all places where users took it, divided by the square root of the other's
-// popularity, because what is popular follows upon everything. The newest items of a history speak, the older the less.
+// Package rules is the component that knows what comes soon after what: sequence rules (Ludewig, Jannach: "Evaluation
+// of Session-based Recommendation Algorithms", UMUAI 2018, section 3.1). A rule from one item to another is worth the
+// sum of one by the number of steps between them, over all places where users took it, divided by the square root of
+// the other's popularity, because what is popular follows upon everything. The newest items of a history speak, the
+// older the less.
 //
-// Measured on generated data, 50 000 items and 4.9 million events: 6 CPU seconds and, with the set, 500 MB of memory; 82 MB of
-// parts; 10 µs for a history of 50.
+// Measured on generated data, 50 000 items and 4.9 million events: 6 CPU seconds and, with the set, 500 MB of memory;
+// 82 MB of parts; 10 µs for a history of 50.
 package rules
 
 import (
@@ -21,7 +22,8 @@ import (
 type Config struct {
 	// Window is the largest number of steps from an item to one that follows it.
 	Window int
-	// Decay is the factor by which an item of the history counts less with every event after it; see linear.Model.Fading.
+	// Decay is the factor by which an item of the history counts less with every event after it; see
+	// linear.Model.Fading.
 	Decay float64
 	// Events is how many of the newest events of a history count.
 	Events int

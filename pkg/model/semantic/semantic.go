@@ -1,6 +1,6 @@
-// Package semantic is the model of aws-semantic-similarity: for each item, those whose prose is about the same. Texts are
-// compared by the cosine of their weighted words and pieces of words. That finds common vocabulary, not synonyms: two
-// descriptions are near if they share words that few others have.
+// Package semantic is the model of aws-semantic-similarity: for each item, those whose prose is about the same. Texts
+// are compared by the cosine of their weighted words and pieces of words. That finds common vocabulary, not synonyms:
+// two descriptions are near if they share words that few others have.
 package semantic
 
 import (

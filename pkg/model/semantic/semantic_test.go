@@ -29,7 +29,9 @@ func train(t *testing.T) *trainingset.Set {
 	}}})
 	for id, text := range catalogue {
 		// All share the note, which is no text to compare.
-		b.AddItem(reco.Entity{ID: id, Properties: map[string]any{"SUMMARY": text, "NOTE": "an internal note that everything has"}})
+		b.AddItem(reco.Entity{
+			ID: id, Properties: map[string]any{"SUMMARY": text, "NOTE": "an internal note that everything has"},
+		})
 	}
 	ts, err := b.Build()
 	if err != nil {
@@ -39,6 +41,7 @@ func train(t *testing.T) *trainingset.Set {
 }
 
 func TestNearTextsAreFound(t *testing.T) {
+	t.Parallel()
 	m, err := semantic.Train(t.Context(), train(t), semantic.Config{})
 	if err != nil {
 		t.Fatal(err)

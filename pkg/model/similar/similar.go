@@ -1,6 +1,7 @@
-// Package similar is the model of aws-similar-items and of the related-items use cases: items that people choose shortly
-// after or before one another, and items that are alike by what the Items dataset says about them. The first is known of
-// items with a history, the second of new ones too; the fewer interactions an item has, the more its metadata counts.
+// Package similar is the model of aws-similar-items and of the related-items use cases: items that people choose
+// shortly after or before one another, and items that are alike by what the Items dataset says about them. The first is
+// known of items with a history, the second of new ones too; the fewer interactions an item has, the more its metadata
+// counts.
 //
 // Two interactions of a user are evidence for each other in proportion to one over the number of steps between them: an
 // item is more like its neighbours in a visit than like what the same person chose a year ago.
@@ -35,8 +36,8 @@ const (
 type Config struct {
 	// Neighbours is how many items an item's history relates it to, Attributes how many terms of metadata describe it.
 	Neighbours, Attributes int
-	// Content is the weight of metadata against interactions for an item that has many of them; an item that has none goes
-	// by its metadata alone.
+	// Content is the weight of metadata against interactions for an item that has many of them; an item that has none
+	// goes by its metadata alone.
 	Content float64
 	Threads int
 	// Progress may be nil.
@@ -79,8 +80,8 @@ func Train(ctx context.Context, ts *trainingset.Set, c Config) (*related.Model, 
 	return related.New(kind, items, lists), nil
 }
 
-// As measured, the metadata of comparedPerEvent items are compared, and the lists of an item are sorted and joined in as much
-// time as the surroundings of 1 and of joined events take.
+// As measured, the metadata of comparedPerEvent items are compared, and the lists of an item are sorted and joined in
+// as much time as the surroundings of 1 and of joined events take.
 const (
 	comparedPerEvent = 32
 	joined           = 100
@@ -100,7 +101,10 @@ type trainer struct {
 }
 
 func newTrainer(ts *trainingset.Set, items *model.Items, counts []int64) *trainer {
-	t := &trainer{counts: counts, weight: ts.EventWeight, item: make([]int32, len(ts.Item)), user: make([]int32, len(ts.Item)), start: make([]int, items.Len()+1), event: make([]int32, len(ts.Item))}
+	t := &trainer{
+		counts: counts, weight: ts.EventWeight, item: make([]int32, len(ts.Item)), user: make([]int32, len(ts.Item)),
+		start: make([]int, items.Len()+1), event: make([]int32, len(ts.Item)),
+	}
 	rank := make([]int32, len(ts.Items))
 	for i, id := range ts.Items {
 		to, _ := items.Index(id)

@@ -60,6 +60,7 @@ func repeat(n int, history ...string) (all [][]string) {
 }
 
 func TestWhatStandsNearCountsMore(t *testing.T) {
+	t.Parallel()
 	// b follows a at once; c comes five steps later with the same people.
 	ts := set(t, repeat(20, "a", "b", "1", "2", "3", "c"), nil)
 	got := similarTo(t, ts, similar.Config{}, "a")
@@ -73,6 +74,7 @@ func TestWhatStandsNearCountsMore(t *testing.T) {
 }
 
 func TestPopularityIsDiscounted(t *testing.T) {
+	t.Parallel()
 	histories := append(repeat(20, "a", "special"), repeat(20, "a", "hit")...)
 	ts := set(t, append(histories, repeat(500, "hit")...), nil)
 	if got := similarTo(t, ts, similar.Config{}, "a"); got[0] != "special" {
@@ -81,9 +83,11 @@ func TestPopularityIsDiscounted(t *testing.T) {
 }
 
 func TestNewItemsGoByTheirMetadata(t *testing.T) {
+	t.Parallel()
 	histories := append(repeat(30, "tent", "rope", "stove"), repeat(30, "pen", "ink", "paper")...)
 	ts := set(t, histories, map[string]string{
-		"tent": "camping|green", "stove": "camping|fire", "pen": "office|blue", "paper": "office|white", "new tent": "camping|green", "new pen": "office|blue",
+		"tent": "camping|green", "stove": "camping|fire", "pen": "office|blue", "paper": "office|white",
+		"new tent": "camping|green", "new pen": "office|blue",
 	})
 	if got := similarTo(t, ts, similar.Config{Content: 0.1}, "new tent"); got[0] != "tent" || got[1] != "stove" {
 		t.Errorf("similar to the new tent are %v", got)
@@ -105,6 +109,7 @@ func TestNewItemsGoByTheirMetadata(t *testing.T) {
 }
 
 func TestNeighboursBoundAVector(t *testing.T) {
+	t.Parallel()
 	ts := set(t, repeat(20, "a", "b", "c", "d", "e"), nil)
 	if got := similarTo(t, ts, similar.Config{Neighbours: 2}, "a"); len(got) != 2 {
 		t.Errorf("similar to a are %v, want two", got)

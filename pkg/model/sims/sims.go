@@ -1,8 +1,8 @@
-// Package sims is the model of aws-sims: for each item, the items that the same users interacted with. The number of users
-// who share two items is shrunk, because few users prove little, and discounted by both items' popularity, because what
-// everybody has is related to nothing: Koren, Bell: "Advances in Collaborative Filtering" (Recommender Systems Handbook,
-// 2011), section 5.1, gives the shrinkage; a discount of 0.5 is the cosine of Sarwar et al., "Item-based collaborative
-// filtering recommendation algorithms" (WWW 2001), section 3.1.
+// Package sims is the model of aws-sims: for each item, the items that the same users interacted with. The number of
+// users who share two items is shrunk, because few users prove little, and discounted by both items' popularity,
+// because what everybody has is related to nothing: Koren, Bell: "Advances in Collaborative Filtering" (Recommender
+// Systems Handbook, 2011), section 5.1, gives the shrinkage; a discount of 0.5 is the cosine of Sarwar et al.,
+// "Item-based collaborative filtering recommendation algorithms" (WWW 2001), section 3.1.
 package sims
 
 import (
@@ -19,7 +19,8 @@ import (
 const (
 	// shrinkage pulls the scores of pairs that few users share towards zero, as if that many had shared neither.
 	shrinkage = 10
-	// alwaysLooked is how many users of an item are looked at in any case: in sparse data the percentile alone is too low.
+	// alwaysLooked is how many users of an item are looked at in any case: in sparse data the percentile alone is too
+	// low.
 	alwaysLooked = 500
 	// maxHistory bounds the work of one user, which grows with the square of what he has.
 	maxHistory = 1000
@@ -27,16 +28,16 @@ const (
 
 // Config holds the recipe's parameters.
 type Config struct {
-	// PopularityDiscount is the exponent of both items' number of users under the number that they share: 0 counts shared
-	// users alone and favours popular items, 1 divides by what popularity alone would give.
+	// PopularityDiscount is the exponent of both items' number of users under the number that they share: 0 counts
+	// shared users alone and favours popular items, 1 divides by what popularity alone would give.
 	PopularityDiscount float64
 	// MinCointeractions is how many users two items must share to be related.
 	MinCointeractions int
 	// Users leaves out very short and very long histories.
 	Users model.Percentiles
-	// Items leaves out items with few users. An item with many stays, but no more of its users than the upper percentile
-	// are looked at for its related items: that bounds the work on popular items and costs little, while leaving them out
-	// would keep what most people look for out of every list.
+	// Items leaves out items with few users. An item with many stays, but no more of its users than the upper
+	// percentile are looked at for its related items: that bounds the work on popular items and costs little, while
+	// leaving them out would keep what most people look for out of every list.
 	Items   model.Percentiles
 	Threads int
 	// Progress may be nil.
@@ -67,8 +68,8 @@ type trainer struct {
 	matrix *model.Matrix
 	start  []int // the rows that hold each item, one row a user
 	row    []int32
-	// In a training set that weighs interactions, strength is what matrix.Weight counts for, own the same by item, like row,
-	// and degree its sum over an item's users; else all are nil, and each user counts 1.
+	// In a training set that weighs interactions, strength is what matrix.Weight counts for, own the same by item, like
+	// row, and degree its sum over an item's users; else all are nil, and each user counts 1.
 	strength, own []float32
 	degree        []float64
 	// atLeast and atMost bound the users of an item.
@@ -90,8 +91,8 @@ func newTrainer(matrix *model.Matrix, c Config) *trainer {
 	return t
 }
 
-// weigh lets a user count for an item as much as his interactions with it weigh, and for two items as much as the product
-// of both: 1 at most, because one who comes back is still one user.
+// weigh lets a user count for an item as much as his interactions with it weigh, and for two items as much as the
+// product of both: 1 at most, because one who comes back is still one user.
 func (t *trainer) weigh() {
 	_, _, own := t.matrix.Transposed()
 	t.strength, t.own = atMostOne(t.matrix.Weight), atMostOne(own)
@@ -148,8 +149,8 @@ func (t *trainer) run(ctx context.Context) error {
 	})
 }
 
-// cost is how much work an item is, for the progress: the interactions of its users are counted, and for each item that these
-// have there is a score. Popular items come first and cost most, so that their number says little.
+// cost is how much work an item is, for the progress: the interactions of its users are counted, and for each item that
+// these have there is a score. Popular items come first and cost most, so that their number says little.
 func (t *trainer) cost(item int) int {
 	if t.users(item) < t.atLeast {
 		return 1
@@ -163,7 +164,8 @@ const scored = 8
 
 // scratch belongs to one worker.
 type scratch struct {
-	// shared counts, for each other item, the users that it shares with the one in hand; touched lists those above zero.
+	// shared counts, for each other item, the users that it shares with the one in hand; touched lists those above
+	// zero.
 	shared  []int32
 	touched []int32
 	// weight is what these users weigh, in a training set that weighs interactions.

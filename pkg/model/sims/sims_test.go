@@ -45,6 +45,7 @@ func related(t *testing.T, ts *trainingset.Set, c sims.Config, item string) map[
 }
 
 func TestScoreByHand(t *testing.T) {
+	t.Parallel()
 	// a has 3 users, b 2 and c 3; a and b share 2 of them, a and c 1. A repetition counts once.
 	ts := modeltest.Histories(3, []int32{0, 1, 0}, []int32{0, 1}, []int32{0, 2}, []int32{2}, []int32{2})
 	got := related(t, ts, sims.Config{PopularityDiscount: 0.5}, "a")
@@ -63,7 +64,10 @@ func TestScoreByHand(t *testing.T) {
 }
 
 func TestParameters(t *testing.T) {
-	ts := modeltest.Histories(4, []int32{0, 1, 2}, []int32{0, 1}, []int32{0, 2}, []int32{1, 2}, []int32{2}, []int32{0, 1, 2, 3})
+	t.Parallel()
+	ts := modeltest.Histories(
+		4, []int32{0, 1, 2}, []int32{0, 1}, []int32{0, 2}, []int32{1, 2}, []int32{2}, []int32{0, 1, 2, 3},
+	)
 	for _, c := range []struct {
 		name   string
 		config sims.Config
@@ -90,6 +94,7 @@ func TestParameters(t *testing.T) {
 }
 
 func TestDiscountDecidesBetweenPopularAndSpecial(t *testing.T) {
+	t.Parallel()
 	// b is popular with everybody; c is rare and shared with a only.
 	var users [][]int32
 	for range 6 {
@@ -111,6 +116,7 @@ func TestDiscountDecidesBetweenPopularAndSpecial(t *testing.T) {
 }
 
 func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
 	row := make([]int32, 400)
 	for i := range row {
 		row[i] = int32(i)
@@ -137,8 +143,11 @@ func FuzzLoad(f *testing.F) { modeltest.FuzzLoad(f, "aws-sims") }
 
 // TestWeightsOrderRelatedItems relates a to b by ten users who click both, and to c by eight who buy both.
 func TestWeightsOrderRelatedItems(t *testing.T) {
+	t.Parallel()
 	train := func(click, buy float64) map[string]float32 {
-		b := trainingset.NewBuilder(trainingset.Options{Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}}})
+		b := trainingset.NewBuilder(trainingset.Options{
+			Events: []trainingset.EventRule{{Type: "click", Weight: click}, {Type: "buy", Weight: buy}},
+		})
 		add := func(user int, item, kind string) {
 			b.Add(&reco.Interaction{UserID: strconv.Itoa(user), ItemID: item, EventType: kind, TimestampMS: 1})
 		}

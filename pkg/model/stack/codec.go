@@ -14,8 +14,8 @@ const (
 	separator = "."
 )
 
-// Parts encodes the model: the catalogue, each component's parts under its name, and the weights, in the part that is the
-// stack's own.
+// Parts encodes the model: the catalogue, each component's parts under its name, and the weights, in the part that is
+// the stack's own.
 func (m *Model) Parts() ([]model.Part, error) {
 	parts := []model.Part{model.EncodeItems(m.items)}
 	w := model.NewWriter(part, version)
@@ -62,7 +62,11 @@ func Load(parts map[string][]byte) (model.Model, error) {
 		return nil, err
 	}
 	if len(parts[part]) == 0 {
-		return nil, fmt.Errorf("%w: the part %q, which the model of this recipe has, is missing: a model that an earlier version has trained must be trained again", model.ErrCorrupt, part)
+		return nil, fmt.Errorf(
+			"%w: the part %q, which the model of this recipe has, is missing: a model that an earlier version has "+
+				"trained must be trained again",
+			model.ErrCorrupt, part,
+		)
 	}
 	r := model.NewReader(parts[part], part, version)
 	counts := r.Uvarints(items.Len())

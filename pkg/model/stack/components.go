@@ -59,7 +59,9 @@ const enoughForNetwork = 2000
 var kinds = []kind{
 	{
 		name: "rules", sparse: true, share: 0.01, decays: []float64{0.3, 0.5, 0.7, 0.9}, worth: always,
-		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
+		algorithm: learns(func(
+			ctx context.Context, ts *trainingset.Set, c Config, progress func(float64),
+		) (*linear.Model, error) {
 			r := rules.DefaultConfig()
 			r.Threads, r.Progress = c.Threads, progress
 			return rules.Train(ctx, ts, r)
@@ -67,7 +69,9 @@ var kinds = []kind{
 	},
 	{
 		name: "neighbours", sparse: true, share: 0.02, decays: []float64{0.5, 0.7, 0.9, 1}, worth: always,
-		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
+		algorithm: learns(func(
+			ctx context.Context, ts *trainingset.Set, c Config, progress func(float64),
+		) (*linear.Model, error) {
 			k := knn.DefaultConfig()
 			k.Threads, k.Progress = c.Threads, progress
 			return knn.Train(ctx, ts, k)
@@ -75,7 +79,9 @@ var kinds = []kind{
 	},
 	{
 		name: "ridge", sparse: true, share: 0.1, worth: always,
-		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
+		algorithm: learns(func(
+			ctx context.Context, ts *trainingset.Set, c Config, progress func(float64),
+		) (*linear.Model, error) {
 			r := ridge.ConfigFor(len(ts.Items))
 			r.Threads, r.Progress = c.Threads, progress
 			return ridge.Train(ctx, ts, r)
@@ -83,7 +89,9 @@ var kinds = []kind{
 	},
 	{
 		name: "ease", sparse: true, share: 0.02, decays: []float64{0.8, 0.9, 1}, worth: always,
-		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*linear.Model, error) {
+		algorithm: learns(func(
+			ctx context.Context, ts *trainingset.Set, c Config, progress func(float64),
+		) (*linear.Model, error) {
 			r := ridge.EASEConfig()
 			r.Threads, r.Progress = c.Threads, progress
 			return ridge.Train(ctx, ts, r)
@@ -92,13 +100,17 @@ var kinds = []kind{
 	{
 		name: contentName, sparse: true, share: 0.01, decays: []float64{0.2, 0.8, 0.95},
 		worth: func(ts *trainingset.Set) bool { return content.Has(ts, content.Category, content.Number) },
-		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, _ Config, progress func(float64)) (*content.Model, error) {
+		algorithm: learns(func(
+			ctx context.Context, ts *trainingset.Set, _ Config, progress func(float64),
+		) (*content.Model, error) {
 			return trainContent(ctx, ts, progress)
 		}, content.Load),
 	},
 	{
 		name: "factors", folds: true, share: 0.02, worth: always,
-		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*ials.Model, error) {
+		algorithm: learns(func(
+			ctx context.Context, ts *trainingset.Set, c Config, progress func(float64),
+		) (*ials.Model, error) {
 			f := ials.DefaultConfig()
 			f.Uncalibrated = true // scores are standardised
 			f.Dim, f.Users, f.Seed, f.Threads, f.Progress = min(c.Dim, factorsDim), c.Users, c.Seed, c.Threads, progress
@@ -108,7 +120,9 @@ var kinds = []kind{
 	{
 		name: networkName, folds: true, share: 0.8,
 		worth: func(ts *trainingset.Set) bool { return ts.Events() >= enoughForNetwork },
-		algorithm: learns(func(ctx context.Context, ts *trainingset.Set, c Config, progress func(float64)) (*hrnn.Model, error) {
+		algorithm: learns(func(
+			ctx context.Context, ts *trainingset.Set, c Config, progress func(float64),
+		) (*hrnn.Model, error) {
 			n := hrnn.DefaultConfig()
 			n.Metadata, n.Recency, n.Unroll = true, c.Recency, c.Unroll
 			n.Users, n.Seed, n.Threads, n.Progress = c.Users, c.Seed, c.Threads, progress

@@ -8,9 +8,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// Extend adds the items of a training set that the model does not know: they are placed as items without interactions are,
-// by what the set's Items dataset says about them. The numbers of interactions become those of the set; what components and
-// weights have learned stays as it is, and so do users' vectors.
+// Extend adds the items of a training set that the model does not know: they are placed as items without interactions
+// are, by what the set's Items dataset says about them. The numbers of interactions become those of the set; what
+// components and weights have learned stays as it is, and so do users' vectors.
 func (m *Model) Extend(ts *trainingset.Set) model.Model {
 	items, counts, before := model.Extended(m.items, ts)
 	seen := make([]bool, items.Len())

@@ -26,8 +26,8 @@ const (
 	fromEach = 100
 	// repeating is the share of the events that must be repetitions before these count.
 	repeating = 0.02
-	// prior pulls the weights towards equal ones for all components: with few events they stay there, hundreds of events
-	// do not feel it.
+	// prior pulls the weights towards equal ones for all components: with few events they stay there, hundreds of
+	// events do not feel it.
 	prior = 2
 	// ensembleWeight is the sum of the weights before any event is seen.
 	ensembleWeight = 2
@@ -206,8 +206,8 @@ func (f *fitter) alone(ctx context.Context, c *component) (float64, error) {
 	return sum, nil
 }
 
-// rank is how many items come before one, without those that the user has had unless they count, too; -1 for an item that
-// is not ranked.
+// rank is how many items come before one, without those that the user has had unless they count, too; -1 for an item
+// that is not ranked.
 func (m *Model) rank(mem *memory, scores []float32, item int, repeats bool) int {
 	if !m.seen[item] || mem.isOwn[item] && !repeats {
 		return -1
@@ -316,8 +316,8 @@ func (f *fitter) example(mem *memory, h heldBack, z [][]float32) (example, error
 	return e, nil
 }
 
-// fit maximises the likelihood of the events' items among their candidates. free says which weights may move; nil: all. The
-// others are zero.
+// fit maximises the likelihood of the events' items among their candidates. free says which weights may move; nil: all.
+// The others are zero.
 func (f *fitter) fit(ctx context.Context, examples []example, free []bool) ([]float64, error) {
 	start := f.prior()
 	var at []int
@@ -336,8 +336,8 @@ func (f *fitter) fitFrom(ctx context.Context, examples []example, start []float6
 	l := likelihood{ctx: ctx, examples: examples, free: free, center: start, threads: f.threads}
 	w := slices.Clone(start)
 	loss, grad, hessian := l.at(w)
-	// Far from the optimum, where nearly all of a softmax lies on one candidate, Newton's steps lead anywhere: damping shortens
-	// them, and turns them towards the steepest descent, until they help (Levenberg-Marquardt).
+	// Far from the optimum, where nearly all of a softmax lies on one candidate, Newton's steps lead anywhere: damping
+	// shortens them, and turns them towards the steepest descent, until they help (Levenberg-Marquardt).
 	damping := 0.0
 	for range maxSteps {
 		if err := ctx.Err(); err != nil {
@@ -367,7 +367,8 @@ const (
 	maxSteps = 200
 	// enough is the improvement of the log-likelihood, of all events together, that is none any more.
 	enough = 1e-6
-	// Damping, in shares of each second derivative, begins with the least, grows while steps do not help, and falls to none.
+	// Damping, in shares of each second derivative, begins with the least, grows while steps do not help, and falls to
+	// none.
 	leastDamping = 1e-3
 	moreDamping  = 8
 )
@@ -417,8 +418,8 @@ type sums struct {
 	hessian []float64
 }
 
-// at gives loss, gradient and second derivatives in the free weights. It sums up block by block, so that the number of threads
-// does not matter.
+// at gives loss, gradient and second derivatives in the free weights. It sums up block by block, so that the number of
+// threads does not matter.
 func (l *likelihood) at(w []float64) (float64, *mat.VecDense, *mat.SymDense) {
 	n := len(l.free)
 	blocks := make([]sums, (len(l.examples)+block-1)/block)
@@ -522,8 +523,8 @@ func (e *example) gain(w []float64) float64 {
 	return gain(before)
 }
 
-// better finds the component, or popularity, that does better alone than the ensemble does: on events that the weights have
-// not seen, by more than chance would explain. It is -1 where there is none.
+// better finds the component, or popularity, that does better alone than the ensemble does: on events that the weights
+// have not seen, by more than chance would explain. It is -1 where there is none.
 func (f *fitter) better(ctx context.Context, examples []example) (int, error) {
 	if len(examples) < 2 {
 		return -1, nil
@@ -558,7 +559,9 @@ func (f *fitter) better(ctx context.Context, examples []example) (int, error) {
 
 // advantage is the mean of how much more one alone gains than the ensemble, and its standard error.
 func advantage(examples []example, ensemble []float64, alone int) (mean, deviation float64) {
-	return meanOf(len(examples), func(k int) float64 { return examples[k].weight * (examples[k].gains[alone] - ensemble[k]) })
+	return meanOf(
+		len(examples), func(k int) float64 { return examples[k].weight * (examples[k].gains[alone] - ensemble[k]) },
+	)
 }
 
 // meanOf is the mean of n numbers, and its standard error.

@@ -13,9 +13,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// TestTogetherIsNoWorseThanTheBestAlone holds the stack to its promise on parts of three very different data sets: sparse and
-// with content, with three types of event and repetitions, and dense. What it gains must not fall far below what it gained
-// when this was written, either.
+// TestTogetherIsNoWorseThanTheBestAlone holds the stack to its promise on parts of three very different data sets:
+// sparse and with content, with three types of event and repetitions, and dense. What it gains must not fall far below
+// what it gained when this was written, either.
 func TestTogetherIsNoWorseThanTheBestAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		users int
@@ -26,8 +26,7 @@ func TestTogetherIsNoWorseThanTheBestAlone(t *testing.T) {
 		"ml-1m":  {150, 0.15},   // 0.183
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ts := datasettest.Research(t, name, c.users)
+					ts := datasettest.Research(t, name, c.users)
 			last := map[int]bool{}
 			for u := range ts.Users {
 				if start, end := ts.UserEvents(u); end-start > minHistory {
@@ -80,17 +79,18 @@ func lastEvents(t *testing.T, m *Model, ts *trainingset.Set) (ensemble []float64
 	return ensemble, alone
 }
 
-// TestNewItemsAreFoundBetterThanByLikenessAlone takes a tenth of the items for new ones, of which nothing is known but their
-// metadata, and looks for those that users have had. Which weights are learned differs: how popular their likes are helps to
-// find new films and misleads among new toys.
+// TestNewItemsAreFoundBetterThanByLikenessAlone takes a tenth of the items for new ones, of which nothing is known but
+// their metadata, and looks for those that users have had. Which weights are learned differs: how popular their likes
+// are helps to find new films and misleads among new toys.
 func TestNewItemsAreFoundBetterThanByLikenessAlone(t *testing.T) {
 	for name, users := range map[string]int{"toys": 3000, "ml-1m": 600} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ts := datasettest.Research(t, name, users)
+					ts := datasettest.Research(t, name, users)
 			isNew := func(item int32) bool { return item%10 == 7 }
 			m := trained(t, ts.Subset(func(_, event int) bool { return !isNew(ts.Item[event]) })).(folding).Model
-			alone := assemble(m.items, m.counts, m.seen, m.components, m.extras, unseenRanking{likenessAlone, m.ranking.expected})
+			alone := assemble(
+				m.items, m.counts, m.seen, m.components, m.extras, unseenRanking{likenessAlone, m.ranking.expected},
+			)
 			found := func(m *Model) (gains []float64) {
 				scores := make([]float32, m.items.Len())
 				for u := range ts.Users {
@@ -126,7 +126,10 @@ func TestNewItemsAreFoundBetterThanByLikenessAlone(t *testing.T) {
 			ensemble, likeness := found(m), found(alone)
 			mean, _ := meanOf(len(ensemble), func(u int) float64 { return ensemble[u] })
 			more, deviation := meanOf(len(ensemble), func(u int) float64 { return ensemble[u] - likeness[u] })
-			t.Logf("weights %.2f: NDCG@%d is %.4f for %d users, by %.4f ± %.4f more than by likeness alone", m.ranking.weights, cutoff, mean, len(ensemble), more, deviation)
+			t.Logf(
+				"weights %.2f: NDCG@%d is %.4f for %d users, by %.4f ± %.4f more than by likeness alone",
+				m.ranking.weights, cutoff, mean, len(ensemble), more, deviation,
+			)
 			if more < -deviation {
 				t.Error("likeness alone finds more")
 			}

@@ -1,18 +1,18 @@
-// Package stack is the default model for users: several models that were trained on the same interactions (components) and
-// a weight for each, learned per data set from events that none of them has seen. No single model suits all data: where
-// order tells much a recurrent network leads, in sparse shops neighbours and content do.
+// Package stack is the default model for users: several models that were trained on the same interactions (components)
+// and a weight for each, learned per data set from events that none of them has seen. No single model suits all data:
+// where order tells much a recurrent network leads, in sparse shops neighbours and content do.
 //
-// The last events of some hundred users are held back. Components are trained once on the rest, weights are fitted to the
-// held-back events by a multinomial logit (Train), and the same components serve: what was held back enters users'
+// The last events of some hundred users are held back. Components are trained once on the rest, weights are fitted to
+// the held-back events by a multinomial logit (Train), and the same components serve: what was held back enters users'
 // histories at serving time. Nothing is trained twice, and nothing leaks.
 //
-// A component's scores count in units of their standard deviation over the user's list, so that the weights fit all users.
-// Beside them count how popular an item is, also with the length of the history, and whether the user has had the item,
-// where the data show that users come back to items. Scores are logits.
+// A component's scores count in units of their standard deviation over the user's list, so that the weights fit all
+// users. Beside them count how popular an item is, also with the length of the history, and whether the user has had
+// the item, where the data show that users come back to items. Scores are logits.
 //
-// What these weights learned from items with interactions says nothing about items without: those are ranked among themselves
-// by what their metadata tell, with weights of their own, and stand among the others as items with few interactions do; see
-// unseen.go.
+// What these weights learned from items with interactions says nothing about items without: those are ranked among
+// themselves by what their metadata tell, with weights of their own, and stand among the others as items with few
+// interactions do; see unseen.go.
 package stack
 
 import (
@@ -29,10 +29,11 @@ import (
 type component struct {
 	kind
 	model model.Model
-	// at is the component's number of each item of the stack's catalogue, -1 where it does not know the item; nil where the
-	// numbers are the same.
+	// at is the component's number of each item of the stack's catalogue, -1 where it does not know the item; nil where
+	// the numbers are the same.
 	at []int32
-	// weight counts a score's distance from the mean in standard deviations, bend the logarithm of what is above the mean.
+	// weight counts a score's distance from the mean in standard deviations, bend the logarithm of what is above the
+	// mean.
 	weight, bend float64
 	// decay is how fast it forgets, of the kind's choices; 0 where there are none.
 	decay float64
@@ -55,8 +56,8 @@ type extras struct{ popularity, depth, repetition, recency float64 }
 type Model struct {
 	items  *model.Items
 	counts []int64
-	// seen marks the items that components have learned from: not those all of whose interactions were held back, or came
-	// after the training.
+	// seen marks the items that components have learned from: not those all of whose interactions were held back, or
+	// came after the training.
 	seen       []bool
 	components []component
 	extras     extras
@@ -94,15 +95,17 @@ type ownItem struct {
 	item, age int32
 }
 
-// farthest bounds the scores of a user's own items, in standard deviations. Where a sparse component knows hardly any other
-// item, theirs would lie billions of them away, and no weight could be found.
+// farthest bounds the scores of a user's own items, in standard deviations. Where a sparse component knows hardly any
+// other item, theirs would lie billions of them away, and no weight could be found.
 const farthest = 30
 
 // tailShare is the share of the items that are the tail.
 const tailShare = 0.2
 
 // assemble derives what scoring needs. seen says which items the components were trained on.
-func assemble(items *model.Items, counts []int64, seen []bool, components []component, x extras, r unseenRanking) *Model {
+func assemble(
+	items *model.Items, counts []int64, seen []bool, components []component, x extras, r unseenRanking,
+) *Model {
 	m := &Model{items: items, counts: counts, seen: seen, components: components, extras: x, ranking: r}
 	n := items.Len()
 	total, logs := 0.0, make([]float64, n)
@@ -243,7 +246,8 @@ func (c *component) add(z, scores []float32) {
 	}
 }
 
-// bent is the logarithm of a score that is above the mean: sparse components have few of them, and some that are very high.
+// bent is the logarithm of a score that is above the mean: sparse components have few of them, and some that are very
+// high.
 func bent(z float32) float32 {
 	if z <= 0 {
 		return 0
@@ -293,8 +297,9 @@ func (c *component) score(mem *memory, q model.Query, scores []float32) error {
 	return nil
 }
 
-// standardise writes a component's scores, as distances from their mean in standard deviations, into mem.raw. Both are those
-// of the items that components have learned from and the user has not had: his own items have scores out of all proportion.
+// standardise writes a component's scores, as distances from their mean in standard deviations, into mem.raw. Both are
+// those of the items that components have learned from and the user has not had: his own items have scores out of all
+// proportion.
 func (m *Model) standardise(mem *memory, c *component, q model.Query) error {
 	if !c.folds {
 		q.Vector = nil // it is another component's
@@ -348,8 +353,8 @@ func depth(length int) float64 { return (math.Log1p(float64(min(length, maxHisto
 // recency is 1 for the newest item of a history, and falls.
 func recency(age int32) float64 { return 1 / (1 + float64(age)) }
 
-// Explain tells what each component adds to the items' scores, for a user of whom nothing is known nothing. What all items
-// have in common is left out.
+// Explain tells what each component adds to the items' scores, for a user of whom nothing is known nothing. What all
+// items have in common is left out.
 func (m *Model) Explain(q model.Query, items []int32) ([][]model.Contribution, error) {
 	mem := m.scratch.Get().(*memory)
 	defer m.scratch.Put(mem)
@@ -393,7 +398,8 @@ func (m *Model) Explain(q model.Query, items []int32) ([][]model.Contribution, e
 // Weights are what was learned: by component, the weight of its scores in standard deviations.
 func (m *Model) Weights() map[string]float64 {
 	w := map[string]float64{
-		Popularity: m.extras.popularity, PopularityDepth: m.extras.depth, Repetition: m.extras.repetition, Recency: m.extras.recency,
+		Popularity: m.extras.popularity, PopularityDepth: m.extras.depth, Repetition: m.extras.repetition,
+		Recency: m.extras.recency,
 	}
 	for _, c := range m.components {
 		w[c.name] = c.weight

@@ -21,7 +21,8 @@ func shop(t *testing.T, users int, more ...reco.Entity) *trainingset.Set {
 	for u := range users {
 		for k := range 6 {
 			b.Add(&reco.Interaction{
-				EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u), ItemID: fmt.Sprintf("%d-%02d", u%3, random.IntN(15)), TimestampMS: int64(k),
+				EventID: fmt.Sprint(k), UserID: fmt.Sprintf("u%03d", u),
+				ItemID: fmt.Sprintf("%d-%02d", u%3, random.IntN(15)), TimestampMS: int64(k),
 			})
 		}
 	}
@@ -68,20 +69,28 @@ func scored(t *testing.T, m model.Model, items ...string) map[string]float64 {
 }
 
 func TestNewItemsAreRankedByWhatTheyAre(t *testing.T) {
+	t.Parallel()
 	m := trained(t, shop(t, 100))
-	extended := m.(model.Extender).Extend(shop(t, 120, reco.Entity{ID: "1-newer", Properties: map[string]any{"KIND": "1"}}))
+	extended := m.(model.Extender).Extend(
+		shop(t, 120, reco.Entity{ID: "1-newer", Properties: map[string]any{"KIND": "1"}}),
+	)
 	for name, m := range map[string]model.Model{"trained": m, "extended": extended} {
 		s := scored(t, m, "1-01", "1-02", "1-03")
 		if s["1-new"] <= s["0-new"] {
-			t.Errorf("%s: the new item of the user's department has score %g, the other %g", name, s["1-new"], s["0-new"])
+			t.Errorf(
+				"%s: the new item of the user's department has score %g, the other %g", name, s["1-new"], s["0-new"],
+			)
 		}
 	}
 	if s := scored(t, extended, "1-01", "1-02", "1-03"); s["1-newer"] <= s["0-new"] {
-		t.Errorf("the item that the extension added has score %g, one of the other department %g", s["1-newer"], s["0-new"])
+		t.Errorf(
+			"the item that the extension added has score %g, one of the other department %g", s["1-newer"], s["0-new"],
+		)
 	}
 }
 
 func TestTensOfUsersAreEnough(t *testing.T) {
+	t.Parallel()
 	for _, users := range []int{1, 2, 20} {
 		s := scored(t, trained(t, shop(t, users)), "0-01", "0-02")
 		for id, v := range s {
@@ -93,6 +102,7 @@ func TestTensOfUsersAreEnough(t *testing.T) {
 }
 
 func TestContributionsAreTheScore(t *testing.T) {
+	t.Parallel()
 	m := trained(t, shop(t, 100))
 	history := []reco.RecentInteraction{{ItemID: "0-01"}, {ItemID: "0-05"}}
 	scores := make([]float32, m.Items().Len())
@@ -118,9 +128,10 @@ func TestContributionsAreTheScore(t *testing.T) {
 	}
 }
 
-// TestOneAloneDecidesWhereItIsBetter has a component that knows the answers, and others whose weights were learned from what
-// does not hold in the other half.
+// TestOneAloneDecidesWhereItIsBetter has a component that knows the answers, and others whose weights were learned from
+// what does not hold in the other half.
 func TestOneAloneDecidesWhereItIsBetter(t *testing.T) {
+	t.Parallel()
 	f := &fitter{model: &Model{components: []component{{kind: kind{name: "a"}}, {kind: kind{name: "b"}}}}}
 	var examples []example
 	for k := range 200 {
@@ -151,9 +162,10 @@ func TestOneAloneDecidesWhereItIsBetter(t *testing.T) {
 	}
 }
 
-// TestWeightsAreFoundFromFarAway has what sparse data have: hundreds of candidates with no score, and some whose score lies a
-// hundred standard deviations away, where the first weights put all of the softmax on one candidate.
+// TestWeightsAreFoundFromFarAway has what sparse data have: hundreds of candidates with no score, and some whose score
+// lies a hundred standard deviations away, where the first weights put all of the softmax on one candidate.
 func TestWeightsAreFoundFromFarAway(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(5, 6))
 	f := &fitter{model: &Model{}}
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
@@ -198,6 +210,7 @@ func TestWeightsAreFoundFromFarAway(t *testing.T) {
 }
 
 func TestHeldBackEventsAreUnknownToTheComponents(t *testing.T) {
+	t.Parallel()
 	ts := shop(t, 50)
 	items, _ := model.Popular(ts)
 	c := DefaultConfig()
@@ -215,7 +228,8 @@ func TestHeldBackEventsAreUnknownToTheComponents(t *testing.T) {
 		shorter++
 		last := whole[len(whole)-1]
 		if !slices.ContainsFunc(held, func(h heldBack) bool {
-			return items.ID(h.item) == last.ItemID && slices.Equal(h.history, whole[:len(whole)-1]) && slices.Equal(h.history, left)
+			return items.ID(h.item) == last.ItemID && slices.Equal(h.history, whole[:len(whole)-1]) &&
+				slices.Equal(h.history, left)
 		}) {
 			t.Errorf("of %s the last event, and what came before it, are not held back", ts.Users[u])
 		}
@@ -227,6 +241,7 @@ func TestHeldBackEventsAreUnknownToTheComponents(t *testing.T) {
 
 // TestOwnItemsAreNotOutOfProportion has a component that knows the user's own item and next to nothing of any other.
 func TestOwnItemsAreNotOutOfProportion(t *testing.T) {
+	t.Parallel()
 	m := trained(t, shop(t, 100)).(folding).Model
 	c := m.components[0]
 	n := m.items.Len()

@@ -88,7 +88,10 @@ func holdBack(ts *trainingset.Set, items *model.Items, c Config) (*trainingset.S
 			candidates = append(candidates, candidate{u, h.Sum64()})
 		}
 	}
-	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.user, b.user)) })
+	slices.SortFunc(
+		candidates,
+		func(a, b candidate) int { return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.user, b.user)) },
+	)
 	candidates = candidates[:min(len(candidates), c.HoldBack, ts.Events()/10)]
 	without := make([]bool, len(ts.Item))
 	held := make([]heldBack, len(candidates))

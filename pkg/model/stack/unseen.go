@@ -12,9 +12,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/simd"
 )
 
-// unseenRanking says how items are ranked that no component has learned from. What is known of them is their metadata: by these
-// they are more or less like the user's history, the network places them among their likes, and they can be expected to be
-// as popular as their likes are.
+// unseenRanking says how items are ranked that no component has learned from. What is known of them is their metadata:
+// by these they are more or less like the user's history, the network places them among their likes, and they can be
+// expected to be as popular as their likes are.
 type unseenRanking struct {
 	// weights are of likeness, of the network's score and of the expected popularity, each in standard deviations.
 	weights [3]float64
@@ -27,7 +27,10 @@ var likenessAlone = [3]float64{1, 0, 0}
 
 // named are the weights by the names that reports show.
 func (r *unseenRanking) named() map[string]float64 {
-	return map[string]float64{"new items: likeness": r.weights[0], "new items: network": r.weights[1], "new items: popularity of their likes": r.weights[2]}
+	return map[string]float64{
+		"new items: likeness": r.weights[0], "new items: network": r.weights[1],
+		"new items: popularity of their likes": r.weights[2],
+	}
 }
 
 // likes are those of some items, see content.Model.Likes. Only items that components have learned from are likes.
@@ -64,7 +67,8 @@ func taken(likes linear.Rows, k int, values []float32) (mean float32) {
 	return mean
 }
 
-// place gives the items without interactions scores that are spread as those of the tail are, in the order of their ranking.
+// place gives the items without interactions scores that are spread as those of the tail are, in the order of their
+// ranking.
 func (m *Model) place(mem *memory, q model.Query, scores []float32) error {
 	if len(m.unseen) == 0 {
 		return nil
@@ -118,8 +122,8 @@ func momentsOf(values []float32, of []int32) (mean, deviation float64) {
 	return moments(sum, square, len(of))
 }
 
-// Of the items with interactions, a tenth are taken for new ones to rank the new ones by, though no more than maxPretended: they
-// are taken out of histories, and weights are fitted such that each user's are found.
+// Of the items with interactions, a tenth are taken for new ones to rank the new ones by, though no more than
+// maxPretended: they are taken out of histories, and weights are fitted such that each user's are found.
 const (
 	pretendedShare = 0.1
 	maxPretended   = 1000
@@ -178,9 +182,11 @@ func (f *fitter) pretended() []int32 {
 	return chosen
 }
 
-// unseenExamples has the pretended items, whose likes are given, be new to all, and gives an example for each of them that the user
-// has had. They count 1 together.
-func (f *fitter) unseenExamples(mem *memory, history []reco.RecentInteraction, pretended []int32, likes linear.Rows) ([]example, error) {
+// unseenExamples has the pretended items, whose likes are given, be new to all, and gives an example for each of them
+// that the user has had. They count 1 together.
+func (f *fitter) unseenExamples(
+	mem *memory, history []reco.RecentInteraction, pretended []int32, likes linear.Rows,
+) ([]example, error) {
 	m := f.model
 	var targets []int
 	var rest []reco.RecentInteraction
@@ -216,7 +222,8 @@ func (f *fitter) unseenExamples(mem *memory, history []reco.RecentInteraction, p
 		values[k] = make([]float32, len(pretended))
 	}
 	for n, item := range pretended {
-		values[0][n], values[1][n], values[2][n] = mem.cold[item], taken(likes, n, mem.wanted), taken(likes, n, m.popular)
+		values[0][n], values[1][n], values[2][n] = mem.cold[item], taken(likes, n, mem.wanted),
+			taken(likes, n, m.popular)
 	}
 	features := make([]float32, 3*len(pretended))
 	for k := range values {

@@ -1,6 +1,6 @@
 // Package trending is the model of aws-trending-now: items that are chosen more often now than they were a little while
-// ago. It personalises nothing. "Now" is the newest interval of the training data, so the model is as fresh as its training;
-// recipe.Recipe.Interval says how often that is wanted.
+// ago. It personalises nothing. "Now" is the newest interval of the training data, so the model is as fresh as its
+// training; recipe.Recipe.Interval says how often that is wanted.
 package trending
 
 import (
@@ -32,10 +32,10 @@ type Model struct {
 	rise []float32
 }
 
-// Train counts the interactions in the newest interval and in those before it. An item rises by as much as its number in
-// the newest interval exceeds what was expected: its share of all interactions before, times all interactions now, so that
-// a busy evening does not make everything trend. The excess is measured in standard deviations of a Poisson count, with
-// one interaction added: from 1 to 3 is no trend, from 100 to 300 is.
+// Train counts the interactions in the newest interval and in those before it. An item rises by as much as its number
+// in the newest interval exceeds what was expected: its share of all interactions before, times all interactions now,
+// so that a busy evening does not make everything trend. The excess is measured in standard deviations of a Poisson
+// count, with one interaction added: from 1 to 3 is no trend, from 100 to 300 is.
 func Train(ctx context.Context, ts *trainingset.Set, c Config) (*Model, error) {
 	progress := model.NewProgress(1, c.Progress)
 	items, _ := model.Popular(ts)

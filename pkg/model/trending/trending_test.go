@@ -21,7 +21,9 @@ func hourly(t *testing.T, items map[string][]int) *trainingset.Set {
 			for k := range n {
 				// The last event of each hour is at its end, so that intervals and hours coincide.
 				at := time.Duration(hour+1)*time.Hour - time.Duration(k)*time.Millisecond
-				b.Add(&reco.Interaction{EventID: fmt.Sprint(id, hour, k), UserID: fmt.Sprint(k), ItemID: id, TimestampMS: at.Milliseconds()})
+				b.Add(&reco.Interaction{
+					EventID: fmt.Sprint(id, hour, k), UserID: fmt.Sprint(k), ItemID: id, TimestampMS: at.Milliseconds(),
+				})
 			}
 		}
 	}
@@ -50,6 +52,7 @@ func rises(t *testing.T, ts *trainingset.Set, interval time.Duration) (map[strin
 }
 
 func TestTheRiserIsFound(t *testing.T) {
+	t.Parallel()
 	ts := hourly(t, map[string][]int{
 		"evergreen": {400, 410, 390, 400, 400, 405},
 		"riser":     {10, 12, 9, 11, 10, 60},
@@ -74,6 +77,7 @@ func TestTheRiserIsFound(t *testing.T) {
 }
 
 func TestTheWholeTrafficIsNoTrend(t *testing.T) {
+	t.Parallel()
 	// Everything doubles in the evening; one item does so a little more.
 	all, best := rises(t, hourly(t, map[string][]int{
 		"a": {100, 100, 100, 200}, "b": {50, 50, 50, 100}, "c": {50, 50, 50, 130},
@@ -84,6 +88,7 @@ func TestTheWholeTrafficIsNoTrend(t *testing.T) {
 }
 
 func TestRiseByHand(t *testing.T) {
+	t.Parallel()
 	// Before, a had 4 of 12; now it has 5 of 8.
 	all, _ := rises(t, hourly(t, map[string][]int{"a": {1, 3, 5}, "b": {5, 3, 3}}), time.Hour)
 	expected := 4. / 12 * 8

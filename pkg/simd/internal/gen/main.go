@@ -1,7 +1,7 @@
 //go:build avo
 
-// Command gen writes the AVX2 kernels of package simd: `go generate ./pkg/simd`. It stands behind a build tag so that an
-// ordinary build does not compile the assembler.
+// Command gen writes the AVX2 kernels of package simd: `go generate ./pkg/simd`. It stands behind a build tag so that
+// an ordinary build does not compile the assembler.
 //
 // All kernels read with unaligned loads, keep their sums in registers in a fixed order (so results are repeatable) and
 // finish with VZEROUPPER. Lengths called dim are multiples of 8: the Go side handles what is left over.
@@ -123,7 +123,8 @@ func axpy() {
 // matVec: four rows share each load of the vector.
 func matVec() {
 	TEXT("matVecAVX2", NOSPLIT, "func(out, m, x *float32, rows, stride, dim int)")
-	Doc("matVecAVX2 writes the inner products of x with rows (a multiple of 4) rows of m, which lie stride elements apart,",
+	Doc("matVecAVX2 writes the inner products of x with rows (a multiple of 4) rows of m, which lie stride "+
+		"elements apart,",
 		"over their first dim (a multiple of 8) elements.")
 	out, m, x := arg("out"), arg("m"), arg("x")
 	rows, stride, dim := arg("rows"), arg("stride"), arg("dim")
@@ -166,11 +167,15 @@ func fourRows(first func(int, reg.GPVirtual), stride reg.Register) [4]reg.GPVirt
 	return r
 }
 
-// addResiduals: each group of four rows is read from memory once: the inner products bring it into the first-level cache,
-// the weighted sum finds it there.
+// addResiduals: each group of four rows is read from memory once: the inner products bring it into the first-level
+// cache, the weighted sum finds it there.
 func addResiduals() {
-	TEXT("addResidualsAVX2", NOSPLIT, "func(y, m *float32, index *int32, weights *float32, rows int, target float32, x *float32, dim int)")
-	Doc("addResidualsAVX2 adds weights[k] * (target - m[index[k]]·x) * m[index[k]] to y for k < rows (a multiple of 4), where",
+	TEXT(
+		"addResidualsAVX2", NOSPLIT,
+		"func(y, m *float32, index *int32, weights *float32, rows int, target float32, x *float32, dim int)",
+	)
+	Doc("addResidualsAVX2 adds weights[k] * (target - m[index[k]]·x) * m[index[k]] to y for k < rows (a multiple of "+
+		"4), where",
 		"rows of m have dim (a multiple of 8) elements.")
 	y, m, index, weights := arg("y"), arg("m"), arg("index"), arg("weights")
 	rows, x, dim := arg("rows"), arg("x"), arg("dim")
@@ -243,12 +248,13 @@ func addResiduals() {
 	RET()
 }
 
-// multiplyTile keeps the tile's 12 registers while it goes through the panels: per step two loads and six broadcasts feed
-// twelve multiply-adds, which is what the two units take in six cycles.
+// multiplyTile keeps the tile's 12 registers while it goes through the panels: per step two loads and six broadcasts
+// feed twelve multiply-adds, which is what the two units take in six cycles.
 func multiplyTile() {
 	const rows, columns = 6, 2 * lanes
 	TEXT("multiplyTileAVX2", NOSPLIT, "func(c *float32, stride int, a, b *float32, depth int)")
-	Doc("multiplyTileAVX2 adds the product of a panel of 6 rows and one of 16 columns to a tile of c, whose rows lie stride",
+	Doc("multiplyTileAVX2 adds the product of a panel of 6 rows and one of 16 columns to a tile of c, whose rows "+
+		"lie stride",
 		"elements apart. Panels are packed: a has 6 elements, and b has 16, for each of depth (at least 1) steps.")
 	c, stride, a, b, depth := arg("c"), arg("stride"), arg("a"), arg("b"), arg("depth")
 	SHLQ(U8(2), stride) // bytes
@@ -360,10 +366,14 @@ func expSum() {
 
 // adam: a square root and a division for each register take most of its time, whatever stands around them.
 func adam() {
-	TEXT("adamAVX2", NOSPLIT, "func(values, gradient, mean, square *float32, dim int, scale, freshMean, freshSquare, way, root float32)")
+	TEXT(
+		"adamAVX2", NOSPLIT,
+		"func(values, gradient, mean, square *float32, dim int, scale, freshMean, freshSquare, way, root float32)",
+	)
 	Doc("adamAVX2 takes dim (a multiple of 8) gradients into their moments and moves the values by these; see Adam.")
 	values, gradient, mean, square, n := arg("values"), arg("gradient"), arg("mean"), arg("square"), arg("dim")
-	scale, freshMean, freshSquare, way, root := lane("scale"), lane("freshMean"), lane("freshSquare"), lane("way"), lane("root")
+	scale, freshMean, freshSquare, way, root := lane("scale"), lane("freshMean"), lane("freshSquare"), lane("way"),
+		lane("root")
 	least := YMM()
 	VMOVUPS(eight("leastRoot", 1e-8), least)
 
