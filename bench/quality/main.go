@@ -204,11 +204,9 @@ func (o options) split(ctx context.Context, set, protocol string) (split, error)
 	if err := os.RemoveAll(unfinished); err != nil {
 		return s, err
 	}
-	if _, err := output(
-		exec.CommandContext(
-			ctx, o.python, filepath.Join(o.shared, "eval", "make_split.py"), protocol, interactions, unfinished,
-		),
-	); err != nil {
+	if _, err := output(exec.CommandContext(
+		ctx, o.python, filepath.Join(o.shared, "eval", "make_split.py"), protocol, interactions, unfinished,
+	)); err != nil {
 		return s, err
 	}
 	return s, os.Rename(unfinished, s.folder)
@@ -327,11 +325,9 @@ func (o options) evaluate(ctx context.Context, s split, t trainable) (result, er
 
 // score has evaluate.py judge the lists.
 func (o options) score(ctx context.Context, s split, lists string, r *result) error {
-	text, err := output(
-		exec.CommandContext(
-			ctx, o.python, filepath.Join(o.shared, "eval", "evaluate.py"), "--split", s.folder, "--run", lists,
-		),
-	)
+	text, err := output(exec.CommandContext(
+		ctx, o.python, filepath.Join(o.shared, "eval", "evaluate.py"), "--split", s.folder, "--run", lists,
+	))
 	if err != nil {
 		return fmt.Errorf("judging the lists: %w", err)
 	}

@@ -127,16 +127,16 @@ func (r Removal) deleteReplaced(ctx context.Context, m *manifest) error {
 
 // parts are the version's parts without the rows; those that held none of them are as they were.
 func (r Removal) parts(ctx context.Context, v Version) (parts []Part, removed int64, written []Part, err error) {
-	attempt := uuid.NewString()[:8]
+	attempt, s := uuid.NewString()[:8], r.Schema
+	interactions := rewrite[reco.Interaction]{r.Bucket, eventfile.DecodeInteractions, interactionFile(s), r.Interaction}
+	entities := rewrite[reco.Entity]{r.Bucket, eventfile.DecodeEntities, entityFile(s), r.Entity}
 	for n, p := range v.Parts {
-		key := fmt.Sprintf(
-			"%sv%d/part-%s-%05d.parquet", prefix(r.Group, r.Schema.Type.DatasetType()), v.Number+1, attempt, n,
-		)
+		key := partKey(r.Group, r.Schema.Type, v.Number+1, attempt, n)
 		var kept Part
-		if s := r.Schema; s.Type == schema.Interactions || s.Type == schema.ActionInteractions {
-			kept, err = rewrite(ctx, r.Bucket, p, key, eventfile.DecodeInteractions, interactionFile(s), r.Interaction)
+		if s.Type == schema.Interactions || s.Type == schema.ActionInteractions {
+			kept, err = interactions.part(ctx, p, key)
 		} else {
-			kept, err = rewrite(ctx, r.Bucket, p, key, eventfile.DecodeEntities, entityFile(s), r.Entity)
+			kept, err = entities.part(ctx, p, key)
 		}
 		if kept.Key != p.Key && kept.Key != "" {
 			written = append(written, kept)
@@ -152,22 +152,27 @@ func (r Removal) parts(ctx context.Context, v Version) (parts []Part, removed in
 	return parts, removed, written, nil
 }
 
-// rewrite writes a part without some rows under another key. A part that has none of them stays what it is.
-func rewrite[T any](
-	ctx context.Context, b *blob.Bucket, p Part, key string, decode func(io.ReaderAt, int64) iter.Seq2[T, error],
-	open func(io.Writer) (rowWriter[T], error), drop func(*T) bool,
-) (Part, error) {
+// rewrite writes parts without the rows that drop returns true for.
+type rewrite[T any] struct {
+	bucket *blob.Bucket
+	decode func(io.ReaderAt, int64) iter.Seq2[T, error]
+	open   func(io.Writer) (rowWriter[T], error)
+	drop   func(*T) bool
+}
+
+// part writes a part without some rows under another key. A part that has none of them stays what it is.
+func (w rewrite[T]) part(ctx context.Context, p Part, key string) (Part, error) {
 	fail := func(err error) error { return fmt.Errorf("removing rows from %s: %w", p.Key, err) }
-	data, _, err := b.Get(ctx, p.Key)
+	data, _, err := w.bucket.Get(ctx, p.Key)
 	if err != nil {
 		return Part{}, fail(err)
 	}
 	kept := Part{Key: key, Version: p.Version, Imported: p.Imported, Repeats: p.Repeats}
-	for row, err := range decode(bytes.NewReader(data), int64(len(data))) {
+	for row, err := range w.decode(bytes.NewReader(data), int64(len(data))) {
 		if err != nil {
 			return Part{}, fail(err)
 		}
-		if !drop(&row) {
+		if !w.drop(&row) {
 			kept.Rows++
 		}
 	}
@@ -180,12 +185,12 @@ func rewrite[T any](
 	reader, pipe := io.Pipe()
 	uploaded := make(chan error, 1)
 	go func() {
-		err := b.Upload(ctx, key, reader, blob.PutOptions{ContentType: "application/vnd.apache.parquet"})
+		err := w.bucket.Upload(ctx, key, reader, blob.PutOptions{ContentType: "application/vnd.apache.parquet"})
 		_ = reader.CloseWithError(err) // unblocks the writer
 		uploaded <- err
 	}()
 	counted := &countingWriter{Writer: pipe}
-	err = copyRows(decode(bytes.NewReader(data), int64(len(data))), counted, open, drop)
+	err = copyRows(w.decode(bytes.NewReader(data), int64(len(data))), counted, w.open, w.drop)
 	_ = pipe.CloseWithError(err) // nil is the end of the data; it never fails
 	if uploadErr := <-uploaded; err == nil {
 		err = uploadErr

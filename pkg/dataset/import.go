@@ -92,9 +92,14 @@ func (req *ImportRequest) parts(ctx context.Context, number int64) ([]Part, erro
 		return nil, err
 	}
 	if s := req.Schema; s.Type == schema.Interactions || s.Type == schema.ActionInteractions {
-		return importFiles(ctx, req, files, number, newInteractionBatch(number), interactionFile(s))
+		return importFiles(ctx, req, files, newInteractionBatch(number), newPartsWriter(req, number, interactionFile(s)))
 	}
-	return importFiles(ctx, req, files, number, newEntityBatch(req.Schema), entityFile(req.Schema))
+	return importFiles(ctx, req, files, newEntityBatch(req.Schema), newPartsWriter(req, number, entityFile(req.Schema)))
+}
+
+// partKey is the key of the n-th part that an attempt writes of a version.
+func partKey(group string, t schema.Type, number int64, attempt string, n int) string {
+	return fmt.Sprintf("%sv%d/part-%s-%05d.parquet", prefix(group, t.DatasetType()), number, attempt, n)
 }
 
 func interactionFile(s *schema.Schema) func(io.Writer) (rowWriter[reco.Interaction], error) {
@@ -147,18 +152,21 @@ func discard(ctx context.Context, b *blob.Bucket, parts []Part) {
 	_ = b.Delete(ctx, keys...)
 }
 
-// importFiles reads every file into the batch and writes the batch out whenever it is full.
-func importFiles[T any](
-	ctx context.Context, req *ImportRequest, files []sourceFile, number int64, b batch[T],
-	open func(io.Writer) (rowWriter[T], error),
-) (parts []Part, err error) {
+// newPartsWriter writes the parts of an attempt to import a version.
+func newPartsWriter[T any](
+	req *ImportRequest, number int64, open func(io.Writer) (rowWriter[T], error),
+) *partsWriter[T] {
 	// The attempt's name keeps a slow worker, presumed dead, from writing over the parts of its successor.
 	attempt := uuid.NewString()[:8]
-	w := &partsWriter[T]{bucket: req.Bucket, open: open, key: func(n int) string {
-		return fmt.Sprintf(
-			"%sv%d/part-%s-%05d.parquet", prefix(req.Group, req.Schema.Type.DatasetType()), number, attempt, n,
-		)
+	return &partsWriter[T]{bucket: req.Bucket, open: open, key: func(n int) string {
+		return partKey(req.Group, req.Schema.Type, number, attempt, n)
 	}}
+}
+
+// importFiles reads every file into the batch and writes the batch out whenever it is full.
+func importFiles[T any](
+	ctx context.Context, req *ImportRequest, files []sourceFile, b batch[T], w *partsWriter[T],
+) (parts []Part, err error) {
 	defer func() {
 		if err != nil {
 			w.abort()

@@ -43,11 +43,9 @@ func (m Matrix) Row(i int) []float32 {
 // Part is the rows from r0 and the columns from c0, up to r1 and c1, over the matrix's memory.
 func (m Matrix) Part(r0, r1, c0, c1 int) Matrix {
 	if r0 < 0 || r1 < r0 || r1 > m.Rows || c0 < 0 || c1 < c0 || c1 > m.Cols {
-		panic(
-			fmt.Sprintf(
-				"linalg: rows %d to %d, columns %d to %d of a matrix of %d by %d", r0, r1, c0, c1, m.Rows, m.Cols,
-			),
-		)
+		panic(fmt.Sprintf(
+			"linalg: rows %d to %d, columns %d to %d of a matrix of %d by %d", r0, r1, c0, c1, m.Rows, m.Cols,
+		))
 	}
 	p := Matrix{Rows: r1 - r0, Cols: c1 - c0, Stride: m.Stride}
 	if p.Rows > 0 && p.Cols > 0 {
@@ -101,11 +99,9 @@ func gemm(c Matrix, a, b operand, alpha, beta float32, threads int) {
 	rows, depth := a.shape()
 	depthB, cols := b.shape()
 	if c.Rows != rows || c.Cols != cols || depth != depthB {
-		panic(
-			fmt.Sprintf(
-				"linalg: a product of %d by %d and %d by %d is not %d by %d", rows, depth, depthB, cols, c.Rows, c.Cols,
-			),
-		)
+		panic(fmt.Sprintf(
+			"linalg: a product of %d by %d and %d by %d is not %d by %d", rows, depth, depthB, cols, c.Rows, c.Cols,
+		))
 	}
 	if rows == 0 || cols == 0 {
 		return
@@ -168,10 +164,10 @@ func strip(c Matrix, a, b operand, alpha, beta float32) {
 		j1 := min(j+blockColumns, c.Cols)
 		for d := 0; d < depth; d += blockDepth {
 			d1 := min(d+blockDepth, depth)
-			panels(p.b, b, j, j1, d, d1, simd.TileColumns, !b.transposed, 1)
+			piece{b.Matrix, !b.transposed, j, j1, d, d1}.pack(p.b, simd.TileColumns, 1)
 			for i := 0; i < c.Rows; i += blockRows {
 				i1 := min(i+blockRows, c.Rows)
-				panels(p.a, a, i, i1, d, d1, simd.TileRows, a.transposed, alpha)
+				piece{a.Matrix, a.transposed, i, i1, d, d1}.pack(p.a, simd.TileRows, alpha)
 				tiles(c.Part(i, i1, j, j1), p, d1-d)
 			}
 		}
@@ -194,14 +190,22 @@ func scale(c Matrix, beta float32) {
 	}
 }
 
-// panels packs lines from…to of an operand, at depths d0…d1, width lines a panel, the last filled up with zeros. A line
-// is a row of a or a column of b; along is true where the elements of one depth lie side by side in memory.
-func panels(to []float32, o operand, from, end, d0, d1, width int, along bool, alpha float32) {
-	depth := d1 - d0
-	for line := from; line < end; line += width {
+// piece is lines from…end of an operand, at depths d0…d1. A line is a row of a or a column of b; along is true where the
+// elements of one depth lie side by side in memory.
+type piece struct {
+	Matrix
+	along     bool
+	from, end int
+	d0, d1    int
+}
+
+// pack writes the piece, times alpha, width lines a panel, the last filled up with zeros.
+func (o piece) pack(to []float32, width int, alpha float32) {
+	depth, d0, along := o.d1-o.d0, o.d0, o.along
+	for line := o.from; line < o.end; line += width {
 		panel := to[:depth*width]
 		to = to[depth*width:]
-		n := min(width, end-line)
+		n := min(width, o.end-line)
 		if n < width {
 			clear(panel)
 		}

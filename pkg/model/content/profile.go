@@ -189,7 +189,7 @@ func (m *Model) Likes(
 			number[i], count[i] = int32(at), interactions(int32(at))
 		}
 	}
-	likes, err := linear.Fill(ctx, len(of), m.items.Len(), threads, func(int) {},
+	likes, err := linear.Fill(ctx, linear.Shape{Rows: len(of), Columns: m.items.Len()}, threads, func(int) {},
 		func(r int, s *linear.Sum) []linear.Entry {
 			item, known := m.items.Index(catalogue.ID(int(of[r])))
 			if !known {

@@ -39,6 +39,6 @@ func (m *Model) Extend(ts *trainingset.Set) model.Model {
 		return m.counts[before[item]]
 	}
 	// Without a context that ends, this does not fail; if it did, the new items would be like none.
-	_ = net.place(context.Background(), ts, items, added, learned, 0)
+	_ = net.place(context.Background(), ts, items, placing{added, learned}, 0)
 	return newModel(items, counts, net)
 }

@@ -385,7 +385,7 @@ func (t *trainer) finish(ctx context.Context, ts *trainingset.Set) (network, err
 			}
 		}
 		learned := func(item int32) int64 { return t.counts[item] }
-		if err := net.place(ctx, ts, t.items, cold, learned, t.config.Threads); err != nil {
+		if err := net.place(ctx, ts, t.items, placing{cold, learned}, t.config.Threads); err != nil {
 			return network{}, err
 		}
 	}

@@ -179,7 +179,7 @@ func (m *Model) foldEvents(f *folding, vector []float32) {
 	}
 	clear(vector)
 	if len(f.rows) > 0 {
-		m.system.solve(&f.solver, m.factors, f.rows, f.weights, vector, m.fold.steps)
+		m.system.solve(&f.solver, m.factors, observations{f.rows, f.weights}, vector, m.fold.steps)
 	}
 }
 

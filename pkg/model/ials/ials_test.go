@@ -34,7 +34,7 @@ func TestSolveIsTheSolution(t *testing.T) {
 	}
 	got := make([]float32, dim)
 	c := newSolver(dim)
-	s.solve(&c, vectors, rows, weights, got, 200)
+	s.solve(&c, vectors, observations{rows, weights}, got, 200)
 
 	a, b := mat.NewSymDense(dim, nil), mat.NewVecDense(dim, nil)
 	vector := func(i int) *mat.VecDense {

@@ -65,6 +65,12 @@ func (s *system) ridge(observed float64) float32 {
 	return float32(s.loss.regularization * math.Pow(observed+s.loss.unobserved*float64(s.others), s.loss.exponent))
 }
 
+// observations are what a row has observed: rows of vectors, each with a weight.
+type observations struct {
+	rows    []int32
+	weights []float32
+}
+
 // solver is the memory of one solve.
 type solver struct{ residual, direction, product []float32 }
 
@@ -72,19 +78,18 @@ func newSolver(dim int) solver {
 	return solver{make([]float32, dim), make([]float32, dim), make([]float32, dim)}
 }
 
-// solve improves x, the vector of a row that has observed the given rows of vectors with the given weights, by some
-// steps of conjugate gradient. The matrix is never built: each step multiplies by the shared part and by the row's own
-// vectors.
-func (s *system) solve(c *solver, vectors []float32, rows []int32, weights []float32, x []float32, steps int) {
+// solve improves x, the vector of a row that has observed some of the vectors, by some steps of conjugate gradient. The
+// matrix is never built: each step multiplies by the shared part and by the row's own vectors.
+func (s *system) solve(c *solver, vectors []float32, seen observations, x []float32, steps int) {
 	observed := float32(0)
-	for _, w := range weights {
+	for _, w := range seen.weights {
 		observed += w
 	}
 	ridge := s.ridge(float64(observed))
 
 	// residual = b - A x, the direction starts there.
 	s.minusProduct(c.residual, x, ridge)
-	simd.AddResiduals(c.residual, vectors, rows, weights, 1, x)
+	simd.AddResiduals(c.residual, vectors, seen.rows, seen.weights, 1, x)
 	copy(c.direction, c.residual)
 	norm := simd.Dot(c.residual, c.residual)
 	for range steps {
@@ -93,7 +98,7 @@ func (s *system) solve(c *solver, vectors []float32, rows []int32, weights []flo
 		}
 		// product = -A direction.
 		s.minusProduct(c.product, c.direction, ridge)
-		simd.AddResiduals(c.product, vectors, rows, weights, 0, c.direction)
+		simd.AddResiduals(c.product, vectors, seen.rows, seen.weights, 0, c.direction)
 		length := -norm / simd.Dot(c.direction, c.product)
 		simd.Axpy(length, c.direction, x)
 		simd.Axpy(length, c.product, c.residual)

@@ -164,7 +164,7 @@ func (t *trainer) update(ctx context.Context, of, given *side) error {
 				clear(x)
 				continue
 			}
-			shared.solve(&solvers[worker], given.vectors, others, weights, x, t.config.Steps)
+			shared.solve(&solvers[worker], given.vectors, observations{others, weights}, x, t.config.Steps)
 		}
 	})
 }

@@ -57,7 +57,7 @@ func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, e
 			square[i] += float64(min(w, 1)) * float64(min(w, 1))
 		}
 	}
-	rows, err := linear.Fill(ctx, n, n, c.Threads, model.NewProgress(n, c.Progress),
+	rows, err := linear.Fill(ctx, linear.Shape{Rows: n, Columns: n}, c.Threads, model.NewProgress(n, c.Progress),
 		func(i int, sum *linear.Sum) []linear.Entry {
 			for at := start[i]; at < start[i+1]; at++ {
 				own := min(weight[at], 1)

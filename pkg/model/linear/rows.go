@@ -158,16 +158,19 @@ func (s *Sum) Take(keep int, weigh func(column int32, value float32) float32, ra
 // Identity leaves the values that Take gives as they were added.
 func Identity(_ int32, value float32) float32 { return value }
 
-// Fill makes rows 0 to rows-1 in parallel; fill adds up each one in the sum that it is given, which is empty, and takes
-// it out. done is told of finished rows.
+// Shape is the number of rows and columns of a matrix.
+type Shape struct{ Rows, Columns int }
+
+// Fill makes the rows of a matrix in parallel. fill adds up each row in the sum that it is given, which is empty, and takes
+// it out; done counts finished rows.
 func Fill(
-	ctx context.Context, rows, columns, threads int, done func(rows int), fill func(r int, s *Sum) []Entry,
+	ctx context.Context, shape Shape, threads int, done func(rows int), fill func(r int, s *Sum) []Entry,
 ) (Rows, error) {
-	lists := make([][]Entry, rows)
+	lists := make([][]Entry, shape.Rows)
 	sums := make([]*Sum, model.Threads(threads))
-	err := model.Blocks(ctx, rows, 16, len(sums), func(worker, from, to int) {
+	err := model.Blocks(ctx, shape.Rows, 16, len(sums), func(worker, from, to int) {
 		if sums[worker] == nil {
-			sums[worker] = NewSum(columns)
+			sums[worker] = NewSum(shape.Columns)
 		}
 		for r := from; r < to; r++ {
 			lists[r] = fill(r, sums[worker])

@@ -16,7 +16,7 @@ func solveDense(ctx context.Context, p problem, c Config, progress func(units in
 	items, _ := p.catalogue()
 	features, targets := p.features(), items.Len()
 	gram := linalg.New(features, features)
-	if err := fillDense(ctx, features, features, c.Threads, progress, p.gram, gram.Row); err != nil {
+	if err := fillDense(ctx, gram, p.gram, c.Threads, progress); err != nil {
 		return linear.Rows{}, err
 	}
 	for f := range features {
@@ -45,7 +45,7 @@ func solveDense(ctx context.Context, p problem, c Config, progress func(units in
 		}
 	} else {
 		responses := linalg.New(targets, features)
-		if err := fillDense(ctx, targets, features, c.Threads, func(int) {}, p.response, responses.Row); err != nil {
+		if err := fillDense(ctx, responses, p.response, c.Threads, func(int) {}); err != nil {
 			return linear.Rows{}, err
 		}
 		weights = linalg.New(features, targets)
@@ -63,20 +63,19 @@ func solveDense(ctx context.Context, p problem, c Config, progress func(units in
 	return kept.Transposed(features), nil
 }
 
-// fillDense adds up the rows of a dense matrix of zeros.
+// fillDense adds up the rows of a matrix of zeros.
 func fillDense(
-	ctx context.Context, rows, columns, threads int, progress func(int), add func(r int, s *linear.Sum),
-	to func(r int) []float32,
+	ctx context.Context, to linalg.Matrix, add func(r int, s *linear.Sum), threads int, progress func(rows int),
 ) error {
 	sums := make([]*linear.Sum, model.Threads(threads))
-	return model.Blocks(ctx, rows, 16, len(sums), func(worker, from, end int) {
+	return model.Blocks(ctx, to.Rows, 16, len(sums), func(worker, from, end int) {
 		if sums[worker] == nil {
-			sums[worker] = linear.NewSum(columns)
+			sums[worker] = linear.NewSum(to.Cols)
 		}
 		for r := from; r < end; r++ {
 			add(r, sums[worker])
-			row := to(r)
-			for _, e := range sums[worker].Take(columns, linear.Identity, nil) {
+			row := to.Row(r)
+			for _, e := range sums[worker].Take(to.Cols, linear.Identity, nil) {
 				row[e.Column] = e.Value
 			}
 		}
@@ -89,7 +88,7 @@ func fillDense(
 func keepLargest(
 	ctx context.Context, weights linalg.Matrix, c Config, progress func(targets int),
 ) (linear.Rows, error) {
-	return linear.Fill(ctx, weights.Cols, 1, c.Threads, progress, func(j int, _ *linear.Sum) []linear.Entry {
+	return linear.Fill(ctx, linear.Shape{Rows: weights.Cols, Columns: 1}, c.Threads, progress, func(j int, _ *linear.Sum) []linear.Entry {
 		entries, sizes := make([]linear.Entry, 0, weights.Rows), make([]float32, 0, weights.Rows)
 		for f := range weights.Rows {
 			if v := weights.Data[f*weights.Stride+j]; v != 0 {

@@ -17,7 +17,7 @@ const maxGramRow = 4000
 func solveSparse(ctx context.Context, p problem, c Config, progress func(units int)) (linear.Rows, error) {
 	items, _ := p.catalogue()
 	features := p.features()
-	gram, err := linear.Fill(ctx, features, features, c.Threads, progress, func(f int, s *linear.Sum) []linear.Entry {
+	gram, err := linear.Fill(ctx, linear.Shape{Rows: features, Columns: features}, c.Threads, progress, func(f int, s *linear.Sum) []linear.Entry {
 		p.gram(f, s)
 		return s.Take(maxGramRow, linear.Identity, func(e linear.Entry) float32 {
 			if int(e.Column) == f {
@@ -40,7 +40,7 @@ func solveSparse(ctx context.Context, p problem, c Config, progress func(units i
 	for range cap(systems) {
 		systems <- &system{matrix: make([]float32, c.Features*c.Features)}
 	}
-	targets, err := linear.Fill(ctx, items.Len(), features, c.Threads, progress,
+	targets, err := linear.Fill(ctx, linear.Shape{Rows: items.Len(), Columns: features}, c.Threads, progress,
 		func(item int, s *linear.Sum) []linear.Entry {
 			p.response(item, s)
 			// A feature by itself takes response²/(square + ridge) off the error.

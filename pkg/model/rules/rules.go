@@ -51,7 +51,7 @@ func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, e
 	s := linear.NewSequences(ts, maxHistory)
 	n := s.Items.Len()
 	progress := model.NewProgress(n, c.Progress)
-	rows, err := linear.Fill(ctx, n, n, c.Threads, progress, func(i int, sum *linear.Sum) []linear.Entry {
+	rows, err := linear.Fill(ctx, linear.Shape{Rows: n, Columns: n}, c.Threads, progress, func(i int, sum *linear.Sum) []linear.Entry {
 		for _, e := range s.Events(i) {
 			for to := e + 1; to < min(e+1+int32(c.Window), s.End[e]); to++ {
 				sum.Add(s.Item[to], s.Weight[e]*s.Weight[to]/float32(to-e))

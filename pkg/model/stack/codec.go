@@ -68,15 +68,42 @@ func Load(parts map[string][]byte) (model.Model, error) {
 			model.ErrCorrupt, part,
 		)
 	}
-	r := model.NewReader(parts[part], part, version)
-	counts := r.Uvarints(items.Len())
-	seen := make([]bool, items.Len())
+	l, err := decode(parts[part], items)
+	if err != nil {
+		return nil, fmt.Errorf("decoding the weights: %w", err)
+	}
+	for k := range l.components {
+		c := &l.components[k]
+		if c.model, err = c.load(partsOf(parts, c.name)); err != nil {
+			return nil, fmt.Errorf("decoding component %s: %w", c.name, err)
+		}
+	}
+	return assemble(l).folded(), nil
+}
+
+// decode reads the part that is the stack's own; the components have no models yet.
+func decode(data []byte, items *model.Items) (learned, error) {
+	r := model.NewReader(data, part, version)
+	l := learned{items: items, counts: r.Uvarints(items.Len()), seen: make([]bool, items.Len())}
 	for i, s := range r.Int8s(items.Len()) {
 		if s != 0 && s != 1 {
 			r.Fail("a mark is %d", s)
 		}
-		seen[i] = s == 1
+		l.seen[i] = s == 1
 	}
+	l.components = decodeComponents(r)
+	for _, v := range l.extras.all() {
+		*v = r.Float64()
+	}
+	for k := range l.ranking.weights {
+		l.ranking.weights[k] = r.Float64()
+	}
+	l.ranking.expected = r.Float32s(items.Len())
+	return l, r.Close()
+}
+
+// decodeComponents reads names and weights. Names are known and occur once.
+func decodeComponents(r *model.Reader) []component {
 	components := make([]component, r.Len(len(kinds)))
 	for k := range components {
 		name := r.Strings(1)
@@ -94,24 +121,7 @@ func Load(parts map[string][]byte) (model.Model, error) {
 		}
 		components[k].weight, components[k].bend, components[k].decay = r.Float64(), r.Float64(), r.Float64()
 	}
-	var x extras
-	for _, v := range x.all() {
-		*v = r.Float64()
-	}
-	var ranking unseenRanking
-	for k := range ranking.weights {
-		ranking.weights[k] = r.Float64()
-	}
-	ranking.expected = r.Float32s(items.Len())
-	if err := r.Close(); err != nil {
-		return nil, fmt.Errorf("decoding the weights: %w", err)
-	}
-	for k := range components {
-		if components[k].model, err = components[k].load(partsOf(parts, components[k].name)); err != nil {
-			return nil, fmt.Errorf("decoding component %s: %w", components[k].name, err)
-		}
-	}
-	return assemble(items, counts, seen, components, x, ranking).folded(), nil
+	return components
 }
 
 // partsOf are a component's parts, by their own names.

@@ -31,7 +31,7 @@ func (m *Model) Extend(ts *trainingset.Set) model.Model {
 			components[k].model, _ = fading(again, c.decay)
 		}
 	}
-	extended := assemble(items, counts, seen, components, m.extras, m.ranking)
+	extended := assemble(learned{items, counts, seen, components, m.extras, m.ranking})
 	// Without a context that ends, this does not fail; if it did, all new items would be expected to be as popular.
 	extended.ranking.expected = make([]float32, items.Len())
 	_ = extended.expect(context.Background(), extended.unseen, 0)

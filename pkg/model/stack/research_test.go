@@ -13,10 +13,10 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// TestTogetherIsNoWorseThanTheBestAlone holds the stack to its promise on parts of three very different data sets:
+// TestEnsembleIsNoWorseThanTheBestAlone holds the stack to its promise on parts of three very different data sets:
 // sparse and with content, with three types of event and repetitions, and dense. What it gains must not fall far below
 // what it gained when this was written, either.
-func TestTogetherIsNoWorseThanTheBestAlone(t *testing.T) {
+func TestEnsembleIsNoWorseThanTheBestAlone(t *testing.T) {
 	for name, c := range map[string]struct {
 		users int
 		gain  float64
@@ -26,7 +26,8 @@ func TestTogetherIsNoWorseThanTheBestAlone(t *testing.T) {
 		"ml-1m":  {150, 0.15},   // 0.183
 	} {
 		t.Run(name, func(t *testing.T) {
-					ts := datasettest.Research(t, name, c.users)
+			t.Parallel()
+			ts := datasettest.Research(t, name, c.users)
 			last := map[int]bool{}
 			for u := range ts.Users {
 				if start, end := ts.UserEvents(u); end-start > minHistory {
@@ -85,12 +86,13 @@ func lastEvents(t *testing.T, m *Model, ts *trainingset.Set) (ensemble []float64
 func TestNewItemsAreFoundBetterThanByLikenessAlone(t *testing.T) {
 	for name, users := range map[string]int{"toys": 3000, "ml-1m": 600} {
 		t.Run(name, func(t *testing.T) {
-					ts := datasettest.Research(t, name, users)
+			t.Parallel()
+			ts := datasettest.Research(t, name, users)
 			isNew := func(item int32) bool { return item%10 == 7 }
 			m := trained(t, ts.Subset(func(_, event int) bool { return !isNew(ts.Item[event]) })).(folding).Model
-			alone := assemble(
+			alone := assemble(learned{
 				m.items, m.counts, m.seen, m.components, m.extras, unseenRanking{likenessAlone, m.ranking.expected},
-			)
+			})
 			found := func(m *Model) (gains []float64) {
 				scores := make([]float32, m.items.Len())
 				for u := range ts.Users {

@@ -102,18 +102,59 @@ const farthest = 30
 // tailShare is the share of the items that are the tail.
 const tailShare = 0.2
 
-// assemble derives what scoring needs. seen says which items the components were trained on.
-func assemble(
-	items *model.Items, counts []int64, seen []bool, components []component, x extras, r unseenRanking,
-) *Model {
-	m := &Model{items: items, counts: counts, seen: seen, components: components, extras: x, ranking: r}
-	n := items.Len()
+// learned is what a stack has learned, from which the rest of a Model is derived.
+type learned struct {
+	items  *model.Items
+	counts []int64
+	// seen marks the items that components were trained on.
+	seen       []bool
+	components []component
+	extras     extras
+	ranking    unseenRanking
+}
+
+// assemble derives what scoring needs.
+func assemble(l learned) *Model {
+	m := &Model{
+		items: l.items, counts: l.counts, seen: l.seen, components: l.components, extras: l.extras, ranking: l.ranking,
+	}
+	m.countPopularity()
+	for k := range m.components {
+		m.components[k].at = numbers(m.items, m.components[k].model.Items())
+		if c, ok := m.components[k].model.(*content.Model); ok {
+			if all, err := c.Fading(1); err == nil { // 1 is allowed
+				m.likeness = &component{model: all, at: m.components[k].at}
+			}
+		}
+	}
+	n := m.items.Len()
+	m.scratch.New = func() any {
+		return &memory{
+			raw: make([]float32, n), cold: make([]float32, n), wanted: make([]float32, n), isOwn: make([]bool, n),
+			values: make([]float32, len(m.unseen)), sum: make([]float32, len(m.unseen)),
+		}
+	}
+	folder := -1
+	for k, c := range m.components {
+		if c.folds {
+			folder = k
+		}
+	}
+	for k := range m.components {
+		m.components[k].folds = k == folder
+	}
+	return m
+}
+
+// countPopularity derives what the numbers of interactions say about the items.
+func (m *Model) countPopularity() {
+	n := m.items.Len()
 	total, logs := 0.0, make([]float64, n)
 	var known []int32
-	for i, c := range counts {
+	for i, c := range m.counts {
 		total += float64(c) + 0.5
 		logs[i] = math.Log(float64(c) + 1)
-		if seen[i] {
+		if m.seen[i] {
 			known = append(known, int32(i))
 		} else {
 			m.unseen = append(m.unseen, int32(i))
@@ -130,35 +171,11 @@ func assemble(
 		if deviation > 0 {
 			m.popular[i] = float32((logs[i] - mean) / deviation)
 		}
-		m.unknown[i] = float32(math.Log((float64(counts[i]) + 0.5) / total))
+		m.unknown[i] = float32(math.Log((float64(m.counts[i]) + 0.5) / total))
 	}
 	if len(known) > 0 {
 		m.tail = known[min(int(float64(len(known))*(1-tailShare)), len(known)-1):]
 	}
-	for k := range m.components {
-		m.components[k].at = numbers(items, m.components[k].model.Items())
-		if c, ok := m.components[k].model.(*content.Model); ok {
-			if all, err := c.Fading(1); err == nil { // 1 is allowed
-				m.likeness = &component{model: all, at: m.components[k].at}
-			}
-		}
-	}
-	m.scratch.New = func() any {
-		return &memory{
-			raw: make([]float32, n), cold: make([]float32, n), wanted: make([]float32, n), isOwn: make([]bool, n),
-			values: make([]float32, len(m.unseen)), sum: make([]float32, len(m.unseen)),
-		}
-	}
-	folder := -1
-	for k, c := range components {
-		if c.folds {
-			folder = k
-		}
-	}
-	for k := range components {
-		components[k].folds = k == folder
-	}
-	return m
 }
 
 // folded is the model as one that folds, if a component does.

@@ -62,7 +62,7 @@ func Train(ctx context.Context, ts *trainingset.Set, c Config) (model.Model, err
 	if err != nil {
 		return nil, err
 	}
-	m := assemble(items, counts, seen, components, extras{}, unseenRanking{})
+	m := assemble(learned{items: items, counts: counts, seen: seen, components: components})
 	f := &fitter{held: held, threads: c.Threads, model: m}
 	if err := f.run(ctx); err != nil {
 		return nil, fmt.Errorf("fitting weights: %w", err)
