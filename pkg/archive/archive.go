@@ -1,17 +1,17 @@
-// Package archive keeps every record of a dataset group's topics in the bucket, exactly once, as Parquet files (pkg/eventfile)
-// that other tools read too.
+// Package archive keeps every record of a dataset group's topics in the bucket, exactly once, as Parquet files
+// (pkg/eventfile) that other tools read too.
 //
 // The files of one partition form a chain:
 //
 //	archive/<group>/<type>/<topic id, hex>/<partition, 5 digits>/<first offset, 20 digits>.parquet
 //
-// A file's name is the offset after the previous file's last one, and nothing else; its own last offset stands in the
-// object's metadata. It is written only if the name is free. So whoever writes, whenever, after whatever crash, can only
-// put the one next file: two sinks that both believe to own a partition produce one sequence without gaps or overlaps,
+// A file's name is the offset after the previous file's last one, and nothing else. Its own last offset is in the
+// object's metadata. It is written only if the name is free. So any writer, at any time, after any crash, can only put
+// the one next file: two sinks that both believe they own a partition produce one sequence without gaps or overlaps,
 // and the archive itself is the log of what has been archived. Names never depend on settings or time.
 //
 // The firehose appends; the retrainer, the session-updater's rebuild and the operator's commands read. Records that
-// cannot be written as rows stand under archive-errors/<group>/ with the reason.
+// cannot be written as rows are kept under archive-errors/<group>/ with the reason.
 package archive
 
 import (
@@ -40,17 +40,17 @@ const (
 	suffix = ".parquet"
 )
 
-// ChainID names the archive of one partition.
+// ChainID identifies the archive of one partition.
 type ChainID struct {
 	// Group is the dataset group's key.
 	Group string
 	Type  schema.Type
-	// TopicID is Kafka's id of the topic: a topic made again under its old name has a chain of its own.
+	// TopicID is Kafka's id of the topic. A topic that is created again under its old name has its own chain.
 	TopicID   [16]byte
 	Partition int32
 }
 
-// Prefix is where the chain's objects stand, with a slash at its end.
+// Prefix returns the prefix of the chain's objects, with a trailing slash.
 func (id ChainID) Prefix() string {
 	return fmt.Sprintf("%s%s/%s/%s/%05d/", root, id.Group, id.Type.Folder(), hex.EncodeToString(id.TopicID[:]), id.Partition)
 }
@@ -59,7 +59,7 @@ func (id ChainID) key(first int64) string {
 	return fmt.Sprintf("%s%020d%s", id.Prefix(), first, suffix)
 }
 
-// GroupPrefix is where all chains of a dataset group stand.
+// GroupPrefix returns the prefix of all chains of a dataset group.
 func GroupPrefix(group string) string { return root + group + "/" }
 
 func typePrefix(group string, t schema.Type) string { return GroupPrefix(group) + t.Folder() + "/" }
@@ -91,16 +91,16 @@ func parseKey(key string) (id ChainID, first int64, ok bool) {
 	return id, first, first >= 0 && id.key(first) == key
 }
 
-// CorruptError says that an object of the archive cannot be read. Readers go on behind it when told to.
+// CorruptError means that an object of the archive cannot be read. Readers can skip it and continue.
 type CorruptError struct {
 	Key string
 	Err error
 }
 
-// Error names the object and what is wrong with it.
+// Error names the object and its damage.
 func (e *CorruptError) Error() string { return fmt.Sprintf("reading %s: %v", e.Key, e.Err) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *CorruptError) Unwrap() error { return e.Err }
 
 // lastOffset reads an object's last offset from its metadata.

@@ -15,20 +15,20 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// ErrSuperseded says that another sink has written the file that was to be next, or that an earlier attempt of this one
-// had succeeded after all. The chain has been read again: Next says what is still missing.
+// ErrSuperseded means that another sink has written the file that was to be next, or that an earlier attempt of this
+// sink succeeded after all. The chain has been read again: Next returns the first offset that is still missing.
 var ErrSuperseded = errors.New("the archive has gone on without this writer")
 
-// EncodeError says that rows could not be made into a file. Trying again does not help.
+// EncodeError means that rows could not be encoded as a file. Retrying does not help.
 type EncodeError struct{ Err error }
 
-// Error gives the cause in words.
+// Error describes the cause.
 func (e *EncodeError) Error() string { return fmt.Sprintf("encoding rows: %v", e.Err) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *EncodeError) Unwrap() error { return e.Err }
 
-// newestFiles is how many of the chain's newest files Newest can read back.
+// newestFiles is how many of the chain's newest files NewestEventIDs reads back.
 const newestFiles = 100
 
 // Chain appends to the archive of one partition. It is not safe for concurrent use; any number of Chains, in any number
@@ -39,10 +39,10 @@ type Chain struct {
 	next         int64
 	newest       []string // keys, oldest first
 	files, bytes int64
-	maxBytes     int // of a file: MaxFileBytes, less in tests
+	maxBytes     int // of a file: MaxFileBytes, or less in tests
 }
 
-// OpenChain finds the chain's end in the bucket; a partition that was never archived begins at offset 0.
+// OpenChain finds the chain's end in the bucket. A partition that was never archived begins at offset 0.
 func OpenChain(ctx context.Context, b *blob.Bucket, id ChainID) (*Chain, error) {
 	c := &Chain{bucket: b, id: id, maxBytes: MaxFileBytes}
 	var first int64
@@ -66,29 +66,28 @@ func OpenChain(ctx context.Context, b *blob.Bucket, id ChainID) (*Chain, error) 
 	return c, nil
 }
 
-// Next is the first offset that the archive does not have.
+// Next returns the first offset that the archive does not have.
 func (c *Chain) Next() int64 { return c.next }
 
-// Written counts the files and bytes that this Chain has put.
+// Written returns how many files and bytes this Chain has put.
 func (c *Chain) Written() (files, bytes int64) { return c.files, c.bytes }
 
-// AppendInteractions writes the file that covers the offsets from Next to last, of which rows are the records worth keeping, in
-// the order of their offsets; they may be none. Rows that make more than MaxFileBytes become several files, so after an
+// AppendInteractions writes the file that covers the offsets from Next to last. rows are the records worth keeping, in
+// the order of their offsets, and may be empty. Rows that take more than MaxFileBytes become several files, so after an
 // error Next may have moved. The errors to act on are ErrSuperseded and *EncodeError.
 func (c *Chain) AppendInteractions(ctx context.Context, s *schema.Schema, rows []reco.Interaction, last int64) error {
-	return appendRows(ctx, c, rows, last,
-		func(i *reco.Interaction) int64 { return i.Origin.Offset },
-		func(rows []reco.Interaction) ([]byte, error) { return eventfile.EncodeInteractions(c.schema(s), rows) })
+	a := appender[reco.Interaction]{chain: c, format: interactionRows, schema: c.schema(s)}
+	return a.append(ctx, rows, last)
 }
 
 // AppendEntities does the same for items, users and actions.
 func (c *Chain) AppendEntities(ctx context.Context, s *schema.Schema, rows []reco.Entity, last int64) error {
-	return appendRows(ctx, c, rows, last,
-		func(e *reco.Entity) int64 { return e.Origin.Offset },
-		func(rows []reco.Entity) ([]byte, error) { return eventfile.EncodeEntities(c.schema(s), rows) })
+	a := appender[reco.Entity]{chain: c, format: entityRows, schema: c.schema(s)}
+	return a.append(ctx, rows, last)
 }
 
-// AppendGap closes the offsets from Next to last, which the log no longer has, by an empty file that says why.
+// AppendGap closes the offsets from Next to last, which the log no longer has, with an empty file that holds the
+// reason.
 func (c *Chain) AppendGap(ctx context.Context, last int64, reason string) error {
 	if last < c.next {
 		return fmt.Errorf("closing a gap up to offset %d: the archive goes to %d already", last, c.next-1)
@@ -100,14 +99,14 @@ func (c *Chain) AppendGap(ctx context.Context, last int64, reason string) error 
 	return c.put(ctx, data, 0, last, map[string]string{metadataGap: printable(reason)})
 }
 
-// NewestEventIDs reads the event ids in the chain's newest files back, at most a hundred files, the newest first; the ids
-// of one file come together, in the order of their offsets.
+// NewestEventIDs reads back the event ids of at most a hundred of the chain's newest files, the newest file first. The
+// ids of one file come together, in the order of their offsets.
 func (c *Chain) NewestEventIDs(ctx context.Context) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
 		for _, key := range slices.Backward(slices.Clone(c.newest)) {
 			var ids []string
 			var failed error
-			for row, err := range rows(ctx, c.bucket, key, eventfile.DecodeInteractions, nil) {
+			for row, err := range rows(ctx, c.bucket, key, interactionRows, nil) {
 				if err != nil {
 					failed = err
 					break
@@ -121,19 +120,28 @@ func (c *Chain) NewestEventIDs(ctx context.Context) iter.Seq2[[]string, error] {
 	}
 }
 
-func appendRows[T any](ctx context.Context, c *Chain, rows []T, last int64, offset func(*T) int64, encode func([]T) ([]byte, error)) error {
-	// These checks are what keeps a caller's mistake from becoming a gap or an overlap for ever.
+// appender appends rows of one format to a chain.
+type appender[T any] struct {
+	chain  *Chain
+	format rowFormat[T]
+	schema *schema.Schema
+}
+
+func (a *appender[T]) append(ctx context.Context, rows []T, last int64) error {
+	// These checks keep a caller's mistake from becoming a permanent gap or overlap.
+	c := a.chain
 	if last < c.next {
 		return fmt.Errorf("appending up to offset %d: the archive goes to %d already", last, c.next-1)
 	}
 	previous := c.next - 1
 	for i := range rows {
-		if o := offset(&rows[i]); o <= previous || o > last {
+		o := a.format.origin(&rows[i]).Offset
+		if o <= previous || o > last {
 			return fmt.Errorf("appending offset %d after %d in a file that ends at %d", o, previous, last)
 		}
-		previous = offset(&rows[i])
+		previous = o
 	}
-	data, err := encode(rows)
+	data, err := a.format.encode(a.schema, rows)
 	if err != nil {
 		return &EncodeError{err}
 	}
@@ -144,10 +152,10 @@ func appendRows[T any](ctx context.Context, c *Chain, rows []T, last int64, offs
 		return &EncodeError{fmt.Errorf("one row takes %d bytes", len(data))}
 	}
 	half := len(rows) / 2
-	if err := appendRows(ctx, c, rows[:half], offset(&rows[half-1]), offset, encode); err != nil {
+	if err := a.append(ctx, rows[:half], a.format.origin(&rows[half-1]).Offset); err != nil {
 		return err
 	}
-	return appendRows(ctx, c, rows[half:], last, offset, encode)
+	return a.append(ctx, rows[half:], last)
 }
 
 // put writes the next file if its name is free.
@@ -171,7 +179,7 @@ func (c *Chain) put(ctx context.Context, data []byte, rows int, last int64, meta
 		return ErrSuperseded
 	}
 	if err != nil {
-		// The object may be there nevertheless; then the next attempt finds the name taken and catches up with itself.
+		// The object may exist nevertheless. Then the next attempt finds the name taken and catches up with itself.
 		return fmt.Errorf("writing %s: %w", key, err)
 	}
 	c.files++
@@ -196,12 +204,12 @@ func (c *Chain) catchUp(ctx context.Context) error {
 	}
 }
 
-// last asks for the last offset of the file that begins at first.
+// last looks up the last offset of the file that begins at first.
 func (c *Chain) last(ctx context.Context, first int64) (int64, error) {
 	key := c.id.key(first)
 	info, err := c.bucket.Head(ctx, key)
 	if err != nil {
-		return 0, fmt.Errorf("asking for the last offset of %s: %w", key, err)
+		return 0, fmt.Errorf("looking up the last offset of %s: %w", key, err)
 	}
 	return lastOffset(key, first, info.Metadata)
 }
@@ -213,7 +221,7 @@ func (c *Chain) remember(key string) {
 	c.newest = append(c.newest, key)
 }
 
-// emptyFile is readable like every other one: tools that read all files of a prefix do not stumble over it.
+// emptyFile returns a file without rows. It is as readable as any other, for tools that read all files of a prefix.
 func (c *Chain) emptyFile() ([]byte, error) {
 	if c.id.Type.IsInteractions() {
 		return eventfile.EncodeInteractions(c.schema(nil), nil)
@@ -221,7 +229,7 @@ func (c *Chain) emptyFile() ([]byte, error) {
 	return eventfile.EncodeEntities(c.schema(nil), nil)
 }
 
-// schema names at least the id column right where the dataset's schema is not known.
+// schema returns s, or a schema that at least names the id column where the dataset's own is not known.
 func (c *Chain) schema(s *schema.Schema) *schema.Schema {
 	if s != nil {
 		return s
@@ -229,7 +237,7 @@ func (c *Chain) schema(s *schema.Schema) *schema.Schema {
 	return &schema.Schema{Type: c.id.Type}
 }
 
-// printable makes a reason fit for an object's metadata, which are HTTP headers.
+// printable makes a reason fit into an object's metadata, which are HTTP headers.
 func printable(reason string) string {
 	const longest = 500
 	reason = strings.Map(func(r rune) rune {

@@ -13,7 +13,7 @@ import (
 
 const failuresRoot = "archive-errors/"
 
-// Failure is a record that could not be archived as a row, kept with everything needed to repair and replay it.
+// Failure is a record that could not be archived as a row, with everything needed to repair and replay it.
 type Failure struct {
 	Topic     string            `json:"topic"`
 	TopicID   string            `json:"topicId"` // hex
@@ -26,15 +26,14 @@ type Failure struct {
 	Reason    string            `json:"reason"`
 }
 
-// PutFailure keeps the record under archive-errors/<group>/<topic id>/<partition>/<offset>.json. Putting it again changes
-// nothing.
+// PutFailure stores the record under archive-errors/<group>/<topic id>/<partition>/<offset>.json. It is idempotent.
 func PutFailure(ctx context.Context, b *blob.Bucket, group string, f Failure) error {
 	data, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("encoding a failed record: %w", err)
 	}
 	if id, err := hex.DecodeString(f.TopicID); err != nil || len(id) != 16 {
-		return fmt.Errorf("keeping a failed record: %q is no topic id", f.TopicID)
+		return fmt.Errorf("storing a failed record: %q is not a topic id", f.TopicID)
 	}
 	key := fmt.Sprintf("%s%s/%s/%05d/%020d.json", failuresRoot, group, f.TopicID, f.Partition, f.Offset)
 	if _, err := b.Put(ctx, key, data, blob.PutOptions{ContentType: "application/json"}); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// ChainState says how far the archive of one partition has come.
+// ChainState describes the archive of one partition.
 type ChainState struct {
 	ID           ChainID
 	Files        int
@@ -20,8 +20,8 @@ type ChainState struct {
 	LastModified time.Time // when the newest file was written
 }
 
-// Chains returns the state of each of a group's chains, in the order of their keys: one listing, and a look at the
-// newest file of each. A newest file whose metadata is damaged is a *CorruptError.
+// Chains returns the state of each of a group's chains, in the order of their keys. It takes one listing, and one
+// request for the newest file of each chain. A newest file with damaged metadata is a *CorruptError.
 func Chains(ctx context.Context, b *blob.Bucket, group string) ([]ChainState, error) {
 	var chains []ChainState
 	var firsts []int64 // of each chain's newest file
@@ -42,31 +42,31 @@ func Chains(ctx context.Context, b *blob.Bucket, group string) ([]ChainState, er
 		chain.Bytes += info.Size
 		chain.LastModified, firsts[newest] = info.LastModified, first
 	}
-	asking, ctx := errgroup.WithContext(ctx)
-	asking.SetLimit(parallelLooks)
+	heads, ctx := errgroup.WithContext(ctx)
+	heads.SetLimit(parallelHeads)
 	for k := range chains {
-		asking.Go(func() error {
+		heads.Go(func() error {
 			key := chains[k].ID.key(firsts[k])
 			info, err := b.Head(ctx, key)
 			if err != nil {
-				return fmt.Errorf("asking for the last offset of %s: %w", key, err)
+				return fmt.Errorf("looking up the last offset of %s: %w", key, err)
 			}
 			last, err := lastOffset(key, firsts[k], info.Metadata)
 			chains[k].Next = last + 1
 			return err
 		})
 	}
-	if err := asking.Wait(); err != nil {
+	if err := heads.Wait(); err != nil {
 		return nil, err
 	}
 	return chains, nil
 }
 
-// parallelLooks bounds the requests for metadata at one time.
-const parallelLooks = 16
+// parallelHeads bounds the requests for metadata at one time.
+const parallelHeads = 16
 
 // Survey is Verify by names and metadata alone: it finds holes, overlaps, gaps and foreign objects without reading the
-// files, whose damage and rows it therefore does not see. Rows are as many as the metadata say.
+// files, so it does not see damage and misplaced rows. It takes the number of rows from the metadata.
 func Survey(ctx context.Context, b *blob.Bucket, group string) (Report, error) {
 	v := verification{bucket: b}
 	var (
@@ -80,22 +80,22 @@ func Survey(ctx context.Context, b *blob.Bucket, group string) (Report, error) {
 		listed = append(listed, info)
 	}
 	metadata = make([]map[string]string, len(listed))
-	asking, looking := errgroup.WithContext(ctx)
-	asking.SetLimit(parallelLooks)
+	heads, headsCtx := errgroup.WithContext(ctx)
+	heads.SetLimit(parallelHeads)
 	for k, info := range listed {
 		if _, _, ok := parseKey(info.Key); !ok {
 			continue
 		}
-		asking.Go(func() error {
-			found, err := b.Head(looking, info.Key)
+		heads.Go(func() error {
+			found, err := b.Head(headsCtx, info.Key)
 			if err != nil {
-				return fmt.Errorf("looking at %s: %w", info.Key, err)
+				return fmt.Errorf("reading the metadata of %s: %w", info.Key, err)
 			}
 			metadata[k] = found.Metadata
 			return nil
 		})
 	}
-	if err := asking.Wait(); err != nil {
+	if err := heads.Wait(); err != nil {
 		return v.report, err
 	}
 	for k, info := range listed {

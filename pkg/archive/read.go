@@ -5,46 +5,42 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 
 	"github.com/penchant-io/penchant/pkg/blob"
-	"github.com/penchant-io/penchant/pkg/eventfile"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// ReadOptions narrows what is read; the zero value reads everything.
+// ReadOptions selects what is read; the zero value reads everything.
 type ReadOptions struct {
 	TopicID   *[16]byte
 	Partition *int32
-	// FromOffset leaves out the records before it, in every chain that is read.
+	// FromOffset excludes the records before it, in every chain that is read.
 	FromOffset int64
-	// Covered, if set, is told of each file that is read, before its rows: the offsets that the file covers, and, for a file that closes
-	// a gap, why these do not exist.
+	// Covered, if set, is called for each file that is read, before its rows, with the offsets that the file covers
+	// and, for a file that closes a gap, the reason why these do not exist.
 	Covered func(first, last int64, gap string)
 }
 
-// ReadInteractions reads a group's interactions, with items or with actions, in the order of topic id, partition and offset,
-// one file in memory at a time, with Origin filled in. Repeats of an event id that were too far apart for the sink are still there. After a
-// *CorruptError the caller may go on with the sequence, which continues behind the object; every other error ends it.
+// ReadInteractions reads a group's interactions, with items or with actions, in the order of topic id, partition and
+// offset, one file in memory at a time, with Origin filled in. Repeats of an event id that were too far apart for the
+// sink are still there. After a *CorruptError the caller may continue with the sequence, which skips the rest of the
+// object; every other error ends it.
 func ReadInteractions(
 	ctx context.Context, b *blob.Bucket, group string, t schema.Type, opts ReadOptions,
 ) iter.Seq2[reco.Interaction, error] {
-	return read(ctx, b, typePrefix(group, t), opts, eventfile.DecodeInteractions,
-		func(i *reco.Interaction) *reco.Origin { return &i.Origin })
+	return read(ctx, b, typePrefix(group, t), opts, interactionRows)
 }
 
-// ReadEntities reads a group's items, users or actions in the same way: every record that was put, of which the newest per id counts.
+// ReadEntities reads a group's items, users or actions in the same way: every record that was put, of which the newest
+// for each id is valid.
 func ReadEntities(ctx context.Context, b *blob.Bucket, group string, t schema.Type) iter.Seq2[reco.Entity, error] {
-	return read(ctx, b, typePrefix(group, t), ReadOptions{}, eventfile.DecodeEntities,
-		func(e *reco.Entity) *reco.Origin { return &e.Origin })
+	return read(ctx, b, typePrefix(group, t), ReadOptions{}, entityRows)
 }
-
-type decoder[T any] func(io.ReaderAt, int64) iter.Seq2[T, error]
 
 func read[T any](
-	ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions, decode decoder[T], origin func(*T) *reco.Origin,
+	ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions, format rowFormat[T],
 ) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -53,7 +49,7 @@ func read[T any](
 				yield(none, err)
 				return
 			}
-			for row, err := range rows(ctx, b, f.key, decode, opts.Covered) {
+			for row, err := range rows(ctx, b, f.key, format, opts.Covered) {
 				var corrupt *CorruptError
 				if err != nil && (!yield(none, err) || !errors.As(err, &corrupt)) {
 					return
@@ -61,7 +57,7 @@ func read[T any](
 				if err != nil {
 					break
 				}
-				o := origin(&row)
+				o := format.origin(&row)
 				o.TopicID, o.Partition = f.id.TopicID, f.id.Partition
 				if o.Offset >= opts.FromOffset && !yield(row, nil) {
 					return
@@ -71,7 +67,12 @@ func read[T any](
 	}
 }
 
-// file is an object of the archive by its name.
+// selects reports whether opts includes the chain.
+func (o *ReadOptions) selects(id ChainID) bool {
+	return (o.TopicID == nil || id.TopicID == *o.TopicID) && (o.Partition == nil || id.Partition == *o.Partition)
+}
+
+// file is an object of the archive, as its name describes it.
 type file struct {
 	id    ChainID
 	first int64
@@ -79,8 +80,8 @@ type file struct {
 	size  int64
 }
 
-// files lists the objects that may hold what opts asks for. A name gives only the first offset, so each file waits for
-// its successor: if that one begins at or before FromOffset, nothing in the file is asked for.
+// files lists the objects that may hold what opts selects. A name gives only the first offset, so each file waits for
+// its successor: if that one begins at or before FromOffset, nothing in the file is selected.
 func files(ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions) iter.Seq2[file, error] {
 	return func(yield func(file, error) bool) {
 		var waiting *file
@@ -90,7 +91,7 @@ func files(ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions)
 				return
 			}
 			id, first, ok := parseKey(info.Key)
-			if !ok || opts.TopicID != nil && id.TopicID != *opts.TopicID || opts.Partition != nil && id.Partition != *opts.Partition {
+			if !ok || !opts.selects(id) {
 				continue
 			}
 			if waiting != nil && (waiting.id != id || first > opts.FromOffset) && !yield(*waiting, nil) {
@@ -104,8 +105,10 @@ func files(ctx context.Context, b *blob.Bucket, prefix string, opts ReadOptions)
 	}
 }
 
-// rows reads one object and tells covered, unless that is nil, what it covers. The first error ends it.
-func rows[T any](ctx context.Context, b *blob.Bucket, key string, decode decoder[T], covered func(first, last int64, gap string)) iter.Seq2[T, error] {
+// rows reads one object, and calls covered, unless that is nil, with the offsets it covers. The first error ends it.
+func rows[T any](
+	ctx context.Context, b *blob.Bucket, key string, format rowFormat[T], covered func(first, last int64, gap string),
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		data, metadata, err := get(ctx, b, key)
@@ -122,7 +125,7 @@ func rows[T any](ctx context.Context, b *blob.Bucket, key string, decode decoder
 			}
 			covered(first, last, metadata[metadataGap])
 		}
-		for row, err := range decode(bytes.NewReader(data), int64(len(data))) {
+		for row, err := range format.decode(bytes.NewReader(data), int64(len(data))) {
 			if err != nil {
 				yield(none, &CorruptError{key, err})
 				return
@@ -134,7 +137,7 @@ func rows[T any](ctx context.Context, b *blob.Bucket, key string, decode decoder
 	}
 }
 
-// get reads one object whole and checks it. The checksum comes before any decoding: a decoder should not have to make
+// get reads one whole object and checks it. The checksum comes before any decoding: a decoder should not have to make
 // sense of flipped bits.
 func get(ctx context.Context, b *blob.Bucket, key string) (data []byte, metadata map[string]string, err error) {
 	data, info, err := b.Get(ctx, key)
@@ -142,7 +145,7 @@ func get(ctx context.Context, b *blob.Bucket, key string) (data []byte, metadata
 		return nil, nil, fmt.Errorf("reading %s: %w", key, err)
 	}
 	if want, ok := info.Metadata[metadataChecksum]; ok && want != checksum(data) {
-		return nil, nil, &CorruptError{key, fmt.Errorf("the checksum is %s, it was written with %s", checksum(data), want)}
+		return nil, nil, &CorruptError{key, fmt.Errorf("the checksum is %s, but was %s when it was written", checksum(data), want)}
 	}
 	return data, info.Metadata, nil
 }

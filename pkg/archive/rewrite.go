@@ -9,40 +9,45 @@ import (
 	"strconv"
 
 	"github.com/penchant-io/penchant/pkg/blob"
-	"github.com/penchant-io/penchant/pkg/eventfile"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Rewriting is the one thing that changes archived files: it takes records out of them whose owner wants them gone. A file
-// keeps its name and the offsets that it covers, so chains, sinks and readers see no difference but the missing rows. Each
-// file is replaced by one conditional put. It may be repeated, and go on beside everything else.
+// Rewriting is the only operation that changes archived files: it removes records whose owner wants them deleted. A
+// file keeps its name and the offsets that it covers, so chains, sinks and readers see no difference but the missing
+// rows. Each file is replaced by one conditional put. A rewrite may be repeated, and run concurrently with everything
+// else.
 
-// RewriteInteractions takes the interactions out of a group's archive that drop says true to, and gives their number. A
-// damaged file is a *CorruptError: nobody can say whom it holds.
-func RewriteInteractions(ctx context.Context, b *blob.Bucket, group string, t schema.Type, drop func(*reco.Interaction) bool) (dropped int64, err error) {
-	return rewriteFiles(ctx, b, typePrefix(group, t), eventfile.DecodeInteractions, func(i *reco.Interaction) *reco.Origin { return &i.Origin }, drop,
-		func(rows []reco.Interaction) ([]byte, error) { return eventfile.EncodeInteractions(nil, rows) })
+// RewriteInteractions removes the interactions for which drop returns true from a group's archive, and returns their
+// number. A damaged file is a *CorruptError, because nobody can tell whose records it holds.
+func RewriteInteractions(
+	ctx context.Context, b *blob.Bucket, group string, t schema.Type, drop func(*reco.Interaction) bool,
+) (dropped int64, err error) {
+	w := rewriter[reco.Interaction]{bucket: b, format: interactionRows, drop: drop}
+	return w.files(ctx, typePrefix(group, t))
 }
 
 // RewriteUsers does the same for users.
-func RewriteUsers(ctx context.Context, b *blob.Bucket, group string, drop func(*reco.Entity) bool) (dropped int64, err error) {
-	return rewriteFiles(ctx, b, typePrefix(group, schema.Users), eventfile.DecodeEntities, func(e *reco.Entity) *reco.Origin { return &e.Origin }, drop,
-		func(rows []reco.Entity) ([]byte, error) {
-			return eventfile.EncodeEntities(&schema.Schema{Type: schema.Users}, rows)
-		})
+func RewriteUsers(
+	ctx context.Context, b *blob.Bucket, group string, drop func(*reco.Entity) bool,
+) (dropped int64, err error) {
+	w := rewriter[reco.Entity]{bucket: b, format: entityRows, schema: &schema.Schema{Type: schema.Users}, drop: drop}
+	return w.files(ctx, typePrefix(group, schema.Users))
 }
 
-func rewriteFiles[T any](ctx context.Context, b *blob.Bucket, prefix string, decode decoder[T], origin func(*T) *reco.Origin, drop func(*T) bool, encode func([]T) ([]byte, error)) (dropped int64, err error) {
-	for f, err := range files(ctx, b, prefix, ReadOptions{}) {
+type rewriter[T any] struct {
+	bucket *blob.Bucket
+	format rowFormat[T]
+	schema *schema.Schema // of the files written
+	drop   func(*T) bool
+}
+
+func (w *rewriter[T]) files(ctx context.Context, prefix string) (dropped int64, err error) {
+	for f, err := range files(ctx, w.bucket, prefix, ReadOptions{}) {
 		if err != nil {
 			return dropped, err
 		}
-		n, err := rewriteFile(ctx, b, f, decode, func(row *T) bool {
-			o := origin(row)
-			o.TopicID, o.Partition = f.id.TopicID, f.id.Partition
-			return drop(row)
-		}, encode)
+		n, err := w.file(ctx, f)
 		dropped += n
 		if err != nil {
 			return dropped, err
@@ -51,9 +56,9 @@ func rewriteFiles[T any](ctx context.Context, b *blob.Bucket, prefix string, dec
 	return dropped, nil
 }
 
-// rewriteFile replaces one file, unless nothing is to go.
-func rewriteFile[T any](ctx context.Context, b *blob.Bucket, f file, decode decoder[T], drop func(*T) bool, encode func([]T) ([]byte, error)) (dropped int64, err error) {
-	data, info, err := b.Get(ctx, f.key)
+// file replaces one file, unless nothing is dropped.
+func (w *rewriter[T]) file(ctx context.Context, f file) (dropped int64, err error) {
+	data, info, err := w.bucket.Get(ctx, f.key)
 	if err != nil {
 		return 0, fmt.Errorf("reading %s: %w", f.key, err)
 	}
@@ -61,11 +66,13 @@ func rewriteFile[T any](ctx context.Context, b *blob.Bucket, f file, decode deco
 		return 0, &CorruptError{f.key, errors.New("the checksum is not the one it was written with")}
 	}
 	var kept []T
-	for row, err := range decode(bytes.NewReader(data), int64(len(data))) {
+	for row, err := range w.format.decode(bytes.NewReader(data), int64(len(data))) {
 		if err != nil {
 			return 0, &CorruptError{f.key, err}
 		}
-		if drop(&row) {
+		o := w.format.origin(&row)
+		o.TopicID, o.Partition = f.id.TopicID, f.id.Partition
+		if w.drop(&row) {
 			dropped++
 		} else {
 			kept = append(kept, row)
@@ -74,12 +81,14 @@ func rewriteFile[T any](ctx context.Context, b *blob.Bucket, f file, decode deco
 	if dropped == 0 {
 		return 0, nil
 	}
-	if data, err = encode(kept); err != nil {
+	if data, err = w.format.encode(w.schema, kept); err != nil {
 		return 0, &EncodeError{err}
 	}
 	metadata := maps.Clone(info.Metadata)
 	metadata[metadataRows], metadata[metadataChecksum] = strconv.Itoa(len(kept)), checksum(data)
-	_, err = b.Put(ctx, f.key, data, blob.PutOptions{IfMatch: info.ETag, Metadata: metadata, ContentType: "application/vnd.apache.parquet"})
+	_, err = w.bucket.Put(ctx, f.key, data, blob.PutOptions{
+		IfMatch: info.ETag, Metadata: metadata, ContentType: "application/vnd.apache.parquet",
+	})
 	if err != nil {
 		return 0, fmt.Errorf("writing %s: %w", f.key, err)
 	}

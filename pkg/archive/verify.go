@@ -11,7 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Report is what Verify finds in a group's archive.
+// Report is the result of Verify and Survey.
 type Report struct {
 	Chains, Files int
 	Rows, Bytes   int64
@@ -19,14 +19,14 @@ type Report struct {
 	Problems      []Problem
 }
 
-// Gap is a stretch of offsets that the log had lost before they could be archived.
+// Gap is a range of offsets that the log had lost before they could be archived.
 type Gap struct {
 	Chain       ChainID
 	First, Last int64
 	Reason      string
 }
 
-// Problem is something that the archive's rules exclude.
+// Problem is a violation of the archive's rules.
 type Problem struct {
 	Key  string
 	What ProblemKind
@@ -34,10 +34,10 @@ type Problem struct {
 	Detail string
 }
 
-// ProblemKind sorts problems.
+// ProblemKind classifies problems.
 type ProblemKind string
 
-// What can be wrong with an object.
+// The kinds of problems of an object.
 const (
 	// Hole: between this file and the one before it offsets are missing.
 	Hole ProblemKind = "hole"
@@ -47,7 +47,7 @@ const (
 	Unreadable ProblemKind = "unreadable"
 	// Misplaced: a row has an offset that its file does not cover, or its offsets do not ascend.
 	Misplaced ProblemKind = "misplaced row"
-	// Foreign: the object is none of the archive's.
+	// Foreign: the object does not belong to the archive.
 	Foreign ProblemKind = "foreign object"
 )
 
@@ -70,10 +70,10 @@ type verification struct {
 	bucket *blob.Bucket
 	report Report
 	chain  ChainID // of the object before
-	next   int64   // where the chain goes on; -1 while that is not known
+	next   int64   // offset at which the chain continues; -1 while unknown
 }
 
-// name checks a name against the one before; ok is false when it is none of the archive's.
+// name checks a name against the one before. ok is false if it does not belong to the archive.
 func (v *verification) name(info blob.Info) (id ChainID, first int64, ok bool) {
 	id, first, ok = parseKey(info.Key)
 	if !ok {
@@ -96,7 +96,7 @@ func (v *verification) name(info blob.Info) (id ChainID, first int64, ok bool) {
 	return id, first, true
 }
 
-// metadata reads where the file ends, and where the next one must begin: last is -1 when that is damaged.
+// metadata reads where the file ends, and so where the next one must begin. last is -1 if the metadata is damaged.
 func (v *verification) metadata(key string, id ChainID, first int64, metadata map[string]string) (last int64, err error) {
 	last, err = lastOffset(key, first, metadata)
 	if err != nil {
@@ -158,7 +158,7 @@ func (v *verification) rows(key string, t schema.Type, data []byte, first, last 
 	}
 }
 
-// unreadable notes damage and passes every other error on.
+// unreadable reports damage as a problem and returns every other error.
 func (v *verification) unreadable(key string, err error) error {
 	var corrupt *CorruptError
 	if errors.As(err, &corrupt) {

@@ -1,5 +1,5 @@
-// Package attribution computes the metrics of a metric attribution: it reads their expressions, adds up interactions by window of
-// time, metric and source, and writes the report of a window in Personalize's form.
+// Package attribution computes the metrics of a metric attribution: it reads their expressions, adds up interactions by
+// window of time, metric and source, and writes the report of a window in Personalize's form.
 //
 // The control service checks expressions with it when an attribution is made; the retrainer writes the reports.
 package attribution
@@ -25,7 +25,8 @@ const (
 // Expression is SAMPLECOUNT(), SUM(Items.<column>) or SUM(Interactions.<column>).
 type Expression struct {
 	Function Function
-	// Dataset and Column are what Sum adds up. Column has the spelling of the expression, which may differ from the schema's in case.
+	// Dataset and Column are what Sum adds up. Column has the spelling of the expression, which may differ from the
+	// schema's in case.
 	Dataset schema.Type
 	Column  string
 }
@@ -45,7 +46,8 @@ func Parse(text string) (Expression, error) {
 	return Expression{Function: Sum, Dataset: kind, Column: parts[2]}, nil
 }
 
-// Check refuses an expression on a column that is missing or not numeric. The schemas are a group's, by upper-case dataset type.
+// Check refuses an expression on a column that is missing or not numeric. The schemas are a group's, by upper-case
+// dataset type.
 func (e Expression) Check(schemas map[string]*schema.Schema) error {
 	if e.Function != Sum {
 		return nil

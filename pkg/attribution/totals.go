@@ -31,15 +31,16 @@ type Metric struct {
 	Expression      Expression
 }
 
-// Totals adds up interactions. What an item is worth and where a recommendation came from is looked up once for all, by the caller,
-// between Add and Report.
+// Totals adds up interactions. What an item is worth and where a recommendation came from is looked up once for all, by
+// the caller, between Add and Report.
 type Totals struct {
 	metrics []Metric
 	cells   map[cell]*amount
 	events  map[string]bool
 }
 
-// cell is what is added up separately: in the end one row of a report, but for items and recommendations, which are not known yet.
+// cell is what is added up separately: in the end one row of a report, but for items and recommendations, which are not
+// known yet.
 type cell struct {
 	window               int64 // begin, seconds
 	metric               int
@@ -60,8 +61,8 @@ func NewTotals(metrics []Metric) *Totals {
 // Begin is when the window that a moment lies in begins.
 func Begin(at time.Time) time.Time { return at.UTC().Truncate(Window) }
 
-// Add counts an interaction to a window, unless it was too old when it arrived. Of several with one event id the first counts; imported
-// rows have none.
+// Add counts an interaction to a window, unless it was too old when it arrived. Of several with one event id the first
+// counts; imported rows have none.
 func (t *Totals) Add(window time.Time, i *reco.Interaction) {
 	if i.Origin.Arrival.Sub(time.UnixMilli(i.TimestampMS)) > maxAge || i.EventID != "" && t.events[i.EventID] {
 		return
@@ -154,8 +155,8 @@ type Report struct {
 	LeftOut int
 }
 
-// Reports gives the windows in which something happened, oldest first. sources tells the campaign or recommender of a recommendation
-// id, items the properties of an item; either may lack some.
+// Reports gives the windows in which something happened, oldest first. sources tells the campaign or recommender of a
+// recommendation id, items the properties of an item; either may lack some.
 func (t *Totals) Reports(sources map[string]string, items map[string]map[string]any) []Report {
 	windows := map[int64]map[row]amount{}
 	for c, a := range t.cells {
@@ -227,8 +228,8 @@ const (
 	Imported = "BulkImport"
 )
 
-// FileName is the name of a file: of a window's report that begins at a time, or of an import of that time. It follows from these alone,
-// so that a file which is written again replaces itself.
+// FileName is the name of a file: of a window's report that begins at a time, or of an import of that time. It follows
+// from these alone, so that a file which is written again replaces itself.
 func FileName(method string, at time.Time) string {
 	return "AggregatedAttributionMetrics - " + method + " - " + strconv.FormatInt(at.Unix(), 10) + ".csv"
 }

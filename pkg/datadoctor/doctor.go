@@ -1,17 +1,18 @@
-// Package datadoctor says what data can train and what they cannot, and why: too little of them, rows that repeat one another,
-// times in milliseconds or in the future, users with a single item, ids that no other dataset knows, columns without
-// information, users who can only be machines. An Examiner is shown the rows of a dataset group one by one and makes a Report.
+// Package datadoctor says what data can train and what they cannot, and why: too little of them, rows that repeat one
+// another, times in milliseconds or in the future, users with a single item, ids that no other dataset knows, columns
+// without information, users who can only be machines. An Examiner is shown the rows of a dataset group one by one and
+// makes a Report.
 //
-// The retrainer examines a group after each import and keeps the report with the job, where DescribeDatasetImportJob shows it
-// (Group). `penchant doctor data` examines a group or files at any time (Group, Files).
+// The retrainer examines a group after each import and keeps the report with the job, where DescribeDatasetImportJob
+// shows it (Group). `penchant doctor data` examines a group or files at any time (Group, Files).
 //
 // # Memory
 //
-// An Examiner holds about 200 MB at most, whatever it is shown. Counts of rows, times and event types are always exact. What
-// is asked of users, items and rows (who has one item, which item has no events, which row repeats another) is exact up to a
-// million users, a million items and a million rows; beyond, it is exact about a fair sample of them and scaled up, and the
-// finding says so (Finding.Estimated). Users with many events are found among any number of users. Of a column 4096 different
-// values are told apart exactly.
+// An Examiner holds about 200 MB at most, whatever it is shown. Counts of rows, times and event types are always exact.
+// What is asked of users, items and rows (who has one item, which item has no events, which row repeats another) is
+// exact up to a million users, a million items and a million rows; beyond, it is exact about a fair sample of them and
+// scaled up, and the finding says so (Finding.Estimated). Users with many events are found among any number of users.
+// Of a column 4096 different values are told apart exactly.
 package datadoctor
 
 import (

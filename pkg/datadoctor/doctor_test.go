@@ -284,7 +284,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestBoundedMemory shows more users, items and rows than are kept: counts are estimates, and the bot is found all the same.
+// TestBoundedMemory shows more users, items and rows than are kept: counts are estimates, and the bot is found all the
+// same.
 func TestBoundedMemory(t *testing.T) {
 	t.Parallel()
 	const users, bot = 40_000, "the bot"
@@ -405,7 +406,8 @@ func beginning(t *testing.T, path string, lines int) string {
 	return copied
 }
 
-// TestRealDataRaiseNoFalseAlarm looks at the research data, of which every custom recipe that takes them can be trained.
+// TestRealDataRaiseNoFalseAlarm looks at the research data, of which every custom recipe that takes them can be
+// trained.
 func TestRealDataRaiseNoFalseAlarm(t *testing.T) {
 	t.Parallel()
 	const folder = "../../../shared/data"

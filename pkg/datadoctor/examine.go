@@ -62,8 +62,8 @@ func set(field *int, value int) {
 	}
 }
 
-// Examiner looks at rows, in any order, one by one, and reports on them. It holds a bounded amount of memory, about 200 MB at
-// most, whatever the number of rows. It is not for concurrent use.
+// Examiner looks at rows, in any order, one by one, and reports on them. It holds a bounded amount of memory, about 200
+// MB at most, whatever the number of rows. It is not for concurrent use.
 type Examiner struct {
 	options Options
 	// types are the event types that recipes train on alone.
@@ -339,7 +339,8 @@ func (e *Examiner) entity(t schema.Type) *entityFacts {
 	return f
 }
 
-// NextImport says that the rows of a dataset that follow come from another import, or were put: they may replace earlier ones.
+// NextImport says that the rows of a dataset that follow come from another import, or were put: they may replace
+// earlier ones.
 func (e *Examiner) NextImport(t schema.Type) { e.entity(t).imports++ }
 
 // Invalid takes a row that an import would refuse.

@@ -23,8 +23,8 @@ const (
 	fewItems = 50
 	// Shares of what is judged.
 	nearlyAll, most, some, few = 0.9, 0.5, 0.1, 0.01
-	// A user with so many times the mean, and so many events, is a machine, or several people; as is one with a share like this
-	// where there are enough users for it to be odd.
+	// A user with so many times the mean, and so many events, is a machine, or several people; as is one with a share
+	// like this where there are enough users for it to be odd.
 	botTimesMean, botEvents = 100, 500
 	botShare, botUsers      = 0.1, 50
 	// judgeable is the least number of values that show whether a column has categories.
@@ -464,8 +464,8 @@ func (e *Examiner) fieldOf(t schema.Type, name string) (schema.Field, bool) {
 	return schema.Field{}, false
 }
 
-// isCategorical is whether a column is to group rows: as its schema says, or where none is known, by its being text that does not
-// read like prose or a number.
+// isCategorical is whether a column is to group rows: as its schema says, or where none is known, by its being text
+// that does not read like prose or a number.
 func (c *columnFacts) isCategorical(f schema.Field, known bool) bool {
 	if known {
 		return f.Kind == schema.String && !f.Textual

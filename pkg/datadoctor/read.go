@@ -17,7 +17,8 @@ import (
 // Files are local CSV files, plain or gzip, with Personalize's column names; "" where there are no items or users.
 type Files struct{ Interactions, Items, Users string }
 
-// Examine reads the files and reports on them. What an import would refuse is a finding; the error is for files that cannot be read.
+// Examine reads the files and reports on them. What an import would refuse is a finding; the error is for files that
+// cannot be read.
 func (f Files) Examine(o Options) (*Report, error) {
 	e := NewExaminer(o)
 	for _, part := range []struct {

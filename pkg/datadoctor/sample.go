@@ -10,10 +10,11 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-// sample keeps something about each id of a stream: of every id while there are at most limit of them, and then of a fair
-// share of them. It is the adaptive sampling of Wegman: an id is kept while its hash ends in as many zeros as the level says,
-// and the level rises whenever too many are kept. What is kept of an id has seen all of the id's rows from its first one on,
-// so that facts about a kept id are exact at any level, and only how many ids they are true of is scaled up.
+// sample keeps something about each id of a stream: of every id while there are at most limit of them, and then of a
+// fair share of them. It is the adaptive sampling of Wegman: an id is kept while its hash ends in as many zeros as the
+// level says, and the level rises whenever too many are kept. What is kept of an id has seen all of the id's rows from
+// its first one on, so that facts about a kept id are exact at any level, and only how many ids they are true of is
+// scaled up.
 type sample[T any] struct {
 	limit int
 	level int
@@ -84,8 +85,8 @@ func (s *sample[T]) count(holds func(*T) bool) int64 {
 // nothing is what a sample keeps that only counts.
 type nothing struct{}
 
-// heavy finds the ids that have more than a share of all rows, however many ids there are: the summary of Misra and Gries. A
-// count is too low by at most the number of rows over the number of counters, and never too high.
+// heavy finds the ids that have more than a share of all rows, however many ids there are: the summary of Misra and
+// Gries. A count is too low by at most the number of rows over the number of counters, and never too high.
 type heavy struct {
 	counters int
 	counts   map[uint64]int64

@@ -103,16 +103,12 @@ func (e *Examiner) coldItems() int64 {
 	})
 }
 
-// reservations are what a recipe that can be trained would not learn.
+// reservations lists what a recipe would not learn though it can be trained.
 func (e *Examiner) reservations(r *recipe.Recipe) (but []string) {
-	several := e.activeUsers(-1)
-	tied := e.users.count(func(u *userFacts) bool { return u.events >= 2 && !u.severalTimes })
-	if level(tied, several, most, never) == Warning && r.Type != recipe.PopularItems && r.Type != recipe.UserSegmentation && r.Type != recipe.PersonalizedActions {
+	if learnsOrder(r) && e.mostUsersTied() {
 		but = append(but, "it learns no order: most users had all their interactions at one time")
 	}
-	users := e.userCount()
-	single := e.users.count(func(u *userFacts) bool { return u.events > 0 && !u.severalItems })
-	if level(single, users, most, never) == Warning && r.Type != recipe.PopularItems && r.Type != recipe.PersonalizedActions {
+	if learnsFromPairs(r) && e.mostUsersSingle() {
 		but = append(but, "most users have one item, and teach it nothing")
 	}
 	if f := e.entities[schema.Items]; f == nil || f.rows == 0 {
@@ -126,10 +122,33 @@ func (e *Examiner) reservations(r *recipe.Recipe) (but []string) {
 	if r.Type == recipe.PersonalizedActions && !e.actionsTaken() {
 		but = append(but, fmt.Sprintf("no action was taken %d times: every propensity is 0 until then", actionsTaken))
 	}
-	if day := (24 * time.Hour).Milliseconds(); r.Algorithm == "aws-trending-now-custom" && e.interactions.newest-e.interactions.oldest < day {
+	day := (24 * time.Hour).Milliseconds()
+	if r.Algorithm == "aws-trending-now-custom" && e.interactions.newest-e.interactions.oldest < day {
 		but = append(but, "the interactions span less than a day: there is nothing to compare the newest interval with")
 	}
 	return but
+}
+
+// learnsFromPairs reports whether a recipe learns from the several items of one user.
+func learnsFromPairs(r *recipe.Recipe) bool {
+	return r.Type != recipe.PopularItems && r.Type != recipe.PersonalizedActions
+}
+
+// learnsOrder reports whether a recipe learns from the order of a user's interactions.
+func learnsOrder(r *recipe.Recipe) bool {
+	return learnsFromPairs(r) && r.Type != recipe.UserSegmentation
+}
+
+// mostUsersTied reports whether most users with several interactions had all of them at one time.
+func (e *Examiner) mostUsersTied() bool {
+	tied := e.users.count(func(u *userFacts) bool { return u.events >= 2 && !u.severalTimes })
+	return level(tied, e.activeUsers(-1), most, never) == Warning
+}
+
+// mostUsersSingle reports whether most users had interactions with one item only.
+func (e *Examiner) mostUsersSingle() bool {
+	single := e.users.count(func(u *userFacts) bool { return u.events > 0 && !u.severalItems })
+	return level(single, e.userCount(), most, never) == Warning
 }
 
 // actionsTaken is how often an action must have been taken for a propensity.

@@ -53,8 +53,8 @@ const (
 	idColumnKey = "penchant.id-column"
 )
 
-// interactionLayout is that of interactions with items, or, if id is ACTION_ID, with actions, which have neither a value nor an
-// attribution source.
+// interactionLayout is that of interactions with items, or, if id is ACTION_ID, with actions, which have neither a
+// value nor an attribution source.
 func interactionLayout(id string) layout[reco.Interaction] {
 	l := itemInteractionLayout()
 	if id == actionID {

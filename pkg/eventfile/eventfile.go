@@ -1,21 +1,22 @@
-// Package eventfile reads and writes the Parquet files that hold interactions and entities (items, users and actions): the
-// archive's files and the imported data sets have the same form, so that one reader in DuckDB, Spark or pyarrow serves both.
+// Package eventfile reads and writes the Parquet files that hold interactions and entities (items, users and actions):
+// the archive's files and the imported data sets have the same form, so that one reader in DuckDB, Spark or pyarrow
+// serves both.
 //
 // A file of interactions has the columns USER_ID, ITEM_ID, TIMESTAMP (whole seconds, as the Interactions schema says),
 // EVENT_TYPE, EVENT_VALUE, IMPRESSION (item ids joined by "|"; a "|" or "\" inside an id is preceded by "\") and
 // EVENT_ATTRIBUTION_SOURCE, then the schema's own columns by their names, then EVENT_ID, SESSION_ID, RECOMMENDATION_ID,
-// ARRIVAL_TIME and EVENT_TIME (UTC, milliseconds), KAFKA_PARTITION and KAFKA_OFFSET. A file of
-// interactions with actions has ACTION_ID for ITEM_ID, and no EVENT_VALUE and EVENT_ATTRIBUTION_SOURCE. A file of entities has the id
+// ARRIVAL_TIME and EVENT_TIME (UTC, milliseconds), KAFKA_PARTITION and KAFKA_OFFSET. A file of interactions with
+// actions has ACTION_ID for ITEM_ID, and no EVENT_VALUE and EVENT_ATTRIBUTION_SOURCE. A file of entities has the id
 // column of its dataset type, the schema's own columns, ARRIVAL_TIME, KAFKA_PARTITION and KAFKA_OFFSET. Every column is
-// optional: absent values are null, and imported rows have no Kafka columns. Integers are stored as 64 bits and floats as
-// doubles, whatever the schema calls them, so that values come back exactly.
+// optional: absent values are null, and imported rows have no Kafka columns. Integers are stored as 64 bits and floats
+// as doubles, whatever the schema calls them, so that values come back exactly.
 //
 // A schema's column whose name one of the fixed columns has already taken carries an underscore behind its name (a
 // dataset's own SESSION_ID is SESSION_ID_ in the file). Schemas treat such names as equal, so nothing else can have it.
 //
-// The archive, the imports and the training set call this package. Reading follows the file's own columns, not a schema:
-// a file written before or after a change of the schema reads as it was written. Damaged files give an error, never a
-// panic.
+// The archive, the imports and the training set call this package. Reading follows the file's own columns, not a
+// schema: a file written before or after a change of the schema reads as it was written. Damaged files give an error,
+// never a panic.
 package eventfile
 
 import (
@@ -27,11 +28,11 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// EncodeInteractions gives the bytes of one file with these rows, which may be none. They are interactions with actions where
-// the schema is of that type. s may be nil: then, and for
-// properties outside s, columns follow from the values. A property whose values do not fit its column's type in s widens
-// the column (integer to double, anything else to text): no value is ever left out. An error means that a property's name
-// cannot be a column's or its value is of an unknown type.
+// EncodeInteractions gives the bytes of one file with these rows, which may be none. They are interactions with actions
+// where the schema is of that type. s may be nil: then, and for properties outside s, columns follow from the values. A
+// property whose values do not fit its column's type in s widens the column (integer to double, anything else to text):
+// no value is ever left out. An error means that a property's name cannot be a column's or its value is of an unknown
+// type.
 func EncodeInteractions(s *schema.Schema, rows []reco.Interaction) ([]byte, error) {
 	return encode(interactionLayout(idColumn(s)), s, rows)
 }
@@ -73,7 +74,8 @@ func NewInteractionWriter(w io.Writer, s *schema.Schema) (*InteractionWriter, er
 // Write appends rows; row groups go to the underlying writer as they fill up.
 func (w *InteractionWriter) Write(rows ...reco.Interaction) error { return w.file.write(rows) }
 
-// Close writes what is left and the footer, without which the file is not readable. It does not close the underlying writer.
+// Close writes what is left and the footer, without which the file is not readable. It does not close the underlying
+// writer.
 func (w *InteractionWriter) Close() error { return w.file.close() }
 
 // EntityWriter is InteractionWriter's sibling for entities.

@@ -12,9 +12,9 @@ const maxFooter = 64 << 20
 
 var errFooter = errors.New("the footer is damaged")
 
-// checkFooter walks over the footer's Thrift structure before the Parquet library reads it. The library allocates what a
-// list's length asks for before it looks whether the bytes are there: one flipped bit could ask for more memory than the
-// machine has, which no recover catches.
+// checkFooter walks over the footer's Thrift structure before the Parquet library reads it. The library allocates what
+// a list's length asks for before it looks whether the bytes are there: one flipped bit could ask for more memory than
+// the machine has, which no recover catches.
 func checkFooter(r io.ReaderAt, size int64) error {
 	const magic, tail = "PAR1", 8
 	if size < int64(len(magic))+tail {

@@ -77,8 +77,8 @@ func (r *reader[T]) open(from io.ReaderAt, size int64) (err error) {
 	return r.bind(file.Schema(), r.layoutOf(metadata))
 }
 
-// checkRowGroups refuses what the writer never writes. Of damaged files it keeps the library from using codecs that take
-// memory without bound, and from making up rows without end.
+// checkRowGroups refuses what the writer never writes. Of damaged files it keeps the library from using codecs that
+// take memory without bound, and from making up rows without end.
 func checkRowGroups(metadata *format.FileMetaData) error {
 	for _, group := range metadata.RowGroups {
 		if group.NumRows < 0 || group.NumRows > rowGroupRows+rowsPerCall {
@@ -165,7 +165,7 @@ func propertySetter[T any](name string, properties func(*T) *map[string]any) fun
 	}
 }
 
-// next gives the next rows, or io.EOF, possibly together. The slice is reused, the rows are not.
+// next returns the next rows, or io.EOF, possibly together. The slice is reused, the rows are not.
 func (r *reader[T]) next() (rows []T, err error) {
 	defer recovered(&err)
 	for r.rows == nil {
@@ -182,34 +182,47 @@ func (r *reader[T]) next() (rows []T, err error) {
 	}
 	for _, values := range r.buffer[:n] {
 		var row T
-		for _, v := range values {
-			if v.IsNull() {
-				continue
-			}
-			if v.Column() < 0 || v.Column() >= len(r.setters) {
-				return r.decoded, fmt.Errorf("reading rows: a value of column %d of %d", v.Column(), len(r.setters))
-			}
-			if err := r.setters[v.Column()](&row, v); err != nil {
-				return r.decoded, fmt.Errorf("reading rows: %w", err)
-			}
+		if err := r.fill(&row, values); err != nil {
+			return r.decoded, fmt.Errorf("reading rows: %w", err)
 		}
 		r.decoded = append(r.decoded, row)
 	}
 	if errors.Is(err, io.EOF) || err == nil && n == 0 {
-		closing := r.rows
-		r.rows = nil
-		if err := closing.Close(); err != nil {
-			return r.decoded, fmt.Errorf("reading rows: %w", err)
-		}
-		if r.left > 0 {
-			return r.decoded, fmt.Errorf("reading rows: the last %d rows of a row group are missing", r.left)
-		}
-		return r.decoded, nil
+		err = r.endGroup()
 	}
 	if err != nil {
 		return r.decoded, fmt.Errorf("reading rows: %w", err)
 	}
 	return r.decoded, nil
+}
+
+// fill sets the members of row to the values of its columns.
+func (r *reader[T]) fill(row *T, values parquet.Row) error {
+	for _, v := range values {
+		if v.IsNull() {
+			continue
+		}
+		if v.Column() < 0 || v.Column() >= len(r.setters) {
+			return fmt.Errorf("a value of column %d of %d", v.Column(), len(r.setters))
+		}
+		if err := r.setters[v.Column()](row, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endGroup closes the current row group and checks that all its rows came.
+func (r *reader[T]) endGroup() error {
+	group := r.rows
+	r.rows = nil
+	if err := group.Close(); err != nil {
+		return err
+	}
+	if r.left > 0 {
+		return fmt.Errorf("the last %d rows of a row group are missing", r.left)
+	}
+	return nil
 }
 
 func (r *reader[T]) close() {

@@ -1,5 +1,5 @@
-// Package reco holds the nouns that every part of Penchant shares: the interaction that a visitor causes, what is kept of
-// it per user, the item and user records beside it, and the recommendation that comes back. It imports nothing of
+// Package reco holds the nouns that every part of Penchant shares: the interaction that a visitor causes, what is kept
+// of it per user, the item and user records beside it, and the recommendation that comes back. It imports nothing of
 // Penchant; services, models and stores point at it and never at each other. pkg/wire encodes its nouns for Kafka.
 package reco
 
@@ -26,7 +26,8 @@ type Interaction struct {
 	RecommendationID       string
 	Impression             []string
 	EventAttributionSource string
-	// Properties holds the schema's other columns under the schema's names; values are string, int64, float64, bool or nil.
+	// Properties holds the schema's other columns under the schema's names; values are string, int64, float64, bool or
+	// nil.
 	Properties map[string]any
 	// Origin says where in Kafka the interaction stands; its zero value marks an imported row.
 	Origin Origin
@@ -80,7 +81,8 @@ func CompareRecent(a, b RecentInteraction) int {
 // Entity is one row of an Items, Users or Actions dataset, imported or put.
 type Entity struct {
 	ID string
-	// Properties holds the schema's other columns under the schema's names; values are string, int64, float64, bool or nil.
+	// Properties holds the schema's other columns under the schema's names; values are string, int64, float64, bool or
+	// nil.
 	Properties map[string]any
 	// Origin is zero for an imported row.
 	Origin Origin

@@ -15,8 +15,8 @@ import (
 const MaxDocument = 20_000
 
 // Parse reads a schema document and checks every rule that a dataset of its type has. A domain (DomainECommerce,
-// DomainVideoOnDemand) adds its own; it is empty for schemas of custom dataset groups. Errors name the field and the rule,
-// and never repeat more than a name from the document.
+// DomainVideoOnDemand) adds its own; it is empty for schemas of custom dataset groups. Errors name the field and the
+// rule, and never repeat more than a name from the document.
 func Parse(avroJSON, domain string) (*Schema, error) {
 	if n := utf8.RuneCountInString(avroJSON); n > MaxDocument {
 		return nil, fmt.Errorf("schema has %d characters, at most %d are allowed", n, MaxDocument)

@@ -81,8 +81,8 @@ var customRules = map[Type]typeRules{
 	},
 }
 
-// domainReserved come on top of customRules in a domain dataset group; an entry of the same name replaces the custom one.
-// Unlike custom reserved columns these count as metadata.
+// domainReserved come on top of customRules in a domain dataset group; an entry of the same name replaces the custom
+// one. Unlike custom reserved columns these count as metadata.
 var domainReserved = map[string]map[Type][]reservedField{
 	DomainECommerce: {
 		Interactions: {{name: "EVENT_TYPE", kinds: aString, required: true, plain: true}},

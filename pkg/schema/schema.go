@@ -1,5 +1,5 @@
-// Package schema understands the Avro-like JSON documents that describe Personalize datasets, and the values that such a
-// schema allows.
+// Package schema understands the Avro-like JSON documents that describe Personalize datasets, and the values that such
+// a schema allows.
 //
 // The control service parses documents at CreateSchema, the tracker converts the JSON properties of events, items and
 // users, the importer parses CSV cells, and the event files take their columns from here. All of them share one set of
@@ -57,8 +57,8 @@ type Field struct {
 type Schema struct {
 	Type   Type
 	Fields []Field
-	// byKey maps the schema name and the camelCase name of each field to its index; nil in schemas made by hand, which are
-	// searched field by field.
+	// byKey maps the schema name and the camelCase name of each field to its index; nil in schemas made by hand, which
+	// are searched field by field.
 	byKey map[string]int
 }
 

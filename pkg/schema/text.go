@@ -6,7 +6,8 @@ import (
 	"unicode"
 )
 
-// The longest textual values, in characters: longer ones are cut. Chinese and Japanese pack more words into a character.
+// The longest textual values, in characters: longer ones are cut. Chinese and Japanese pack more words into a
+// character.
 const (
 	MaxText      = 20_000
 	MaxTextIdeal = 7_000

@@ -2,8 +2,9 @@ package schema
 
 import "strings"
 
-// Type is a kind of data that a dataset group holds. One word serves everywhere: a dataset and its schema have a Type, and
-// so do a topic of records and the chains of the archive that keep these. The text is the record name in schema documents.
+// Type is a kind of data that a dataset group holds. One word serves everywhere: a dataset and its schema have a Type,
+// and so do a topic of records and the chains of the archive that keep these. The text is the record name in schema
+// documents.
 type Type string
 
 // The types, spelled as in schema documents.
@@ -26,8 +27,8 @@ type traits struct {
 	record string
 	// id is the column that identifies a row, or the item or action column of interactions.
 	id string
-	// history is how many of a user's newest interactions a user state keeps by default, of streamed and of imported ones
-	// each. Filters look at 300 actions of each event type, of which there are three. Entities have none.
+	// history is how many of a user's newest interactions a user state keeps by default, of streamed and of imported
+	// ones each. Filters look at 300 actions of each event type, of which there are three. Entities have none.
 	history int
 }
 
@@ -85,7 +86,8 @@ func (t Type) Topic(group string) string { return topicPrefix + group + "." + ty
 // Folder is the name of the folder that holds the type's chains in the archive of a dataset group.
 func (t Type) Folder() string { return types[t].stream }
 
-// Record names one record of the type, for example action-interaction: a part of CloudEvents types and a label of metrics.
+// Record names one record of the type, for example action-interaction: a part of CloudEvents types and a label of
+// metrics.
 func (t Type) Record() string { return types[t].record }
 
 // IsInteractions reports whether the records are interactions, with items or with actions, and not entities. Topics of

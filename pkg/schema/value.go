@@ -52,8 +52,8 @@ func box[T any](value T, err error) (any, error) {
 }
 
 // Convert turns a decoded JSON value (string, bool, nil, float64, json.Number or any Go number) into the column's type.
-// Numbers in quotes and integral reals are taken where the column wants a number; numbers and booleans become text where
-// it wants a string. Errors state the rule and leave naming the field to the caller.
+// Numbers in quotes and integral reals are taken where the column wants a number; numbers and booleans become text
+// where it wants a string. Errors state the rule and leave naming the field to the caller.
 func (f Field) Convert(value any) (any, error) {
 	switch v := value.(type) {
 	case nil:
@@ -266,8 +266,8 @@ const (
 	ActionViewed   = "VIEWED"
 )
 
-// ParseActionEventType reads the event type of an action interaction. Clients write the three there are in more than one
-// way ("Not Taken", "not_taken"); what comes of them is one of the constants.
+// ParseActionEventType reads the event type of an action interaction. Clients write the three there are in more than
+// one way ("Not Taken", "not_taken"); what comes of them is one of the constants.
 func ParseActionEventType(text string) (string, error) {
 	canonical := strings.ToUpper(strings.ReplaceAll(text, " ", "_"))
 	switch canonical {

@@ -13,8 +13,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// The codec writes and reads penchantv1.UserState by hand: states are read and written for every event, and the generated
-// code takes some thousand allocations for a full one where this takes a handful. A test holds it to the generated code.
+// The codec writes and reads penchantv1.UserState by hand: states are read and written for every event, and the
+// generated code takes some thousand allocations for a full one where this takes a handful. A test holds it to the
+// generated code.
 
 // encode returns the state, but for its interactions with actions, as penchantv1.UserState.
 func (s *State) encode() []byte {
@@ -47,8 +48,8 @@ func (s *State) encodeActions() []byte {
 
 func (h *history) len() int { return len(h.streamed) + len(h.imported) }
 
-// append appends the interactions. Streamed and imported ones are written in one order, so that equal histories have equal
-// bytes and the field reads as a history.
+// append appends the interactions. Streamed and imported ones are written in one order, so that equal histories have
+// equal bytes and the field reads as a history.
 func (h *history) append(out []byte) []byte {
 	for i, j := 0, 0; i < len(h.streamed) || j < len(h.imported); {
 		if j == len(h.imported) || i < len(h.streamed) && compare(h.streamed[i], h.imported[j]) <= 0 {

@@ -16,16 +16,17 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// ErrLost says that Redis lost users: a watermark is missing or below what was written.
+// ErrLost means that Redis lost users: a watermark is missing or below what was written.
 var ErrLost = errors.New("redis lost user states")
 
-// None is the watermark of a partition that never had one, and Start that of one of which nothing is folded yet.
+// None is the watermark of a partition that never had one. Start is the watermark of a partition of which nothing is
+// folded yet.
 const (
 	None  = int64(math.MinInt64)
 	Start = int64(-1)
 )
 
-// Log is one partition of one topic: what a watermark speaks of. Its records are interactions of one type.
+// Log is one partition of one topic, the subject of a watermark. Its records are interactions of one type.
 type Log struct {
 	TopicID   [16]byte
 	Partition int32
@@ -46,29 +47,30 @@ func importField(t schema.Type, partition int32) string {
 	return importPrefixes[t] + strconv.Itoa(int(partition))
 }
 
-// rebuildPrefix marks the fields that say that a watermark is being brought up from a loss.
+// rebuildPrefix marks the fields of watermarks whose loss is being repaired.
 const rebuildPrefix = "r:"
 
 // Marks are the watermarks of a group, each the lowest of all shards.
 type Marks struct {
-	// ReadAt is when the reading began: what was written before stands in it.
+	// ReadAt is when the reading began. The reading includes everything written before.
 	ReadAt     time.Time
 	values     map[string]int64
 	rebuilding map[string]bool
 }
 
-// Applied is the last offset of the partition whose users are written, Start or None.
+// Applied returns the last offset of the partition whose users are written, Start or None.
 func (m Marks) Applied(l Log) int64 { return m.value(l.field()) }
 
-// Imported is the version of the dataset of a type that is merged into the users of a partition of its log, 0 for none.
+// Imported returns the version of the dataset of a type that is merged into the users of a partition of its log, 0 if
+// none is.
 func (m Marks) Imported(t schema.Type, partition int32) int64 {
 	return max(0, m.value(importField(t, partition)))
 }
 
-// Rebuilding reports whether a loss of the partition is still being made good.
+// Rebuilding reports whether a loss of the partition is still being repaired.
 func (m Marks) Rebuilding(l Log) bool { return m.rebuilding[l.field()] }
 
-// RebuildingImport reports whether imported interactions, lost from a partition's users, are still being merged again.
+// RebuildingImport reports whether imported interactions that a partition's users lost are still being merged again.
 func (m Marks) RebuildingImport(t schema.Type, partition int32) bool {
 	return m.rebuilding[importField(t, partition)]
 }
@@ -118,14 +120,14 @@ func (s *Store) Marks(ctx context.Context, group string) (Marks, error) {
 // marksTimeout bounds one shared reading of watermarks.
 const marksTimeout = 2 * time.Second
 
-// reading is one result of Marks, good or not.
+// reading is one result of Marks, or its error.
 type reading struct {
 	at    time.Time
 	marks Marks
 	err   error
 }
 
-// RecentMarks is Marks, not older than maxAge: callers share readings.
+// RecentMarks returns marks that are not older than maxAge. Callers share readings.
 func (s *Store) RecentMarks(ctx context.Context, group string, maxAge time.Duration) (Marks, error) {
 	fresh := func() (reading, bool) {
 		s.mu.Lock()
@@ -140,7 +142,7 @@ func (s *Store) RecentMarks(ctx context.Context, group string, maxAge time.Durat
 		if r, ok := fresh(); ok {
 			return r, nil
 		}
-		// One caller's end must not be the failure of the others.
+		// A caller that gives up must not fail the others.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), marksTimeout)
 		defer cancel()
 		r := reading{at: time.Now()}
@@ -159,10 +161,10 @@ func (s *Store) RecentMarks(ctx context.Context, group string, maxAge time.Durat
 	}
 }
 
-// Healthy reports whether the group's user states are complete: every partition of the interactions of the type has been
-// folded from the beginning and no loss is being made good. It is cheap enough for every request: readings are shared and up
-// to a second old. partitions is the number of the topic, 0 when the caller does not know it. A Redis that does not answer is
-// not healthy.
+// Healthy reports whether the group's user states are complete: every partition of the interactions of the type has
+// been folded from the beginning and no loss is being repaired. It is cheap enough for every request: readings are
+// shared and up to a second old. partitions is the number of the topic's partitions, 0 if unknown. A Redis that does
+// not answer is not healthy.
 func (s *Store) Healthy(ctx context.Context, group string, t schema.Type, partitions int32) bool {
 	m, err := s.RecentMarks(ctx, group, time.Second)
 	if err != nil || len(m.rebuilding) > 0 {
@@ -177,39 +179,43 @@ func (s *Store) Healthy(ctx context.Context, group string, t schema.Type, partit
 	return folded >= max(1, partitions)
 }
 
-// Progress is how far one owner of a partition knows its watermark to be written, in each shard.
-type Progress struct{ marks [shards]int64 }
+// Progress is how far the owner of a partition knows its watermark to be written, in each shard.
+type Progress struct {
+	group string
+	log   Log
+	marks [shards]int64
+}
 
-// ProgressAt is the progress of a watermark that is to in every shard.
-func ProgressAt(to int64) Progress {
-	var p Progress
+// ProgressAt returns the progress of a watermark that is to in every shard.
+func ProgressAt(group string, l Log, to int64) Progress {
+	p := Progress{group: group, log: l}
 	for shard := range p.marks {
 		p.marks[shard] = to
 	}
 	return p
 }
 
-// Lowest is what all shards have reached.
+// Lowest returns what all shards have reached.
 func (p *Progress) Lowest() int64 { return slices.Min(p.marks[:]) }
 
-// Advance moves a partition's watermark up to an offset: of that and all before, all users are written. It is to be called
-// after every batch with the ids of its users, whose shards it writes, and now and then with nil, for all shards; without
-// the former, Redis could go back to an older dump behind what was marked, and the loss would be passed over.
+// Advance moves a partition's watermark up to an offset, up to which all users are written. Call it after every batch
+// with the ids of the batch's users, whose shards it writes, and periodically with nil, for all shards. Without the
+// former, Redis could go back to an older dump behind the watermark, and the loss would go unnoticed.
 //
-// The error is ErrLost when a watermark is missing or below the progress. A watermark that is further already, by another
-// consumer, is left alone. Equal offsets only check.
-func (s *Store) Advance(ctx context.Context, group string, l Log, p *Progress, to int64, ids []string) error {
+// The error is ErrLost if a watermark is missing or below the progress. A watermark that another consumer has moved
+// further already stays. Equal offsets only check.
+func (s *Store) Advance(ctx context.Context, p *Progress, to int64, ids []string) error {
 	var touched [shards]bool
 	for _, id := range ids {
-		touched[userShard(group, id)] = true
+		touched[userShard(p.group, id)] = true
 	}
 	moves := make([]move, 0, shards)
 	for shard, from := range p.marks {
 		if ids == nil || touched[shard] {
-			moves = append(moves, move{shard, l.field(), from, to})
+			moves = append(moves, move{shard, p.log.field(), from, to})
 		}
 	}
-	if err := s.moveMarks(ctx, group, moves); err != nil {
+	if err := s.moveMarks(ctx, p.group, moves); err != nil {
 		return err
 	}
 	for _, m := range moves {
@@ -218,7 +224,7 @@ func (s *Store) Advance(ctx context.Context, group string, l Log, p *Progress, t
 	return nil
 }
 
-// move raises one watermark in one shard, if it is not below from.
+// move raises one watermark in one shard, provided that it is not below from.
 type move struct {
 	shard    int
 	field    string
@@ -242,43 +248,49 @@ func (s *Store) moveMarks(ctx context.Context, group string, moves []move) error
 	return nil
 }
 
-// Reset sets a partition's watermark whatever it was, and says whether a loss is being made good.
+// Reset sets a partition's watermark unconditionally, and marks whether a loss is being repaired.
 func (s *Store) Reset(ctx context.Context, group string, l Log, to int64, rebuilding bool) error {
 	return s.setMarks(ctx, group, []string{l.field()}, to, rebuilding)
 }
 
-// SetRebuilt says that a partition's loss is made good.
+// SetRebuilt marks a partition's loss as repaired.
 func (s *Store) SetRebuilt(ctx context.Context, group string, l Log) error {
 	return s.clearRebuilding(ctx, group, l.field())
 }
 
-// ResetImported says that the users of the partitions have no imported interactions of a type, and that this is being made
-// good.
-func (s *Store) ResetImported(ctx context.Context, group string, t schema.Type, partitions []int32) error {
-	fields := make([]string, len(partitions))
-	for k, partition := range partitions {
-		fields[k] = importField(t, partition)
-	}
-	return s.setMarks(ctx, group, fields, 0, true)
+// Import is the imported interactions of one type in the users of some partitions of their log.
+type Import struct {
+	Group      string
+	Type       schema.Type
+	Partitions []int32
 }
 
-// AdvanceImported says that a dataset version is merged into the users of the partitions, which had version from, or more,
-// when the merge began. The error is ErrLost when Redis does not say so any more.
-func (s *Store) AdvanceImported(ctx context.Context, group string, t schema.Type, partitions []int32, from, version int64) error {
-	var (
-		moves  []move
-		fields []string
-	)
-	for _, partition := range partitions {
-		fields = append(fields, importField(t, partition))
+func (i *Import) fields() []string {
+	fields := make([]string, len(i.Partitions))
+	for k, partition := range i.Partitions {
+		fields[k] = importField(i.Type, partition)
+	}
+	return fields
+}
+
+// ResetImported marks the users as without imported interactions, and this as a loss that is being repaired.
+func (s *Store) ResetImported(ctx context.Context, i Import) error {
+	return s.setMarks(ctx, i.Group, i.fields(), 0, true)
+}
+
+// AdvanceImported marks a dataset version as merged into the users, who had version from, or a later one, when the
+// merge began. The error is ErrLost if the watermarks no longer show that.
+func (s *Store) AdvanceImported(ctx context.Context, i Import, from, version int64) error {
+	var moves []move
+	for _, field := range i.fields() {
 		for shard := range shards {
-			moves = append(moves, move{shard, importField(t, partition), from, version})
+			moves = append(moves, move{shard, field, from, version})
 		}
 	}
-	if err := s.moveMarks(ctx, group, moves); err != nil {
+	if err := s.moveMarks(ctx, i.Group, moves); err != nil {
 		return err
 	}
-	return s.clearRebuilding(ctx, group, fields...)
+	return s.clearRebuilding(ctx, i.Group, i.fields()...)
 }
 
 func (s *Store) setMarks(ctx context.Context, group string, fields []string, value int64, rebuilding bool) error {

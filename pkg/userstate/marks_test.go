@@ -67,8 +67,8 @@ func TestWatermarksTellOfLosses(t *testing.T) {
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	advance := func(from, to int64) error {
-		progress := ProgressAt(from)
-		return s.Advance(ctx, "shop-1", p0, &progress, to, nil)
+		progress := ProgressAt("shop-1", p0, from)
+		return s.Advance(ctx, &progress, to, nil)
 	}
 	if got := marks(t, s).Applied(p0); got != None {
 		t.Errorf("a new partition has watermark %d", got)
@@ -130,8 +130,8 @@ func TestABatchMarksTheShardsOfItsUsers(t *testing.T) {
 	if err := s.Reset(ctx, "shop-1", p0, 10, false); err != nil {
 		t.Fatal(err)
 	}
-	progress := ProgressAt(10)
-	if err := s.Advance(ctx, "shop-1", p0, &progress, 20, []string{"u1", "u2", "u1"}); err != nil {
+	progress := ProgressAt("shop-1", p0, 10)
+	if err := s.Advance(ctx, &progress, 20, []string{"u1", "u2", "u1"}); err != nil {
 		t.Fatal(err)
 	}
 	for shard := range shards {
@@ -150,7 +150,7 @@ func TestABatchMarksTheShardsOfItsUsers(t *testing.T) {
 	if err := s.Reset(ctx, "shop-1", p0, 10, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Advance(ctx, "shop-1", p0, &progress, 30, nil); !errors.Is(err, ErrLost) {
+	if err := s.Advance(ctx, &progress, 30, nil); !errors.Is(err, ErrLost) {
 		t.Errorf("the batch's users are lost: %v", err)
 	}
 }
@@ -160,13 +160,13 @@ func TestImportedVersionsAreMarkedByPartition(t *testing.T) {
 	s := openStore(t, Options{})
 	ctx := t.Context()
 	some := []int32{0, 2}
-	if err := s.ResetImported(ctx, "shop-1", schema.Interactions, some); err != nil {
+	if err := s.ResetImported(ctx, Import{"shop-1", schema.Interactions, some}); err != nil {
 		t.Fatal(err)
 	}
 	if m := marks(t, s); !m.RebuildingImport(schema.Interactions, 2) || m.RebuildingImport(schema.Interactions, 1) || m.RebuildingImport(schema.ActionInteractions, 2) || m.Imported(schema.Interactions, 2) != 0 {
 		t.Errorf("while merging: %+v", m)
 	}
-	if err := s.AdvanceImported(ctx, "shop-1", schema.Interactions, some, 0, 3); err != nil {
+	if err := s.AdvanceImported(ctx, Import{"shop-1", schema.Interactions, some}, 0, 3); err != nil {
 		t.Fatal(err)
 	}
 	m := marks(t, s)
@@ -176,7 +176,7 @@ func TestImportedVersionsAreMarkedByPartition(t *testing.T) {
 		}
 	}
 	flush(t, s)
-	if err := s.AdvanceImported(ctx, "shop-1", schema.Interactions, some, 3, 4); !errors.Is(err, ErrLost) {
+	if err := s.AdvanceImported(ctx, Import{"shop-1", schema.Interactions, some}, 3, 4); !errors.Is(err, ErrLost) {
 		t.Errorf("a merge in which Redis was emptied: %v", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-// compare is reco.CompareRecent, made total by what is left of an interaction: two clients may give different interactions
-// one event id and time, and every order of arrival must still keep the same one.
+// compare is reco.CompareRecent, made total by what is left of an interaction: two clients may give different
+// interactions one event id and time, and every order of arrival must still keep the same one.
 func compare(a, b reco.RecentInteraction) int {
 	if c := reco.CompareRecent(a, b); c != 0 {
 		return c
@@ -35,9 +35,9 @@ func compareValues(a, b *float64) int {
 	return cmp.Compare(*a, *b)
 }
 
-// admit adds r to kept, which is ordered, holds at most limit interactions and is changed in place. Of two with one event
-// id the newer stays; what is older than a full list is not admitted. Interactions without an event id (imported rows) are
-// repeats when they are equal. It reports whether kept changed.
+// admit adds r to kept, which is ordered, holds at most limit interactions and is changed in place. Of two with one
+// event id the newer stays; what is older than a full list is not admitted. Interactions without an event id (imported
+// rows) are repeats when they are equal. It reports whether kept changed.
 func admit(kept []reco.RecentInteraction, r reco.RecentInteraction, limit int) ([]reco.RecentInteraction, bool) {
 	if r.EventID != "" {
 		if k := indexEvent(kept, r.EventID); k >= 0 {
@@ -62,8 +62,8 @@ func admit(kept []reco.RecentInteraction, r reco.RecentInteraction, limit int) (
 	return kept, true
 }
 
-// Newest orders list in place, drops the older of two interactions with one event id and equal ones without, and returns
-// the newest limit: what a state keeps of them, found in bulk.
+// Newest orders list in place, drops the older of two interactions with one event id and equal ones without, and
+// returns the newest limit: what a state keeps of them, found in bulk.
 func Newest(list []reco.RecentInteraction, limit int) []reco.RecentInteraction {
 	if !slices.IsSortedFunc(list, compare) {
 		slices.SortFunc(list, compare)
@@ -97,8 +97,8 @@ func indexEvent(list []reco.RecentInteraction, eventID string) int {
 	return -1
 }
 
-// unite merges two ordered lists into one, dropping the older of two interactions with one event id, and keeps the newest
-// limit. It changes neither, but may return one of them as it is.
+// unite merges two ordered lists into one, dropping the older of two interactions with one event id, and keeps the
+// newest limit. It changes neither, but may return one of them as it is.
 func unite(a, b []reco.RecentInteraction, limit int) []reco.RecentInteraction {
 	if len(a) == 0 {
 		return newest(b, limit)
@@ -134,7 +134,8 @@ func newest(list []reco.RecentInteraction, limit int) []reco.RecentInteraction {
 	return list[max(0, len(list)-limit):]
 }
 
-// inBoth returns the event ids that stand in both lists, each with false; nil, as it nearly always is, when there is none.
+// inBoth returns the event ids that stand in both lists, each with false; nil, as it nearly always is, when there is
+// none.
 func inBoth(a, b []reco.RecentInteraction) (both map[string]bool) {
 	if len(a) > len(b) {
 		a, b = b, a

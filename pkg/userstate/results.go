@@ -13,15 +13,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Results of batch jobs, for looking up by id: a named set of a dataset group holds those of the newest job that was told to
-// load them.
+// Results of batch jobs, for looking up by id: a named set of a dataset group holds those of the newest job that was
+// told to load them.
 //
 // A load is written into hashes of its own, `{<group>:r:<load>:<n>}`, each with some hundred results by id and with an
-// expiry. The hash `{<group>:results}` names the current load of each set. It is changed when the load is complete, so a
-// reader finds all of the former results or all of the new ones; then the former load's hashes go.
+// expiry. The hash `{<group>:results}` names the current load of each set. It is changed when the load is complete, so
+// a reader finds all of the former results or all of the new ones; then the former load's hashes go.
 
-// ErrNoResultSet means that a dataset group has no current results of a name: none were loaded, they have expired, or Redis
-// has lost them.
+// ErrNoResultSet means that a dataset group has no current results of a name: none were loaded, they have expired, or
+// Redis has lost them.
 var ErrNoResultSet = errors.New("no such result set")
 
 // ErrNoResult means that a result set has nothing for an id.
@@ -86,8 +86,8 @@ if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1`
 
-// PublishResults makes a load, all of which was put, the current one of a name, and removes the one that was. It reports
-// false, and removes the new one, where a newer job's results stand under the name.
+// PublishResults makes a load, all of which was put, the current one of a name, and removes the one that was. It
+// reports false, and removes the new one, where a newer job's results stand under the name.
 func (s *Store) PublishResults(ctx context.Context, group, name string, set *ResultSet) (bool, error) {
 	next, err := json.Marshal(set)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 )
 
 // saveScript writes each of its keys whose rev is the expected one, and answers 1 or 0 for each. Arguments of a key:
-// expected rev, new rev, state, expiry, number of other fields to write, number of fields to delete, then the former as field
-// and value each, then the latter. Expiry is a Unix time in seconds, "0" for none any more, "" to leave it alone.
+// expected rev, new rev, state, expiry, number of other fields to write, number of fields to delete, then the former as
+// field and value each, then the latter. Expiry is a Unix time in seconds, "0" for none any more, "" to leave it alone.
 //
-// One key a call would do, and does on a cluster, where keys of a call must share a slot. Elsewhere a call takes several:
-// the cost of starting the interpreter is most of what a key costs, twenty times so in the embedded server.
+// One key a call would do, and does on a cluster, where keys of a call must share a slot. Elsewhere a call takes
+// several: the cost of starting the interpreter is most of what a key costs, twenty times so in the embedded server.
 const saveScript = `
 local done, a = {}, 1
 for k, key in ipairs(KEYS) do
@@ -32,8 +32,8 @@ for k, key in ipairs(KEYS) do
 end
 return done`
 
-// advanceScript moves the watermark in field ARGV[1] up to ARGV[3] if it is not below ARGV[2], and answers 1; 0 when it is
-// missing or went back.
+// advanceScript moves the watermark in field ARGV[1] up to ARGV[3] if it is not below ARGV[2], and answers 1; 0 when it
+// is missing or went back.
 const advanceScript = `
 local now = tonumber(redis.call('HGET', KEYS[1], ARGV[1]))
 if not now or now < tonumber(ARGV[2]) then return 0 end

@@ -61,8 +61,8 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 }
 
 // CheckPolicy returns an error that wraps ErrEvicts, and names the setting, the value and the fix, when a server's
-// maxmemory-policy lets it drop users: a loss that no watermark tells of. It asks INFO, which managed servers that forbid
-// CONFIG answer too; a server that says nothing about it passes.
+// maxmemory-policy lets it drop users: a loss that no watermark tells of. It asks INFO, which managed servers that
+// forbid CONFIG answer too; a server that says nothing about it passes.
 func (s *Store) CheckPolicy(ctx context.Context) error {
 	err := s.eachServer(ctx, func(ctx context.Context, node *redis.Client) error {
 		info, err := readInfo(ctx, node)
@@ -117,8 +117,8 @@ func askServer(ctx context.Context, node *redis.Client) (Server, error) {
 	return server, nil
 }
 
-// readInfo reads INFO's default sections as a map: the embedded server refuses to be asked for single ones. A user without
-// the right to ask has an empty map.
+// readInfo reads INFO's default sections as a map: the embedded server refuses to be asked for single ones. A user
+// without the right to ask has an empty map.
 func readInfo(ctx context.Context, node *redis.Client) (map[string]string, error) {
 	text, err := node.Info(ctx).Result()
 	if err != nil {

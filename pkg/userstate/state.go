@@ -14,8 +14,8 @@ import (
 type State struct {
 	// ID is the user id, or the session id while anonymous.
 	ID string
-	// Recent holds the newest interactions, streamed and imported, oldest first: the user's history. It is read-only, and
-	// renewed by Apply and MergeImported.
+	// Recent holds the newest interactions, streamed and imported, oldest first: the user's history. It is read-only,
+	// and renewed by Apply and MergeImported.
 	Recent []reco.RecentInteraction
 	// Actions holds the newest interactions with actions in the same way; ItemID is the action's.
 	Actions []reco.RecentInteraction
@@ -157,10 +157,10 @@ func (s *State) reach(o reco.Origin) bool {
 	return true
 }
 
-// MergeImported brings the interactions of a type to a dataset version: imported interactions of versions below base, the
-// full import that the data begins with, are dropped, and rows, which carry their ImportedVersion, are added. Rows that were
-// merged before count once, so all of the user's rows are as good as the new ones. A version older than the one already
-// merged changes nothing. It reports whether the state changed.
+// MergeImported brings the interactions of a type to a dataset version: imported interactions of versions below base,
+// the full import that the data begins with, are dropped, and rows, which carry their ImportedVersion, are added. Rows
+// that were merged before count once, so all of the user's rows are as good as the new ones. A version older than the
+// one already merged changes nothing. It reports whether the state changed.
 func (s *State) MergeImported(t schema.Type, base, version int64, rows []reco.RecentInteraction) bool {
 	h := s.history(t)
 	if version < h.version {

@@ -20,11 +20,11 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Options are the settings of a Store; zero values stand for the defaults. Every process of an installation must have the
-// same History and Sessions.
+// Options are the settings of a Store; zero values stand for the defaults. Every process of an installation must have
+// the same History and Sessions.
 type Options struct {
-	// History is how many of a user's newest interactions are kept, of streamed and of imported ones each: 200 by default.
-	// A state takes about 30 bytes plus the texts for each, in Redis and on the wire.
+	// History is how many of a user's newest interactions are kept, of streamed and of imported ones each: 200 by
+	// default. A state takes about 30 bytes plus the texts for each, in Redis and on the wire.
 	History int `name:"user-history" default:"200" help:"Recent interactions kept for each user."`
 	// Sessions is how many linked sessions are kept: 20 by default. Each costs a reader one more key.
 	Sessions int `kong:"-"`
@@ -37,8 +37,9 @@ type Options struct {
 
 // Store reads and writes user states and watermarks. It is safe for concurrent use.
 type Store struct {
-	// reader tries again after a failed connection. writer, which reads what is then written as well, does not: between two
-	// tries Redis may have been restarted from an older dump, and what follows would hide the loss of what went before.
+	// reader tries again after a failed connection. writer, which reads what is then written as well, does not: between
+	// two tries Redis may have been restarted from an older dump, and what follows would hide the loss of what went
+	// before.
 	reader, writer redis.UniversalClient
 
 	keep    bounds
@@ -291,8 +292,8 @@ func (s *State) saved(rev string) {
 	}
 }
 
-// newRev returns a guard that no other write has: a counter would come to the same value again after Redis lost the hash,
-// and let a write through that was folded from what was lost.
+// newRev returns a guard that no other write has: a counter would come to the same value again after Redis lost the
+// hash, and let a write through that was folded from what was lost.
 func newRev() string {
 	return string(binary.LittleEndian.AppendUint64(nil, rand.Uint64()))
 }
@@ -335,8 +336,8 @@ func (s *Store) IDs(ctx context.Context, group string, visit func(ids []string) 
 	})
 }
 
-// Delete removes users and sessions with all that is known about them. Who is being written meanwhile is not written: a write
-// that read him before finds him changed.
+// Delete removes users and sessions with all that is known about them. Who is being written meanwhile is not written: a
+// write that read him before finds him changed.
 func (s *Store) Delete(ctx context.Context, group string, ids []string) error {
 	for chunk := range slices.Chunk(ids, perPipeline) {
 		pipe := s.writer.Pipeline()

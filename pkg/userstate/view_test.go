@@ -88,7 +88,8 @@ func TestImportedAndStreamedAreOneHistory(t *testing.T) {
 	}
 }
 
-// Interactions with actions stand beside those with items: neither kind touches the other, and linked sessions bring both.
+// Interactions with actions stand beside those with items: neither kind touches the other, and linked sessions bring
+// both.
 func TestActionsAreAHistoryOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	s := openStore(t, Options{})

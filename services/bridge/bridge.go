@@ -1,13 +1,14 @@
-// Package bridge makes events of the records that a web server already writes to a Kafka topic of its own: JSON, in whatever
-// shape, which a mapping file (Mapping) turns into PutEvents. `penchant bridge` runs it.
+// Package bridge makes events of the records that a web server already writes to a Kafka topic of its own: JSON, in
+// whatever shape, which a mapping file (Mapping) turns into PutEvents. `penchant bridge` runs it.
 //
 //	web server ─▶ [its Kafka topic] ─▶ bridge ── PutEvents, signed as an SDK does ──▶ tracker
 //	                                     └─▶ [dead-letter topic]: what can't become an event, with the reason
 //
-// It knows the tracker only by its API, so that everything that holds for events of SDKs (validation, schemas, 200 only once the
-// log has them) holds for these. Delivery is at-least-once: an offset is committed after the tracker has acknowledged the events
-// before it. A repeat is the same event, since its id follows from the record's place (EventID); the archive, the user's state and
-// trainings count an id once. The order of a user's records in a partition is kept.
+// It knows the tracker only by its API, so that everything that holds for events of SDKs (validation, schemas, 200 only
+// once the log has them) holds for these. Delivery is at-least-once: an offset is committed after the tracker has
+// acknowledged the events before it. A repeat is the same event, since its id follows from the record's place
+// (EventID); the archive, the user's state and trainings count an id once. The order of a user's records in a partition
+// is kept.
 package bridge
 
 import (
@@ -25,8 +26,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 )
 
-// ConsumerGroup is the Kafka group of a bridge that was not given another name, and what the others' should begin with: the
-// operator's lag display knows them by it.
+// ConsumerGroup is the Kafka group of a bridge that was not given another name, and what the others' should begin with:
+// the operator's lag display knows them by it.
 const ConsumerGroup = "penchant-bridge"
 
 // DeadLetterTopic is where records of a topic go that can't become events, unless another is named.

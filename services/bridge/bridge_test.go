@@ -342,7 +342,8 @@ func TestATrackerThatIsAwayIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestARepeatIsTheSameEvent: a bridge whose calls were taken and never answered sends them again, as another bridge does in its place.
+// TestARepeatIsTheSameEvent: a bridge whose calls were taken and never answered sends them again, as another bridge
+// does in its place.
 func TestARepeatIsTheSameEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -28,7 +28,8 @@ const maxEventsOfRecord = 1000
 type document struct {
 	// Decode names members that hold JSON as text, and are decoded before anything else: "payload.after".
 	Decode []string `yaml:"decode"`
-	// When and Skip are conditions in the language of JSONPath's filters: a record is an event if When holds and Skip does not.
+	// When and Skip are conditions in the language of JSONPath's filters: a record is an event if When holds and Skip
+	// does not.
 	When string `yaml:"when"`
 	Skip string `yaml:"skip"`
 	// Each is a path to the elements that are events, where a record holds several.
@@ -93,7 +94,8 @@ func ParseMapping(text []byte) (*Mapping, error) {
 	return m, m.check()
 }
 
-// condition compiles a filter. JSONPath filters the children of a value, so records are wrapped to be filtered themselves.
+// condition compiles a filter. JSONPath filters the children of a value, so records are wrapped to be filtered
+// themselves.
 func condition(member, text string) (*jsonpath.Path, error) {
 	if text == "" {
 		return nil, nil
@@ -152,8 +154,8 @@ type Event struct {
 // errPassedOver is a source's way to say that a record is none of the bridge's business.
 var errPassedOver = errors.New("the record is passed over")
 
-// Events are what a record becomes: none where it is to be passed over. The error says why it can't become what it should; the
-// record will be no better the next time.
+// Events are what a record becomes: none where it is to be passed over. The error says why it can't become what it
+// should; the record will be no better the next time.
 func (m *Mapping) Events(r *bus.Record) ([]Event, error) {
 	if len(r.Value) == 0 {
 		return nil, nil // a tombstone
@@ -195,17 +197,39 @@ func (m *Mapping) Events(r *bus.Record) ([]Event, error) {
 	return events, nil
 }
 
-// EventID is the id of the event that a record becomes. It follows from where the record stands, so that the same record is the same
-// event however often it is sent; from the identity of the topic, since one made again under its name begins at offset 0 again; and
-// it sorts as the records of a partition do, since histories are ordered by time, and then by id.
+// EventID is the id of the event that a record becomes. It follows from where the record stands, so that the same
+// record is the same event however often it is sent; from the identity of the topic, since one made again under its
+// name begins at offset 0 again; and it sorts as the records of a partition do, since histories are ordered by time,
+// and then by id.
 func EventID(r *bus.Record) string {
 	return fmt.Sprintf("%x-%05d-%020d", r.TopicID, r.Partition, r.Offset)
 }
 
 func holds(condition *jsonpath.Path, value any) bool { return len(condition.Select([]any{value})) > 0 }
 
+// eventOf makes an event of a record, or of one of its elements. id is the event's id unless the record has one.
 func (m *Mapping) eventOf(in input, id string) (event Event, err error) {
 	e := &m.event
+	if event, err = e.names(in, id); err != nil {
+		return event, err
+	}
+	if event.SentAt, err = e.SentAt.time(in); err != nil {
+		return event, fmt.Errorf("sentAt: %w", err)
+	}
+	if event.EventValue, err = e.EventValue.number(in); err != nil {
+		return event, fmt.Errorf("eventValue: %w", err)
+	}
+	if event.Impression, err = e.Impression.list(in); err != nil {
+		return event, fmt.Errorf("impression: %w", err)
+	}
+	if event.Properties, err = m.propertiesOf(in); err != nil {
+		return event, err
+	}
+	return event, event.valid()
+}
+
+// names fills the members of an event that are ids and names.
+func (e *eventDocument) names(in input, id string) (event Event, err error) {
 	text := func(name string, from *source) (value string) {
 		if err == nil && from != nil {
 			if value, err = from.text(in); err != nil {
@@ -235,25 +259,14 @@ func (m *Mapping) eventOf(in input, id string) (event Event, err error) {
 	case event.ItemId == nil:
 		return event, errors.New("itemId: the record has none")
 	case event.SessionID == "":
-		// Personalize wants one. It must not be the user's id, by which a session of that name would be taken for the user.
+		// Personalize requires one. It must not be the user's id, or a session of that name would be taken for the
+		// user.
 		event.SessionID = sessionOf(event.UserID)
 	}
-	if event.SentAt, err = e.SentAt.time(in); err != nil {
-		return event, fmt.Errorf("sentAt: %w", err)
-	}
-	if event.EventValue, err = e.EventValue.number(in); err != nil {
-		return event, fmt.Errorf("eventValue: %w", err)
-	}
-	if event.Impression, err = e.Impression.list(in); err != nil {
-		return event, fmt.Errorf("impression: %w", err)
-	}
-	if event.Properties, err = m.propertiesOf(in); err != nil {
-		return event, err
-	}
-	return event, event.valid()
+	return event, nil
 }
 
-// sessionOf is the session of a user's events that name none.
+// sessionOf returns the session id of a user's events that have none.
 func sessionOf(user string) string {
 	const prefix, longest = "bridge-", 200 // of 256
 	if len(user) > longest {

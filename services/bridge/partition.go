@@ -26,7 +26,8 @@ const (
 	unknown         = -1
 )
 
-// partition makes events of one partition's records, chunk by chunk: map all of a chunk, send what it became, and only then go on.
+// partition makes events of one partition's records, chunk by chunk: map all of a chunk, send what it became, and only
+// then go on.
 type partition struct {
 	bus.Assignment
 	service *Service
@@ -51,7 +52,8 @@ func (p *partition) Start(owned context.Context) (int64, error) {
 	return p.next, nil
 }
 
-// Handle implements bus.PartitionConsumer. When it is given the same records again, it goes on with the first chunk that is not done.
+// Handle implements bus.PartitionConsumer. When it is given the same records again, it goes on with the first chunk
+// that is not done.
 func (p *partition) Handle(ctx context.Context, batch []bus.Record) (int64, error) {
 	for chunk := range slices.Chunk(batch, chunkRecords) {
 		last := chunk[len(chunk)-1].Offset
@@ -80,9 +82,11 @@ type mapped struct {
 	record *bus.Record
 }
 
-// forward returns nil when each record is acknowledged as events, passed over, or among the dead letters. The error is that of a context.
+// forward returns nil when each record is acknowledged as events, passed over, or among the dead letters. The error is
+// that of a context.
 func (p *partition) forward(ctx context.Context, records []bus.Record) error {
-	// The events of a user, or of an anonymous session, go one after the other; those of different ones beside each other.
+	// The events of a user, or of an anonymous session, go one after the other; those of different ones beside each
+	// other.
 	lanes := map[string][]mapped{}
 	for i := range records {
 		r := &records[i]
@@ -133,8 +137,8 @@ func callsOf(lane []mapped) (calls [][]mapped) {
 	return calls
 }
 
-// send returns nil when the tracker has acknowledged the events, or has refused them one by one for what they are. While it is
-// away, or refuses the caller, it is tried again.
+// send returns nil when the tracker has acknowledged the events, or has refused them one by one for what they are.
+// While it is away, or refuses the caller, it is tried again.
 func (p *partition) send(ctx context.Context, call []mapped) error {
 	request := requestOf(p.service.config.TrackingID, call)
 	for attempt := 0; ; attempt++ {
@@ -195,8 +199,8 @@ func (p *partition) post(ctx context.Context, request *personalizeevents.PutEven
 	return err
 }
 
-// isRefused tells what is wrong with the events from what is wrong with the bridge (a tracker that does not exist, a key that is
-// not known) or with the tracker: only the former is a reason to put records aside.
+// isRefused tells what is wrong with the events from what is wrong with the bridge (a tracker that does not exist, a
+// key that is not known) or with the tracker: only the former is a reason to put records aside.
 func isRefused(err error) bool {
 	var stated *awsapi.Error
 	if !errors.As(err, &stated) {

@@ -16,8 +16,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 )
 
-// source says where a member of an event comes from. In the file it is a path ($.user.id, or @.sku into an element of each), a
-// constant (view), or an object with more to say.
+// source says where a member of an event comes from. In the file it is a path ($.user.id, or @.sku into an element of
+// each), a constant (view), or an object with more to say.
 type source struct {
 	path      *jsonpath.Path
 	ofElement bool
@@ -146,19 +146,25 @@ func (s *source) set(node *yaml.Node, d *sourceDocument) error {
 	if _, known := units[s.unit]; !known && s.unit != "" && s.unit != autoUnit {
 		return fail("unit %q: it is s, ms, us, ns or auto", s.unit)
 	}
+	if err := s.setFormat(d); err != nil {
+		return fail("%w", err)
+	}
+	return nil
+}
+
+// setFormat sets how written times are parsed.
+func (s *source) setFormat(d *sourceDocument) (err error) {
 	if s.layout = d.Format; s.layout != "" {
 		if named, ok := formats[strings.ToLower(d.Format)]; ok {
 			s.layout = named
 		} else if time.Unix(0, 0).UTC().Format(s.layout) == s.layout {
-			return fail("format %q: it is a name such as rfc3339, or a layout such as 2006-01-02 15:04:05", d.Format)
+			return fmt.Errorf("format %q: it is a name such as rfc3339, or a layout such as 2006-01-02 15:04:05", d.Format)
 		}
 	}
 	if d.Timezone != "" {
-		zone, err := time.LoadLocation(d.Timezone)
-		if err != nil {
-			return fail("timezone %q: %w", d.Timezone, err)
+		if s.zone, err = time.LoadLocation(d.Timezone); err != nil {
+			return fmt.Errorf("timezone %q: %w", d.Timezone, err)
 		}
-		s.zone = zone
 	}
 	return nil
 }

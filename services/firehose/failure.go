@@ -13,8 +13,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 )
 
-// failure is a record that can never be archived as a row. It is kept in archive-errors/ before the file that passes over
-// its offset is written, and told to the dead-letter topic.
+// failure is a record that can never be archived as a row. It is kept in archive-errors/ before the file that passes
+// over its offset is written, and told to the dead-letter topic.
 type failure struct {
 	record bus.Record
 	reason error
@@ -23,8 +23,8 @@ type failure struct {
 	attempts   int // of telling
 }
 
-// The dead-letter topic is for notice; the record itself is safe in the bucket. So a topic that does not take it must not
-// hold up the records behind.
+// The dead-letter topic is for notice; the record itself is safe in the bucket. So a topic that does not take it must
+// not hold up the records behind.
 const (
 	deadLetterAttempts = 3
 	deadLetterTimeout  = 10 * time.Second

@@ -1,5 +1,5 @@
-// Package firehose archives what the log holds: every interaction, with items and with actions, and every item, user and
-// action record of every active dataset group goes to the bucket, exactly once.
+// Package firehose archives what the log holds: every interaction, with items and with actions, and every item, user
+// and action record of every active dataset group goes to the bucket, exactly once.
 //
 //	bus.Consumer ──▶ partition (one per assigned partition)
 //	                  decode ─▶ drop repeats ─▶ buffer ──flush: size, age, memory, stop──▶ archive.Chain ─▶ bucket
@@ -7,10 +7,10 @@
 //	                    └─▶ undecodable: dead-letter topic + archive-errors/          one for all crashes:
 //	                                                                                  names are offsets
 //
-// The archive is its own log of progress: at assignment a partition goes on where its chain in the bucket ends, whatever
-// Kafka's committed offset says, which is only kept for lag displays. Two sinks on one partition do no harm; the slower
-// one finds the next name taken, drops what the other has covered and goes on. While the bucket is away, nothing is
-// committed, nothing more is buffered than the bounds allow, and the same batch is tried again without end.
+// The archive is its own log of progress: at assignment a partition goes on where its chain in the bucket ends,
+// whatever Kafka's committed offset says, which is only kept for lag displays. Two sinks on one partition do no harm;
+// the slower one finds the next name taken, drops what the other has covered and goes on. While the bucket is away,
+// nothing is committed, nothing more is buffered than the bounds allow, and the same batch is tried again without end.
 package firehose
 
 import (
@@ -44,8 +44,8 @@ type Config struct {
 	Options
 	// MemoryBytes bounds roughly what all buffers together take (256 MiB); above it, the largest is written early.
 	MemoryBytes int64
-	// DedupWindow is how many records of a partition back a repeated event id is noticed (100 000). It takes about 50 bytes
-	// a record.
+	// DedupWindow is how many records of a partition back a repeated event id is noticed (100 000). It takes about 50
+	// bytes a record.
 	DedupWindow int
 
 	Log        *zap.Logger

@@ -10,8 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/process"
 )
 
-// Whatever sinks do to each other, when they flush and when they crash: the archive has the log's events once each, in the
-// log's order, in files without gaps and overlaps.
+// Whatever sinks do to each other, when they flush and when they crash: the archive has the log's events once each, in
+// the log's order, in files without gaps and overlaps.
 func TestAnyInterleavingOfSinksArchivesTheLogOnce(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(5) {

@@ -13,11 +13,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 )
 
-// partition archives one assigned partition. Its methods run in one goroutine; only asked and oldest are for others too.
+// partition archives one assigned partition. Its methods run in one goroutine; only asked and oldest are for others
+// too.
 //
 // Offsets below chain.Next are in the bucket. Offsets from there up to next are in the buffer: as rows, as failures, or
-// known to be repeats. Whatever goes wrong, next never runs ahead of what the buffer holds, so a batch handed in again is
-// taken up exactly where it was left.
+// known to be repeats. Whatever goes wrong, next never runs ahead of what the buffer holds, so a batch handed in again
+// is taken up exactly where it was left.
 type partition struct {
 	service *Service
 	target  target
@@ -85,8 +86,8 @@ func (p *partition) chainID() archive.ChainID {
 	return archive.ChainID{Group: p.target.group, Type: p.target.data, TopicID: p.TopicID, Partition: p.Partition}
 }
 
-// checkEnd refuses to go on when the archive is ahead of the log, which must have lost records: offsets that are archived
-// would be given to other records, and those taken for archived.
+// checkEnd refuses to go on when the archive is ahead of the log, which must have lost records: offsets that are
+// archived would be given to other records, and those taken for archived.
 func (p *partition) checkEnd(ctx context.Context) error {
 	// The end that came with the assignment may be old: another sink may have archived what came since.
 	offsets, err := p.service.config.Bus.Offsets(ctx, p.Topic)
@@ -305,8 +306,8 @@ func (p *partition) closeGap(ctx context.Context, last int64, reason string) err
 	return p.readWindow(ctx)
 }
 
-// readWindow makes the window of event ids, if there is none, from the chain's newest files and what is buffered; of what
-// is buffered it drops what the chain turns out to have.
+// readWindow makes the window of event ids, if there is none, from the chain's newest files and what is buffered; of
+// what is buffered it drops what the chain turns out to have.
 func (p *partition) readWindow(ctx context.Context) error {
 	if p.window != nil {
 		return nil

@@ -331,7 +331,8 @@ func TestActionInteractionsAreArchivedOnce(t *testing.T) {
 	s.handle(fast, actionRecord(0, "a"), actionRecord(1, "b"))
 	s.stop(fast)
 	s.stop(slow)
-	// A repeat is found in what the chain holds, by a sink that has not seen the first one; a skipped offset is told of.
+	// A repeat is found in what the chain holds, by a sink that has not seen the first one; a skipped offset is told
+	// of.
 	next := start()
 	bad := actionRecord(6, "x")
 	bad.Value = []byte("no protobuf")

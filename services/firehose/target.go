@@ -36,7 +36,8 @@ type schemas struct {
 	parsed map[string]*schema.Schema // by ID and ARN of the schema; nil: cannot be parsed
 }
 
-// of returns nil where there is no dataset, or none that this process knows of yet: then columns follow from the values.
+// of returns nil where there is no dataset, or none that this process knows of yet: then columns follow from the
+// values.
 func (s *schemas) of(t target) *schema.Schema {
 	for _, d := range catalog.All[*catalog.Dataset](s.view) {
 		if d.DatasetGroupARN != t.groupARN || d.DatasetType != t.data.DatasetType() {

@@ -2,8 +2,8 @@ package firehose
 
 import "crypto/sha256"
 
-// window remembers the event ids of a partition's last records, to drop repeats. It holds hashes: 16 bytes of SHA-256 are
-// enough that two different ids are never taken for one.
+// window remembers the event ids of a partition's last records, to drop repeats. It holds hashes: 16 bytes of SHA-256
+// are enough that two different ids are never taken for one.
 type window struct {
 	seen  map[eventHash]struct{}
 	order []eventHash // a ring once it is full

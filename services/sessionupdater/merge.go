@@ -28,11 +28,12 @@ type merge struct {
 // run merges and then moves the watermarks. It may be repeated from any point.
 func (j *merge) run(ctx context.Context) error {
 	users := j.service.config.Users
+	merged := userstate.Import{Group: j.group, Type: j.data, Partitions: j.partitions}
 	since := j.since()
 	if since == 0 {
 		// The users have nothing of the dataset, or no longer. Until the merge is done, an unknown user may have a
 		// history.
-		if err := users.ResetImported(ctx, j.group, j.data, j.partitions); err != nil {
+		if err := users.ResetImported(ctx, merged); err != nil {
 			return err
 		}
 	}
@@ -44,7 +45,7 @@ func (j *merge) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return users.AdvanceImported(ctx, j.group, j.data, j.partitions, since, j.version.Number)
+	return users.AdvanceImported(ctx, merged, since, j.version.Number)
 }
 
 // since returns the version that the users of all the partitions have, or 0 when everything must be merged: the rows of

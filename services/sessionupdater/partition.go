@@ -91,12 +91,12 @@ func (p *partition) advance(ctx context.Context, users []string) error {
 	if len(users) == 0 {
 		return nil
 	}
-	return p.checkLost(p.service.config.Users.Advance(ctx, p.group, p.source, &p.progress, p.next-1, users))
+	return p.checkLost(p.service.config.Users.Advance(ctx, &p.progress, p.next-1, users))
 }
 
 // mark writes the watermark in all shards.
 func (p *partition) mark(ctx context.Context) error {
-	err := p.service.config.Users.Advance(ctx, p.group, p.source, &p.progress, p.next-1, nil)
+	err := p.service.config.Users.Advance(ctx, &p.progress, p.next-1, nil)
 	if err == nil {
 		p.markedAt = time.Now()
 	}

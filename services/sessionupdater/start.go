@@ -79,7 +79,8 @@ func (p *partition) resume(
 			return false, err
 		}
 	}
-	p.next, p.progress, p.markedAt, p.rebuiltAt = mark+1, userstate.ProgressAt(mark), time.Now(), 0
+	p.next, p.progress = mark+1, userstate.ProgressAt(p.group, p.source, mark)
+	p.markedAt, p.rebuiltAt = time.Now(), 0
 	return rebuilding, nil
 }
 

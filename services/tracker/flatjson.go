@@ -12,9 +12,9 @@ var (
 )
 
 // eachMember calls each for the members of a flat JSON object, in their order: strings, json.Number, bool and nil. It
-// stops at the first error, which is errNotJSON, the callback's, or errNested wrapped with the key. Each event has such an
-// object, and encoding/json takes five times as long for it, most of that for a map and a decoder that live no longer
-// than the call.
+// stops at the first error, which is errNotJSON, the callback's, or errNested wrapped with the key. Each event has such
+// an object, and encoding/json takes five times as long for it, most of that for a map and a decoder that live no
+// longer than the call.
 func eachMember(text string, each func(key string, value any) error) error {
 	s := scanner{rest: text}
 	if !s.take('{') {

@@ -68,7 +68,8 @@ func FuzzPutEvents(f *testing.F) {
 	})
 }
 
-// The same for the other bodies: any is answered with 200, 400 or 404, and after anything but 200 the log holds nothing.
+// The same for the other bodies: any is answered with 200, 400 or 404, and after anything but 200 the log holds
+// nothing.
 func FuzzPutActionInteractions(f *testing.F) {
 	for _, seed := range []string{
 		actionCall(taken(``)), actionCall(taken(`,"impression":["a"]`), taken(`,"recommendationId":"r"`)), actionCall(takenWith(`{"channel":"x","eventValue":1}`)),

@@ -22,8 +22,8 @@ import (
 	"github.com/penchant-io/penchant/services/tracker"
 )
 
-// installation is a tracker over real servers. control stands for the control service in another process: what it writes
-// reaches the tracker's view by notices and look-ups only.
+// installation is a tracker over real servers. control stands for the control service in another process: what it
+// writes reaches the tracker's view by notices and look-ups only.
 type installation struct {
 	*fixture
 	bus     *bus.Client

@@ -45,8 +45,8 @@ func eventProperties(text *awsapi.JSONText, s *schema.Schema) (properties, error
 	return p, err
 }
 
-// actionProperties reads the properties of an interaction with an action. They are younger than the members that old clients
-// put among an event's properties: here every key that is not forbidden means a column.
+// actionProperties reads the properties of an interaction with an action. They are younger than the members that old
+// clients put among an event's properties: here every key that is not forbidden means a column.
 func actionProperties(text *awsapi.JSONText, s *schema.Schema) (columns map[string]any, err error) {
 	err = eachProperty(text, func(key string, value any) error {
 		switch {
@@ -63,7 +63,8 @@ func actionProperties(text *awsapi.JSONText, s *schema.Schema) (columns map[stri
 // plainKey is a key without case and underscores.
 func plainKey(key string) string { return strings.ToLower(strings.ReplaceAll(key, "_", "")) }
 
-// entityProperties reads the properties of an item, a user or an action: every column that is not nullable must have a value.
+// entityProperties reads the properties of an item, a user or an action: every column that is not nullable must have a
+// value.
 func entityProperties(text *awsapi.JSONText, s *schema.Schema) (map[string]any, error) {
 	var columns map[string]any
 	err := eachProperty(text, func(key string, value any) error { return setColumn(&columns, s, key, value) })
@@ -78,8 +79,8 @@ func entityProperties(text *awsapi.JSONText, s *schema.Schema) (map[string]any, 
 	return columns, nil
 }
 
-// eachProperty calls each for the members of properties, which are one flat JSON object. Numbers are json.Number, so that
-// a long loses no digit.
+// eachProperty calls each for the members of properties, which are one flat JSON object. Numbers are json.Number, so
+// that a long loses no digit.
 func eachProperty(text *awsapi.JSONText, each func(key string, value any) error) error {
 	if text == nil {
 		return nil

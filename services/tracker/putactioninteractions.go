@@ -11,8 +11,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/wire"
 )
 
-// PutActionInteractions takes what users did with actions. It keeps PutEvents' promises: all or nothing, and 200 only once
-// the event log has acknowledged every one. The tracking id is not an event tracker's but the dataset's own.
+// PutActionInteractions takes what users did with actions. It keeps PutEvents' promises: all or nothing, and 200 only
+// once the event log has acknowledged every one. The tracking id is not an event tracker's but the dataset's own.
 func (s *Service) PutActionInteractions(ctx context.Context, req *personalizeevents.PutActionInteractionsRequest) (*awsapi.Empty, error) {
 	if err := s.putActionInteractions(ctx, req); err != nil {
 		s.metrics.refused(schema.ActionInteractions, len(req.ActionInteractions), err)

@@ -55,7 +55,8 @@ type entity struct {
 	properties *awsapi.JSONText
 }
 
-// putEntities publishes items, users or actions to the compacted topic of their dataset, all of them or, if one is bad, none.
+// putEntities publishes items, users or actions to the compacted topic of their dataset, all of them or, if one is bad,
+// none.
 func (s *Service) putEntities(ctx context.Context, datasetARN string, t schema.Type, given []entity) error {
 	if err := s.admit(); err != nil {
 		return err

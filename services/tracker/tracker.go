@@ -1,7 +1,7 @@
-// Package tracker is the service that takes what clients report: PutEvents and PutActionInteractions, and the records of
-// PutItems, PutUsers and PutActions. It checks a call
-// against the API's rules and the dataset's schema, publishes it to the dataset group's topics, and answers 200 once the
-// event log has acknowledged it. Whatever happens to the records afterwards is the work of their consumers.
+// Package tracker is the service that takes what clients report: PutEvents and PutActionInteractions, and the records
+// of PutItems, PutUsers and PutActions. It checks a call against the API's rules and the dataset's schema, publishes it
+// to the dataset group's topics, and answers 200 once the event log has acknowledged it. Whatever happens to the
+// records afterwards is the work of their consumers.
 //
 // Start reading at PutEvents.
 package tracker
@@ -33,7 +33,8 @@ type EventLog interface {
 type Directory interface {
 	// Interactions is the destination of a tracker's events.
 	Interactions(ctx context.Context, trackingID string) (*Stream, error)
-	// ActionInteractions is the destination of the interactions of the Action_Interactions dataset that has the tracking id.
+	// ActionInteractions is the destination of the interactions of the Action_Interactions dataset that has the
+	// tracking id.
 	ActionInteractions(ctx context.Context, trackingID string) (*Stream, error)
 	// Entities is the destination of the items, users or actions of a dataset, which must be of type t.
 	Entities(ctx context.Context, datasetARN string, t schema.Type) (*Stream, error)
@@ -55,8 +56,8 @@ type Config struct {
 	// View is the catalog's; it is used unless Directory is set.
 	View      *catalog.View
 	Directory Directory
-	// Admit, if set, is asked before each call; its error refuses the call with 503. The embedded event log says so when it
-	// is full.
+	// Admit, if set, is asked before each call; its error refuses the call with 503. The embedded event log says so
+	// when it is full.
 	Admit      func() error
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
@@ -159,8 +160,8 @@ func (s *Service) admit() error {
 	return nil
 }
 
-// destination hands on what the directory found, or why it found nothing. If the catalog could not be asked, the call may
-// succeed later.
+// destination hands on what the directory found, or why it found nothing. If the catalog could not be asked, the call
+// may succeed later.
 func (s *Service) destination(stream *Stream, err error) (*Stream, error) {
 	var stated *awsapi.Error
 	if err == nil || errors.As(err, &stated) {

@@ -50,8 +50,9 @@ func (i *installation) folds(users *userstate.Store) func(context.Context) error
 		}
 		for place, offsets := range held {
 			log := userstate.Log{TopicID: topics[topic].ID, Partition: place.Partition, Type: of}
-			err := errors.Join(users.Reset(ctx, key, log, offsets.End-1, false), users.ResetImported(ctx, key, of, []int32{place.Partition}),
-				users.AdvanceImported(ctx, key, of, []int32{place.Partition}, 0, version.Number))
+			imported := userstate.Import{Group: key, Type: of, Partitions: []int32{place.Partition}}
+			err := errors.Join(users.Reset(ctx, key, log, offsets.End-1, false), users.ResetImported(ctx, imported),
+				users.AdvanceImported(ctx, imported, 0, version.Number))
 			if err != nil {
 				return err
 			}
