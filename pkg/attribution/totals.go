@@ -17,7 +17,7 @@ import (
 const (
 	// Window is the span of time of one report.
 	Window = 15 * time.Minute
-	// UndefinedSource stands for the source of interactions that name none and followed no known recommendation.
+	// UndefinedSource is the source of interactions that name none and followed no known recommendation.
 	UndefinedSource = "SOURCE_NAME_UNDEFINED"
 	// MaxSources bounds the sources of one report; those with the fewest interactions are left out.
 	MaxSources = 100
@@ -155,8 +155,8 @@ type Report struct {
 	LeftOut int
 }
 
-// Reports gives the windows in which something happened, oldest first. sources tells the campaign or recommender of a
-// recommendation id, items the properties of an item; either may lack some.
+// Reports returns the windows in which something happened, oldest first. sources returns the campaign or recommender of
+// a recommendation id, items the properties of an item; either may lack some.
 func (t *Totals) Reports(sources map[string]string, items map[string]map[string]any) []Report {
 	windows := map[int64]map[row]amount{}
 	for c, a := range t.cells {

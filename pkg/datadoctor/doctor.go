@@ -1,7 +1,7 @@
-// Package datadoctor says what data can train and what they cannot, and why: too little of them, rows that repeat one
-// another, times in milliseconds or in the future, users with a single item, ids that no other dataset knows, columns
-// without information, users who can only be machines. An Examiner is shown the rows of a dataset group one by one and
-// makes a Report.
+// Package datadoctor reports what data can train and what they cannot, and why: too little of them, rows that repeat
+// one another, times in milliseconds or in the future, users with a single item, ids that no other dataset knows,
+// columns without information, users who can only be machines. An Examiner is shown the rows of a dataset group one by
+// one and makes a Report.
 //
 // The retrainer examines a group after each import and keeps the report with the job, where DescribeDatasetImportJob
 // shows it (Group). `penchant doctor data` examines a group or files at any time (Group, Files).
@@ -11,8 +11,8 @@
 // An Examiner holds about 200 MB at most, whatever it is shown. Counts of rows, times and event types are always exact.
 // What is asked of users, items and rows (who has one item, which item has no events, which row repeats another) is
 // exact up to a million users, a million items and a million rows; beyond, it is exact about a fair sample of them and
-// scaled up, and the finding says so (Finding.Estimated). Users with many events are found among any number of users.
-// Of a column 4096 different values are told apart exactly.
+// scaled up, and the finding is marked (Finding.Estimated). Users with many events are found among any number of users.
+// Up to 4096 different values of a column are counted exactly.
 package datadoctor
 
 import (
@@ -48,16 +48,16 @@ type Finding struct {
 	// Count is how many rows, users or items the finding is about, of Of.
 	Count int64 `json:"count"`
 	Of    int64 `json:"of,omitempty"`
-	// Estimated says that Count comes from a sample.
+	// Estimated is set if Count comes from a sample.
 	Estimated bool `json:"estimated,omitempty"`
-	// Message says what was found, Fix what to do about it.
+	// Message describes what was found, Fix what to do about it.
 	Message string `json:"message"`
 	Fix     string `json:"fix,omitempty"`
 	// Examples are ids, where the caller asked for them.
 	Examples []string `json:"examples,omitempty"`
 }
 
-// Verdict says whether a recipe can be trained.
+// Verdict reports whether a recipe can be trained.
 type Verdict struct {
 	Recipe    string `json:"recipe"`
 	Trainable bool   `json:"trainable"`

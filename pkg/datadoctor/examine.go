@@ -115,7 +115,7 @@ type userFacts struct {
 type itemFacts struct {
 	events uint32
 	hasRow bool
-	// first is when the item had its first event, created what its row says; both in milliseconds.
+	// first is when the item had its first event, created the time in its row; both in milliseconds.
 	first, created int64
 	dated          bool
 }
@@ -127,7 +127,7 @@ type rowFacts struct {
 	origin int32
 }
 
-// seen counts a row, and says whether there was one in the same import.
+// seen counts a row, and reports whether there was one in the same import.
 func (r *rowFacts) seen(origin int32) bool {
 	if r == nil {
 		return false // not of the sample
@@ -215,7 +215,7 @@ func (e *Examiner) Interaction(i *reco.Interaction) {
 	}
 }
 
-// repeats says whether the sample knows an equal row.
+// repeats reports whether the sample holds an equal row.
 func (e *Examiner) repeats(i *reco.Interaction) bool {
 	var hash uint64
 	hash, e.scratch = hashInteraction(i, e.scratch)
@@ -339,7 +339,7 @@ func (e *Examiner) entity(t schema.Type) *entityFacts {
 	return f
 }
 
-// NextImport says that the rows of a dataset that follow come from another import, or were put: they may replace
+// NextImport marks that the rows of a dataset that follow come from another import, or were put: they may replace
 // earlier ones.
 func (e *Examiner) NextImport(t schema.Type) { e.entity(t).imports++ }
 
@@ -361,8 +361,8 @@ func (e *Examiner) Refused(t schema.Type, reason string) {
 	})
 }
 
-// Dropped tells how many repeats the imports of interactions have left out.
+// Dropped adds the number of repeats that the imports of interactions have left out.
 func (e *Examiner) Dropped(rows int64) { e.interactions.dropped += rows }
 
-// Cut says that a dataset has more rows than were shown.
+// Cut marks that a dataset has more rows than were shown.
 func (e *Examiner) Cut(t schema.Type) { e.cut[t] = true }

@@ -33,7 +33,7 @@ const (
 	personalizeTypes = 10
 )
 
-// Report says what was found. The Examiner is not used afterwards.
+// Report returns what was found. The Examiner must not be used afterwards.
 func (e *Examiner) Report() *Report {
 	f := &e.interactions
 	r := &Report{
@@ -418,7 +418,7 @@ func (e *Examiner) columnFindings() (found []Finding) {
 	return found
 }
 
-// columnFinding says the worst about a column.
+// columnFinding returns the worst finding about a column.
 func (e *Examiner) columnFinding(t schema.Type, name string, c *columnFacts) *Finding {
 	optional := t == schema.Interactions && name == eventValue
 	if optional && c.filled() == 0 {
@@ -464,7 +464,7 @@ func (e *Examiner) fieldOf(t schema.Type, name string) (schema.Field, bool) {
 	return schema.Field{}, false
 }
 
-// isCategorical is whether a column is to group rows: as its schema says, or where none is known, by its being text
+// isCategorical reports whether a column is to group rows: by its schema, or where none is known, by its being text
 // that does not read like prose or a number.
 func (c *columnFacts) isCategorical(f schema.Field, known bool) bool {
 	if known {

@@ -89,7 +89,7 @@ func (g Group) Examine(ctx context.Context, o Options) (*Report, error) {
 	return e.Report(), nil
 }
 
-// schemas are those of the group's datasets.
+// schemas returns the schemas of the group's datasets.
 func (g Group) schemas(ctx context.Context) (map[schema.Type]*schema.Schema, error) {
 	datasets, err := g.Catalog.Datasets.List(ctx)
 	if err != nil {
@@ -160,7 +160,7 @@ func (g Group) examine(ctx context.Context, e *Examiner, t schema.Type) error {
 	}
 }
 
-// take shows rows to an examiner, as many as are left.
+// take passes rows to an examiner, as many as are left.
 func take[T any](e *Examiner, t schema.Type, left *int64, rows iter.Seq2[T, error], add func(*T)) error {
 	for row, err := range undamaged(rows) {
 		if err != nil {
@@ -174,7 +174,7 @@ func take[T any](e *Examiner, t schema.Type, left *int64, rows iter.Seq2[T, erro
 	return nil
 }
 
-// within says whether another row is to be looked at; 0 is without bound, and what is used up is below.
+// within reports whether another row may be read. A bound of 0 is none, and an exhausted one is negative.
 func within(e *Examiner, t schema.Type, left *int64) bool {
 	switch {
 	case *left < 0:
@@ -188,7 +188,7 @@ func within(e *Examiner, t schema.Type, left *int64) bool {
 	return true
 }
 
-// undamaged passes over objects of the archive that cannot be decoded, as trainings do.
+// undamaged skips objects of the archive that cannot be decoded, as trainings do.
 func undamaged[T any](rows iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for row, err := range rows {

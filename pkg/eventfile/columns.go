@@ -28,7 +28,7 @@ const (
 type column struct {
 	name string
 	typ  columnType
-	// repeats says that values recur, so that a dictionary pays.
+	// repeats means that values recur, so that a dictionary pays.
 	repeats bool
 }
 
@@ -77,7 +77,7 @@ func itemInteractionLayout() layout[reco.Interaction] {
 			{column{"TIMESTAMP", integer, false}, func(i *reco.Interaction) parquet.Value {
 				return parquet.Int64Value(floorSeconds(i.TimestampMS))
 			}, func(i *reco.Interaction, v parquet.Value) {
-				// EVENT_TIME says the same more exactly; it stands further right and wins.
+				// EVENT_TIME holds the same more exactly; it comes further right and wins.
 				i.TimestampMS = v.Int64() * 1000
 			}},
 			textColumn("EVENT_TYPE", true, func(i *reco.Interaction) *string { return &i.EventType }),

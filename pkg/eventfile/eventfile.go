@@ -2,7 +2,7 @@
 // the archive's files and the imported data sets have the same form, so that one reader in DuckDB, Spark or pyarrow
 // serves both.
 //
-// A file of interactions has the columns USER_ID, ITEM_ID, TIMESTAMP (whole seconds, as the Interactions schema says),
+// A file of interactions has the columns USER_ID, ITEM_ID, TIMESTAMP (whole seconds, as in the Interactions schema),
 // EVENT_TYPE, EVENT_VALUE, IMPRESSION (item ids joined by "|"; a "|" or "\" inside an id is preceded by "\") and
 // EVENT_ATTRIBUTION_SOURCE, then the schema's own columns by their names, then EVENT_ID, SESSION_ID, RECOMMENDATION_ID,
 // ARRIVAL_TIME and EVENT_TIME (UTC, milliseconds), KAFKA_PARTITION and KAFKA_OFFSET. A file of interactions with
@@ -28,23 +28,23 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// EncodeInteractions gives the bytes of one file with these rows, which may be none. They are interactions with actions
-// where the schema is of that type. s may be nil: then, and for properties outside s, columns follow from the values. A
-// property whose values do not fit its column's type in s widens the column (integer to double, anything else to text):
-// no value is ever left out. An error means that a property's name cannot be a column's or its value is of an unknown
-// type.
+// EncodeInteractions returns the bytes of one file with these rows, which may be empty. They are interactions with
+// actions where the schema is of that type. s may be nil: then, and for properties outside s, columns follow from the
+// values. A property whose values do not fit its column's type in s widens the column (integer to double, anything else
+// to text): no value is ever left out. An error means that a property's name cannot be a column's or its value is of an
+// unknown type.
 func EncodeInteractions(s *schema.Schema, rows []reco.Interaction) ([]byte, error) {
 	return encode(interactionLayout(idColumn(s)), s, rows)
 }
 
-// EncodeEntities gives the bytes of one file with these entities. It treats properties as EncodeInteractions does;
+// EncodeEntities returns the bytes of one file with these entities. It treats properties as EncodeInteractions does;
 // with a nil schema the id column is called ID.
 func EncodeEntities(s *schema.Schema, rows []reco.Entity) ([]byte, error) {
 	return encode(entityLayout(idColumn(s)), s, rows)
 }
 
 // DecodeInteractions reads a file's interactions in the file's order, one batch of rows of one row group in memory at a
-// time. Origin has no TopicID: the file does not say. The first error ends the sequence.
+// time. Origin has no TopicID, which is not in the file. The first error ends the sequence.
 func DecodeInteractions(r io.ReaderAt, size int64) iter.Seq2[reco.Interaction, error] {
 	return decode(r, size, func(metadata map[string]string) layout[reco.Interaction] {
 		return interactionLayout(metadata[idColumnKey])

@@ -155,7 +155,7 @@ func (w *writer[T]) close() error {
 	return nil
 }
 
-// orderedGroup is a group whose columns stand in the order given; parquet.Group sorts them by name.
+// orderedGroup is a group whose columns keep the order given; parquet.Group sorts them by name.
 type orderedGroup struct {
 	parquet.Group
 	order []string

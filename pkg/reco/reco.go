@@ -1,5 +1,5 @@
 // Package reco holds the nouns that every part of Penchant shares: the interaction that a visitor causes, what is kept
-// of it per user, the item and user records beside it, and the recommendation that comes back. It imports nothing of
+// of it per user, the item and user records, and the recommendation that comes back. It imports nothing of
 // Penchant; services, models and stores point at it and never at each other. pkg/wire encodes its nouns for Kafka.
 package reco
 
@@ -29,7 +29,7 @@ type Interaction struct {
 	// Properties holds the schema's other columns under the schema's names; values are string, int64, float64, bool or
 	// nil.
 	Properties map[string]any
-	// Origin says where in Kafka the interaction stands; its zero value marks an imported row.
+	// Origin is the interaction's place in Kafka; its zero value marks an imported row.
 	Origin Origin
 }
 

@@ -26,7 +26,7 @@ var (
 	aNumeric = []Kind{Int, Long, Float, Double}
 )
 
-// typeRules says what the schemas of one dataset type must and may hold.
+// typeRules define what the schemas of one dataset type must and may hold.
 type typeRules struct {
 	reserved                 []reservedField
 	minMetadata, maxMetadata int
@@ -117,7 +117,7 @@ var domainReserved = map[string]map[Type][]reservedField{
 	},
 }
 
-// reservedOf joins the custom rules of a type with those of a domain.
+// reservedOf returns the custom rules of a type joined with those of a domain.
 func reservedOf(t Type, domain string) []reservedField {
 	extra := domainReserved[domain][t]
 	reserved := make([]reservedField, 0, len(customRules[t].reserved)+len(extra))

@@ -26,7 +26,7 @@ const (
 
 var kindNames = [...]string{"string", "int", "long", "float", "double", "boolean"}
 
-// String is the kind's name in schema documents.
+// String returns the kind's name in schema documents.
 func (k Kind) String() string { return kindNames[k] }
 
 // Numeric reports whether values of the kind can be compared as numbers.
@@ -49,7 +49,7 @@ type Field struct {
 	Nullable bool
 	// Categorical columns hold one or several categories joined with a vertical bar.
 	Categorical bool
-	// Textual columns hold prose, cleaned and cut as CleanText says.
+	// Textual columns hold prose, cleaned and cut by CleanText.
 	Textual bool
 }
 
@@ -72,7 +72,7 @@ func (s *Schema) Field(name string) (Field, bool) {
 	return Field{}, false
 }
 
-// Property finds the column that a key of a Put call's properties means: the camelCase form of its name, or the name
+// Property finds the column for a key of a Put call's properties: the camelCase form of its name, or the name
 // itself. Required and reserved columns are found like any other; callers decide which keys they take.
 func (s *Schema) Property(key string) (Field, bool) {
 	if s.byKey != nil {
@@ -90,11 +90,11 @@ func (s *Schema) Property(key string) (Field, bool) {
 	return Field{}, false
 }
 
-// IDField is the name of the column that identifies a row of an Items, Users or Actions dataset, and the item or action
-// column of the interaction datasets.
+// IDField returns the name of the column that identifies a row of an Items, Users or Actions dataset, and the item or
+// action column of the interaction datasets.
 func (s *Schema) IDField() string { return types[s.Type].id }
 
-// Metadata is the list of columns that go into the Properties of an interaction or entity: everything but the members
+// Metadata returns the columns that go into the Properties of an interaction or entity: everything but the members
 // that reco.Interaction and reco.Entity have themselves. CREATION_TIMESTAMP is among them.
 func (s *Schema) Metadata() []Field {
 	var fields []Field

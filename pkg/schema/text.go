@@ -55,7 +55,7 @@ func CleanText(text string) string {
 	return strings.TrimSpace(cleaned)
 }
 
-// stripTags removes what stands between < and > where it looks like a tag, a comment or a declaration; "a < b" stays.
+// stripTags removes what is between < and > where it looks like a tag, a comment or a declaration; "a < b" stays.
 func stripTags(text string) string {
 	if !strings.Contains(text, "<") {
 		return text
@@ -85,7 +85,7 @@ func stripTags(text string) string {
 // maxTag bounds how far a tag is searched for its end, which keeps the cost linear in texts full of '<'.
 const maxTag = 1024
 
-// tagLength is the length of the tag that text starts with, 0 if there is none.
+// tagLength returns the length of the tag that text starts with, 0 if there is none.
 func tagLength(text string) int {
 	if len(text) < 3 {
 		return 0

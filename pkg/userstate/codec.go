@@ -77,8 +77,8 @@ func appendRecent(out []byte, r *reco.RecentInteraction) []byte {
 	})
 }
 
-// appendMessage appends an embedded message. Its length stands before it and is known after it: nearly always one byte,
-// for which room is left.
+// appendMessage appends an embedded message. Its length precedes it but is known after it, and nearly always takes one
+// byte, for which room is left.
 func appendMessage(out []byte, field protowire.Number, content func([]byte) []byte) []byte {
 	out = protowire.AppendTag(out, field, protowire.BytesType)
 	at := len(out)
@@ -107,7 +107,7 @@ func appendInt(out []byte, field protowire.Number, v int64) []byte {
 
 var errMalformed = errors.New("the stored user state is malformed")
 
-// Tags of the fields, as they stand before each: field number and wire type.
+// Tags of the fields, which precede their values: field number and wire type.
 const (
 	text1, text2, text3     = 1<<3 | 2, 2<<3 | 2, 3<<3 | 2
 	fixed4                  = 4<<3 | 1

@@ -11,7 +11,7 @@
 //	actions      penchantv1.ActionHistory: recent interactions with actions, of the same instant; absent where there are none
 //	v:<model id> a vector folded from state: the rev it was folded at, then float32 little endian
 //
-// A write stores only if the rev that it read still stands (one small script), and drops the vectors of models that
+// A write stores only if the rev that it read is still current (one small script), and drops the vectors of models that
 // serve no more. A vector whose rev is not the hash's is stale and not used.
 //
 // # Any order, any number of times

@@ -46,7 +46,7 @@ func markKey(group string, shard int) string {
 }
 
 // IsWatermarkKey reports whether key holds watermarks. Whoever copies a running Redis key by key must copy these before
-// all others: a watermark older than the users beside it is safe, a newer one hides a loss.
+// all others: a watermark older than the users is safe, a newer one hides a loss.
 func IsWatermarkKey(key string) bool {
 	return strings.HasPrefix(key, markKeyHead) && strings.Contains(key, markKeyMid)
 }

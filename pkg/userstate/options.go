@@ -14,8 +14,8 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// ValidateURL returns why Open could not take the URL, whatever listens there. The error does not repeat the URL, which may
-// hold a password.
+// ValidateURL returns why Open could not take the URL, whatever listens there. The error does not repeat the URL, which
+// may hold a password.
 func ValidateURL(rawURL string) error {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Opaque != "" || u.Host == "" && u.Scheme != "unix" {

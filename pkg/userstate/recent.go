@@ -22,7 +22,7 @@ func compare(a, b reco.RecentInteraction) int {
 	return compareValues(a.EventValue, b.EventValue)
 }
 
-// compareValues orders no value before any.
+// compareValues orders no value before every value.
 func compareValues(a, b *float64) int {
 	switch {
 	case a == nil && b == nil:
@@ -87,7 +87,7 @@ func Newest(list []reco.RecentInteraction, limit int) []reco.RecentInteraction {
 	return list[at:]
 }
 
-// indexEvent is the place of an event id in list, or -1. It looks at the newest first: repeats are mostly recent.
+// indexEvent returns the index of an event id in list, or -1. It searches the newest first: repeats are mostly recent.
 func indexEvent(list []reco.RecentInteraction, eventID string) int {
 	for k := len(list) - 1; k >= 0; k-- {
 		if list[k].EventID == eventID {
@@ -134,7 +134,7 @@ func newest(list []reco.RecentInteraction, limit int) []reco.RecentInteraction {
 	return list[max(0, len(list)-limit):]
 }
 
-// inBoth returns the event ids that stand in both lists, each with false; nil, as it nearly always is, when there is
+// inBoth returns the event ids that are in both lists, each with false; nil, as it nearly always is, when there is
 // none.
 func inBoth(a, b []reco.RecentInteraction) (both map[string]bool) {
 	if len(a) > len(b) {

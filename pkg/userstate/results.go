@@ -87,7 +87,7 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1`
 
 // PublishResults makes a load, all of which was put, the current one of a name, and removes the one that was. It
-// reports false, and removes the new one, where a newer job's results stand under the name.
+// reports false, and removes the new one, where the name has a newer job's results.
 func (s *Store) PublishResults(ctx context.Context, group, name string, set *ResultSet) (bool, error) {
 	next, err := json.Marshal(set)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *Store) dropResults(ctx context.Context, group string, set *ResultSet) e
 	return nil
 }
 
-// resultSet reads what is current under a name, and as which text it stands there. An expired one is returned with
+// resultSet reads what is current under a name, and the text it is stored as. An expired one is returned with
 // ErrNoResultSet.
 func (s *Store) resultSet(ctx context.Context, client redis.Cmdable, group, name string) (set *ResultSet, text string, err error) {
 	text, err = client.HGet(ctx, resultSetsKey(group), name).Result()

@@ -12,14 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrEvicts says that a Redis server may drop users to make room.
+// ErrEvicts means that a Redis server may drop users to make room.
 var ErrEvicts = errors.New("redis may evict user states")
 
 // noEviction is the only maxmemory-policy under which no user vanishes unnoticed.
 const noEviction = "noeviction"
 
-// Server is what one Redis server, a master of a cluster or the only one, says about itself. What it does not say (the
-// embedded one says little, a managed one may forbid CONFIG) has its zero value.
+// Server is what one Redis server, a master of a cluster or the only one, reports about itself. What it does not report
+// (the embedded one reports little, a managed one may forbid CONFIG) has its zero value.
 type Server struct {
 	Addr    string `json:"addr"`
 	Version string `json:"version,omitempty"`
@@ -61,8 +61,8 @@ func (s *Store) Servers(ctx context.Context) ([]Server, error) {
 }
 
 // CheckPolicy returns an error that wraps ErrEvicts, and names the setting, the value and the fix, when a server's
-// maxmemory-policy lets it drop users: a loss that no watermark tells of. It asks INFO, which managed servers that
-// forbid CONFIG answer too; a server that says nothing about it passes.
+// maxmemory-policy lets it drop users: a loss that no watermark reveals. It asks INFO, which managed servers that
+// forbid CONFIG answer too; a server that does not report it passes.
 func (s *Store) CheckPolicy(ctx context.Context) error {
 	err := s.eachServer(ctx, func(ctx context.Context, node *redis.Client) error {
 		info, err := readInfo(ctx, node)

@@ -34,7 +34,7 @@ type State struct {
 	stored  []string // the vector fields of the hash as read
 }
 
-// history is what is kept of one type of interactions.
+// history is the part of a state that holds one type of interactions.
 type history struct {
 	streamed []reco.RecentInteraction // oldest first, at most what the bounds say
 	imported []reco.RecentInteraction // likewise, each with its ImportedVersion
@@ -42,7 +42,7 @@ type history struct {
 	changed  bool                     // since it was read
 }
 
-// bounds are what is kept of one user.
+// bounds limit what is kept of one user.
 type bounds struct{ recent, sessions, actions int }
 
 func (b bounds) of(t schema.Type) int {
@@ -57,7 +57,7 @@ type linkedSession struct {
 	seenMS int64
 }
 
-// AppliedOffset says how far one partition has been folded into a state.
+// AppliedOffset is how far one partition has been folded into a state.
 type AppliedOffset struct {
 	TopicID   [16]byte
 	Partition int32
@@ -77,7 +77,7 @@ type Folder interface {
 	Fold(history []reco.RecentInteraction, vector []float32)
 }
 
-// history is what the state holds of Interactions or ActionInteractions.
+// history returns the state's part for a type, Interactions or ActionInteractions.
 func (s *State) history(t schema.Type) *history {
 	if t == schema.ActionInteractions {
 		return &s.actions
@@ -101,7 +101,7 @@ func (s *State) Apply(t schema.Type, i *reco.Interaction) bool {
 	return admitted
 }
 
-// link notes that the user was seen in a session, and reports whether that is news.
+// link records that the user was seen in a session, and reports whether that is new.
 func (s *State) link(sessionID string, seenMS int64) bool {
 	if sessionID == "" || sessionID == s.ID {
 		return false
@@ -131,23 +131,23 @@ func (s *State) link(sessionID string, seenMS int64) bool {
 	return true
 }
 
-// reach notes where the log has been folded to, and reports whether that is news.
+// reach records how far the log has been folded, and reports whether that is new.
 func (s *State) reach(o reco.Origin) bool {
 	if o == (reco.Origin{}) {
 		return false
 	}
-	news := false
+	advanced := false
 	if arrival := o.Arrival.UnixMilli(); !o.Arrival.IsZero() && arrival > s.lastArrivalMS {
 		s.lastArrivalMS = arrival
-		news = true
+		advanced = true
 	}
 	for k := range s.applied {
 		if a := &s.applied[k]; a.TopicID == o.TopicID && a.Partition == o.Partition {
 			if o.Offset > a.Offset {
 				a.Offset = o.Offset
-				news = true
+				advanced = true
 			}
-			return news
+			return advanced
 		}
 	}
 	s.applied = append(s.applied, AppliedOffset{o.TopicID, o.Partition, o.Offset})
@@ -184,7 +184,7 @@ func (s *State) MergeImported(t schema.Type, base, version int64, rows []reco.Re
 	return true
 }
 
-// unite renews Recent or Actions.
+// unite updates Recent or Actions.
 func (s *State) unite(t schema.Type) {
 	h := s.history(t)
 	united := unite(h.streamed, h.imported, s.keep.of(t))
@@ -229,7 +229,7 @@ func (s *State) LastArrival() time.Time {
 // Changed reports whether the state differs from what Load read.
 func (s *State) Changed() bool { return s.changed }
 
-// Fold sets Vectors to what the models make of the user's history, and drops every other vector.
+// Fold sets Vectors to the models' vectors of the user's history, and drops every other vector.
 func (s *State) Fold(models []Model) {
 	s.Vectors = nil
 	if len(models) == 0 {

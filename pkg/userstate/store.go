@@ -20,7 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Options are the settings of a Store; zero values stand for the defaults. Every process of an installation must have
+// Options are the settings of a Store; zero values mean the defaults. Every process of an installation must have
 // the same History and Sessions.
 type Options struct {
 	// History is how many of a user's newest interactions are kept, of streamed and of imported ones each: 200 by
@@ -28,8 +28,8 @@ type Options struct {
 	History int `name:"user-history" default:"200" help:"Recent interactions kept for each user."`
 	// Sessions is how many linked sessions are kept: 20 by default. Each costs a reader one more key.
 	Sessions int `kong:"-"`
-	// TTL is how long a user is kept after his newest event arrived; 0 keeps him. It must not be shorter than the log's
-	// retention. Users with imported interactions are kept as long as they have some.
+	// TTL is how long a user is kept after their newest event arrived; 0 keeps users forever. It must not be shorter
+	// than the log's retention. Users with imported interactions are kept as long as they have some.
 	TTL time.Duration `name:"user-ttl" default:"0s" help:"Forget the state of a user who was idle this long. 0: never."`
 	// PoolSize is the largest number of connections (to each node); 0 is ten for each CPU.
 	PoolSize int `kong:"-"`
@@ -37,7 +37,7 @@ type Options struct {
 
 // Store reads and writes user states and watermarks. It is safe for concurrent use.
 type Store struct {
-	// reader tries again after a failed connection. writer, which reads what is then written as well, does not: between
+	// reader retries after a failed connection. writer, which reads what is then written as well, does not: between
 	// two tries Redis may have been restarted from an older dump, and what follows would hide the loss of what went
 	// before.
 	reader, writer redis.UniversalClient
@@ -141,15 +141,15 @@ func (s *Store) Close() error { return errors.Join(s.reader.Close(), s.writer.Cl
 // History is how many of a user's newest interactions of a type are kept.
 func (s *Store) History(t schema.Type) int { return s.keep.of(t) }
 
-// Ping reports whether Redis answers.
+// Ping returns an error unless Redis answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.reader.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("asking Redis for a sign of life: %w", err)
+		return fmt.Errorf("pinging Redis: %w", err)
 	}
 	return nil
 }
 
-// Load reads the states of ids, in their order; who is unknown has an empty one.
+// Load returns one state per id, in order. An unknown user gets an empty state.
 func (s *Store) Load(ctx context.Context, group string, ids []string) ([]*State, error) {
 	states := make([]*State, 0, len(ids))
 	for chunk := range slices.Chunk(ids, perPipeline) {
@@ -201,9 +201,9 @@ func (s *Store) parse(id string, hash map[string]string) (*State, error) {
 	return state, nil
 }
 
-// Save writes the states that changed, each whole and only if no one else wrote it since Load: with its Vectors, and
-// without the vectors of other models. It returns those that someone else wrote, for the caller to load and fold again.
-// After an error some may have been written; folding and saving the same again is harmless.
+// Save writes the states that changed, each whole and only if nobody else wrote it since Load: with its Vectors, and
+// without the vectors of other models. It returns those that another writer changed, for the caller to load and fold
+// again. After an error some may have been written; folding and saving the same again is harmless.
 func (s *Store) Save(ctx context.Context, group string, states []*State) (conflicts []*State, err error) {
 	changed := make([]*State, 0, len(states))
 	for _, state := range states {
@@ -271,7 +271,7 @@ func (s *Store) appendSave(args []any, state *State, rev string) []any {
 	return append(append(args, written...), dropped...)
 }
 
-// expiry is the save script's argument of that name.
+// expiry returns the save script's argument of that name.
 func (s *Store) expiry(state *State) string {
 	switch {
 	case s.ttl <= 0:
@@ -282,7 +282,7 @@ func (s *Store) expiry(state *State) string {
 	return strconv.FormatInt(state.LastArrival().Add(s.ttl).Unix(), 10)
 }
 
-// saved notes what the hash holds now.
+// saved updates the state to what the hash holds now.
 func (s *State) saved(rev string) {
 	s.rev, s.changed = rev, false
 	s.stored = s.stored[:0]
@@ -336,8 +336,8 @@ func (s *Store) IDs(ctx context.Context, group string, visit func(ids []string) 
 	})
 }
 
-// Delete removes users and sessions with all that is known about them. Who is being written meanwhile is not written: a
-// write that read him before finds him changed.
+// Delete removes users and sessions with all that is known about them. A concurrent write that read a user before the
+// deletion fails, because it finds the user changed.
 func (s *Store) Delete(ctx context.Context, group string, ids []string) error {
 	for chunk := range slices.Chunk(ids, perPipeline) {
 		pipe := s.writer.Pipeline()

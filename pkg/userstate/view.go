@@ -11,9 +11,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-// View is what serving sees of a user.
+// View is what serving reads of a user.
 type View struct {
-	// Known is false for someone of whom nothing is kept.
+	// Known is false for a user of whom nothing is kept.
 	Known bool
 	// History holds the newest interactions, those of linked sessions included, oldest first.
 	History []reco.RecentInteraction
@@ -26,7 +26,7 @@ type View struct {
 	Revision uint64
 }
 
-// View reads a user, or a session, in one round trip, and in one more where he has linked sessions.
+// View reads a user, or a session, in one round trip, and in one more if they have linked sessions.
 func (s *Store) View(ctx context.Context, group, id string) (View, error) {
 	hash, err := s.reader.HGetAll(ctx, userKey(group, id)).Result()
 	if err != nil {

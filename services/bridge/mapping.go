@@ -24,7 +24,7 @@ import (
 // maxEventsOfRecord bounds what one record can become.
 const maxEventsOfRecord = 1000
 
-// document is a mapping as its file has it; docs/bridge.md describes it.
+// document is a mapping in the form of its file; docs/bridge.md describes it.
 type document struct {
 	// Decode names members that hold JSON as text, and are decoded before anything else: "payload.after".
 	Decode []string `yaml:"decode"`
@@ -51,7 +51,7 @@ type eventDocument struct {
 	Properties             map[string]source `yaml:"properties"`
 }
 
-// Mapping says how records become events. It is never modified, and safe for concurrent use.
+// Mapping defines how records become events. It is never modified, and safe for concurrent use.
 type Mapping struct {
 	decode     [][]string
 	when, skip *jsonpath.Path
@@ -197,7 +197,7 @@ func (m *Mapping) Events(r *bus.Record) ([]Event, error) {
 	return events, nil
 }
 
-// EventID is the id of the event that a record becomes. It follows from where the record stands, so that the same
+// EventID is the id of the event that a record becomes. It follows from the record's place in the log, so that the same
 // record is the same event however often it is sent; from the identity of the topic, since one made again under its
 // name begins at offset 0 again; and it sorts as the records of a partition do, since histories are ordered by time,
 // and then by id.

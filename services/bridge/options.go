@@ -21,8 +21,8 @@ type Options struct {
 	Endpoint string `name:"bridge-endpoint" default:"http://127.0.0.1:8080" help:"Where PutEvents is called; signed with the first pair of --access-keys."`
 	// Group is the Kafka group; "": ConsumerGroup.
 	Group string `name:"bridge-group" default:"${bridge_group}" help:"Kafka consumer group: one for each mapping. Lags are shown of those that begin with ${bridge_group}."`
-	// From is where a group begins that has committed nothing yet: latest begins with what comes; otherwise with the oldest
-	// records.
+	// From is where a group begins that has committed nothing yet: latest begins with what comes; otherwise with the
+	// oldest records.
 	From string `name:"bridge-from" enum:"earliest,latest" default:"earliest" help:"Where a group begins that has read nothing yet: earliest or latest."`
 	// DeadLetterTopic; "": one for each source topic.
 	DeadLetterTopic string `name:"bridge-dead-letter-topic" help:"Topic of the records that can't become events. Default: <topic>.penchant-deadletter."`

@@ -199,8 +199,8 @@ func (p *partition) post(ctx context.Context, request *personalizeevents.PutEven
 	return err
 }
 
-// isRefused tells what is wrong with the events from what is wrong with the bridge (a tracker that does not exist, a
-// key that is not known) or with the tracker: only the former is a reason to put records aside.
+// isRefused distinguishes what is wrong with the events from what is wrong with the bridge (a tracker that does not
+// exist, a key that is not known) or with the tracker: only the former is a reason to put records aside.
 func isRefused(err error) bool {
 	var stated *awsapi.Error
 	if !errors.As(err, &stated) {
@@ -229,7 +229,7 @@ func (p *partition) bury(ctx context.Context, r *bus.Record, reason error) error
 		err := p.service.config.Bus.Publish(ctx, letter)
 		switch {
 		case errors.Is(err, bus.ErrRecordTooLarge) && len(letter.Value) > 0:
-			// With its headers it is larger than it was; the record itself stands where the headers say.
+			// With its headers it is larger than it was; the record itself is where the headers point.
 			letter.Value = nil
 			continue
 		case err == nil:

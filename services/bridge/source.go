@@ -16,8 +16,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 )
 
-// source says where a member of an event comes from. In the file it is a path ($.user.id, or @.sku into an element of
-// each), a constant (view), or an object with more to say.
+// source defines where a member of an event comes from. In the file it is a path ($.user.id, or @.sku into an element
+// of each), a constant (view), or an object with more to say.
 type source struct {
 	path      *jsonpath.Path
 	ofElement bool
@@ -59,7 +59,7 @@ const (
 	failOthers = "fail"
 )
 
-// units of times, in milliseconds; autoUnit tells them by their size.
+// units of times, in milliseconds; autoUnit guesses them from the number's size.
 var units = map[string]float64{"s": 1000, "ms": 1, "us": 1e-3, "ns": 1e-6}
 
 const autoUnit = "auto"
@@ -180,7 +180,7 @@ func plain(value any) any {
 	return value
 }
 
-// found are the values that a source leads to, without nulls.
+// found returns the values that a source leads to, without nulls.
 func (s *source) found(in input) []any {
 	var values []any
 	switch {
@@ -204,7 +204,7 @@ func (s *source) found(in input) []any {
 	return slices.DeleteFunc(slices.Clone(values), func(v any) bool { return v == nil })
 }
 
-// value is what a source leads to, nil where that is nothing.
+// value returns what a source leads to, nil if that is nothing.
 func (s *source) value(in input) (any, error) {
 	if s == nil {
 		return nil, nil
@@ -280,7 +280,7 @@ func numberOf(value any) (float64, error) {
 	return number, nil
 }
 
-// time is when the event happened: what the source says, or else when the log took the record.
+// time is when the event happened: as in the source, or else when the log took the record.
 func (s *source) time(in input) (*awsapi.Timestamp, error) {
 	value, err := s.value(in)
 	if err != nil {
@@ -327,7 +327,7 @@ func (s *source) written(value any) (*awsapi.Timestamp, error) {
 	return timestamp(float64(at.UnixMilli()))
 }
 
-// unitOf tells the unit of a time by its size: as seconds, milliseconds and so on nobody means the year 5138.
+// unitOf guesses the unit of a time from its size: as seconds, milliseconds and so on nobody means the year 5138.
 func unitOf(number float64) float64 {
 	switch {
 	case number >= 1e17:

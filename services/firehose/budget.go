@@ -16,7 +16,8 @@ func newBudget(limit int64) *budget {
 	return &budget{limit: limit, held: map[*partition]int64{}}
 }
 
-// set notes what a partition's buffer takes now, and says whether the partition must write it before it takes more.
+// set records what a partition's buffer takes now, and reports whether the partition must write it before it takes
+// more.
 func (b *budget) set(p *partition, bytes int64) (flush bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 )
 
 // failure is a record that can never be archived as a row. It is kept in archive-errors/ before the file that passes
-// over its offset is written, and told to the dead-letter topic.
+// over its offset is written, and published to the dead-letter topic.
 type failure struct {
 	record bus.Record
 	reason error

@@ -8,7 +8,7 @@
 //	                                                                                  names are offsets
 //
 // The archive is its own log of progress: at assignment a partition goes on where its chain in the bucket ends,
-// whatever Kafka's committed offset says, which is only kept for lag displays. Two sinks on one partition do no harm;
+// whatever offset is committed to Kafka, which is only kept for lag displays. Two sinks on one partition do no harm;
 // the slower one finds the next name taken, drops what the other has covered and goes on. While the bucket is away,
 // nothing is committed, nothing more is buffered than the bounds allow, and the same batch is tried again without end.
 package firehose
@@ -162,7 +162,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Ready says whether records can be archived: the catalog is loaded, and the bucket and the log answer.
+// Ready returns an error unless records can be archived: the catalog is loaded, and the bucket and the log answer.
 func (s *Service) Ready(ctx context.Context) error {
 	if !s.config.View.Ready() {
 		return errors.New("the catalog is not loaded yet")
@@ -176,7 +176,7 @@ func (s *Service) Ready(ctx context.Context) error {
 	return nil
 }
 
-// setTopics tells the consumer which topics there are.
+// setTopics subscribes the consumer to the topics of all dataset groups.
 func (s *Service) setTopics() {
 	var topics []string
 	s.mu.Lock()

@@ -8,7 +8,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/process"
 )
 
-// Options are the settings of the firehose, with the flags that they are given by. Zero values stand for the defaults.
+// Options are the settings of the firehose, with the flags that they are given by. Zero values mean the defaults.
 type Options struct {
 	// FlushInterval is the age of a partition's oldest buffered record, counted from when it came here, at which the
 	// partition's buffer is written.

@@ -38,7 +38,7 @@ type partition struct {
 	oldest atomic.Int64 // arrival of the oldest record that is not archived, ms since the epoch; 0: none
 }
 
-// recordOverhead is what a decoded record takes beside its texts: structures, map, slices.
+// recordOverhead is what a decoded record takes in addition to its texts: structures, map, slices.
 const recordOverhead = 512
 
 func newPartition(s *Service, t target, a bus.Assignment) *partition {
@@ -186,7 +186,7 @@ func (p *partition) take(record bus.Record) {
 	}
 }
 
-// full says whether the buffer has its size, or all buffers together have theirs.
+// full reports whether the buffer, or all buffers together, have reached their size.
 func (p *partition) full() bool {
 	memory := 2*p.bytes + recordOverhead*int64(p.rows.len()+len(p.failures))
 	return p.service.budget.set(p, memory) || p.bytes >= int64(p.service.config.FlushBytes)

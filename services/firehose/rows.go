@@ -14,18 +14,18 @@ import (
 
 // rows is a partition's buffer: decoded records in the order of their offsets.
 type rows interface {
-	// add decodes a record and keeps it. An error means that the record can never be archived as a row.
+	// add decodes a record and buffers it. An error means that the record can never be archived as a row.
 	add(record bus.Record) error
 	len() int
-	// eventID of the i-th row, "" if its kind has none.
+	// eventID returns that of the i-th row, "" if its type has none.
 	eventID(i int) string
-	// keep filters the rows; it is asked once per row, in order.
+	// keep filters the rows; want is called once per row, in order.
 	keep(want func(i int) bool)
-	// before is how many rows stand below the offset.
+	// before returns how many rows are below the offset.
 	before(offset int64) int
 	// appendTo writes all rows as the chain's next file, which ends at last.
 	appendTo(ctx context.Context, chain *archive.Chain, s *schema.Schema, last int64) error
-	// refused says why the i-th row cannot be encoded, nil if it can, and gives it back as a record.
+	// refused returns the reason why the i-th row cannot be encoded, nil if it can, and the row as a record.
 	refused(i int, s *schema.Schema) (bus.Record, error)
 }
 

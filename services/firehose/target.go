@@ -9,14 +9,14 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// target is what a topic's records are and where they go.
+// target is the type of a topic's records and the dataset group that they belong to.
 type target struct {
 	groupARN string
 	group    string // the group's key
 	data     schema.Type
 }
 
-// contiguous topics are never compacted: an offset that does not come was lost.
+// contiguous reports whether the topic is never compacted, so that a missing offset was lost.
 func (t target) contiguous() bool { return t.data.IsInteractions() }
 
 func targetsOf(g *catalog.DatasetGroup) map[string]target {

@@ -17,7 +17,7 @@ func newWindow(size int) *window {
 	return &window{seen: map[eventHash]struct{}{}, size: size}
 }
 
-// add remembers the id and says whether it is new. Records without an id are always new.
+// add remembers the id and reports whether it is new. Records without an id are always new.
 func (w *window) add(eventID string) bool {
 	if eventID == "" {
 		return true

@@ -24,7 +24,7 @@ var membersOnly = map[string]bool{
 }
 
 // eventProperties reads an event's properties. Keys that name no column are ignored; a column without a value is null,
-// whatever the schema says of it.
+// whatever the schema declares.
 func eventProperties(text *awsapi.JSONText, s *schema.Schema) (properties, error) {
 	var p properties
 	err := eachProperty(text, func(key string, value any) (err error) {
@@ -96,7 +96,7 @@ func eachProperty(text *awsapi.JSONText, each func(key string, value any) error)
 }
 
 // setColumn stores a property under its column's name in the column's type. What is no column, or has a member of its
-// own beside the properties, is ignored.
+// own next to the properties, is ignored.
 func setColumn(columns *map[string]any, s *schema.Schema, key string, value any) error {
 	field, known := s.Property(key)
 	if !known || s.FirstClass(field.Name) {

@@ -132,7 +132,7 @@ func newEventID() string {
 	return uuid.Must(uuid.NewV7()).String()
 }
 
-// Clients are told to send seconds, but some send milliseconds: nobody means the year 5138.
+// The API takes seconds, but some clients send milliseconds: nobody means the year 5138.
 const firstMilliseconds = 1e11
 
 // latestMS is the last millisecond of the year 9999, the last that ISO-8601 can write.

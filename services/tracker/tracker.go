@@ -56,7 +56,7 @@ type Config struct {
 	// View is the catalog's; it is used unless Directory is set.
 	View      *catalog.View
 	Directory Directory
-	// Admit, if set, is asked before each call; its error refuses the call with 503. The embedded event log says so
+	// Admit, if set, is called before each call; its error refuses the call with 503. The embedded event log does so
 	// when it is full.
 	Admit      func() error
 	Log        *zap.Logger
