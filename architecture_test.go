@@ -34,8 +34,8 @@ var bands = []band{
 	}},
 	{"services", [][]string{
 		{"services/bridge", "services/control", "services/firehose", "services/recommender", "services/retrainer", "services/sessionupdater", "services/tracker"},
-		{"services/control/crud", "services/control/workflow", "services/retrainer/results", "services/retrainer/training", "services/retrainer/transfer"},
-		{"services/retrainer/groupdata", "services/retrainer/output"},
+		{"services/control/datasets", "services/control/experiments", "services/control/solutions", "services/control/workflow", "services/retrainer/results", "services/retrainer/training", "services/retrainer/transfer"},
+		{"services/control/crud", "services/retrainer/groupdata", "services/retrainer/output"},
 		{"services/retrainer/jobs"},
 	}},
 	{"learning and lists", [][]string{

@@ -44,7 +44,10 @@ func TestTheChainFromGroupToCampaignAndBack(t *testing.T) {
 
 	// The group's topics and data exist, and go with it.
 	key := must(i.store.DatasetGroups.Get(ctx, group))(t).GroupKey()
-	topics := topicNames(GroupTopics(key))
+	var topics []string
+	for _, spec := range GroupTopics(key) {
+		topics = append(topics, spec.Name)
+	}
 	if found := must(i.bus.Topics(ctx, topics...))(t); len(found) != 7 {
 		t.Errorf("topics %v", found)
 	}

@@ -7,14 +7,22 @@
 //
 //	SDK ──▶ <resource>.go ──▶ catalog ──▶ view ──▶ reconcile.go ──▶ Kafka topics, bucket, catalog
 //
-// Each resource is a file with its row: createFilter is filters.create in filter.go. The package resource has what rows are made
-// of. Workflows, with an API and a loop of their own, are the package workflow.
+// Each resource is a file with a row, in one of three packages:
+//
+//	datasets      dataset groups, schemas, datasets, their jobs, event trackers, filters, metric attributions
+//	solutions     recipes, solutions, their versions, campaigns, recommenders, batch jobs
+//	experiments   experiments
+//
+// CreateFilter, for example, is filters.create in datasets/filter.go. The package crud has what rows are made of: finding,
+// creating, listing and deleting. Here are the loop that reconciles (reconcile.go) and the operations on tags, for all rows.
+// Workflows, with an API and a loop of their own, are the package workflow.
 package control
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +33,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/services/control/crud"
+	"github.com/penchant-io/penchant/services/control/datasets"
+	"github.com/penchant-io/penchant/services/control/experiments"
+	"github.com/penchant-io/penchant/services/control/solutions"
 	"github.com/penchant-io/penchant/services/control/workflow"
 )
 
@@ -112,27 +123,10 @@ func (s *Service) Ready(ctx context.Context) error {
 	return nil
 }
 
-// rows are the resources of the control plane. A new resource is a line here, a file with its row, and a type of the catalog.
+// rows returns the resources of the control plane. A new resource is a file with its row in one of the packages, a line in the
+// package's Rows, and a type of the catalog.
 func rows(env *crud.Env) []crud.Row {
-	resources := []crud.Row{
-		datasetGroups{env}.row(),
-		schemas{env}.row(),
-		datasets{env}.row(),
-		importJobs{env}.row(),
-		exportJobs{env}.row(),
-		deletionJobs{env}.row(),
-		eventTrackers{env}.row(),
-		filters{env}.row(),
-		recipes{}.row(),
-		solutions{env}.row(),
-		solutionVersions{env}.row(),
-		campaigns{env}.row(),
-		recommenders{env}.row(),
-		batchInferenceJobs{env}.row(),
-		batchSegmentJobs{env}.row(),
-		metricAttributions{env}.row(),
-		experiments{env}.row(),
-	}
+	resources := slices.Concat(datasets.Rows(env), solutions.Rows(env), experiments.Rows(env))
 	return append(resources, newTags(env, resources).row())
 }
 

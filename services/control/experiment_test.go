@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/services/control/crud"
+	"github.com/penchant-io/penchant/services/control/experiments"
 )
 
 // arms are pairs of a campaign and its share, named after the letters.
@@ -29,9 +30,9 @@ func arms(campaigns []string, shares ...float64) []map[string]any {
 	return list
 }
 
-func (i *installation) describeExperiment(arn string) ExperimentDescription {
+func (i *installation) describeExperiment(arn string) experiments.Description {
 	i.t.Helper()
-	var out DescribeExperimentResponse
+	var out experiments.DescribeResponse
 	must(0, i.client.Call(i.t.Context(), "DescribeExperiment", map[string]any{"experimentArn": arn}, &out))(i.t)
 	return out.Experiment
 }
@@ -51,7 +52,7 @@ func TestAnExperiment(t *testing.T) {
 	for _, name := range []string{"old", "new", "third", "quiet"} {
 		campaigns = append(campaigns, i.campaign(name, version))
 	}
-	var created CreateExperimentResponse
+	var created experiments.CreateResponse
 	must(0, i.client.Call(t.Context(), "CreateExperiment", map[string]any{
 		"name": "layout", "arms": arms(campaigns, 0.9, 0.1), "metric": map[string]any{"eventType": "click"},
 		"guardMetric": map[string]any{"eventType": "purchase", "per": "USER"}, "shadowCampaignArns": campaigns[3:],
@@ -147,7 +148,7 @@ func TestAnExperiment(t *testing.T) {
 		}
 	}
 	i.refuses([]refusal{{"UpdateExperiment", fmt.Sprintf(`{"experimentArn":%q,"stopAndServe":"a"}`, arn), inUse, "stopped"}})
-	var listed ListExperimentsResponse
+	var listed experiments.ListResponse
 	must(0, i.client.Call(t.Context(), "ListExperiments", map[string]any{"datasetGroupArn": group, "maxResults": 5}, &listed))(t)
 	if len(listed.Experiments) != 1 || listed.Experiments[0].State != "STOPPED" || listed.NextToken != nil {
 		t.Errorf("listed %+v", listed)
@@ -207,7 +208,7 @@ func TestRefusedExperiments(t *testing.T) {
 		{"ListExperiments", `{"maxResults":0}`, invalid, "'maxResults'"},
 		{"ListExperiments", `{"nextToken":"x"}`, badToken, "nextToken"},
 	})
-	var created CreateExperimentResponse
+	var created experiments.CreateResponse
 	must(0, i.client.Call(t.Context(), "CreateExperiment", map[string]any{"name": "x", "arms": arms([]string{a, b}, 0.5, 0.5), "metric": map[string]any{"eventType": "click"}}, &created))(t)
 	reaches(t, "ACTIVE", func() (string, error) { return i.describeExperiment(*created.ExperimentArn).Status, nil })
 	update := func(rest string) string { return create(`"experimentArn":"` + *created.ExperimentArn + `",` + rest) }

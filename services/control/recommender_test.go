@@ -153,6 +153,24 @@ func TestARecommenderTrainsByItself(t *testing.T) {
 	}
 }
 
+// solutionOf returns the ARN of the solution that a recommender trains with.
+func solutionOf(r *catalog.Recommender) string {
+	return crud.SiblingARN(r.ARN, resource.Solution, crud.HiddenName(r))
+}
+
+// autoTrain creates a version as the retrainer does when automatic training is due.
+func (i *installation) autoTrain(solution *catalog.Solution, id string) string {
+	i.t.Helper()
+	a := must(resource.ParseARN(solution.ARN))(i.t)
+	version := &catalog.SolutionVersion{
+		Metadata:    crud.NewMeta(a.With(resource.SolutionVersion, a.ID+"/"+id).String(), "", nil),
+		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
+		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingAutomatic, Config: solution.Config,
+	}
+	must(0, i.store.Create(i.t.Context(), version, catalog.Under(solution.ARN, crud.ValidateActive[*catalog.Solution])))(i.t)
+	return version.ARN
+}
+
 func TestARecommenderFollowsAutomaticTraining(t *testing.T) {
 	i := install(t, crud.Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
@@ -163,8 +181,7 @@ func TestARecommenderFollowsAutomaticTraining(t *testing.T) {
 		if !solution.PerformAutoTraining || solution.OwnedBy != arn {
 			t.Fatalf("got %+v", solution)
 		}
-		next := derivedVersion(i.stored(arn), reason) // as the retrainer makes one when it is due
-		must(0, (recommenderTraining{i.service.env}).createVersion(t.Context(), solution, next))(t)
+		next := i.autoTrain(solution, reason)
 		i.trained(next)
 		reaches(t, next, func() (string, error) { return i.stored(arn).SolutionVersionARN, nil })
 		i.awaitRecommender(arn, "ACTIVE")
@@ -301,8 +318,7 @@ func TestARecommenderIsDeletedWhileItRetrains(t *testing.T) {
 	i := install(t, crud.Quotas{})
 	arn := i.activeRecommender(i.shop("shop"), "home")
 	solution := must(i.store.Solutions.Get(t.Context(), solutionOf(i.stored(arn))))(t)
-	next := derivedVersion(i.stored(arn), "second")
-	must(0, (recommenderTraining{i.service.env}).createVersion(t.Context(), solution, next))(t)
+	next := i.autoTrain(solution, "second")
 	_, err := i.store.SolutionVersions.Acquire(t.Context(), next, "worker", time.Minute)
 	must(0, err)(t)
 	must(i.store.SolutionVersions.Update(t.Context(), next, func(v *catalog.SolutionVersion) error { v.Status = status.CreateInProgress; return nil }))(t)
@@ -350,7 +366,12 @@ func TestAnAbandonedSolutionGoes(t *testing.T) {
 		Metadata:        catalog.Metadata{ARN: crud.SiblingARN(group, resource.Recommender, "home"), Name: "home", ID: "00000000-gone"},
 		DatasetGroupARN: group, RecipeARN: useCase,
 	}
-	if _, err := (recommenderTraining{i.service.env}).createSolution(t.Context(), owner); err != nil && !errors.Is(err, catalog.ErrNotFound) { // it can be gone at once
+	abandoned := &catalog.Solution{
+		Metadata: crud.NewMeta(solutionOf(owner), owner.Name, nil), OwnedBy: owner.ARN, DatasetGroupARN: group, RecipeARN: useCase,
+		PerformAutoTraining: true,
+	}
+	must(0, i.store.Create(t.Context(), abandoned, catalog.Under(group, crud.ValidateActive[*catalog.DatasetGroup])))(t)
+	if err := crud.Activate(t.Context(), i.service.env, abandoned); err != nil && !errors.Is(err, catalog.ErrNotFound) { // it can be gone at once
 		t.Fatal(err)
 	}
 	eventually.Succeeds(t, "the solution is gone", func() error {

@@ -56,7 +56,7 @@ func (s *Service) work(ctx context.Context) {
 		case errors.Is(err, catalog.ErrNotFound), errors.Is(err, catalog.ErrDeleting),
 			errors.Is(err, catalog.ErrLeased), errors.Is(err, catalog.ErrLeaseLost):
 			result = "overtaken" // by another replica, or by its own deletion
-		case errors.Is(err, errStopping):
+		case errors.Is(err, crud.ErrWaiting):
 			result = "waiting"
 		case err != nil:
 			result = "failed"
@@ -81,11 +81,7 @@ func (s *Service) scanLoop(ctx context.Context) error {
 			return nil
 		case <-scan.C:
 		case <-repair.C:
-			for _, row := range s.rows {
-				if row.Repair != nil {
-					row.Repair(ctx)
-				}
-			}
+			s.repair(ctx)
 		case <-repairCatalog.C:
 			s.repairCatalog(ctx)
 		}
@@ -96,6 +92,14 @@ func (s *Service) scan() {
 	for _, r := range catalog.All[catalog.Resource](s.env.View) {
 		if s.pending(r) {
 			s.queue.add(r.Meta().ARN)
+		}
+	}
+}
+
+func (s *Service) repair(ctx context.Context) {
+	for _, row := range s.rows {
+		if row.Repair != nil {
+			row.Repair(ctx)
 		}
 	}
 }

@@ -44,3 +44,6 @@ func IgnoreOvertaken(err error) error {
 	}
 	return err
 }
+
+// ErrWaiting ends a reconciliation that waits for another process: a deletion for a training to stop.
+var ErrWaiting = errors.New("waiting for a training to stop")

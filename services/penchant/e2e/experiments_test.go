@@ -16,7 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeevents"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalizeruntime"
 	"github.com/penchant-io/penchant/pkg/eventually"
-	"github.com/penchant-io/penchant/services/control"
+	"github.com/penchant-io/penchant/services/control/experiments"
 	"github.com/penchant-io/penchant/services/penchant/demo"
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
@@ -146,7 +146,7 @@ func (x *trial) experiment(name string, old, other *string, rest map[string]any)
 	for member, value := range rest {
 		request[member] = value
 	}
-	var created control.CreateExperimentResponse
+	var created experiments.CreateResponse
 	x.call("CreateExperiment", request, &created)
 	x.eventually("the experiment answers", func() error {
 		return x.api.Post(x.Context(), "/recommendations", map[string]any{"campaignArn": created.ExperimentArn, "userId": "known-0"}, nil)
@@ -154,9 +154,9 @@ func (x *trial) experiment(name string, old, other *string, rest map[string]any)
 	return *created.ExperimentArn
 }
 
-func (x *trial) describe(arn string) control.ExperimentDescription {
+func (x *trial) describe(arn string) experiments.Description {
 	x.Helper()
-	var out control.DescribeExperimentResponse
+	var out experiments.DescribeResponse
 	x.call("DescribeExperiment", map[string]any{"experimentArn": arn}, &out)
 	return out.Experiment
 }

@@ -1,4 +1,4 @@
-package control
+package datasets
 
 import (
 	"context"
@@ -60,23 +60,6 @@ func (s deletionJobs) create(
 		return nil, err
 	}
 	return &personalize.CreateDataDeletionJobResponse{DataDeletionJobArn: &job.ARN}, nil
-}
-
-// checkNotDeleting refuses to begin a job on data from which users are being deleted.
-func checkNotDeleting(ctx context.Context, e *crud.Env, groupARN string) error {
-	group, err := e.Store.DatasetGroups.Get(ctx, groupARN)
-	if err != nil {
-		return err
-	}
-	if err := e.Store.Sweep(ctx, group); err != nil {
-		return err
-	}
-	for _, child := range group.Children {
-		if resource.TypeOf(child.ARN) == resource.DataDeletionJob {
-			return awsapi.ResourceInUse("Dataset group %s is in use by %s", groupARN, child.ARN)
-		}
-	}
-	return nil
 }
 
 // checkNoJobs refuses a deletion while another job reads or writes the group's data. A job that the view shows as unfinished is read

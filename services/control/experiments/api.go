@@ -1,4 +1,4 @@
-package control
+package experiments
 
 import (
 	"fmt"
@@ -11,8 +11,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/experiment"
 )
-
-// Experiments are an extension: Amazon Personalize has no such operations. Their shapes follow those of its API.
 
 // The constraints of the members.
 var (
@@ -39,14 +37,14 @@ const (
 	defaultConfidence = 0.95
 )
 
-// ExperimentArm is a campaign that gets a share of the users.
-type ExperimentArm struct {
+// Arm is a campaign that gets a share of the users.
+type Arm struct {
 	Name        *string  `json:"name,omitempty"`        // required
 	CampaignArn *string  `json:"campaignArn,omitempty"` // required
 	Share       *float64 `json:"share,omitempty"`       // required
 }
 
-func (a *ExperimentArm) validate() *constraint.Violation {
+func (a *Arm) validate() *constraint.Violation {
 	switch {
 	case a.Name == nil:
 		return constraint.Missing("name")
@@ -59,15 +57,15 @@ func (a *ExperimentArm) validate() *constraint.Violation {
 		inMember("name", experimentName.Check(*a.Name)), inMember("campaignArn", experimentARN.Check(*a.CampaignArn)), inMember("share", shareRange.Check(*a.Share)))
 }
 
-// ExperimentMetric is a rate of events.
-type ExperimentMetric struct {
+// Metric is a rate of events.
+type Metric struct {
 	EventType *string `json:"eventType,omitempty"` // required
 	Per       *string `json:"per,omitempty"`
 	// Worse is the guard metric's only.
 	Worse *string `json:"worse,omitempty"`
 }
 
-func (m *ExperimentMetric) validate(guard bool) *constraint.Violation {
+func (m *Metric) validate(guard bool) *constraint.Violation {
 	if m.EventType == nil {
 		return constraint.Missing("eventType")
 	}
@@ -85,12 +83,12 @@ func (m *ExperimentMetric) validate(guard bool) *constraint.Violation {
 	return nil
 }
 
-// CreateExperimentRequest is the request of CreateExperiment.
-type CreateExperimentRequest struct {
-	Name        *string           `json:"name,omitempty"`   // required
-	Arms        []ExperimentArm   `json:"arms,omitzero"`    // required; the first is the control
-	Metric      *ExperimentMetric `json:"metric,omitempty"` // required
-	GuardMetric *ExperimentMetric `json:"guardMetric,omitempty"`
+// CreateRequest is the request of CreateExperiment.
+type CreateRequest struct {
+	Name        *string `json:"name,omitempty"`   // required
+	Arms        []Arm   `json:"arms,omitzero"`    // required; the first is the control
+	Metric      *Metric `json:"metric,omitempty"` // required
+	GuardMetric *Metric `json:"guardMetric,omitempty"`
 	// ShadowCampaignArns are asked and not shown.
 	ShadowCampaignArns       []string          `json:"shadowCampaignArns,omitzero"`
 	AttributionWindowSeconds *int64            `json:"attributionWindowSeconds,omitempty"`
@@ -100,9 +98,9 @@ type CreateExperimentRequest struct {
 }
 
 // Validate returns the first violation, in the order of the members, as an InvalidInputException.
-func (r *CreateExperimentRequest) Validate() error { return refusalOf(r.validate()) }
+func (r *CreateRequest) Validate() error { return refusalOf(r.validate()) }
 
-func (r *CreateExperimentRequest) validate() *constraint.Violation {
+func (r *CreateRequest) validate() *constraint.Violation {
 	if r.Name == nil {
 		return constraint.Missing("name")
 	}
@@ -142,7 +140,7 @@ func (r *CreateExperimentRequest) validate() *constraint.Violation {
 	return nil
 }
 
-func validateArms(arms []ExperimentArm) *constraint.Violation {
+func validateArms(arms []Arm) *constraint.Violation {
 	if arms == nil {
 		return constraint.Missing("arms")
 	}
@@ -191,18 +189,18 @@ func refusalOf(v *constraint.Violation) error {
 	return awsapi.InvalidInput("%s", v.Error())
 }
 
-// CreateExperimentResponse is the response of CreateExperiment.
-type CreateExperimentResponse struct {
+// CreateResponse is the response of CreateExperiment.
+type CreateResponse struct {
 	ExperimentArn *string `json:"experimentArn,omitempty"`
 }
 
-// ExperimentRequest is the request of DescribeExperiment and DeleteExperiment.
-type ExperimentRequest struct {
+// Request is the request of DescribeExperiment and DeleteExperiment.
+type Request struct {
 	ExperimentArn *string `json:"experimentArn,omitempty"` // required
 }
 
 // Validate returns the first violation as an InvalidInputException.
-func (r *ExperimentRequest) Validate() error { return refusalOf(validateARN(r.ExperimentArn)) }
+func (r *Request) Validate() error { return refusalOf(validateARN(r.ExperimentArn)) }
 
 func validateARN(arn *string) *constraint.Violation {
 	if arn == nil {
@@ -211,18 +209,18 @@ func validateARN(arn *string) *constraint.Violation {
 	return inMember("experimentArn", experimentARN.Check(*arn))
 }
 
-// UpdateExperimentRequest is the request of UpdateExperiment. What it does not name stays.
-type UpdateExperimentRequest struct {
+// UpdateRequest is the request of UpdateExperiment. What it does not name stays.
+type UpdateRequest struct {
 	ExperimentArn *string `json:"experimentArn,omitempty"` // required
 	// Arms are all that there are, with the shares that they get, and further ones.
-	Arms               []ExperimentArm `json:"arms,omitzero"`
-	ShadowCampaignArns []string        `json:"shadowCampaignArns,omitzero"`
+	Arms               []Arm    `json:"arms,omitzero"`
+	ShadowCampaignArns []string `json:"shadowCampaignArns,omitzero"`
 	// StopAndServe ends the experiment: the arm of this name answers everybody.
 	StopAndServe *string `json:"stopAndServe,omitempty"`
 }
 
 // Validate returns the first violation, in the order of the members, as an InvalidInputException.
-func (r *UpdateExperimentRequest) Validate() error {
+func (r *UpdateRequest) Validate() error {
 	v := validateARN(r.ExperimentArn)
 	if v == nil && r.Arms != nil {
 		v = validateArms(r.Arms)
@@ -242,29 +240,29 @@ func (r *UpdateExperimentRequest) Validate() error {
 	return nil
 }
 
-// ListExperimentsRequest is the request of ListExperiments.
-type ListExperimentsRequest struct {
+// ListRequest is the request of ListExperiments.
+type ListRequest struct {
 	DatasetGroupArn *string `json:"datasetGroupArn,omitempty"`
 	NextToken       *string `json:"nextToken,omitempty"`
 	MaxResults      *int64  `json:"maxResults,omitempty"`
 }
 
 // Validate returns the first violation as an InvalidInputException.
-func (r *ListExperimentsRequest) Validate() error {
+func (r *ListRequest) Validate() error {
 	if r.MaxResults == nil {
 		return nil
 	}
 	return refusalOf(inMember("maxResults", pageSize.Check(float64(*r.MaxResults))))
 }
 
-// ListExperimentsResponse is the response of ListExperiments.
-type ListExperimentsResponse struct {
-	Experiments []ExperimentSummary `json:"experiments"`
-	NextToken   *string             `json:"nextToken,omitempty"`
+// ListResponse is the response of ListExperiments.
+type ListResponse struct {
+	Experiments []Summary `json:"experiments"`
+	NextToken   *string   `json:"nextToken,omitempty"`
 }
 
-// ExperimentSummary is an experiment in a list.
-type ExperimentSummary struct {
+// Summary is an experiment in a list.
+type Summary struct {
 	Name                string            `json:"name"`
 	ExperimentArn       string            `json:"experimentArn"`
 	DatasetGroupArn     string            `json:"datasetGroupArn"`
@@ -287,22 +285,22 @@ func stateOf(e *catalog.Experiment) string {
 	return stateRunning
 }
 
-// DescribeExperimentResponse is the response of DescribeExperiment.
-type DescribeExperimentResponse struct {
-	Experiment ExperimentDescription `json:"experiment"`
+// DescribeResponse is the response of DescribeExperiment.
+type DescribeResponse struct {
+	Experiment Description `json:"experiment"`
 }
 
-// ExperimentDescription is an experiment with its results.
-type ExperimentDescription struct {
+// Description is an experiment with its results.
+type Description struct {
 	Name                     string             `json:"name"`
 	ExperimentArn            string             `json:"experimentArn"`
 	DatasetGroupArn          string             `json:"datasetGroupArn"`
 	Status                   string             `json:"status"`
 	FailureReason            string             `json:"failureReason,omitempty"`
 	State                    string             `json:"state"`
-	Arms                     []ExperimentArm    `json:"arms"`
-	Metric                   *ExperimentMetric  `json:"metric"`
-	GuardMetric              *ExperimentMetric  `json:"guardMetric,omitempty"`
+	Arms                     []Arm              `json:"arms"`
+	Metric                   *Metric            `json:"metric"`
+	GuardMetric              *Metric            `json:"guardMetric,omitempty"`
 	ShadowCampaignArns       []string           `json:"shadowCampaignArns,omitempty"`
 	AttributionWindowSeconds int64              `json:"attributionWindowSeconds"`
 	ExpectedEffect           float64            `json:"expectedEffect"`
@@ -315,12 +313,12 @@ type ExperimentDescription struct {
 	Results                  experiment.Results `json:"results"`
 }
 
-func shapeMetric(m experiment.Metric) *ExperimentMetric {
+func shapeMetric(m experiment.Metric) *Metric {
 	per := string(m.Per)
-	return &ExperimentMetric{EventType: &m.EventType, Per: &per}
+	return &Metric{EventType: &m.EventType, Per: &per}
 }
 
-func shapeGuard(g *experiment.Guard) *ExperimentMetric {
+func shapeGuard(g *experiment.Guard) *Metric {
 	if g == nil {
 		return nil
 	}
@@ -329,15 +327,15 @@ func shapeGuard(g *experiment.Guard) *ExperimentMetric {
 	return shaped
 }
 
-func shapeExperiment(e *catalog.Experiment) ExperimentSummary {
-	return ExperimentSummary{
+func shapeExperiment(e *catalog.Experiment) Summary {
+	return Summary{
 		Name: e.Name, ExperimentArn: e.ARN, DatasetGroupArn: e.DatasetGroupARN, Status: e.Status, State: stateOf(e),
 		CreationDateTime: awsapi.At(e.CreatedAt), LastUpdatedDateTime: awsapi.At(e.UpdatedAt),
 	}
 }
 
 // newMetric is the metric of a request, per impression where it does not say.
-func newMetric(m *ExperimentMetric) experiment.Metric {
+func newMetric(m *Metric) experiment.Metric {
 	metric := experiment.Metric{EventType: *m.EventType, Per: experiment.PerImpression}
 	if m.Per != nil {
 		metric.Per = experiment.Unit(*m.Per)
@@ -345,7 +343,7 @@ func newMetric(m *ExperimentMetric) experiment.Metric {
 	return metric
 }
 
-func newGuard(m *ExperimentMetric) *experiment.Guard {
+func newGuard(m *Metric) *experiment.Guard {
 	if m == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package control
+package datasets
 
 import (
 	"context"
@@ -88,7 +88,7 @@ func (s datasetGroups) cleanup(ctx context.Context, g *catalog.DatasetGroup) err
 	if err := s.PingBus(ctx); err != nil {
 		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
 	}
-	if err := s.Bus.DeleteTopics(ctx, topicNames(GroupTopics(g.GroupKey()))...); err != nil {
+	if err := s.Bus.DeleteTopics(ctx, topicNames(Topics(g.GroupKey()))...); err != nil {
 		return fmt.Errorf("deleting the topics of a dataset group: %w", err)
 	}
 	if err := crud.DeleteAll(ctx, s.Env, func(j *catalog.DataDeletionJob) bool { return j.DatasetGroupARN == g.ARN }); err != nil {

@@ -1,4 +1,4 @@
-package control
+package datasets
 
 import (
 	"cmp"
@@ -40,13 +40,13 @@ func (s exportJobs) create(
 			return []crud.Parent{crud.Under(from, crud.ValidateActive)}
 		},
 		Build: func(m catalog.Metadata) (*catalog.DatasetExportJob, error) {
-			if err := checkNotDeleting(ctx, s.Env, from.DatasetGroupARN); err != nil {
+			if err := crud.CheckNotDeleting(ctx, s.Env, from.DatasetGroupARN); err != nil {
 				return nil, err
 			}
 			return &catalog.DatasetExportJob{
 				Metadata: m, DatasetARN: from.ARN, DatasetGroupARN: from.DatasetGroupARN, RoleARN: *req.RoleArn,
 				IngestionMode: cmp.Or(awsapi.Text(req.IngestionMode), catalog.IngestionPut), JobOutput: req.JobOutput,
-			}, validateOutputPath(awsapi.Text(req.JobOutput.S3DataDestination.Path))
+			}, crud.ValidateOutputPath(awsapi.Text(req.JobOutput.S3DataDestination.Path))
 		},
 	})
 	if err != nil {

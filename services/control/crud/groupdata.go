@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -47,4 +50,29 @@ func GroupSchemas(ctx context.Context, e *Env, groupARN string) (map[string]*sch
 		}
 	}
 	return schemas, nil
+}
+
+// CheckNotDeleting refuses to begin a job on data from which users are being deleted.
+func CheckNotDeleting(ctx context.Context, e *Env, groupARN string) error {
+	group, err := e.Store.DatasetGroups.Get(ctx, groupARN)
+	if err != nil {
+		return err
+	}
+	if err := e.Store.Sweep(ctx, group); err != nil {
+		return err
+	}
+	for _, child := range group.Children {
+		if resource.TypeOf(child.ARN) == resource.DataDeletionJob {
+			return awsapi.ResourceInUse("Dataset group %s is in use by %s", groupARN, child.ARN)
+		}
+	}
+	return nil
+}
+
+// ValidateOutputPath refuses an output that is not a folder in S3.
+func ValidateOutputPath(output string) error {
+	if _, _, err := dataset.ParseLocation(strings.TrimSuffix(output, "/") + "/"); err != nil {
+		return awsapi.InvalidInput("Invalid S3 output path. It is s3://<bucket>/<folder>/")
+	}
+	return nil
 }

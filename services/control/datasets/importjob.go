@@ -1,4 +1,4 @@
-package control
+package datasets
 
 import (
 	"cmp"
@@ -44,7 +44,7 @@ func (s importJobs) create(
 			return []crud.Parent{crud.Under(into, crud.ValidateActive)}
 		},
 		Build: func(m catalog.Metadata) (*catalog.DatasetImportJob, error) {
-			if err := checkNotDeleting(ctx, s.Env, into.DatasetGroupARN); err != nil {
+			if err := crud.CheckNotDeleting(ctx, s.Env, into.DatasetGroupARN); err != nil {
 				return nil, err
 			}
 			mode := cmp.Or(awsapi.Text(req.ImportMode), catalog.ImportFull)

@@ -1,4 +1,4 @@
-package control
+package solutions
 
 import (
 	"context"
@@ -59,7 +59,7 @@ func (b *batchCreation) parents(string) []crud.Parent {
 
 // validate returns the recipe that the version was trained with.
 func (b *batchCreation) validate(ctx context.Context) (*recipe.Recipe, error) {
-	if err := checkNotDeleting(ctx, b.env, b.version.DatasetGroupARN); err != nil {
+	if err := crud.CheckNotDeleting(ctx, b.env, b.version.DatasetGroupARN); err != nil {
 		return nil, err
 	}
 	if b.filter != nil {
@@ -100,18 +100,11 @@ func validatePaths(input, output string) error {
 	if _, _, err := dataset.ParseLocation(input); err != nil {
 		return awsapi.InvalidInput("Invalid S3 input path. It is s3://<bucket>/<file> or s3://<bucket>/<folder>/")
 	}
-	if err := validateOutputPath(output); err != nil {
+	if err := crud.ValidateOutputPath(output); err != nil {
 		return err
 	}
 	if strings.TrimSuffix(input, "/") == strings.TrimSuffix(output, "/") {
 		return awsapi.InvalidInput("Invalid S3 output path. It must differ from the input path")
-	}
-	return nil
-}
-
-func validateOutputPath(output string) error {
-	if _, _, err := dataset.ParseLocation(strings.TrimSuffix(output, "/") + "/"); err != nil {
-		return awsapi.InvalidInput("Invalid S3 output path. It is s3://<bucket>/<folder>/")
 	}
 	return nil
 }

@@ -1,4 +1,6 @@
-package control
+// Package experiments is the part of the control plane that holds experiments, which compare campaigns. They are an extension:
+// Amazon Personalize has no such operations. Their shapes (api.go) follow those of its API.
+package experiments
 
 import (
 	"context"
@@ -27,6 +29,9 @@ import (
 // stopped, since it is still called.
 type experiments struct{ *crud.Env }
 
+// Rows returns the row of experiments.
+func Rows(env *crud.Env) []crud.Row { return []crud.Row{experiments{env}.row()} }
+
 func (s experiments) row() crud.Row {
 	return crud.Kind[*catalog.Experiment]{
 		Taggable:  true,
@@ -45,7 +50,7 @@ func (s experiments) row() crud.Row {
 	}.Row()
 }
 
-func (s experiments) create(ctx context.Context, req *CreateExperimentRequest) (*CreateExperimentResponse, error) {
+func (s experiments) create(ctx context.Context, req *CreateRequest) (*CreateResponse, error) {
 	var campaigns []*catalog.Campaign
 	var group *catalog.DatasetGroup
 	created, err := crud.Create(ctx, s.Env, crud.Creation[*catalog.Experiment]{
@@ -77,10 +82,10 @@ func (s experiments) create(ctx context.Context, req *CreateExperimentRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return &CreateExperimentResponse{ExperimentArn: &created.ARN}, nil
+	return &CreateResponse{ExperimentArn: &created.ARN}, nil
 }
 
-func newExperiment(m catalog.Metadata, groupARN string, req *CreateExperimentRequest) *catalog.Experiment {
+func newExperiment(m catalog.Metadata, groupARN string, req *CreateRequest) *catalog.Experiment {
 	seconds := orElse(req.AttributionWindowSeconds, int64(defaultWindow/time.Second))
 	return &catalog.Experiment{
 		Metadata: m, DatasetGroupARN: groupARN,
@@ -92,7 +97,7 @@ func newExperiment(m catalog.Metadata, groupARN string, req *CreateExperimentReq
 }
 
 // findCampaigns finds the campaigns of arms and shadows, each once.
-func (s experiments) findCampaigns(ctx context.Context, arms []ExperimentArm, shadows []string) ([]*catalog.Campaign, error) {
+func (s experiments) findCampaigns(ctx context.Context, arms []Arm, shadows []string) ([]*catalog.Campaign, error) {
 	var campaigns []*catalog.Campaign
 	found := map[string]bool{}
 	add := func(member, arn string) error {
@@ -151,7 +156,7 @@ func asks(recipeType string) string {
 }
 
 // divide gives an experiment the arms and shares of a request, and so a further phase.
-func divide(e *catalog.Experiment, arms []ExperimentArm) error {
+func divide(e *catalog.Experiment, arms []Arm) error {
 	seen := map[string]bool{}
 	shares := make([]experiment.Share, len(arms))
 	for i, arm := range arms {
@@ -192,7 +197,7 @@ const maxPhases = 100
 
 // update changes the shares, adds arms or shadows, or ends the experiment. It takes effect when the recommenders see it, a
 // moment later; nothing runs that would have to be waited for, so the experiment stays ACTIVE.
-func (s experiments) update(ctx context.Context, req *UpdateExperimentRequest) (*CreateExperimentResponse, error) {
+func (s experiments) update(ctx context.Context, req *UpdateRequest) (*CreateResponse, error) {
 	current, err := crud.Find[*catalog.Experiment](ctx, s.Env, "experimentArn", *req.ExperimentArn)
 	if err != nil {
 		return nil, err
@@ -235,10 +240,10 @@ func (s experiments) update(ctx context.Context, req *UpdateExperimentRequest) (
 			s.Log.Warn("a campaign is held by an experiment that it left until it is swept", zap.String("campaign", campaign), zap.Error(err))
 		}
 	}
-	return &CreateExperimentResponse{ExperimentArn: &current.ARN}, nil
+	return &CreateResponse{ExperimentArn: &current.ARN}, nil
 }
 
-func applyExperimentUpdate(e *catalog.Experiment, req *UpdateExperimentRequest) error {
+func applyExperimentUpdate(e *catalog.Experiment, req *UpdateRequest) error {
 	if err := crud.ValidateActive(e); err != nil {
 		return err
 	}
@@ -262,7 +267,7 @@ func applyExperimentUpdate(e *catalog.Experiment, req *UpdateExperimentRequest) 
 	return divide(e, req.Arms)
 }
 
-func (s experiments) describe(ctx context.Context, req *ExperimentRequest) (*DescribeExperimentResponse, error) {
+func (s experiments) describe(ctx context.Context, req *Request) (*DescribeResponse, error) {
 	e, err := crud.Find[*catalog.Experiment](ctx, s.Env, "experimentArn", *req.ExperimentArn)
 	if err != nil {
 		return nil, err
@@ -271,7 +276,7 @@ func (s experiments) describe(ctx context.Context, req *ExperimentRequest) (*Des
 	if err != nil {
 		return nil, err
 	}
-	described := ExperimentDescription{
+	described := Description{
 		Name: e.Name, ExperimentArn: e.ARN, DatasetGroupArn: e.DatasetGroupARN, Status: e.Status, FailureReason: e.FailureReason, State: stateOf(e),
 		CreationDateTime: awsapi.At(e.CreatedAt), LastUpdatedDateTime: awsapi.At(e.UpdatedAt), Metric: shapeMetric(e.Metric), GuardMetric: shapeGuard(e.Guard),
 		ShadowCampaignArns: e.ShadowCampaignARNs, AttributionWindowSeconds: int64(e.Window / time.Second),
@@ -286,9 +291,9 @@ func (s experiments) describe(ctx context.Context, req *ExperimentRequest) (*Des
 	}
 	for _, arm := range e.Arms {
 		share := shares[arm.Name]
-		described.Arms = append(described.Arms, ExperimentArm{Name: &arm.Name, CampaignArn: &arm.CampaignARN, Share: &share})
+		described.Arms = append(described.Arms, Arm{Name: &arm.Name, CampaignArn: &arm.CampaignARN, Share: &share})
 	}
-	return &DescribeExperimentResponse{Experiment: described}, nil
+	return &DescribeResponse{Experiment: described}, nil
 }
 
 // results reads what the retrainers have counted so far.
@@ -307,13 +312,13 @@ func (s experiments) results(ctx context.Context, e *catalog.Experiment) (experi
 	return tally.Results(), nil
 }
 
-func (s experiments) list(_ context.Context, req *ListExperimentsRequest) (*ListExperimentsResponse, error) {
+func (s experiments) list(_ context.Context, req *ListRequest) (*ListResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
 	experiments, next, err := crud.List(s.Env, crud.Page{Scope: "ListExperiments " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(e *catalog.Experiment) bool { return group == "" || e.DatasetGroupARN == group }, shapeExperiment)
-	return &ListExperimentsResponse{Experiments: experiments, NextToken: next}, err
+	return &ListResponse{Experiments: experiments, NextToken: next}, err
 }
 
-func (s experiments) delete(ctx context.Context, req *ExperimentRequest) (*awsapi.Empty, error) {
+func (s experiments) delete(ctx context.Context, req *Request) (*awsapi.Empty, error) {
 	return nil, crud.MarkDeleting[*catalog.Experiment](ctx, s.Env, "experimentArn", *req.ExperimentArn)
 }

@@ -1,4 +1,4 @@
-package control
+package solutions
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func (s solutionVersions) create(
 			return []crud.Parent{crud.Under(solution, crud.ValidateActive)}
 		},
 		Build: func(m catalog.Metadata) (version *catalog.SolutionVersion, err error) {
-			if err := checkNotDeleting(ctx, s.Env, solution.DatasetGroupARN); err != nil {
+			if err := crud.CheckNotDeleting(ctx, s.Env, solution.DatasetGroupARN); err != nil {
 				return nil, err
 			}
 			version = newVersion(solution, m)
@@ -241,13 +241,10 @@ func (s solutionVersions) stopAll(ctx context.Context, versions []*catalog.Solut
 		stopping = stopping || err != nil || !stopped.Finished()
 	}
 	if stopping {
-		return errStopping
+		return crud.ErrWaiting
 	}
 	return nil
 }
-
-// errStopping says that a deletion waits for a training to stop.
-var errStopping = errors.New("waiting for a training to stop")
 
 // versionsOf returns the versions of a solution, oldest first.
 func versionsOf(view *catalog.View, solutionARN string) []*catalog.SolutionVersion {
