@@ -22,40 +22,42 @@ type rule struct {
 	variable *Path
 	operator string
 	compare  comparator
-	constant any
+	constant jsonValue
 	path     *Path
 }
 
 // comparator compares a variable's value with another one; a value of the wrong type does not match.
 type comparator struct {
 	// operand says whether a constant fits; expects names what does.
-	operand func(v any) bool
+	operand func(v jsonValue) bool
 	expects string
-	matches func(v, operand any) bool
+	matches func(v, operand jsonValue) bool
 }
 
 var (
-	texts      = func(v any) bool { _, ok := v.(string); return ok }
-	numbers    = func(v any) bool { _, ok := v.(json.Number); return ok }
-	flags      = func(v any) bool { _, ok := v.(bool); return ok }
-	timestamps = func(v any) bool { text, _ := v.(string); _, err := parseTimestamp(text); return err == nil }
+	texts      = func(v jsonValue) bool { _, ok := v.(string); return ok }
+	numbers    = func(v jsonValue) bool { _, ok := v.(json.Number); return ok }
+	flags      = func(v jsonValue) bool { _, ok := v.(bool); return ok }
+	timestamps = func(v jsonValue) bool { text, _ := v.(string); _, err := parseTimestamp(text); return err == nil }
 )
 
-func ordered(family func(any) bool, order func(a, b any) int, holds func(int) bool) func(v, operand any) bool {
-	return func(v, operand any) bool { return family(v) && family(operand) && holds(order(v, operand)) }
+func ordered(
+	family func(jsonValue) bool, order func(a, b jsonValue) int, holds func(int) bool,
+) func(v, operand jsonValue) bool {
+	return func(v, operand jsonValue) bool { return family(v) && family(operand) && holds(order(v, operand)) }
 }
 
-func orderTexts(a, b any) int   { return strings.Compare(a.(string), b.(string)) }
-func orderNumbers(a, b any) int { return compareNumbers(a.(json.Number), b.(json.Number)) }
-func orderTimes(a, b any) int {
+func orderTexts(a, b jsonValue) int   { return strings.Compare(a.(string), b.(string)) }
+func orderNumbers(a, b jsonValue) int { return compareNumbers(a.(json.Number), b.(json.Number)) }
+func orderTimes(a, b jsonValue) int {
 	x, _ := parseTimestamp(a.(string))
 	y, _ := parseTimestamp(b.(string))
 	return x.Compare(y)
 }
 
 // tests are the Is… operators: whether a value is of a kind, or is not.
-var tests = map[string]func(v any) bool{
-	"IsNull":      func(v any) bool { return v == nil },
+var tests = map[string]func(v jsonValue) bool{
+	"IsNull":      func(v jsonValue) bool { return v == nil },
 	"IsNumeric":   numbers,
 	"IsString":    texts,
 	"IsBoolean":   flags,
@@ -69,20 +71,20 @@ var comparators = allComparators()
 
 func allComparators() map[string]comparator {
 	all := map[string]comparator{
-		"BooleanEquals": {flags, "a boolean", func(v, operand any) bool { return flags(v) && v == operand }},
-		"StringMatches": {texts, "a string", func(v, operand any) bool {
+		"BooleanEquals": {flags, "a boolean", func(v, operand jsonValue) bool { return flags(v) && v == operand }},
+		"StringMatches": {texts, "a string", func(v, operand jsonValue) bool {
 			text, ok := v.(string)
 			pattern, isText := operand.(string)
 			return ok && isText && wildcardMatches(pattern, text)
 		}},
 	}
 	for name, test := range tests {
-		all[name] = comparator{flags, "a boolean", func(v, operand any) bool { return test(v) == operand }}
+		all[name] = comparator{flags, "a boolean", func(v, operand jsonValue) bool { return test(v) == operand }}
 	}
 	for _, family := range []struct {
 		name, expects string
-		is            func(any) bool
-		order         func(a, b any) int
+		is            func(jsonValue) bool
+		order         func(a, b jsonValue) int
 	}{
 		{"String", "a string", texts, orderTexts},
 		{"Numeric", "a number", numbers, orderNumbers},
@@ -127,9 +129,7 @@ func (p *parser) rule(o *object) rule {
 	defer func() { p.depth-- }()
 	var operators []string
 	for _, name := range sortedKeys(o.members) {
-		bare := strings.TrimSuffix(name, "Path")
-		_, known := comparators[bare]
-		if name == "And" || name == "Or" || name == "Not" || name == isPresent || known && (bare == name || takesPath(bare)) {
+		if isOperator(name) {
 			operators = append(operators, name)
 		}
 	}
@@ -156,6 +156,17 @@ func (p *parser) rule(o *object) rule {
 		p.comparison(&r, o)
 	}
 	return r
+}
+
+// isOperator reports whether a member of a rule is what the rule does.
+func isOperator(name string) bool {
+	switch name {
+	case "And", "Or", "Not", isPresent:
+		return true
+	}
+	bare := strings.TrimSuffix(name, "Path")
+	_, known := comparators[bare]
+	return known && (bare == name || takesPath(bare))
 }
 
 func (o *object) rules(name string) []rule {

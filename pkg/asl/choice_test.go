@@ -9,6 +9,7 @@ const choiceInput = `{"s":"m","t":"m","n":5,"f":5.0,"yes":true,"null":null,"time
 
 // TestComparisons: an operator with its operand on a variable, and whether it holds.
 func TestComparisons(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		variable, comparison string
 		want                 bool
@@ -55,6 +56,7 @@ func wantChoice(t *testing.T, rule string, want bool) {
 }
 
 func TestCombinedRules(t *testing.T) {
+	t.Parallel()
 	const yes, no = `{"Variable":"$.n","NumericEquals":5}`, `{"Variable":"$.n","NumericEquals":6}`
 	for rule, want := range map[string]bool{
 		`"Not":` + no: true, `"Not":` + yes: false,
@@ -70,6 +72,7 @@ func TestCombinedRules(t *testing.T) {
 }
 
 func TestChoiceTakesTheFirstThatHolds(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, `{"StartAt":"C","States":{"C":{"Type":"Choice","InputPath":"$.in","OutputPath":"$.o","Choices":[
 		{"Variable":"$.n","NumericGreaterThan":9,"Next":"A"},{"Variable":"$.n","NumericGreaterThan":4,"Next":"B"},{"Variable":"$.n","NumericGreaterThan":3,"Next":"A"}]},
 		"A":{"Type":"Fail"},"B":{"Type":"Succeed"}}}`, `{"in":{"n":5,"o":"out"}}`, nil)
@@ -78,6 +81,7 @@ func TestChoiceTakesTheFirstThatHolds(t *testing.T) {
 }
 
 func TestChoiceWithoutAMatch(t *testing.T) {
+	t.Parallel()
 	choice := func(rule string) string {
 		return `{"StartAt":"C","States":{"C":{"Type":"Choice","Choices":[{` + rule + `,"Next":"A"}]},"A":{"Type":"Succeed"}}}`
 	}

@@ -13,7 +13,8 @@ type Machine struct {
 	flow
 }
 
-// flow is a set of states with a beginning: a machine, a branch of a Parallel state, or what a Map state does with an item.
+// flow is a set of states with a beginning: a machine, a branch of a Parallel state, or what a Map state does with an
+// item.
 type flow struct {
 	startAt string
 	states  map[string]*state
@@ -45,7 +46,7 @@ type state struct {
 	resource           Resource
 	timeout, heartbeat amount // in seconds
 
-	result    any
+	result    jsonValue
 	hasResult bool
 
 	choices   []choice
@@ -123,39 +124,45 @@ type Resource struct {
 
 const tokenSuffix = ".waitForTaskToken"
 
-// parseResource takes a Resource apart.
+// parseResource parses a Task's Resource.
 func parseResource(arn string) (Resource, error) {
 	r := Resource{ARN: arn}
 	parts := strings.SplitN(arn, ":", 6)
 	if len(parts) < 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[5] == "" {
 		return r, fmt.Errorf("'%s' is no ARN", shortened(arn))
 	}
+	service, name := parts[2], parts[5]
 	switch {
-	case parts[2] == "lambda" && strings.HasPrefix(parts[5], "function:"):
+	case service == "lambda" && strings.HasPrefix(name, "function:"):
 		r.Function = true
 		return r, nil
-	case parts[2] == "states" && parts[3] == "" && parts[4] == "":
-		at := strings.LastIndexByte(parts[5], ':')
-		if at < 1 || at == len(parts[5])-1 {
-			return r, fmt.Errorf("'%s' names no service integration", shortened(arn))
-		}
-		r.Service, r.Action = parts[5][:at], parts[5][at+1:]
-		bare, suffix, _ := strings.Cut(r.Action, ".")
-		switch {
-		case suffix == "":
-		case "."+suffix == tokenSuffix:
-			r.WaitsForToken = true
-		case suffix == "sync" || strings.HasPrefix(suffix, "sync:"):
-			return r, fmt.Errorf("'%s' waits for a job by .sync, which is not supported: wait by a Choice and a Wait state, or by Retry", shortened(arn))
-		default:
-			return r, fmt.Errorf("'%s' ends in an unknown .%s", shortened(arn), suffix)
-		}
-		r.Action = bare
-		return r, nil
-	case parts[2] == "states" && strings.HasPrefix(parts[5], "activity:"):
+	case service == "states" && parts[3] == "" && parts[4] == "":
+		return r, r.parseIntegration(name)
+	case service == "states" && strings.HasPrefix(name, "activity:"):
 		return r, fmt.Errorf("'%s' is an activity, which is not supported: use .waitForTaskToken", shortened(arn))
 	}
 	return r, fmt.Errorf("'%s' is neither a service integration nor a Lambda function", shortened(arn))
+}
+
+// parseIntegration parses the name of a service integration: service:action, or service:action.waitForTaskToken.
+func (r *Resource) parseIntegration(name string) error {
+	at := strings.LastIndexByte(name, ':')
+	if at < 1 || at == len(name)-1 {
+		return fmt.Errorf("'%s' names no service integration", shortened(r.ARN))
+	}
+	bare, suffix, _ := strings.Cut(name[at+1:], ".")
+	switch {
+	case suffix == "":
+	case "."+suffix == tokenSuffix:
+		r.WaitsForToken = true
+	case suffix == "sync" || strings.HasPrefix(suffix, "sync:"):
+		const advice = "wait by a Choice and a Wait state, or by Retry"
+		return fmt.Errorf("'%s' waits for a job by .sync, which is not supported: %s", shortened(r.ARN), advice)
+	default:
+		return fmt.Errorf("'%s' ends in an unknown .%s", shortened(r.ARN), suffix)
+	}
+	r.Service, r.Action = name[:at], bare
+	return nil
 }
 
 // action is the Action as the definition has it.

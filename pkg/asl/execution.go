@@ -38,8 +38,8 @@ type Info struct {
 	Secret string `json:"secret"`
 }
 
-// Execution is the state of one run of a machine. It goes through JSON unchanged, so that whoever stores it between two events loses
-// nothing. Only this package changes it.
+// Execution is the state of one run of a machine. It goes through JSON unchanged, so that whoever stores it between two
+// events loses nothing. Only this package changes it.
 type Execution struct {
 	Info   Info            `json:"info"`
 	Input  json.RawMessage `json:"input"`
@@ -60,8 +60,8 @@ type Execution struct {
 	Root      *thread `json:"root,omitempty"`
 }
 
-// thread is one line of control: the execution's, a branch's or an iteration's. It stands in one state and waits there for a task, for a
-// time, or for threads of its own.
+// thread is one line of control: the execution's, a branch's or an iteration's. It stands in one state and waits there
+// for a task, for a time, or for threads of its own.
 type thread struct {
 	State     string          `json:"state"`
 	Input     json.RawMessage `json:"input"`
@@ -79,7 +79,8 @@ type thread struct {
 	WakesAt  time.Time `json:"wakesAt,omitzero"`
 	Retrying bool      `json:"retrying,omitempty"`
 
-	// Branches are the threads of a Parallel or Map state, nil before they begin and after they have ended; Results what came out.
+	// Branches are the threads of a Parallel or Map state, nil before they begin and after they have ended; Results
+	// what came out.
 	Branches []*thread         `json:"branches,omitempty"`
 	Results  []json.RawMessage `json:"results,omitempty"`
 	Map      *mapRun           `json:"map,omitempty"`
@@ -324,5 +325,8 @@ func (x *Execution) Gave(token string) bool {
 
 // causeAt is a failure's cause, with the place where it happened.
 func causeAt(f *frame, message string) string {
-	return fmt.Sprintf("An error occurred while executing the state '%s' (entered at the event id #%d). %s", f.State, f.Entered, message)
+	return fmt.Sprintf(
+		"An error occurred while executing the state '%s' (entered at the event id #%d). %s", f.State, f.Entered,
+		message,
+	)
 }

@@ -63,5 +63,10 @@ func namedFailure(name, format string, args ...any) *failure {
 
 // parameterFailure is one of a payload template: it can be caught, but by name only.
 func parameterFailure(format string, args ...any) *failure {
-	return &failure{name: ErrorRuntime, also: []string{ErrorParameterPath}, message: fmt.Sprintf(format, args...), named: true}
+	return &failure{
+		name:    ErrorRuntime,
+		also:    []string{ErrorParameterPath},
+		message: fmt.Sprintf(format, args...),
+		named:   true,
+	}
 }

@@ -24,7 +24,15 @@ const maxEvents = 25000
 func (e HistoryEvent) MarshalJSON() ([]byte, error) {
 	var buffer bytes.Buffer
 	ms := e.Timestamp.UnixMilli()
-	fmt.Fprintf(&buffer, `{"id":%d,"previousEventId":%d,"timestamp":%d.%03d,"type":%q`, e.ID, e.Previous, ms/1000, ms%1000, e.Type)
+	fmt.Fprintf(
+		&buffer,
+		`{"id":%d,"previousEventId":%d,"timestamp":%d.%03d,"type":%q`,
+		e.ID,
+		e.Previous,
+		ms/1000,
+		ms%1000,
+		e.Type,
+	)
 	if e.Details != nil {
 		details := encodeValue(e.Details)
 		fmt.Fprintf(&buffer, `,%q:%s`, detailsName(e.Type), details)
@@ -119,44 +127,53 @@ func (r *run) emit(previous int64, kind string, details any) int64 {
 	return r.x.LastEvent
 }
 
-// tell appends an event of a thread.
-func (r *run) tell(f *frame, kind string, details any) {
+// record appends an event of a thread.
+func (r *run) record(f *frame, kind string, details any) {
 	f.Previous = r.emit(f.Previous, kind, details)
 }
 
-func (r *run) tellScheduled(f *frame, s *state, timeout int64) {
+func (r *run) recordScheduled(f *frame, s *state, timeout int64) {
 	resource := &s.resource
 	parameters := string(f.Task.Parameters)
 	if resource.Function {
-		r.tell(f, "LambdaFunctionScheduled", functionScheduled{Resource: resource.ARN, Input: parameters, Timeout: timeout})
-		r.tell(f, "LambdaFunctionStarted", nil)
+		r.record(
+			f, "LambdaFunctionScheduled",
+			functionScheduled{Resource: resource.ARN, Input: parameters, Timeout: timeout},
+		)
+		r.record(f, "LambdaFunctionStarted", nil)
 		return
 	}
-	r.tell(f, "TaskScheduled", taskScheduled{
+	r.record(f, "TaskScheduled", taskScheduled{
 		ResourceType: resource.Service, Resource: resource.action(), Region: r.x.Info.Region, Parameters: parameters,
 		Timeout: timeout, Heartbeat: f.Task.Heartbeat,
 	})
-	r.tell(f, "TaskStarted", taskStarted{resource.Service, resource.action()})
+	r.record(f, "TaskStarted", taskStarted{resource.Service, resource.action()})
 }
 
-func (r *run) tellSucceeded(f *frame, s *state, output json.RawMessage) {
+func (r *run) recordSucceeded(f *frame, s *state, output json.RawMessage) {
 	if s.resource.Function {
-		r.tell(f, "LambdaFunctionSucceeded", executionSucceeded{Output: string(output)})
+		r.record(f, "LambdaFunctionSucceeded", executionSucceeded{Output: string(output)})
 		return
 	}
-	r.tell(f, "TaskSucceeded", taskOutput{ResourceType: s.resource.Service, Resource: s.resource.action(), Output: string(output)})
+	r.record(
+		f, "TaskSucceeded",
+		taskOutput{ResourceType: s.resource.Service, Resource: s.resource.action(), Output: string(output)},
+	)
 }
 
-func (r *run) tellSubmitted(f *frame, s *state, output json.RawMessage) {
-	r.tell(f, "TaskSubmitted", taskOutput{ResourceType: s.resource.Service, Resource: s.resource.action(), Output: string(output)})
+func (r *run) recordSubmitted(f *frame, s *state, output json.RawMessage) {
+	r.record(
+		f, "TaskSubmitted",
+		taskOutput{ResourceType: s.resource.Service, Resource: s.resource.action(), Output: string(output)},
+	)
 }
 
-// tellFailed is for tasks that failed, and (how is "TimedOut") for those that took too long.
-func (r *run) tellFailed(f *frame, s *state, how string, failed *failure) {
+// recordFailed is for tasks that failed, and (how is "TimedOut") for those that took too long.
+func (r *run) recordFailed(f *frame, s *state, how string, failed *failure) {
 	details := errorDetails{failed.name, failed.cause}
 	if s.resource.Function {
-		r.tell(f, "LambdaFunction"+how, details)
+		r.record(f, "LambdaFunction"+how, details)
 		return
 	}
-	r.tell(f, "Task"+how, taskError{s.resource.Service, s.resource.action(), details})
+	r.record(f, "Task"+how, taskError{s.resource.Service, s.resource.action(), details})
 }

@@ -18,7 +18,7 @@ type run struct {
 type outcome struct {
 	waits  bool
 	next   string // "": the thread has ended
-	output any
+	output jsonValue
 	failed *failure
 }
 
@@ -70,16 +70,16 @@ func (m *Machine) Apply(x *Execution, event Event, now time.Time) (*Step, error)
 	s := f.of()
 	switch event := event.(type) {
 	case TaskHeartbeat:
-		r.beat(f)
+		r.heartbeat(f)
 	case TaskSubmitted:
 		r.submitted(f, s, event.Output)
 	case TaskSucceeded:
-		r.ascend(f, r.taskSucceeded(f, s, event.Output))
+		r.propagate(f, r.taskSucceeded(f, s, event.Output))
 	case TaskFailed:
 		failed := &failure{name: event.Error, cause: event.Cause}
-		r.tellFailed(f, s, "Failed", failed)
+		r.recordFailed(f, s, "Failed", failed)
 		f.Task = nil
-		r.ascend(f, r.fail(f, failed))
+		r.propagate(f, r.fail(f, failed))
 	}
 	return r.step, nil
 }
@@ -99,29 +99,31 @@ func taskIn(event Event) int64 {
 }
 
 // proceed enters a state, and those that follow, until the thread waits or ends.
-func (r *run) proceed(f *frame, name string, input any) outcome {
+func (r *run) proceed(f *frame, name string, input jsonValue) outcome {
 	out := outcome{next: name, output: input}
 	for out.next != "" {
 		if r.x.LastEvent >= maxEvents-1 {
-			return outcome{failed: broken("The execution reached the maximum number of history events (%d).", maxEvents)}
+			return outcome{
+				failed: broken("The execution reached the maximum number of history events (%d).", maxEvents),
+			}
 		}
 		out = r.enter(f, out.next, out.output)
 	}
 	return out
 }
 
-// goOn proceeds from the outcome of the state in which the thread stands.
-func (r *run) goOn(f *frame, out outcome) outcome {
+// continueFrom continues a thread from the outcome of its current state.
+func (r *run) continueFrom(f *frame, out outcome) outcome {
 	if out.next == "" {
 		return out
 	}
 	return r.proceed(f, out.next, out.output)
 }
 
-// ascend proceeds from an outcome of a state: in its thread, and where that ends, in those above.
-func (r *run) ascend(f *frame, out outcome) {
+// propagate continues from the outcome of a state: in its thread, and where that ends, in its parents.
+func (r *run) propagate(f *frame, out outcome) {
 	for {
-		out = r.goOn(f, out)
+		out = r.continueFrom(f, out)
 		if f.parent == nil {
 			break
 		}
@@ -158,10 +160,17 @@ func (r *run) end(status Status, previous int64, event string, failed *failure) 
 	r.emit(previous, event, errorDetails{x.Error, x.Cause})
 }
 
-func (r *run) enter(f *frame, name string, input any) outcome {
+func (r *run) enter(f *frame, name string, input jsonValue) outcome {
 	s := f.flow.states[name]
-	*f.thread = thread{State: name, Input: encodeValue(input), EnteredAt: r.now, Previous: f.Previous, Item: f.Item, Retries: make([]int64, len(s.retriers))}
-	r.tell(f, s.kind+"StateEntered", stateEntered{Name: name, Input: string(f.Input)})
+	*f.thread = thread{
+		State:     name,
+		Input:     encodeValue(input),
+		EnteredAt: r.now,
+		Previous:  f.Previous,
+		Item:      f.Item,
+		Retries:   make([]int64, len(s.retriers)),
+	}
+	r.record(f, s.kind+"StateEntered", stateEntered{Name: name, Input: string(f.Input)})
 	f.Entered = f.Previous
 	if f.Entered == 2 && f.parent == nil {
 		r.step.History[len(r.step.History)-1].Previous = 0 // Step Functions has the first state begin anew
@@ -173,7 +182,7 @@ func (r *run) enter(f *frame, name string, input any) outcome {
 }
 
 // try does what the state is for, the first time or again.
-func (r *run) try(f *frame, s *state, raw any) outcome {
+func (r *run) try(f *frame, s *state, raw jsonValue) outcome {
 	if s.kind == typeFail {
 		return r.failState(f, s, raw)
 	}
@@ -214,15 +223,19 @@ func (r *run) try(f *frame, s *state, raw any) outcome {
 }
 
 // scope is what the expressions of a thread's state can see.
-func (r *run) scope(f *frame, input any, purpose string) *scope {
+func (r *run) scope(f *frame, input jsonValue, purpose string) *scope {
 	info := &r.x.Info
-	context := map[string]any{
-		"Execution": map[string]any{
+	context := jsonObject{
+		"Execution": jsonObject{
 			"Id": info.ID, "Input": stored(r.x.Input), "Name": info.Name, "RoleArn": info.RoleARN,
 			"StartTime": formatTime(r.x.Started), "RedriveCount": number(0),
 		},
-		"StateMachine": map[string]any{"Id": info.MachineID, "Name": info.MachineName},
-		"State":        map[string]any{"Name": f.State, "EnteredTime": formatTime(f.EnteredAt), "RetryCount": number(f.RetryCount)},
+		"StateMachine": jsonObject{"Id": info.MachineID, "Name": info.MachineName},
+		"State": jsonObject{
+			"Name":        f.State,
+			"EnteredTime": formatTime(f.EnteredAt),
+			"RetryCount":  number(f.RetryCount),
+		},
 	}
 	for above := f; above != nil; above = above.parent {
 		if above.Item != nil {
@@ -233,8 +246,8 @@ func (r *run) scope(f *frame, input any, purpose string) *scope {
 	return &scope{input: input, context: context, random: r.random(purpose)}
 }
 
-func contextItem(item *mapItem) any {
-	return map[string]any{"Item": map[string]any{"Index": number(int64(item.Index)), "Value": stored(item.Value)}}
+func contextItem(item *mapItem) jsonValue {
+	return jsonObject{"Item": jsonObject{"Index": number(int64(item.Index)), "Value": stored(item.Value)}}
 }
 
 // random gives numbers for the next event. The secret is in their seed, so that nobody else foresees them.
@@ -245,10 +258,10 @@ func (r *run) random(purpose string) *source {
 func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // of is what InputPath, OutputPath or ItemsPath select.
-func (d dataPath) of(field string, s *scope) (any, *failure) {
+func (d dataPath) of(field string, s *scope) (jsonValue, *failure) {
 	switch {
 	case d.null:
-		return map[string]any{}, nil
+		return jsonObject{}, nil
 	case d.path == nil:
 		return s.input, nil
 	}
@@ -260,7 +273,7 @@ func (d dataPath) of(field string, s *scope) (any, *failure) {
 }
 
 // complete ends a state with its result.
-func (r *run) complete(f *frame, s *state, result any) outcome {
+func (r *run) complete(f *frame, s *state, result jsonValue) outcome {
 	raw := stored(f.Input)
 	if s.resultSelector != nil {
 		var failed *failure
@@ -276,7 +289,7 @@ func (r *run) complete(f *frame, s *state, result any) outcome {
 }
 
 // place puts a result into a state's raw input.
-func (d dataPath) place(raw, result any) (any, *failure) {
+func (d dataPath) place(raw, result jsonValue) (jsonValue, *failure) {
 	switch {
 	case d.null:
 		return raw, nil
@@ -285,13 +298,15 @@ func (d dataPath) place(raw, result any) (any, *failure) {
 	}
 	output, err := d.path.put(raw, result)
 	if err != nil {
-		return nil, namedFailure(ErrorResultPath, "Unable to apply step \"%s\" to input %s", d.path, shortened(string(encodeValue(raw))))
+		return nil, namedFailure(
+			ErrorResultPath, "Unable to apply step \"%s\" to input %s", d.path, shortened(string(encodeValue(raw))),
+		)
 	}
 	return output, nil
 }
 
 // pass leaves a state, which out says how, with an output.
-func (r *run) pass(f *frame, s *state, output any, out outcome) outcome {
+func (r *run) pass(f *frame, s *state, output jsonValue, out outcome) outcome {
 	output, failed := s.outputPath.of("OutputPath", r.scope(f, output, "output"))
 	if failed != nil {
 		return r.fail(f, failed)
@@ -304,9 +319,9 @@ func (r *run) pass(f *frame, s *state, output any, out outcome) outcome {
 	return out
 }
 
-func (r *run) exit(f *frame, s *state, output any) {
+func (r *run) exit(f *frame, s *state, output jsonValue) {
 	f.Task, f.Branches, f.Results, f.Map, f.WakesAt, f.Retrying = nil, nil, nil, nil, time.Time{}, false
-	r.tell(f, s.kind+"StateExited", stateExited{Name: s.name, Output: string(encodeValue(output))})
+	r.record(f, s.kind+"StateExited", stateExited{Name: s.name, Output: string(encodeValue(output))})
 }
 
 func tooLong(data json.RawMessage, what string) *failure {
@@ -318,7 +333,7 @@ func tooLong(data json.RawMessage, what string) *failure {
 	return failed
 }
 
-func (r *run) failState(f *frame, s *state, raw any) outcome {
+func (r *run) failState(f *frame, s *state, raw jsonValue) outcome {
 	sc := r.scope(f, raw, "failure")
 	failed := &failure{}
 	for _, part := range []struct {
@@ -335,7 +350,9 @@ func (r *run) failState(f *frame, s *state, raw any) outcome {
 		}
 		written, ok := v.(string)
 		if !ok {
-			return r.fail(f, broken("The value of the field '%s' must be a string, not %s", part.text.field, typeName(v)))
+			return r.fail(
+				f, broken("The value of the field '%s' must be a string, not %s", part.text.field, typeName(v)),
+			)
 		}
 		*part.into = written
 	}
@@ -360,7 +377,13 @@ func (r *run) beginWait(f *frame, s *state, sc *scope) outcome {
 		written, _ := v.(string)
 		at, err := parseTimestamp(written)
 		if err != nil {
-			return r.fail(f, broken("The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: %s == %s", s.wait.path, shortened(string(encodeValue(v)))))
+			return r.fail(
+				f,
+				broken(
+					"The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: %s == %s",
+					s.wait.path, shortened(string(encodeValue(v))),
+				),
+			)
 		}
 		f.WakesAt = at.UTC()
 	default:
@@ -381,7 +404,10 @@ func (a *amount) whole(s *scope, least, most int64) (int64, *failure) {
 	}
 	n, ok := wholeNumber(v)
 	if !ok || n < least || n > most {
-		return 0, broken("The %s parameter does not reference a whole number from %d to %d: %s == %s", a.field, least, most, a.path, shortened(string(encodeValue(v))))
+		return 0, broken(
+			"The %s parameter does not reference a whole number from %d to %d: %s == %s", a.field, least, most,
+			a.path, shortened(string(encodeValue(v))),
+		)
 	}
 	return n, nil
 }
@@ -390,7 +416,7 @@ func (a *amount) whole(s *scope, least, most int64) (int64, *failure) {
 func (r *run) schedule(f *frame, s *state, sc *scope) outcome {
 	id := r.x.LastEvent + 1
 	if s.resource.WaitsForToken {
-		sc.context.(map[string]any)["Task"] = map[string]any{"Token": r.x.token(id)}
+		sc.context.(jsonObject)["Task"] = jsonObject{"Token": r.x.token(id)}
 	}
 	parameters := sc.input
 	var failed *failure
@@ -417,12 +443,12 @@ func (r *run) schedule(f *frame, s *state, sc *scope) outcome {
 		t.LapsesAt = r.now.Add(time.Duration(t.Heartbeat) * time.Second)
 	}
 	f.Task = t
-	r.tellScheduled(f, s, timeout)
+	r.recordScheduled(f, s, timeout)
 	r.step.Tasks = append(r.step.Tasks, f.taskOf())
 	return waiting
 }
 
-func (r *run) beat(f *frame) {
+func (r *run) heartbeat(f *frame) {
 	if f.Task.Heartbeat > 0 {
 		f.Task.LapsesAt = r.now.Add(time.Duration(f.Task.Heartbeat) * time.Second)
 	}
@@ -433,7 +459,7 @@ func (r *run) submitted(f *frame, s *state, output json.RawMessage) {
 		return
 	}
 	f.Task.Submitted = true
-	r.tellSubmitted(f, s, output)
+	r.recordSubmitted(f, s, output)
 }
 
 func (r *run) taskSucceeded(f *frame, s *state, output json.RawMessage) outcome {
@@ -441,17 +467,17 @@ func (r *run) taskSucceeded(f *frame, s *state, output json.RawMessage) outcome 
 	if err != nil {
 		failed := broken("The result of the task is no JSON")
 		failed.cause = causeAt(f, failed.message)
-		r.tellFailed(f, s, "Failed", failed)
+		r.recordFailed(f, s, "Failed", failed)
 		f.Task = nil
 		return r.fail(f, failed)
 	}
 	if failed := tooLong(output, "result"); failed != nil {
 		failed.cause = causeAt(f, failed.message)
-		r.tellFailed(f, s, "Failed", failed)
+		r.recordFailed(f, s, "Failed", failed)
 		f.Task = nil
 		return r.fail(f, failed)
 	}
-	r.tellSucceeded(f, s, encodeValue(v))
+	r.recordSucceeded(f, s, encodeValue(v))
 	f.Task = nil
 	return r.complete(f, s, v)
 }
@@ -474,15 +500,15 @@ func (r *run) timePassed() {
 		if f.Task.LapsesAt.Equal(due) {
 			failed.also = []string{ErrorHeartbeatTimeout}
 		}
-		r.tellFailed(f, s, "TimedOut", failed)
+		r.recordFailed(f, s, "TimedOut", failed)
 		f.Task = nil
-		r.ascend(f, r.fail(f, failed))
+		r.propagate(f, r.fail(f, failed))
 	case f.Retrying:
 		f.WakesAt, f.Retrying = time.Time{}, false
-		r.ascend(f, r.try(f, s, stored(f.Input)))
+		r.propagate(f, r.try(f, s, stored(f.Input)))
 	default:
 		f.WakesAt = time.Time{}
-		r.ascend(f, r.leaveWait(f, s))
+		r.propagate(f, r.leaveWait(f, s))
 	}
 }
 

@@ -33,7 +33,7 @@ type expression struct {
 	text    string
 	path    *Path
 	call    *intrinsic
-	literal any // an argument that is neither
+	literal jsonValue // an argument that is neither
 }
 
 type intrinsic struct {
@@ -45,7 +45,7 @@ type intrinsic struct {
 // function computes a call; the arguments are shared with the state's data and must not be changed.
 type function struct {
 	least, most int // arguments; most < 0: any number
-	compute     func(s *scope, arguments []any) (any, error)
+	compute     func(s *scope, arguments jsonArray) (jsonValue, error)
 }
 
 // functions are all intrinsic functions.
@@ -184,7 +184,10 @@ func (p *callParser) argument(depth int) (expression, error) {
 		p.at = end
 		return expression{literal: v}, nil
 	}
-	return expression{}, fmt.Errorf("'%s' is no argument: strings stand in single quotes, arrays and objects come from paths", shortened(p.text[p.at:end]))
+	return expression{}, fmt.Errorf(
+		"'%s' is no argument: strings stand in single quotes, arrays and objects come from paths",
+		shortened(p.text[p.at:end]),
+	)
 }
 
 // pathText is a path up to the comma or bracket that ends the argument.
@@ -261,7 +264,7 @@ func (p *callParser) blanks() {
 
 // scope is what an expression can see.
 type scope struct {
-	input, context any
+	input, context jsonValue
 	random         *source
 }
 
@@ -287,7 +290,7 @@ func (s *source) below(n uint64) uint64 {
 func (s *source) fraction() float64 { return float64(s.below(1<<53)) / (1 << 53) }
 
 // value computes an expression. Its error is errAbsent, or says what is wrong with a call.
-func (e *expression) value(s *scope) (any, error) {
+func (e *expression) value(s *scope) (jsonValue, error) {
 	switch {
 	case e.path != nil:
 		return e.path.in(s)
@@ -295,7 +298,7 @@ func (e *expression) value(s *scope) (any, error) {
 		return e.literal, nil
 	}
 	c := e.call
-	arguments := make([]any, len(c.arguments))
+	arguments := make(jsonArray, len(c.arguments))
 	for i := range c.arguments {
 		var err error
 		if arguments[i], err = c.arguments[i].value(s); err != nil {
@@ -328,7 +331,7 @@ func (e *pathError) Error() string { return e.err.Error() + ": " + e.path.text }
 func (e *pathError) Unwrap() error { return e.err }
 
 // in finds the path in the input, or in the context object.
-func (p *Path) in(s *scope) (any, error) {
+func (p *Path) in(s *scope) (jsonValue, error) {
 	root := s.input
 	if p.context {
 		root = s.context
@@ -340,7 +343,7 @@ func (p *Path) in(s *scope) (any, error) {
 	return v, nil
 }
 
-func wantText(v any, what string) (string, error) {
+func wantText(v jsonValue, what string) (string, error) {
 	text, ok := v.(string)
 	if !ok {
 		return "", fmt.Errorf("%s must be a string, not %s", what, typeName(v))
@@ -348,8 +351,8 @@ func wantText(v any, what string) (string, error) {
 	return text, nil
 }
 
-func wantArray(v any) ([]any, error) {
-	list, ok := v.([]any)
+func wantArray(v jsonValue) (jsonArray, error) {
+	list, ok := v.(jsonArray)
 	if !ok {
 		return nil, fmt.Errorf("the first argument must be an array, not %s", typeName(v))
 	}
@@ -357,7 +360,7 @@ func wantArray(v any) ([]any, error) {
 }
 
 // wantWhole is a number, rounded half up as Step Functions does.
-func wantWhole(v any, what string) (int64, error) {
+func wantWhole(v jsonValue, what string) (int64, error) {
 	n, ok := v.(json.Number)
 	if !ok {
 		return 0, fmt.Errorf("%s must be a number, not %s", what, typeName(v))
@@ -371,7 +374,7 @@ func wantWhole(v any, what string) (int64, error) {
 	return floor.Int64(), nil
 }
 
-func format(_ *scope, arguments []any) (any, error) {
+func format(_ *scope, arguments jsonArray) (jsonValue, error) {
 	template, err := wantText(arguments[0], "the template")
 	if err != nil {
 		return nil, err
@@ -406,17 +409,17 @@ func format(_ *scope, arguments []any) (any, error) {
 }
 
 // formatted writes strings without quotes, and objects and arrays as Java does: Step Functions does so.
-func formatted(v any) string {
+func formatted(v jsonValue) string {
 	switch v := v.(type) {
 	case string:
 		return v
-	case []any:
+	case jsonArray:
 		parts := make([]string, len(v))
 		for i, element := range v {
 			parts[i] = formatted(element)
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
-	case map[string]any:
+	case jsonObject:
 		parts := make([]string, 0, len(v))
 		for _, name := range sortedKeys(v) {
 			parts = append(parts, name+"="+formatted(v[name]))
@@ -426,7 +429,7 @@ func formatted(v any) string {
 	return string(encodeValue(v))
 }
 
-func stringToJSON(_ *scope, arguments []any) (any, error) {
+func stringToJSON(_ *scope, arguments jsonArray) (jsonValue, error) {
 	text, err := wantText(arguments[0], "the argument")
 	if err != nil {
 		return nil, err
@@ -437,13 +440,13 @@ func stringToJSON(_ *scope, arguments []any) (any, error) {
 	return decodeValue([]byte(text))
 }
 
-func jsonToString(_ *scope, arguments []any) (any, error) {
+func jsonToString(_ *scope, arguments jsonArray) (jsonValue, error) {
 	return string(encodeValue(arguments[0])), nil
 }
 
-func array(_ *scope, arguments []any) (any, error) { return arguments, nil }
+func array(_ *scope, arguments jsonArray) (jsonValue, error) { return arguments, nil }
 
-func arrayPartition(_ *scope, arguments []any) (any, error) {
+func arrayPartition(_ *scope, arguments jsonArray) (jsonValue, error) {
 	list, err := wantArray(arguments[0])
 	if err != nil {
 		return nil, err
@@ -455,22 +458,22 @@ func arrayPartition(_ *scope, arguments []any) (any, error) {
 	if size < 1 {
 		return nil, fmt.Errorf("the chunk size must be positive, not %d", size)
 	}
-	chunks := []any{}
+	chunks := jsonArray{}
 	for chunk := range slices.Chunk(list, int(min(size, int64(len(list)+1)))) {
 		chunks = append(chunks, chunk)
 	}
 	return chunks, nil
 }
 
-func arrayContains(_ *scope, arguments []any) (any, error) {
+func arrayContains(_ *scope, arguments jsonArray) (jsonValue, error) {
 	list, err := wantArray(arguments[0])
 	if err != nil {
 		return nil, err
 	}
-	return slices.ContainsFunc(list, func(v any) bool { return equal(v, arguments[1]) }), nil
+	return slices.ContainsFunc(list, func(v jsonValue) bool { return equal(v, arguments[1]) }), nil
 }
 
-func arrayRange(_ *scope, arguments []any) (any, error) {
+func arrayRange(_ *scope, arguments jsonArray) (jsonValue, error) {
 	var bounds [3]int64
 	for i, what := range []string{"the first element", "the last element", "the step"} {
 		var err error
@@ -482,7 +485,7 @@ func arrayRange(_ *scope, arguments []any) (any, error) {
 	if step == 0 {
 		return nil, errors.New("the step must not be 0")
 	}
-	list := []any{}
+	list := jsonArray{}
 	for n := first; step > 0 && n <= last || step < 0 && n >= last; n += step {
 		if len(list) == maxRange {
 			return nil, fmt.Errorf("the range has more than %d elements", maxRange)
@@ -495,7 +498,7 @@ func arrayRange(_ *scope, arguments []any) (any, error) {
 	return list, nil
 }
 
-func arrayGetItem(_ *scope, arguments []any) (any, error) {
+func arrayGetItem(_ *scope, arguments jsonArray) (jsonValue, error) {
 	list, err := wantArray(arguments[0])
 	if err != nil {
 		return nil, err
@@ -510,7 +513,7 @@ func arrayGetItem(_ *scope, arguments []any) (any, error) {
 	return list[i], nil
 }
 
-func arrayLength(_ *scope, arguments []any) (any, error) {
+func arrayLength(_ *scope, arguments jsonArray) (jsonValue, error) {
 	list, err := wantArray(arguments[0])
 	if err != nil {
 		return nil, err
@@ -518,13 +521,13 @@ func arrayLength(_ *scope, arguments []any) (any, error) {
 	return number(int64(len(list))), nil
 }
 
-func arrayUnique(_ *scope, arguments []any) (any, error) {
+func arrayUnique(_ *scope, arguments jsonArray) (jsonValue, error) {
 	list, err := wantArray(arguments[0])
 	if err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
-	unique := []any{}
+	unique := jsonArray{}
 	for _, v := range list {
 		if key := string(encodeValue(canonical(v))); !seen[key] {
 			seen[key] = true
@@ -535,27 +538,27 @@ func arrayUnique(_ *scope, arguments []any) (any, error) {
 }
 
 // canonical makes equal values encode alike.
-func canonical(v any) any {
+func canonical(v jsonValue) jsonValue {
 	switch v := v.(type) {
 	case json.Number:
-		return map[string]any{"number": rational(v).RatString()}
-	case []any:
-		c := make([]any, len(v))
+		return jsonObject{"number": rational(v).RatString()}
+	case jsonArray:
+		c := make(jsonArray, len(v))
 		for i := range v {
 			c[i] = canonical(v[i])
 		}
 		return c
-	case map[string]any:
-		members := make([]any, 0, 2*len(v))
+	case jsonObject:
+		members := make(jsonArray, 0, 2*len(v))
 		for _, name := range sortedKeys(v) {
 			members = append(members, name, canonical(v[name]))
 		}
-		return map[string]any{"object": members}
+		return jsonObject{"object": members}
 	}
 	return v
 }
 
-func base64Encode(_ *scope, arguments []any) (any, error) {
+func base64Encode(_ *scope, arguments jsonArray) (jsonValue, error) {
 	text, err := boundedText(arguments[0])
 	if err != nil {
 		return nil, err
@@ -563,7 +566,7 @@ func base64Encode(_ *scope, arguments []any) (any, error) {
 	return base64.StdEncoding.EncodeToString([]byte(text)), nil
 }
 
-func base64Decode(_ *scope, arguments []any) (any, error) {
+func base64Decode(_ *scope, arguments jsonArray) (jsonValue, error) {
 	text, err := boundedText(arguments[0])
 	if err != nil {
 		return nil, err
@@ -575,7 +578,7 @@ func base64Decode(_ *scope, arguments []any) (any, error) {
 	return strings.ToValidUTF8(string(data), "\uFFFD"), nil
 }
 
-func boundedText(v any) (string, error) {
+func boundedText(v jsonValue) (string, error) {
 	text, err := wantText(v, "the argument")
 	if err == nil && len(text) > maxEncoded {
 		err = fmt.Errorf("the argument is longer than %d characters", maxEncoded)
@@ -583,7 +586,7 @@ func boundedText(v any) (string, error) {
 	return text, err
 }
 
-func hash(_ *scope, arguments []any) (any, error) {
+func hash(_ *scope, arguments jsonArray) (jsonValue, error) {
 	text, ok := arguments[0].(string)
 	if !ok {
 		text = string(encodeValue(arguments[0]))
@@ -613,12 +616,14 @@ func hash(_ *scope, arguments []any) (any, error) {
 		s := sha512.Sum512(data)
 		sum = s[:]
 	default:
-		return nil, fmt.Errorf("there is no algorithm %s: there are MD5, SHA-1, SHA-256, SHA-384 and SHA-512", shortened(algorithm))
+		return nil, fmt.Errorf(
+			"there is no algorithm %s: there are MD5, SHA-1, SHA-256, SHA-384 and SHA-512", shortened(algorithm),
+		)
 	}
 	return hex.EncodeToString(sum), nil
 }
 
-func jsonMerge(_ *scope, arguments []any) (any, error) {
+func jsonMerge(_ *scope, arguments jsonArray) (jsonValue, error) {
 	deep, ok := arguments[2].(bool)
 	switch {
 	case !ok:
@@ -626,9 +631,9 @@ func jsonMerge(_ *scope, arguments []any) (any, error) {
 	case deep:
 		return nil, errors.New("deep merging is not supported: the third argument must be false")
 	}
-	merged := map[string]any{}
+	merged := jsonObject{}
 	for i := range 2 {
-		object, ok := arguments[i].(map[string]any)
+		object, ok := arguments[i].(jsonObject)
 		if !ok {
 			return nil, fmt.Errorf("what is merged must be objects, not %s", typeName(arguments[i]))
 		}
@@ -639,7 +644,7 @@ func jsonMerge(_ *scope, arguments []any) (any, error) {
 	return merged, nil
 }
 
-func mathRandom(s *scope, arguments []any) (any, error) {
+func mathRandom(s *scope, arguments jsonArray) (jsonValue, error) {
 	from, err := wantWhole(arguments[0], "the start")
 	if err != nil {
 		return nil, err
@@ -662,7 +667,7 @@ func mathRandom(s *scope, arguments []any) (any, error) {
 	return number(from + int64(random.below(uint64(to)-uint64(from)))), nil
 }
 
-func mathAdd(_ *scope, arguments []any) (any, error) {
+func mathAdd(_ *scope, arguments jsonArray) (jsonValue, error) {
 	a, err := wantWhole(arguments[0], "the first argument")
 	if err != nil {
 		return nil, err
@@ -678,7 +683,7 @@ func mathAdd(_ *scope, arguments []any) (any, error) {
 	return number(sum.Int64()), nil
 }
 
-func stringSplit(_ *scope, arguments []any) (any, error) {
+func stringSplit(_ *scope, arguments jsonArray) (jsonValue, error) {
 	text, err := wantText(arguments[0], "the text")
 	if err != nil {
 		return nil, err
@@ -687,14 +692,14 @@ func stringSplit(_ *scope, arguments []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts := []any{}
+	parts := jsonArray{}
 	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(delimiters, r) }) {
 		parts = append(parts, part)
 	}
 	return parts, nil
 }
 
-func newUUID(s *scope, _ []any) (any, error) {
+func newUUID(s *scope, _ jsonArray) (jsonValue, error) {
 	random := s.random.bytes()
 	id := uuid.UUID(random[:16])
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // version 4

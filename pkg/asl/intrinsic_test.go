@@ -24,6 +24,7 @@ func call(t *testing.T, text string) (any, error) {
 }
 
 func TestIntrinsicFunctions(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`States.Format('Hello, {}!', $.name)`:                            `"Hello, Ada!"`,
 		`States.Format('{} {} {}', 1.50, true, null)`:                    `"1.50 true null"`,
@@ -103,6 +104,7 @@ func TestIntrinsicFunctions(t *testing.T) {
 }
 
 func TestRandomNumbers(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	random := &source{seed: "x"}
 	for range 300 {
@@ -124,6 +126,7 @@ func TestRandomNumbers(t *testing.T) {
 }
 
 func TestUUIDs(t *testing.T) {
+	t.Parallel()
 	v, err := call(t, `States.Array(States.UUID(), States.UUID())`)
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +145,7 @@ func TestUUIDs(t *testing.T) {
 
 // TestRandomValuesFollowFromTheExecution: a repeated step, after a crash, draws the same; another execution does not.
 func TestRandomValuesFollowFromTheExecution(t *testing.T) {
+	t.Parallel()
 	definition := single(`{"Type":"Pass","End":true,"Parameters":{"id.$":"States.UUID()","n.$":"States.MathRandom(0,1000000)"}}`)
 	m := mustParse(t, definition)
 	output := func(secret string) string {
@@ -160,6 +164,7 @@ func TestRandomValuesFollowFromTheExecution(t *testing.T) {
 }
 
 func TestCallsThatAreNone(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`States.Nothing()`:      "there is no function 'States.Nothing'",
 		`Format('a')`:           "there is no function 'Format'",

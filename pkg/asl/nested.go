@@ -8,8 +8,8 @@ import (
 // maxConcurrent is how many iterations of a Map state run at once at most.
 const maxConcurrent = 40
 
-func (r *run) beginParallel(f *frame, s *state, input any) outcome {
-	r.tell(f, "ParallelStateStarted", nil)
+func (r *run) beginParallel(f *frame, s *state, input jsonValue) outcome {
+	r.record(f, "ParallelStateStarted", nil)
 	f.Results = make([]json.RawMessage, len(s.branches))
 	f.Branches = make([]*thread, len(s.branches))
 	for i := range f.Branches {
@@ -49,7 +49,7 @@ func (r *run) branchEnded(child *frame, ended outcome) outcome {
 	}
 	results := f.results()
 	f.Branches = nil
-	r.tell(f, "ParallelStateSucceeded", nil)
+	r.record(f, "ParallelStateSucceeded", nil)
 	return r.complete(f, s, results)
 }
 
@@ -70,8 +70,8 @@ func (t *thread) active() int {
 	return n
 }
 
-func (t *thread) results() []any {
-	results := make([]any, len(t.Results))
+func (t *thread) results() jsonArray {
+	results := make(jsonArray, len(t.Results))
 	for i, result := range t.Results {
 		results[i] = stored(result)
 	}
@@ -83,7 +83,7 @@ func (r *run) beginMap(f *frame, s *state, sc *scope) outcome {
 	if failed != nil {
 		return r.fail(f, failed)
 	}
-	items, ok := v.([]any)
+	items, ok := v.(jsonArray)
 	if !ok {
 		path := "$"
 		if s.itemsPath.path != nil {
@@ -99,7 +99,7 @@ func (r *run) beginMap(f *frame, s *state, sc *scope) outcome {
 		return r.fail(f, failed)
 	}
 	f.Map, f.Branches, f.Results = m, make([]*thread, len(items)), make([]json.RawMessage, len(items))
-	r.tell(f, "MapStateStarted", mapStarted{len(items)})
+	r.record(f, "MapStateStarted", mapStarted{len(items)})
 	m.LastEvent = f.Previous
 	return r.iterate(f, s)
 }
@@ -149,7 +149,10 @@ func (a *amount) number(s *scope, least, most float64) (float64, *failure) {
 	if f, _ := n.Float64(); ok && f >= least && f <= most {
 		return f, nil
 	}
-	return 0, broken("The %s parameter does not reference a number from %v to %v: %s == %s", a.field, least, most, a.path, shortened(string(encodeValue(v))))
+	return 0, broken(
+		"The %s parameter does not reference a number from %v to %v: %s == %s", a.field, least, most, a.path,
+		shortened(string(encodeValue(v))),
+	)
 }
 
 // iterate begins the iterations that may run, and ends the state after the last one.
@@ -169,7 +172,7 @@ func (r *run) iterate(f *frame, s *state) outcome {
 	}
 	results := f.results()
 	f.Previous = m.LastEvent
-	r.tell(f, "MapStateSucceeded", nil)
+	r.record(f, "MapStateSucceeded", nil)
 	return r.complete(f, s, results)
 }
 
@@ -181,12 +184,14 @@ func (r *run) beginIteration(f *frame, s *state) (*frame, outcome) {
 	f.Branches[i] = &thread{Previous: started, Item: &mapItem{Index: i, Value: m.Items[i]}}
 	child := f.branch(i)
 	if r.x.LastEvent >= maxEvents-1 { // however many iterations end at once
-		return child, outcome{failed: broken("The execution reached the maximum number of history events (%d).", maxEvents)}
+		return child, outcome{
+			failed: broken("The execution reached the maximum number of history events (%d).", maxEvents),
+		}
 	}
 	input := stored(m.Items[i])
 	if s.parameters != nil {
 		sc := r.scope(f, stored(f.Input), "item")
-		sc.context.(map[string]any)["Map"] = contextItem(child.Item)
+		sc.context.(jsonObject)["Map"] = contextItem(child.Item)
 		var failed *failure
 		if sc.input, failed = s.inputPath.of("InputPath", sc); failed == nil {
 			input, failed = s.parameters.fill(sc)
@@ -213,7 +218,7 @@ func (r *run) iterationEnded(f, child *frame, ended outcome) *failure {
 	m.LastEvent = r.emit(child.Previous, "MapIterationFailed", about)
 	m.Failed++
 	if m.Tolerates && m.Failed <= m.Tolerated && !ended.failed.fatal {
-		f.Results[i] = encodeValue(map[string]any{"Error": ended.failed.name, "Cause": ended.failed.cause})
+		f.Results[i] = encodeValue(jsonObject{"Error": ended.failed.name, "Cause": ended.failed.cause})
 		return nil
 	}
 	for other, branch := range f.Branches {
@@ -223,7 +228,10 @@ func (r *run) iterationEnded(f, child *frame, ended outcome) *failure {
 	}
 	f.Previous = m.LastEvent
 	if m.Tolerates && !ended.failed.fatal {
-		return namedFailure(ErrorThreshold, "The specified tolerated failure threshold was exceeded: %d of %d iterations failed.", m.Failed, len(m.Items))
+		return namedFailure(
+			ErrorThreshold, "The specified tolerated failure threshold was exceeded: %d of %d iterations failed.",
+			m.Failed, len(m.Items),
+		)
 	}
 	return nested(ended.failed)
 }

@@ -67,8 +67,8 @@ func (d Diagnostics) Err() error {
 	return errors.New(strings.Join(messages, ", "))
 }
 
-// Parse reads a definition. Unless the diagnostics are free of errors, there is no machine. check says whether a Task's resource can be
-// run here; nil takes any.
+// Parse reads a definition. Unless the diagnostics are free of errors, there is no machine. check says whether a Task's
+// resource can be run here; nil takes any.
 func Parse(definition string, check func(Resource) error) (*Machine, Diagnostics) {
 	p := &parser{check: check, names: map[string]bool{}}
 	m := p.machine(definition)
@@ -86,7 +86,9 @@ type parser struct {
 }
 
 func (p *parser) report(code, at, format string, args ...any) {
-	p.found = append(p.found, Diagnostic{Severity: SeverityError, Code: code, Message: fmt.Sprintf(format, args...), Location: at})
+	p.found = append(
+		p.found, Diagnostic{Severity: SeverityError, Code: code, Message: fmt.Sprintf(format, args...), Location: at},
+	)
 }
 
 func (p *parser) schema(at, format string, args ...any) { p.report(CodeSchema, at, format, args...) }
@@ -105,7 +107,7 @@ func (p *parser) machine(definition string) *Machine {
 		p.report(CodeInvalidJSON, at, "The field '%s' is there twice", name)
 		return nil
 	}
-	members, ok := v.(map[string]any)
+	members, ok := v.(jsonObject)
 	if !ok {
 		p.report(CodeInvalidJSON, "", "The definition must be an object, not %s", typeName(v))
 		return nil
@@ -171,17 +173,17 @@ func duplicate(definition string) (name, at string, twice bool) {
 type object struct {
 	*parser
 	at      string
-	members map[string]any
+	members jsonObject
 	read    map[string]bool
 }
 
-func (p *parser) object(members map[string]any, at string) *object {
+func (p *parser) object(members jsonObject, at string) *object {
 	return &object{parser: p, at: at, members: members, read: map[string]bool{}}
 }
 
 func (o *object) place(name string) string { return o.at + "/" + escaped(name) }
 
-func (o *object) get(name string) (any, bool) {
+func (o *object) get(name string) (jsonValue, bool) {
 	o.read[name] = true
 	v, ok := o.members[name]
 	return v, ok
@@ -225,12 +227,12 @@ func (o *object) flag(name string) bool {
 	return b
 }
 
-func (o *object) list(name string) ([]any, bool) {
+func (o *object) list(name string) (jsonArray, bool) {
 	v, ok := o.get(name)
 	if !ok {
 		return nil, false
 	}
-	list, isList := v.([]any)
+	list, isList := v.(jsonArray)
 	if !isList {
 		o.schema(o.place(name), "The value must be an array, not %s", typeName(v))
 	}
@@ -242,7 +244,7 @@ func (o *object) child(name string) (*object, bool) {
 	if !ok {
 		return nil, false
 	}
-	members, isObject := v.(map[string]any)
+	members, isObject := v.(jsonObject)
 	if !isObject {
 		o.schema(o.place(name), "The value must be an object, not %s", typeName(v))
 		return nil, false
@@ -255,7 +257,7 @@ func (o *object) objects(name string) []*object {
 	var objects []*object
 	for i, v := range list {
 		at := fmt.Sprintf("%s/%d", o.place(name), i)
-		if members, ok := v.(map[string]any); ok {
+		if members, ok := v.(jsonObject); ok {
 			objects = append(objects, o.object(members, at))
 		} else {
 			o.schema(at, "The value must be an object, not %s", typeName(v))
@@ -293,7 +295,10 @@ func (o *object) numberWithin(name, pathName string, least, most float64) amount
 		case !isNumber:
 			o.schema(o.place(name), "The value must be a number, not %s", typeName(v))
 		case f < least || f > most:
-			o.schema(o.place(name), "The value must be from %v to %v", json.Number(fmt.Sprintf("%.0f", least)), json.Number(fmt.Sprintf("%.0f", most)))
+			o.schema(
+				o.place(name), "The value must be from %v to %v", json.Number(fmt.Sprintf("%.0f", least)),
+				json.Number(fmt.Sprintf("%.0f", most)),
+			)
 		default:
 			a.set, a.fixed = true, f
 		}
@@ -344,7 +349,10 @@ func (o *object) resultPath() dataPath {
 		return d
 	}
 	if d.path.context || !d.path.reference() {
-		o.schema(o.place("ResultPath"), "The value for the field 'ResultPath' must be a valid reference path: names and indices behind $")
+		o.schema(
+			o.place("ResultPath"),
+			"The value for the field 'ResultPath' must be a valid reference path: names and indices behind $",
+		)
 	}
 	return d
 }
@@ -514,7 +522,10 @@ func (p *parser) state(name string, o *object) *state {
 	case typeMap:
 		p.mapState(s, o)
 	default:
-		o.schema(o.place("Type"), "The value must be Task, Pass, Choice, Wait, Succeed, Fail, Parallel or Map, not '%s'", shortened(kind))
+		o.schema(
+			o.place("Type"), "The value must be Task, Pass, Choice, Wait, Succeed, Fail, Parallel or Map, not '%s'",
+			shortened(kind),
+		)
 		return s
 	}
 	o.finish()
@@ -581,7 +592,8 @@ func readsToken(t *template) bool {
 		if e.path != nil && e.path.context {
 			return len(e.path.steps) < 2 || slices.Equal(e.path.steps[1].names, []string{"Token"})
 		}
-		return e.call != nil && slices.ContainsFunc(e.call.arguments, func(a expression) bool { return inExpression(&a) })
+		return e.call != nil &&
+			slices.ContainsFunc(e.call.arguments, func(a expression) bool { return inExpression(&a) })
 	}
 	return slices.ContainsFunc(t.elements, func(e template) bool { return readsToken(&e) }) ||
 		slices.ContainsFunc(t.members, func(m templateMember) bool {
@@ -596,7 +608,10 @@ func (p *parser) waitState(s *state, o *object) {
 	s.wait.seconds = o.amountWithin("Seconds", "SecondsPath", 0, maxSeconds)
 	if timestamp, ok := o.text("Timestamp"); ok {
 		if _, err := parseTimestamp(timestamp); err != nil {
-			o.schema(o.place("Timestamp"), "The value must be a timestamp with date, time and zone, as 2016-03-14T01:59:00Z")
+			o.schema(
+				o.place("Timestamp"),
+				"The value must be a timestamp with date, time and zone, as 2016-03-14T01:59:00Z",
+			)
 		}
 		s.wait.timestamp = timestamp
 	}
@@ -610,7 +625,9 @@ func (p *parser) waitState(s *state, o *object) {
 		}
 	}
 	if given != 1 {
-		o.schema(o.at, "A Wait state must have exactly one of 'Seconds', 'SecondsPath', 'Timestamp' and 'TimestampPath'")
+		o.schema(
+			o.at, "A Wait state must have exactly one of 'Seconds', 'SecondsPath', 'Timestamp' and 'TimestampPath'",
+		)
 	}
 }
 
@@ -627,7 +644,11 @@ func (o *object) expressionOr(name, pathName string) text {
 	if written, ok := o.text(pathName); ok {
 		var err error
 		if t.computed, err = parseExpression(written); err != nil {
-			o.schema(o.place(pathName), "The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call: %v", pathName, err)
+			o.schema(
+				o.place(pathName),
+				"The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call: %v",
+				pathName, err,
+			)
 			return t
 		}
 		t.set, t.field = true, pathName
@@ -678,7 +699,9 @@ func (p *parser) mapState(s *state, o *object) {
 		_, _ = child.text("Comment")
 		if config, ok := child.child("ProcessorConfig"); ok {
 			if mode, ok := config.text("Mode"); ok && mode != "INLINE" {
-				config.schema(config.place("Mode"), "Distributed Map states are not supported: the value must be INLINE")
+				config.schema(
+					config.place("Mode"), "Distributed Map states are not supported: the value must be INLINE",
+				)
 			}
 			_, _ = config.text("ExecutionType")
 			config.finish()

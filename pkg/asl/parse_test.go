@@ -10,6 +10,7 @@ const lambdaTask = `"Type":"Task","Resource":"arn:aws:lambda:us-east-1:1:functio
 
 // TestDiagnostics: a definition and the one thing that is wrong with it.
 func TestDiagnostics(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, definition, code, location, message string }{
 		{"no JSON", `{`, CodeInvalidJSON, "", "reading JSON"},
 		{"more than one value", `{} {}`, CodeInvalidJSON, "", "more behind"},
@@ -110,6 +111,7 @@ func refuse(r Resource) error {
 }
 
 func TestAllThatIsWrongIsReported(t *testing.T) {
+	t.Parallel()
 	_, found := Parse(`{"StartAt":"S","States":{"S":{"Type":"Pass","Next":"X"},"T":{"Type":"Task","End":true}},"More":1}`, nil)
 	if len(found) != 4 {
 		t.Errorf("found %v, want 4 things", found)
@@ -120,6 +122,7 @@ func TestAllThatIsWrongIsReported(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	definition := func(parameters string) string {
 		return single(`{"Type":"Task","Resource":"arn:aws:states:::http:invoke.waitForTaskToken","End":true,"Parameters":` + parameters + `}`)
 	}
@@ -135,6 +138,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestResources(t *testing.T) {
+	t.Parallel()
 	for arn, want := range map[string]Resource{
 		"arn:aws:states:::aws-sdk:personalize:createSolution": {Service: "aws-sdk:personalize", Action: "createSolution"},
 		"arn:aws:states:::http:invoke":                        {Service: "http", Action: "invoke"},

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// Path is a JSONPath in the dialect of Step Functions, which is that of the Java library it uses: a path that can lead to one place
-// only gives the value there, and any other one an array, which may be empty. Members of an object are walked in the order of their
-// names. A path that begins with $$ reads the context object.
+// Path is a JSONPath in the dialect of Step Functions, which is that of the Java library it uses: a path that can lead
+// to one place only gives the value there, and any other one an array, which may be empty. Members of an object are
+// walked in the order of their names. A path that begins with $$ reads the context object.
 type Path struct {
 	text    string
 	context bool
@@ -94,8 +94,8 @@ func (p *Path) reference() bool {
 }
 
 // find returns what the path leads to; the result is shared with the value.
-func (p *Path) find(root any) (any, error) {
-	found := []any{root}
+func (p *Path) find(root jsonValue) (jsonValue, error) {
+	found := jsonArray{root}
 	for i := range p.steps {
 		if found = p.steps[i].follow(found, root, i == len(p.steps)-1); len(found) > maxFound {
 			return nil, errTooMany
@@ -103,7 +103,7 @@ func (p *Path) find(root any) (any, error) {
 	}
 	if !p.definite() {
 		if found == nil {
-			found = []any{}
+			found = jsonArray{}
 		}
 		if p.length {
 			return number(int64(len(found))), nil
@@ -115,9 +115,9 @@ func (p *Path) find(root any) (any, error) {
 	}
 	if p.length {
 		switch v := found[0].(type) {
-		case []any:
+		case jsonArray:
 			return number(int64(len(v))), nil
-		case map[string]any:
+		case jsonObject:
 			return number(int64(len(v))), nil
 		}
 		return nil, errAbsent
@@ -125,9 +125,9 @@ func (p *Path) find(root any) (any, error) {
 	return found[0], nil
 }
 
-func (s *pathStep) follow(from []any, root any, last bool) []any {
+func (s *pathStep) follow(from jsonArray, root jsonValue, last bool) jsonArray {
 	if s.descends {
-		var all []any
+		var all jsonArray
 		for _, v := range from {
 			all = appendTree(all, v)
 		}
@@ -136,7 +136,7 @@ func (s *pathStep) follow(from []any, root any, last bool) []any {
 		}
 		from = all
 	}
-	var to []any
+	var to jsonArray
 	for _, v := range from {
 		if to = s.pick(to, v, root, last); len(to) > maxFound {
 			break
@@ -146,7 +146,7 @@ func (s *pathStep) follow(from []any, root any, last bool) []any {
 }
 
 // appendTree appends a value and all below it.
-func appendTree(all []any, v any) []any {
+func appendTree(all jsonArray, v jsonValue) jsonArray {
 	if len(all) > maxFound {
 		return all
 	}
@@ -157,12 +157,12 @@ func appendTree(all []any, v any) []any {
 	return all
 }
 
-func children(v any) []any {
+func children(v jsonValue) jsonArray {
 	switch v := v.(type) {
-	case []any:
+	case jsonArray:
 		return v
-	case map[string]any:
-		list := make([]any, 0, len(v))
+	case jsonObject:
+		list := make(jsonArray, 0, len(v))
 		for _, name := range sortedKeys(v) {
 			list = append(list, v[name])
 		}
@@ -171,12 +171,12 @@ func children(v any) []any {
 	return nil
 }
 
-func (s *pathStep) pick(to []any, v, root any, last bool) []any {
+func (s *pathStep) pick(to jsonArray, v, root jsonValue, last bool) jsonArray {
 	switch s.kind {
 	case stepNames:
 		return s.pickNames(to, v, last)
 	case stepIndices:
-		array, _ := v.([]any)
+		array, _ := v.(jsonArray)
 		for _, i := range s.indices {
 			if i < 0 {
 				i += len(array)
@@ -186,15 +186,15 @@ func (s *pathStep) pick(to []any, v, root any, last bool) []any {
 			}
 		}
 	case stepSlice:
-		if array, ok := v.([]any); ok {
+		if array, ok := v.(jsonArray); ok {
 			to = append(to, s.slice(array)...)
 		}
 	case stepAll:
 		to = append(to, children(v)...)
 	case stepFilter:
 		candidates := children(v)
-		if object, ok := v.(map[string]any); ok && !s.descends {
-			candidates = []any{object} // a filter on an object asks the object itself
+		if object, ok := v.(jsonObject); ok && !s.descends {
+			candidates = jsonArray{object} // a filter on an object asks the object itself
 		}
 		for _, candidate := range candidates {
 			if s.filter.holds(candidate, root) {
@@ -205,13 +205,13 @@ func (s *pathStep) pick(to []any, v, root any, last bool) []any {
 	return to
 }
 
-func (s *pathStep) pickNames(to []any, v any, last bool) []any {
-	object, ok := v.(map[string]any)
+func (s *pathStep) pickNames(to jsonArray, v jsonValue, last bool) jsonArray {
+	object, ok := v.(jsonObject)
 	if !ok {
 		return to
 	}
 	if len(s.names) > 1 && last {
-		chosen := map[string]any{}
+		chosen := jsonObject{}
 		for _, name := range s.names {
 			if member, ok := object[name]; ok {
 				chosen[name] = member
@@ -227,7 +227,7 @@ func (s *pathStep) pickNames(to []any, v any, last bool) []any {
 	return to
 }
 
-func (s *pathStep) slice(array []any) []any {
+func (s *pathStep) slice(array jsonArray) jsonArray {
 	bound := func(at *int, otherwise int) int {
 		if at == nil {
 			return otherwise
@@ -239,7 +239,7 @@ func (s *pathStep) slice(array []any) []any {
 		return min(max(i, 0), len(array))
 	}
 	from, to := bound(s.from, 0), bound(s.to, len(array))
-	var picked []any
+	var picked jsonArray
 	for i := from; i < to; i += s.by {
 		picked = append(picked, array[i])
 		if s.by > len(array) {
@@ -249,20 +249,21 @@ func (s *pathStep) slice(array []any) []any {
 	return picked
 }
 
-// put returns the value with another one in the path's place; p is a reference path. Objects that are missing on the way are made.
-func (p *Path) put(into, v any) (any, error) {
+// put returns the value with another one in the path's place; p is a reference path. Objects that are missing on the
+// way are made.
+func (p *Path) put(into, v jsonValue) (jsonValue, error) {
 	return putAt(clone(into), p.steps, v)
 }
 
 var errCannotPut = errors.New("the path does not lead to a place where a value can be put")
 
-func putAt(into any, steps []pathStep, v any) (any, error) {
+func putAt(into jsonValue, steps []pathStep, v jsonValue) (jsonValue, error) {
 	if len(steps) == 0 {
 		return v, nil
 	}
 	s := steps[0]
 	if s.kind == stepIndices {
-		array, ok := into.([]any)
+		array, ok := into.(jsonArray)
 		i := s.indices[0]
 		if ok && i < 0 {
 			i += len(array)
@@ -277,13 +278,13 @@ func putAt(into any, steps []pathStep, v any) (any, error) {
 		array[i] = element
 		return array, nil
 	}
-	object, ok := into.(map[string]any)
+	object, ok := into.(jsonObject)
 	if !ok {
 		return nil, errCannotPut
 	}
 	member, present := object[s.names[0]]
 	if !present {
-		member = map[string]any{}
+		member = jsonObject{}
 	}
 	member, err := putAt(member, steps[1:], v)
 	if err != nil {
@@ -375,7 +376,8 @@ func (p *pathParser) afterDot() (pathStep, error) {
 
 // isNameRune says what a name may hold behind a dot; other names stand in brackets.
 func isNameRune(r rune) bool {
-	return r == '_' || r == '-' || r == ':' || r == '$' || r == '@' || unicode.IsLetter(r) || unicode.IsDigit(r) || r > unicode.MaxASCII && unicode.IsGraphic(r) && !unicode.IsSpace(r)
+	return r == '_' || r == '-' || r == ':' || r == '$' || r == '@' || unicode.IsLetter(r) || unicode.IsDigit(r) ||
+		r > unicode.MaxASCII && unicode.IsGraphic(r) && !unicode.IsSpace(r)
 }
 
 func (p *pathParser) bracket() (pathStep, error) {
@@ -544,7 +546,7 @@ func (p *pathParser) blanks() {
 
 // A condition is what a filter asks of a value.
 type condition interface {
-	holds(v, root any) bool
+	holds(v, root jsonValue) bool
 }
 
 type (
@@ -558,13 +560,13 @@ type (
 	existence struct{ operand }
 	// operand is a literal, or a path from the candidate (@) or from the root ($).
 	operand struct {
-		literal  any
+		literal  jsonValue
 		path     *Path
 		fromRoot bool
 	}
 )
 
-func (c anyOf) holds(v, root any) bool {
+func (c anyOf) holds(v, root jsonValue) bool {
 	for _, one := range c {
 		if one.holds(v, root) {
 			return true
@@ -573,7 +575,7 @@ func (c anyOf) holds(v, root any) bool {
 	return false
 }
 
-func (c allOf) holds(v, root any) bool {
+func (c allOf) holds(v, root jsonValue) bool {
 	for _, one := range c {
 		if !one.holds(v, root) {
 			return false
@@ -582,17 +584,17 @@ func (c allOf) holds(v, root any) bool {
 	return true
 }
 
-func (c not) holds(v, root any) bool { return !c.condition.holds(v, root) }
+func (c not) holds(v, root jsonValue) bool { return !c.condition.holds(v, root) }
 
-func (c existence) holds(v, root any) bool {
+func (c existence) holds(v, root jsonValue) bool {
 	found, err := c.find(v, root)
-	if list, ok := found.([]any); ok && !c.path.definite() {
+	if list, ok := found.(jsonArray); ok && !c.path.definite() {
 		return len(list) > 0
 	}
 	return err == nil
 }
 
-func (c comparison) holds(v, root any) bool {
+func (c comparison) holds(v, root jsonValue) bool {
 	left, err := c.left.find(v, root)
 	if err != nil {
 		return false
@@ -612,7 +614,7 @@ func (c comparison) holds(v, root any) bool {
 }
 
 // compare orders two numbers, or two strings.
-func compare(a, b any) (order int, comparable bool) {
+func compare(a, b jsonValue) (order int, comparable bool) {
 	switch a := a.(type) {
 	case json.Number:
 		if b, ok := b.(json.Number); ok {
@@ -638,7 +640,7 @@ func orderHolds(operator string, order int) bool {
 	return order >= 0
 }
 
-func (o operand) find(v, root any) (any, error) {
+func (o operand) find(v, root jsonValue) (jsonValue, error) {
 	switch {
 	case o.path == nil:
 		return o.literal, nil
@@ -660,7 +662,9 @@ func (p *pathParser) both() (condition, error) {
 	return p.joined("&&", p.single, func(list []condition) condition { return allOf(list) })
 }
 
-func (p *pathParser) joined(operator string, next func() (condition, error), join func([]condition) condition) (condition, error) {
+func (p *pathParser) joined(
+	operator string, next func() (condition, error), join func([]condition) condition,
+) (condition, error) {
 	var list []condition
 	for {
 		c, err := next()
@@ -724,7 +728,10 @@ func (p *pathParser) operand() (operand, error) {
 		}
 		defer func() { p.depth-- }()
 		steps, length, err := p.steps()
-		return operand{path: &Path{text: p.text[start:p.at], steps: steps, length: length}, fromRoot: p.text[start] == '$'}, err
+		return operand{
+			path:     &Path{text: p.text[start:p.at], steps: steps, length: length},
+			fromRoot: p.text[start] == '$',
+		}, err
 	case p.peek() == '\'', p.peek() == '"':
 		text, err := p.quoted()
 		return operand{literal: text}, err

@@ -12,6 +12,7 @@ const shop = `{"store":{"book":[
 	{"title":"C","price":8.99,"isbn":"2"}],"open":true,"odd name":{"a.b":1},"none":null},"limit":10,"list":[0,1,2,3,4,5],"überall":"ja"}`
 
 func TestPathsFind(t *testing.T) {
+	t.Parallel()
 	root, err := decodeValue([]byte(shop))
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +72,7 @@ func TestPathsFind(t *testing.T) {
 }
 
 func TestPathsThatAreNone(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]string{
 		``:                                       "must begin with $",
 		`a`:                                      "must begin with $",
@@ -101,6 +103,7 @@ func TestPathsThatAreNone(t *testing.T) {
 }
 
 func TestManyDescentsAreBounded(t *testing.T) {
+	t.Parallel()
 	deep, err := decodeValue([]byte(strings.Repeat(`[[1,2],[3],`, 100) + `1` + strings.Repeat(`]`, 100)))
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +118,7 @@ func TestManyDescentsAreBounded(t *testing.T) {
 }
 
 func TestReferencePaths(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string]bool{
 		`$`: true, `$.a.b`: true, `$['a b'][0]`: true, `$[-1]`: true,
 		`$.*`: false, `$..a`: false, `$[0,1]`: false, `$[0:1]`: false, `$['a','b']`: false, `$[?(@.a)]`: false, `$.a.length()`: false,
@@ -130,6 +134,7 @@ func TestReferencePaths(t *testing.T) {
 }
 
 func TestPutLeavesTheOriginal(t *testing.T) {
+	t.Parallel()
 	original, _ := decodeValue([]byte(`{"a":{"b":[1]}}`))
 	p, _ := ParsePath(`$.a.b[0]`)
 	changed, err := p.put(original, "x")

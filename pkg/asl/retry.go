@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// fail has a state's Retry and Catch take a failure, or fails the thread. Tasks, branches and iterations of the state have ended.
+// fail has a state's Retry and Catch take a failure, or fails the thread. Tasks, branches and iterations of the state
+// have ended.
 func (r *run) fail(f *frame, failed *failure) outcome {
 	s := f.of()
 	if failed.cause == "" && failed.message != "" {
@@ -16,14 +17,14 @@ func (r *run) fail(f *frame, failed *failure) outcome {
 		return waiting
 	}
 	if s.kind == typeParallel || s.kind == typeMap {
-		r.tell(f, s.kind+"StateFailed", nil)
+		r.record(f, s.kind+"StateFailed", nil)
 	}
 	for i := range s.catchers {
 		c := &s.catchers[i]
 		if !failed.matches(c.errors) {
 			continue
 		}
-		caught := map[string]any{"Error": failed.name}
+		caught := jsonObject{"Error": failed.name}
 		if failed.cause != "" {
 			caught["Cause"] = failed.cause
 		}

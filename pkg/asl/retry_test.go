@@ -10,6 +10,7 @@ import (
 )
 
 func TestRetry(t *testing.T) {
+	t.Parallel()
 	boom := fails("Boom", "why")
 	for _, c := range []struct {
 		name, retry string
@@ -51,6 +52,7 @@ func everyMinute(n int) []float64 {
 }
 
 func TestRetryHistory(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, taskState(`,"Retry":[{"ErrorEquals":["Boom"]}],"Parameters":{"n.$":"$$.State.RetryCount"}`), `{}`,
 		map[string][]answer{"S": {fails("Boom", ""), echoes}})
 	s.wantOutput(`{"n":1}`)
@@ -69,6 +71,7 @@ func TestRetryHistory(t *testing.T) {
 
 // TestRetriesBeginAnewWithTheState: entering a state again gives all attempts back.
 func TestRetriesBeginAnewWithTheState(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, `{"StartAt":"S","States":{
 		"S":{"Type":"Task","Resource":"arn:aws:states:::x:y","Retry":[{"ErrorEquals":["Boom"],"MaxAttempts":1}],"Catch":[{"ErrorEquals":["Boom"],"ResultPath":null,"Next":"Count"}],"Next":"Done"},
 		"Count":{"Type":"Pass","Parameters":{"n.$":"States.MathAdd($.n,1)"},"Next":"S"},
@@ -77,6 +80,7 @@ func TestRetriesBeginAnewWithTheState(t *testing.T) {
 }
 
 func TestFullJitter(t *testing.T) {
+	t.Parallel()
 	random := &source{seed: "x"}
 	r := retrier{interval: 10, backOff: 2, fullJitter: true}
 	var sum time.Duration
@@ -97,6 +101,7 @@ func TestFullJitter(t *testing.T) {
 }
 
 func TestCatch(t *testing.T) {
+	t.Parallel()
 	machine := func(catch string) string {
 		return `{"StartAt":"S","States":{"S":{"Type":"Task","Resource":"arn:aws:states:::x:y","End":true,"OutputPath":"$.never","Catch":[` + catch + `]},
 			"H":{"Type":"Pass","End":true},"G":{"Type":"Pass","Result":"G","End":true}}}`
@@ -142,6 +147,7 @@ func TestCatch(t *testing.T) {
 
 // TestErrorNames says which names take which errors: one line an error, one column a name.
 func TestErrorNames(t *testing.T) {
+	t.Parallel()
 	errorsOf := map[string]struct {
 		members, input string
 		answer         answer
@@ -189,6 +195,7 @@ func TestErrorNames(t *testing.T) {
 
 // TestRuntimeErrorsPassThroughStates: what ends an execution does so from inside of branches and iterations, too.
 func TestRuntimeErrorsPassThroughStates(t *testing.T) {
+	t.Parallel()
 	const inner = `{"StartAt":"S","States":{"S":{"Type":"Pass","InputPath":"$.x","End":true}}}`
 	const catch = `"Catch":[{"ErrorEquals":["States.ALL"],"Next":"H"}],"Retry":[{"ErrorEquals":["States.ALL"]}],"End":true`
 	for _, state := range []string{
@@ -200,6 +207,7 @@ func TestRuntimeErrorsPassThroughStates(t *testing.T) {
 }
 
 func TestTaskTimeouts(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, members string
 		seconds       float64
@@ -225,6 +233,7 @@ func TestTaskTimeouts(t *testing.T) {
 }
 
 func TestHeartbeatsKeepATaskAlive(t *testing.T) {
+	t.Parallel()
 	s := begin(t, taskState(`,"TimeoutSeconds":60,"HeartbeatSeconds":10`), `{}`, nil)
 	task := s.tasks[0].ID
 	for range 5 {
@@ -247,6 +256,7 @@ func TestHeartbeatsKeepATaskAlive(t *testing.T) {
 
 // TestResultsOfAnEarlierAttemptAreIgnored: a task that was given up cannot answer for the next one.
 func TestResultsOfAnEarlierAttemptAreIgnored(t *testing.T) {
+	t.Parallel()
 	s := begin(t, taskState(`,"TimeoutSeconds":5,"Retry":[{"ErrorEquals":["States.Timeout"]}]`), `{}`, nil)
 	first := s.tasks[0].ID
 	for range 2 { // the timeout, and the pause

@@ -9,6 +9,7 @@ import (
 )
 
 func TestPass(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, members, input, want string }{
 		{"passes its input on", ``, `{"a":1}`, `{"a":1}`},
 		{"keeps numbers as they are written", ``, `{"a":12345678901234567890,"b":1.50}`, `{"a":12345678901234567890,"b":1.50}`},
@@ -34,6 +35,7 @@ func TestPass(t *testing.T) {
 }
 
 func TestBrokenPathsEndTheExecution(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, members, input, cause string }{
 		{"InputPath", `,"InputPath":"$.x"`, `{}`, "An error occurred while executing the state 'S' (entered at the event id #2). The JSONPath '$.x' specified for the field 'InputPath' could not be found in the input '{}'"},
 		{"OutputPath", `,"OutputPath":"$.x"`, `{}`, "'OutputPath'"},
@@ -49,6 +51,7 @@ func TestBrokenPathsEndTheExecution(t *testing.T) {
 }
 
 func TestTask(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, taskState(`,"InputPath":"$.in","Parameters":{"Name.$":"$.name"},"ResultSelector":{"arn.$":"$.SchemaArn"},"ResultPath":"$.made","OutputPath":"$.made"`),
 		`{"in":{"name":"films"}}`, map[string][]answer{"S": {succeeds(`{"SchemaArn":"arn:x"}`)}})
 	s.wantOutput(`{"arn":"arn:x"}`)
@@ -79,6 +82,7 @@ func TestTask(t *testing.T) {
 }
 
 func TestTaskOfAFunction(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, single(`{"Type":"Task","Resource":"arn:aws:lambda:us-east-1:123456789012:function:make","End":true}`), `{"a":1}`,
 		map[string][]answer{"S": {succeeds(`2`)}})
 	s.wantOutput(`2`)
@@ -93,6 +97,7 @@ func TestTaskOfAFunction(t *testing.T) {
 }
 
 func TestTaskEndsOnce(t *testing.T) {
+	t.Parallel()
 	s := begin(t, taskState(``), `{}`, nil)
 	id := s.tasks[0].ID
 	if err := s.apply(TaskSucceeded{Task: id + 1, Output: json.RawMessage(`1`)}); !errors.Is(err, ErrNoTask) {
@@ -108,6 +113,7 @@ func TestTaskEndsOnce(t *testing.T) {
 }
 
 func TestTaskToken(t *testing.T) {
+	t.Parallel()
 	const definition = `{"StartAt":"Ask","States":{"Ask":{"Type":"Task","Resource":"arn:aws:states:::http:invoke.waitForTaskToken",
 		"Parameters":{"RequestBody":{"token.$":"$$.Task.Token"}},"End":true}}}`
 	s := begin(t, definition, `{}`, nil)
@@ -150,6 +156,7 @@ func TestTaskToken(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, members, input string
 		seconds              float64
@@ -183,6 +190,7 @@ func TestWait(t *testing.T) {
 }
 
 func TestTimersFireWhenTheyAreDue(t *testing.T) {
+	t.Parallel()
 	s := begin(t, single(`{"Type":"Wait","End":true,"Seconds":10}`), `{}`, nil)
 	s.now = clockStart.Add(10*time.Second - time.Millisecond)
 	if err := s.apply(TimePassed{}); err != nil || s.x.Status != Running {
@@ -195,12 +203,14 @@ func TestTimersFireWhenTheyAreDue(t *testing.T) {
 }
 
 func TestSucceed(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, single(`{"Type":"Succeed","InputPath":"$.a","OutputPath":"$.b"}`), `{"a":{"b":1}}`, nil)
 	s.wantOutput(`1`)
 	s.wantEvents("1<0 ExecutionStarted\n2<0 SucceedStateEntered\n3<2 SucceedStateExited\n4<3 ExecutionSucceeded")
 }
 
 func TestFail(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, members, input, wantError, wantCause string }{
 		{"constant", `,"Error":"E","Cause":"why"`, `{}`, "E", "why"},
 		{"without anything", ``, `{}`, "", ""},
@@ -229,6 +239,7 @@ func withMembers(definition, members string) string {
 }
 
 func TestParallel(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, withMembers(twoBranches, `,"Parameters":{"x.$":"$.a"},"ResultSelector":{"r.$":"$[1]","all.$":"$"},"ResultPath":"$.p"`), `{"a":1}`, nil)
 	s.wantOutput(`{"a":1,"p":{"r":"c","all":[{"x":1},"c"]}}`)
 	s.wantEvents(`
@@ -252,6 +263,7 @@ func TestParallel(t *testing.T) {
 }
 
 func TestParallelFailsWithItsFirstBranch(t *testing.T) {
+	t.Parallel()
 	answers := map[string][]answer{"A": {fails("Boom", "why")}}
 	s := simulate(t, withMembers(twoBranches, ``), `{}`, answers)
 	s.wantFailure("Boom", "why")
@@ -273,6 +285,7 @@ func TestParallelFailsWithItsFirstBranch(t *testing.T) {
 }
 
 func TestParallelIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, withMembers(twoBranches, `,"Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":60}]`), `{}`,
 		map[string][]answer{"A": {fails("Boom", ""), succeeds(`"a"`)}})
 	s.wantOutput(`["a","c"]`)
@@ -285,6 +298,7 @@ func TestParallelIsTriedAgain(t *testing.T) {
 }
 
 func TestParallelOfStatesThatEndAtOnce(t *testing.T) {
+	t.Parallel()
 	simulate(t, `{"StartAt":"P","States":{"P":{"Type":"Parallel","End":true,"Branches":[
 		{"StartAt":"A","States":{"A":{"Type":"Pass","Result":1,"End":true}}},
 		{"StartAt":"B","States":{"B":{"Type":"Parallel","End":true,"Branches":[{"StartAt":"C","States":{"C":{"Type":"Succeed"}}}]}}}]}}}`,
@@ -298,6 +312,7 @@ const mapOfTasks = `{"StartAt":"M","States":{"M":{"Type":"Map","ItemProcessor":{
 	"T":{"Type":"Task","Resource":"arn:aws:states:::x:y","End":true}}},"End":true%s}}}`
 
 func TestMap(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, members, input, want string }{
 		{"each item", ``, `[1,{"a":2},"c"]`, `[1,{"a":2},"c"]`},
 		{"no items", ``, `[]`, `[]`},
@@ -322,6 +337,7 @@ func TestMap(t *testing.T) {
 }
 
 func TestMapHistory(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, `{"StartAt":"M","States":{"M":{"Type":"Map","MaxConcurrency":1,"ItemProcessor":{"StartAt":"T","States":{
 		"T":{"Type":"Wait","Seconds":1,"End":true}}},"End":true}}}`, `[1,2]`, nil)
 	s.wantEvents(`
@@ -348,6 +364,7 @@ func TestMapHistory(t *testing.T) {
 }
 
 func TestMapConcurrency(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, members, input string
 		want                 int
@@ -372,6 +389,7 @@ func TestMapConcurrency(t *testing.T) {
 }
 
 func TestMapFailure(t *testing.T) {
+	t.Parallel()
 	second := map[string][]answer{"T": {echoes, fails("Boom", "why"), echoes}}
 	s := simulate(t, withMembers(mapOfTasks, `,"MaxConcurrency":1`), `[1,2,3]`, second)
 	s.wantFailure("Boom", "why")
@@ -393,6 +411,7 @@ func TestMapFailure(t *testing.T) {
 }
 
 func TestMapToleratesFailures(t *testing.T) {
+	t.Parallel()
 	failing := func(task Task) Event {
 		if string(task.Parameters) == `"bad"` {
 			return TaskFailed{Task: task.ID, Error: "Bad", Cause: "item"}
@@ -413,6 +432,7 @@ func TestMapToleratesFailures(t *testing.T) {
 }
 
 func TestNestedMapsSeeTheirOwnItem(t *testing.T) {
+	t.Parallel()
 	simulate(t, `{"StartAt":"Outer","States":{"Outer":{"Type":"Map","End":true,"ItemProcessor":{"StartAt":"Inner","States":{
 		"Inner":{"Type":"Map","End":true,"ItemProcessor":{"StartAt":"P","States":{"P":{"Type":"Pass","End":true,
 			"Parameters":{"i.$":"$$.Map.Item.Index","v.$":"$$.Map.Item.Value"}}}}}}}}}}`, `[["a"],["b","c"]]`, nil).
@@ -420,6 +440,7 @@ func TestNestedMapsSeeTheirOwnItem(t *testing.T) {
 }
 
 func TestMachineTimeout(t *testing.T) {
+	t.Parallel()
 	s := simulate(t, `{"TimeoutSeconds":30,"StartAt":"T","States":{"T":{"Type":"Task","Resource":"arn:aws:states:::x:y","End":true,
 		"Catch":[{"ErrorEquals":["States.ALL"],"Next":"C"}]},"C":{"Type":"Succeed"}}}`, `{}`, map[string][]answer{"T": {hangs}})
 	if s.x.Status != TimedOut || s.x.Error != "" || s.elapsed() != 30 {
@@ -431,6 +452,7 @@ func TestMachineTimeout(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	s := begin(t, taskState(``), `{}`, nil)
 	if err := s.apply(Stopped{Error: "E", Cause: "enough"}); err != nil {
 		t.Fatal(err)
@@ -448,6 +470,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	t.Parallel()
 	loop := `{"StartAt":"A","States":{"A":{"Type":"Pass","Next":"B"},"B":{"Type":"Choice","Choices":[{"Variable":"$.x","IsPresent":true,"Next":"C"}],"Default":"A"},"C":{"Type":"Succeed"}}}`
 	s := simulate(t, loop, `{}`, nil)
 	s.wantFailure(ErrorRuntime, "maximum number of history events")

@@ -8,7 +8,7 @@ import (
 
 // template is a payload template: Parameters, ItemSelector, ResultSelector. Members whose names end in .$ are computed.
 type template struct {
-	constant any // where nothing is computed
+	constant jsonValue // where nothing is computed
 	members  []templateMember
 	elements []template
 }
@@ -21,15 +21,15 @@ type templateMember struct {
 }
 
 // parseTemplate reads a template; problem is told of what is wrong, with the place within the template.
-func parseTemplate(v any, at string, problem func(at, message string)) template {
+func parseTemplate(v jsonValue, at string, problem func(at, message string)) template {
 	switch v := v.(type) {
-	case map[string]any:
+	case jsonObject:
 		t := template{members: make([]templateMember, 0, len(v))}
 		for _, name := range sortedKeys(v) {
 			t.members = append(t.members, parseMember(v, name, at+"/"+escaped(name), problem))
 		}
 		return t
-	case []any:
+	case jsonArray:
 		t := template{elements: make([]template, len(v))}
 		for i, element := range v {
 			t.elements[i] = parseTemplate(element, fmt.Sprintf("%s/%d", at, i), problem)
@@ -39,7 +39,7 @@ func parseTemplate(v any, at string, problem func(at, message string)) template 
 	return template{constant: v}
 }
 
-func parseMember(object map[string]any, name, at string, problem func(at, message string)) templateMember {
+func parseMember(object jsonObject, name, at string, problem func(at, message string)) templateMember {
 	bare, computed := strings.CutSuffix(name, ".$")
 	if !computed {
 		return templateMember{name: name, value: parseTemplate(object[name], at, problem)}
@@ -50,21 +50,32 @@ func parseMember(object map[string]any, name, at string, problem func(at, messag
 	m := templateMember{name: bare}
 	text, ok := object[name].(string)
 	if !ok {
-		problem(at, fmt.Sprintf("The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call", name))
+		problem(
+			at,
+			fmt.Sprintf(
+				"The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call", name,
+			),
+		)
 		return m
 	}
 	var err error
 	if m.computed, err = parseExpression(text); err != nil {
-		problem(at, fmt.Sprintf("The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call: %v", name, err))
+		problem(
+			at,
+			fmt.Sprintf(
+				"The value for the field '%s' must be a valid JSONPath or a valid intrinsic function call: %v", name,
+				err,
+			),
+		)
 	}
 	return m
 }
 
 // fill computes the template.
-func (t *template) fill(s *scope) (any, *failure) {
+func (t *template) fill(s *scope) (jsonValue, *failure) {
 	switch {
 	case t.members != nil:
-		object := make(map[string]any, len(t.members))
+		object := make(jsonObject, len(t.members))
 		for i := range t.members {
 			m := &t.members[i]
 			v, failed := m.fill(s)
@@ -75,7 +86,7 @@ func (t *template) fill(s *scope) (any, *failure) {
 		}
 		return object, nil
 	case t.elements != nil:
-		list := make([]any, len(t.elements))
+		list := make(jsonArray, len(t.elements))
 		for i := range t.elements {
 			v, failed := t.elements[i].fill(s)
 			if failed != nil {
@@ -88,7 +99,7 @@ func (t *template) fill(s *scope) (any, *failure) {
 	return t.constant, nil
 }
 
-func (m *templateMember) fill(s *scope) (any, *failure) {
+func (m *templateMember) fill(s *scope) (jsonValue, *failure) {
 	if m.computed == nil {
 		return m.value.fill(s)
 	}
@@ -116,7 +127,10 @@ func unresolved(err error, field string, s *scope) string {
 		if at.path.context {
 			root, place = s.context, "context object"
 		}
-		return fmt.Sprintf("The JSONPath '%s' specified for the field '%s' could not be found in the %s '%s'", at.path, field, place, shortened(string(encodeValue(root))))
+		return fmt.Sprintf(
+			"The JSONPath '%s' specified for the field '%s' could not be found in the %s '%s'", at.path, field, place,
+			shortened(string(encodeValue(root))),
+		)
 	}
 	return fmt.Sprintf("The value of the field '%s' cannot be computed: %v", field, err)
 }

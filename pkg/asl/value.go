@@ -12,17 +12,22 @@ import (
 	"strings"
 )
 
-// A value is what JSON decodes to: nil, bool, json.Number, string, []any and map[string]any. Numbers keep their text, so that what a
-// state only passes on comes out as it went in.
+// A jsonValue is what JSON decodes to: nil, bool, json.Number, string, jsonArray or jsonObject. Numbers keep their
+// text, so that what a state only passes on comes out as it went in.
+type (
+	jsonValue  = any
+	jsonArray  = []any
+	jsonObject = map[string]any
+)
 
 // maxData is the largest input, output or result of a state, in bytes.
 const maxData = 256 << 10
 
 // decodeValue reads one JSON value and nothing behind it.
-func decodeValue(data []byte) (any, error) {
+func decodeValue(data []byte) (jsonValue, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
-	var v any
+	var v jsonValue
 	if err := decoder.Decode(&v); err != nil {
 		return nil, fmt.Errorf("reading JSON: %w", err)
 	}
@@ -33,7 +38,7 @@ func decodeValue(data []byte) (any, error) {
 }
 
 // stored decodes what this package has encoded, or checked, before.
-func stored(data json.RawMessage) any {
+func stored(data json.RawMessage) jsonValue {
 	if len(data) == 0 {
 		return nil
 	}
@@ -45,7 +50,7 @@ func stored(data json.RawMessage) any {
 }
 
 // encodeValue writes a value, members sorted by name.
-func encodeValue(v any) json.RawMessage {
+func encodeValue(v jsonValue) json.RawMessage {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
@@ -56,16 +61,16 @@ func encodeValue(v any) json.RawMessage {
 }
 
 // clone copies a value, so that changing one leaves the other.
-func clone(v any) any {
+func clone(v jsonValue) jsonValue {
 	switch v := v.(type) {
-	case map[string]any:
-		c := make(map[string]any, len(v))
+	case jsonObject:
+		c := make(jsonObject, len(v))
 		for name, member := range v {
 			c[name] = clone(member)
 		}
 		return c
-	case []any:
-		c := make([]any, len(v))
+	case jsonArray:
+		c := make(jsonArray, len(v))
 		for i, element := range v {
 			c[i] = clone(element)
 		}
@@ -75,20 +80,20 @@ func clone(v any) any {
 }
 
 // equal compares numbers by what they are worth.
-func equal(a, b any) bool {
+func equal(a, b jsonValue) bool {
 	switch a := a.(type) {
 	case json.Number:
 		b, ok := b.(json.Number)
 		return ok && compareNumbers(a, b) == 0
-	case []any:
-		b, ok := b.([]any)
+	case jsonArray:
+		b, ok := b.(jsonArray)
 		return ok && slices.EqualFunc(a, b, equal)
-	case map[string]any:
-		b, ok := b.(map[string]any)
+	case jsonObject:
+		b, ok := b.(jsonObject)
 		return ok && maps.EqualFunc(a, b, equal)
 	}
 	switch b.(type) {
-	case json.Number, []any, map[string]any:
+	case json.Number, jsonArray, jsonObject:
 		return false
 	}
 	return a == b
@@ -99,7 +104,8 @@ func compareNumbers(a, b json.Number) int {
 	return x.Cmp(y)
 }
 
-// rational is a number's exact value. Exponents beyond what a double has are cut: nobody may have us write out 10^999999999.
+// rational is a number's exact value. Exponents beyond what a double has are cut: nobody may have us write out
+// 10^999999999.
 func rational(n json.Number) *big.Rat {
 	text := string(n)
 	if strings.ContainsAny(text, "eE") {
@@ -122,7 +128,7 @@ func rational(n json.Number) *big.Rat {
 const maxDouble = 0x1p1023 * (1 + (1 - 0x1p-52))
 
 // wholeNumber is a number without a fraction that fits into 64 bits.
-func wholeNumber(v any) (int64, bool) {
+func wholeNumber(v jsonValue) (int64, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
 		return 0, false
@@ -137,7 +143,7 @@ func wholeNumber(v any) (int64, bool) {
 func number(n int64) json.Number { return json.Number(fmt.Sprint(n)) }
 
 // typeName names a value's type in messages.
-func typeName(v any) string {
+func typeName(v jsonValue) string {
 	switch v.(type) {
 	case nil:
 		return "null"
@@ -147,7 +153,7 @@ func typeName(v any) string {
 		return "a number"
 	case string:
 		return "a string"
-	case []any:
+	case jsonArray:
 		return "an array"
 	}
 	return "an object"

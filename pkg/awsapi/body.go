@@ -11,8 +11,8 @@ import (
 const (
 	// defaultMaxBody is more than what most operations can use; MaxBody names the others.
 	defaultMaxBody = 1 << 20
-	// firstBuffer is what a call gets without asking, and the largest buffer that is kept between calls. Nearly all bodies
-	// fit into it.
+	// firstBuffer is what a call gets without asking, and the largest buffer that is kept between calls. Nearly all
+	// bodies fit into it.
 	firstBuffer = 64 << 10
 	// maxHeldBodies bounds the memory of all bodies together that need more, so that many clients who send large bodies
 	// slowly cannot fill the memory.

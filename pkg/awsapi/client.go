@@ -27,7 +27,10 @@ func NewClient(endpoint string, credential Credential, region string) *Client {
 		endpoint:   strings.TrimSuffix(endpoint, "/"),
 		credential: credential,
 		region:     region,
-		http:       &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}, Timeout: time.Minute},
+		http: &http.Client{
+			Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
+			Timeout:   time.Minute,
+		},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 )
 
 func TestClient(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	client := awsapi.NewClient(s.URL+"/", key, "us-east-1")
 	t.Cleanup(client.Close)
@@ -48,6 +49,7 @@ func TestClient(t *testing.T) {
 
 // The AWS SDK for Go speaks to the Router as to AWS.
 func TestSDK(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	sent := time.UnixMilli(1700000000500).UTC()
 	s.putEvents = func(_ context.Context, req *personalizeevents.PutEventsRequest) (*awsapi.Empty, error) {

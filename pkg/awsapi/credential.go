@@ -31,7 +31,9 @@ func ParseCredentials(s string) ([]Credential, error) {
 		case !found || id == "" || secret == "":
 			return nil, fmt.Errorf("access key %d is not of the form id:secret", i+1)
 		case strings.ContainsAny(id, "/ \t="):
-			return nil, fmt.Errorf("access key %d: its id holds a slash, a space or an equals sign, which signatures cannot carry", i+1)
+			return nil, fmt.Errorf(
+				"access key %d: its id holds a slash, a space or an equals sign, which signatures cannot carry", i+1,
+			)
 		case seen[id]:
 			return nil, fmt.Errorf("access key %d repeats an earlier id", i+1)
 		}

@@ -15,6 +15,7 @@ import (
 
 // TestMoreCallsThanCanBeWorkedOnAreRefused: the bound is the number of calls, not what they wait for.
 func TestMoreCallsThanCanBeWorkedOnAreRefused(t *testing.T) {
+	t.Parallel()
 	router := awsapi.NewRouter(awsapi.RouterConfig{
 		Credentials: []awsapi.Credential{key}, Log: zap.NewNop(), Registerer: prometheus.NewRegistry(), MaxCalls: 1,
 	})

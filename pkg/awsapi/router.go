@@ -81,8 +81,8 @@ type RouterConfig struct {
 	Now func() time.Time
 }
 
-// Router answers the calls of the three Personalize services, of Step Functions and of EventBridge Scheduler. Operations are registered
-// before it serves.
+// Router answers the calls of the three Personalize services, of Step Functions and of EventBridge Scheduler.
+// Operations are registered before it serves.
 type Router struct {
 	verifier *verifier
 	log      *zap.Logger
@@ -139,15 +139,15 @@ func OnRefusal(f func(*Error)) Option { return func(o *options) { o.refused = f 
 // MaxBody is the size of an operation's largest body, for those that take more than a megabyte.
 func MaxBody(bytes int) Option { return func(o *options) { o.maxBody = bytes } }
 
-// HandleTarget registers a control plane operation. The request is decoded and validated before h is called. An error of h
-// that is, or wraps, an *Error goes to the client; any other is logged and answered with InternalServerError. A nil
-// response has an empty body.
+// HandleTarget registers a control plane operation. The request is decoded and validated before h is called. An error
+// of h that is, or wraps, an *Error goes to the client; any other is logged and answered with InternalServerError. A
+// nil response has an empty body.
 func HandleTarget[Req, Resp any](r *Router, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
 	r.targets[personalizePrefix+name] = newOperation(r, controlJSON, name, h, opts)
 }
 
-// HandleStates registers an operation of Step Functions; otherwise as HandleTarget. Metrics have it as states:name, since some names are
-// those of Personalize's operations, too.
+// HandleStates registers an operation of Step Functions; otherwise as HandleTarget. Metrics have it as states:name,
+// since some names are those of Personalize's operations, too.
 func HandleStates[Req, Resp any](r *Router, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
 	r.targets[statesPrefix+name] = newOperation(r, statesJSON, "states:"+name, h, opts)
 }
@@ -177,16 +177,20 @@ func (r *Router) LocalPath(path string) (Local, bool) {
 	return op.Local, true
 }
 
-// Call runs the operation as a request with this body would: it is decoded, checked and given to the handler. The error is an *Error if
-// the request was refused. The answer is nil or points to a Response.
+// Call runs the operation as a request with this body would: it is decoded, checked and given to the handler. The error
+// is an *Error if the request was refused. The answer is nil or points to a Response.
 func (l Local) Call(ctx context.Context, body []byte) (any, error) { return l.serve(ctx, body) }
 
 // HandlePath registers an operation of the events or runtime service at POST path; otherwise as HandleTarget.
-func HandlePath[Req, Resp any](r *Router, path, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
+func HandlePath[Req, Resp any](
+	r *Router, path, name string, h func(context.Context, *Req) (*Resp, error), opts ...Option,
+) {
 	r.paths[path] = newOperation(r, restJSON, name, h, opts)
 }
 
-func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(context.Context, *Req) (*Resp, error), opts []Option) *operation {
+func newOperation[Req, Resp any](
+	r *Router, p protocol, name string, h func(context.Context, *Req) (*Resp, error), opts []Option,
+) *operation {
 	o := options{refused: func(*Error) {}, maxBody: defaultMaxBody}
 	for _, opt := range opts {
 		opt(&o)
@@ -195,24 +199,28 @@ func newOperation[Req, Resp any](r *Router, p protocol, name string, h func(cont
 		protocol: p,
 		maxBody:  o.maxBody,
 		measured: r.metrics.operation(name),
-		Local: Local{Request: reflect.TypeFor[Req](), Response: reflect.TypeFor[Resp](), serve: func(ctx context.Context, body []byte) (any, error) {
-			req := new(Req)
-			if err := decode(body, req); err != nil {
-				if (p == statesJSON || p == schedulerJSON) && err.Code == CodeInvalidInput {
-					err.Code = CodeValidation
+		Local: Local{
+			Request:  reflect.TypeFor[Req](),
+			Response: reflect.TypeFor[Resp](),
+			serve: func(ctx context.Context, body []byte) (any, error) {
+				req := new(Req)
+				if err := decode(body, req); err != nil {
+					if (p == statesJSON || p == schedulerJSON) && err.Code == CodeInvalidInput {
+						err.Code = CodeValidation
+					}
+					o.refused(err)
+					return nil, err
 				}
-				o.refused(err)
-				return nil, err
-			}
-			resp, err := h(ctx, req)
-			if err != nil || resp == nil {
-				return nil, err
-			}
-			if response, ok := any(resp).(interface{ Complete() }); ok {
-				response.Complete()
-			}
-			return resp, nil
-		}},
+				resp, err := h(ctx, req)
+				if err != nil || resp == nil {
+					return nil, err
+				}
+				if response, ok := any(resp).(interface{ Complete() }); ok {
+					response.Complete()
+				}
+				return resp, nil
+			},
+		},
 	}
 }
 
@@ -269,15 +277,21 @@ func (r *Router) route(req *http.Request) (*operation, protocol) {
 func (r *Router) answer(req *http.Request, c *call, op *operation, p protocol) (answer any, refusal *Error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			r.log.Error("handler panicked", zap.Any("panic", fault), zap.String("path", req.URL.Path),
-				zap.String("target", req.Header.Get("X-Amz-Target")), zap.String("request_id", c.id), zap.ByteString("stack", debug.Stack()))
+			r.log.Error("handler panicked", zap.Any("panic", fault), zap.String("request_id", c.id),
+				zap.String("path", req.URL.Path), zap.String("target", req.Header.Get("X-Amz-Target")),
+				zap.ByteString("stack", debug.Stack()))
 			answer, refusal = nil, Internal("The request could not be processed because of an internal error.")
 		}
 	}()
 	if headerSize(req) > MaxHeaderBytes {
-		return nil, &Error{Code: CodeRequestTooLarge, Message: "The request's header is too large.", Status: http.StatusRequestHeaderFieldsTooLarge}
+		return nil, &Error{
+			Code:    CodeRequestTooLarge,
+			Message: "The request's header is too large.",
+			Status:  http.StatusRequestHeaderFieldsTooLarge,
+		}
 	}
-	// Who cannot have signed the call is told so before its body is read: only those who hold a key can have us keep one.
+	// Who cannot have signed the call is told so before its body is read: only those who hold a key can have us keep
+	// one.
 	claimed, refusal := r.verifier.claim(req, p.service())
 	if refusal != nil {
 		c.bodyUnread = true

@@ -105,6 +105,7 @@ const (
 )
 
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for _, c := range []struct {
 		name, path, target, body string
@@ -129,6 +130,7 @@ func TestAnswers(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	failWith := func(err error) {
 		s.createSchema = func(context.Context, *personalize.CreateSchemaRequest) (*personalize.CreateSchemaResponse, error) {
@@ -184,6 +186,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestRequestsThatReachNoHandler(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	huge := `{"userId":"` + strings.Repeat("x", 9<<20) + `"}`
 	for _, c := range []struct {
@@ -214,6 +217,7 @@ func TestRequestsThatReachNoHandler(t *testing.T) {
 }
 
 func TestIdentityComesFirst(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for _, c := range []struct{ path, target, body string }{
 		{"/", createSchema, "{"}, {"/events", "", goodEvents}, {"/tea", "", ""}, {"/", "", ""},
@@ -230,6 +234,7 @@ func TestIdentityComesFirst(t *testing.T) {
 }
 
 func TestHeaderLimit(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	req, _ := http.NewRequest("POST", s.URL+"/events", nil)
 	req.Header.Set("X-Long", strings.Repeat("x", awsapi.MaxHeaderBytes))
@@ -239,6 +244,7 @@ func TestHeaderLimit(t *testing.T) {
 }
 
 func TestChunkedBodyIsLimitedAndRead(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	for body, status := range map[string]int{goodEvents: 200, strings.Repeat("x", 2<<20): 413} {
 		req, _ := http.NewRequest("POST", s.URL+"/events", io.MultiReader(strings.NewReader(body)))
@@ -255,6 +261,7 @@ type endless struct{ closed chan struct{} }
 func (e endless) Read([]byte) (int, error) { <-e.closed; return 0, io.EOF }
 
 func TestUnsignedBodyIsNotRead(t *testing.T) {
+	t.Parallel()
 	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: []awsapi.Credential{key}, Log: zap.NewNop()})
 	for name, other := range map[string]awsapi.Credential{"unsigned": {}, "unknown key": {AccessKeyID: "nobody", SecretKey: "x"}} {
 		body := endless{make(chan struct{})}
@@ -272,6 +279,7 @@ func TestUnsignedBodyIsNotRead(t *testing.T) {
 }
 
 func TestLargeBodiesTogetherAreBounded(t *testing.T) {
+	t.Parallel()
 	router := awsapi.NewRouter(awsapi.RouterConfig{Credentials: []awsapi.Credential{key}, Log: zap.NewNop()})
 	const size = 4 << 20
 	awsapi.HandlePath(router, "/items", "PutItems", func(context.Context, *struct{}) (*awsapi.Empty, error) { return nil, nil }, awsapi.MaxBody(size))
@@ -313,6 +321,7 @@ func TestLargeBodiesTogetherAreBounded(t *testing.T) {
 }
 
 func TestBodiesThatAreNotTheExpectedJSON(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	event := func(member string) string { return `{"trackingId":"t","sessionId":"s","eventList":[{` + member + `}]}` }
 	for body, want := range map[string]string{
@@ -336,6 +345,7 @@ func TestBodiesThatAreNotTheExpectedJSON(t *testing.T) {
 }
 
 func TestPanicEndsOneCall(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.putEvents = func(context.Context, *personalizeevents.PutEventsRequest) (*awsapi.Empty, error) { panic("boom") }
 	if resp, answer := s.send(t, "POST", "/events", "", goodEvents); resp.StatusCode != 500 || strings.Contains(answer, "boom") {
@@ -347,6 +357,7 @@ func TestPanicEndsOneCall(t *testing.T) {
 }
 
 func TestHandlersKnowTheirRequest(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	var region, id, trace string
 	s.putEvents = func(ctx context.Context, _ *personalizeevents.PutEventsRequest) (*awsapi.Empty, error) {
@@ -363,6 +374,7 @@ func TestHandlersKnowTheirRequest(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.send(t, "POST", "/events", "", goodEvents)
 	s.send(t, "POST", "/events", "", "{}")
@@ -388,6 +400,7 @@ penchant_api_requests_total{code="UnknownOperationException",operation="unknown"
 }
 
 func TestBodiesOfManyValues(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	list := func(n int) string { return strings.TrimSuffix(strings.Repeat(`{"eventType":"x"},`, n), ",") }
 	for body, want := range map[string]string{

@@ -31,12 +31,17 @@ type route struct {
 	inQuery map[string]string
 }
 
-// HandleScheduler registers an operation of EventBridge Scheduler at a path such as /schedules/{Name}. query maps names in the query to
-// members of the request. Otherwise as HandleTarget; metrics have it as scheduler:name.
-func HandleScheduler[Req, Resp any](r *Router, method, path, name string, query map[string]string, h func(context.Context, *Req) (*Resp, error), opts ...Option) {
+// HandleScheduler registers an operation of EventBridge Scheduler at a path such as /schedules/{Name}. query maps names
+// in the query to members of the request. Otherwise as HandleTarget; metrics have it as scheduler:name.
+func HandleScheduler[Req, Resp any](
+	r *Router, method, path, name string, query map[string]string, h func(context.Context, *Req) (*Resp, error),
+	opts ...Option,
+) {
 	before, variable, _ := strings.Cut(path, "{")
 	r.routes[routeKey(method, before)] = route{
-		operation: newOperation(r, schedulerJSON, "scheduler:"+name, h, opts), inPath: strings.TrimSuffix(variable, "}"), inQuery: query,
+		operation: newOperation(
+			r, schedulerJSON, "scheduler:"+name, h, opts,
+		), inPath: strings.TrimSuffix(variable, "}"), inQuery: query,
 	}
 }
 
@@ -59,7 +64,8 @@ func (r route) members(req *http.Request, body []byte, request reflect.Type) ([]
 	add := func(member, value string) {
 		// What is no number is refused like a string in its place.
 		encoded, _ := json.Marshal(value) // strings always encode
-		if field, ok := request.FieldByName(member); ok && field.Type == reflect.TypeFor[*int64]() && json.Valid([]byte(value)) {
+		if field, ok := request.FieldByName(member); ok && field.Type == reflect.TypeFor[*int64]() &&
+			json.Valid([]byte(value)) {
 			encoded = []byte(value)
 		}
 		all[member] = encoded

@@ -80,10 +80,14 @@ func (v *verifier) claim(r *http.Request, service string) (claim, *Error) {
 		return claim{}, newError(CodeUnrecognizedClient, "The security token included in the request is invalid.", nil)
 	}
 	if auth.date != amzDate[:8] {
-		return claim{}, invalidSignature("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.")
+		return claim{}, invalidSignature(
+			"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.",
+		)
 	}
 	if skew := v.now().Sub(requestTime); skew > maxSkew || skew < -maxSkew {
-		return claim{}, invalidSignature("Signature expired: the request's time and the server's differ by more than 15 minutes.")
+		return claim{}, invalidSignature(
+			"Signature expired: the request's time and the server's differ by more than 15 minutes.",
+		)
 	}
 	return claim{auth, amzDate, secret}, nil
 }
@@ -97,7 +101,9 @@ func (v *verifier) verify(r *http.Request, c claim, body []byte) *Error {
 	key, cached := v.signingKey(c.scope, c.secret)
 	signature := sign(key, c.amzDate, c.scope, canonicalRequest(r, c.signedHeaders, bodyHash))
 	if subtle.ConstantTimeCompare([]byte(signature), []byte(c.signature)) != 1 {
-		return invalidSignature("The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.")
+		return invalidSignature(
+			"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.",
+		)
 	}
 	if !cached {
 		v.keep(c.scope, key)
@@ -139,58 +145,58 @@ type authorization struct {
 // parseAuthorization reads `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…`. The problem is empty if the
 // header is well formed.
 func parseAuthorization(header string) (auth authorization, problem string) {
-	rest, found := strings.CutPrefix(header, sigV4Algorithm)
-	if !found || rest == "" || rest[0] != ' ' {
-		return auth, "Authorization header requires the algorithm '" + sigV4Algorithm + "'."
+	fields, problem := parseAuthorizationFields(header)
+	if problem != "" {
+		return auth, problem
 	}
-	var credential, signedHeaders string
-	for rest != "" {
-		var field string
-		field, rest, _ = strings.Cut(rest, ",")
-		name, value, found := strings.Cut(strings.TrimSpace(field), "=")
-		if !found || value == "" {
-			return auth, "Authorization header holds a part that is not name=value."
+	for _, name := range authorizationFields {
+		if fields[name] == "" {
+			return auth, "Authorization header requires '" + name + "' parameter."
 		}
-		var target *string
-		switch name {
-		case "Credential":
-			target = &credential
-		case "SignedHeaders":
-			target = &signedHeaders
-		case "Signature":
-			target = &auth.signature
-		default:
-			return auth, "Authorization header holds an unknown part."
-		}
-		if *target != "" {
-			return auth, "Authorization header repeats '" + name + "'."
-		}
-		*target = value
 	}
-	switch {
-	case credential == "":
-		return auth, "Authorization header requires 'Credential' parameter."
-	case signedHeaders == "":
-		return auth, "Authorization header requires 'SignedHeaders' parameter."
-	case auth.signature == "":
-		return auth, "Authorization header requires 'Signature' parameter."
-	}
-
-	parts := strings.Split(credential, "/")
+	parts := strings.Split(fields["Credential"], "/")
 	if len(parts) != 5 || parts[0] == "" || !isDate(parts[1]) || parts[2] == "" || parts[4] != sigV4Terminator {
 		return auth, "Credential must have the form <access key>/<date>/<region>/<service>/" + sigV4Terminator + "."
 	}
 	auth.scope = scope{accessKeyID: parts[0], date: parts[1], region: parts[2], service: parts[3]}
-	auth.signedHeaders = strings.Split(signedHeaders, ";")
+	auth.signedHeaders = strings.Split(fields["SignedHeaders"], ";")
 	for i, name := range auth.signedHeaders {
 		if name == "" || name != strings.ToLower(name) || i > 0 && name <= auth.signedHeaders[i-1] {
 			return auth, "SignedHeaders must be lower-case header names in order, without repetition."
 		}
 	}
+	auth.signature = fields["Signature"]
 	if len(auth.signature) != 2*sha256.Size || strings.Trim(auth.signature, "0123456789abcdef") != "" {
 		return auth, "Signature must be 64 lower-case hexadecimal digits."
 	}
 	return auth, ""
+}
+
+// authorizationFields are the fields of an Authorization header, all of which are required.
+var authorizationFields = []string{"Credential", "SignedHeaders", "Signature"}
+
+// parseAuthorizationFields splits an Authorization header into its fields by name.
+func parseAuthorizationFields(header string) (fields map[string]string, problem string) {
+	rest, found := strings.CutPrefix(header, sigV4Algorithm)
+	if !found || rest == "" || rest[0] != ' ' {
+		return nil, "Authorization header requires the algorithm '" + sigV4Algorithm + "'."
+	}
+	fields = make(map[string]string, len(authorizationFields))
+	for rest != "" {
+		var field string
+		field, rest, _ = strings.Cut(rest, ",")
+		name, value, found := strings.Cut(strings.TrimSpace(field), "=")
+		switch {
+		case !found || value == "":
+			return nil, "Authorization header holds a part that is not name=value."
+		case !slices.Contains(authorizationFields, name):
+			return nil, "Authorization header holds an unknown part."
+		case fields[name] != "":
+			return nil, "Authorization header repeats '" + name + "'."
+		}
+		fields[name] = value
+	}
+	return fields, ""
 }
 
 func isDate(s string) bool {
@@ -230,7 +236,10 @@ func requestDate(r *http.Request) (time.Time, string, *Error) {
 	}
 	date := r.Header.Get("Date")
 	if date == "" {
-		return time.Time{}, "", newError(CodeIncompleteSignature, "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.", nil)
+		return time.Time{}, "", newError(
+			CodeIncompleteSignature,
+			"Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.", nil,
+		)
 	}
 	t, err := http.ParseTime(date)
 	if err != nil {
@@ -302,7 +311,8 @@ func appendCollapsed(text []byte, value string) []byte {
 	return text
 }
 
-// canonicalPath is the request's path, normalised and encoded once more than on the wire, as every service but S3 wants it.
+// canonicalPath is the request's path, normalised and encoded once more than on the wire, as every service but S3 wants
+// it.
 func canonicalPath(u *url.URL) string {
 	escaped := u.EscapedPath()
 	if escaped == "" {

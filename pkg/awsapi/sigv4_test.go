@@ -75,6 +75,7 @@ var signedRequests = []struct {
 }
 
 func TestVerifyAcceptsSDKSignatures(t *testing.T) {
+	t.Parallel()
 	sdkV2 := func(t *testing.T, r *http.Request, body string) {
 		sum := sha256.Sum256([]byte(body))
 		credentials := aws.Credentials{AccessKeyID: testCredential.AccessKeyID, SecretAccessKey: testCredential.SecretKey}
@@ -117,6 +118,7 @@ func TestVerifyAcceptsSDKSignatures(t *testing.T) {
 
 // Canonical requests of the published Signature Version 4 test suite: header and URL oddities and what they become.
 func TestCanonicalRequest(t *testing.T) {
+	t.Parallel()
 	const emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 	head := "host:example.amazonaws.com\n"
 	for _, c := range []struct {
@@ -159,6 +161,7 @@ func TestCanonicalRequest(t *testing.T) {
 
 // The hash of get-vanilla's canonical request as the suite publishes it.
 func TestCanonicalRequestHash(t *testing.T) {
+	t.Parallel()
 	r := httptest.NewRequest("GET", "http://example.amazonaws.com/", nil)
 	r.Header.Set("X-Amz-Date", "20150830T123600Z")
 	if got := hashHex(canonicalRequest(r, []string{"host", "x-amz-date"}, hashHex(nil))); got != "bb579772317eb040ac9ed261061d46c1f17a8133879d6129b6e1c25292927e63" {
@@ -167,6 +170,7 @@ func TestCanonicalRequestHash(t *testing.T) {
 }
 
 func TestVerifyRefuses(t *testing.T) {
+	t.Parallel()
 	const url, body = "http://localhost:8080/events", `{"a":1}`
 	other := func(id, secret string) Credential { return Credential{AccessKeyID: id, SecretKey: secret} }
 	signed := func(credential Credential, at time.Time) *http.Request {
@@ -239,6 +243,7 @@ func signedWithHash(t *testing.T, url, body, hash string) *http.Request {
 }
 
 func TestVerifyAccepts(t *testing.T) {
+	t.Parallel()
 	const url, body = "http://localhost:8080/events", `{}`
 	v := newTestVerifier()
 	second := request(t, "POST", url, body)
@@ -258,6 +263,7 @@ func TestVerifyAccepts(t *testing.T) {
 }
 
 func TestOnlyRightSignaturesFillTheKeyCache(t *testing.T) {
+	t.Parallel()
 	v := newTestVerifier()
 	for _, secret := range []string{"wrong", testCredential.SecretKey} {
 		for _, region := range []string{"a", "b"} {

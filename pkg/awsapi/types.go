@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Timestamp is a time on the wire: seconds since the Unix epoch, with a fraction. It is written with milliseconds and read
-// from a number, a string that holds a number, or an ISO-8601 string.
+// Timestamp is a time on the wire: seconds since the Unix epoch, with a fraction. It is written with milliseconds and
+// read from a number, a string that holds a number, or an ISO-8601 string.
 type Timestamp float64
 
 // At is t as a Timestamp.
@@ -70,8 +70,8 @@ func jsonKind(data []byte) string {
 	return "number"
 }
 
-// JSONText is a member that carries JSON inside a JSON string, such as an event's properties. A client that sends the bare
-// object instead is understood.
+// JSONText is a member that carries JSON inside a JSON string, such as an event's properties. A client that sends the
+// bare object instead is understood.
 type JSONText string
 
 // UnmarshalJSON keeps the text of the JSON inside.

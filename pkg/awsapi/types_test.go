@@ -10,6 +10,7 @@ import (
 )
 
 func TestTimestamp(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`1612634800.447`:              "2021-02-06T18:06:40.447Z",
 		`1612634800`:                  "2021-02-06T18:06:40Z",
@@ -42,6 +43,7 @@ func TestTimestamp(t *testing.T) {
 }
 
 func TestJSONText(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`"{\"a\": 1}"`:        `{"a": 1}`,
 		`{"a": {"b": [1,2]}}`: `{"a":{"b":[1,2]}}`,
@@ -64,6 +66,7 @@ func TestJSONText(t *testing.T) {
 }
 
 func TestParseCredentials(t *testing.T) {
+	t.Parallel()
 	got, err := awsapi.ParseCredentials("id:secret, id2:se:c/r+et= ")
 	if err != nil || len(got) != 2 || got[1].AccessKeyID != "id2" || got[1].SecretKey != "se:c/r+et=" {
 		t.Errorf("parsed %#v, %v", got, err)

@@ -31,6 +31,7 @@ func repeat(s string, n int) string {
 
 // The constraints of the API models as clients meet them.
 func TestValidate(t *testing.T) {
+	t.Parallel()
 	putEvents := func() validated { return new(personalizeevents.PutEventsRequest) }
 	createCampaign := func() validated { return new(personalize.CreateCampaignRequest) }
 	createSolution := func() validated { return new(personalize.CreateSolutionRequest) }
@@ -101,6 +102,7 @@ func TestValidate(t *testing.T) {
 
 // A paging token that breaks its constraints is left to the handler, which answers InvalidNextTokenException.
 func TestValidateLeavesTokensAlone(t *testing.T) {
+	t.Parallel()
 	token := strings.Repeat("ü", 2000)
 	if err := (&personalize.ListSolutionsRequest{NextToken: &token}).Validate(); err != nil {
 		t.Error(err)
@@ -108,6 +110,7 @@ func TestValidateLeavesTokensAlone(t *testing.T) {
 }
 
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	for service, c := range map[string]struct {
 		operations []awsapi.Operation
 		n          int
@@ -128,6 +131,7 @@ func TestOperations(t *testing.T) {
 
 // Generated files say so, in the form that tools look for.
 func TestGeneratedFilesAreMarked(t *testing.T) {
+	t.Parallel()
 	marked := regexp.MustCompile(`^// Code generated .* DO NOT EDIT\.\n`)
 	for _, pkg := range []string{"personalize", "personalizeevents", "personalizeruntime"} {
 		source, err := os.ReadFile(pkg + "/api.gen.go")

@@ -1,5 +1,5 @@
-// Package schedule reads AWS's schedule expressions and says when they are due: rate(<n> <unit>), cron(<six fields>) and at(<time>). The
-// retrainer uses it for automatic training, the workflows for the schedules of state machines.
+// Package schedule reads AWS's schedule expressions and says when they are due: rate(<n> <unit>), cron(<six fields>)
+// and at(<time>). The retrainer uses it for automatic training, the workflows for the schedules of state machines.
 package schedule
 
 import (
@@ -61,7 +61,9 @@ func Parse(text string, zone *time.Location) (*Expression, error) {
 func ParseRate(text string) (time.Duration, error) {
 	match := rate.FindStringSubmatch(text)
 	if match == nil {
-		return 0, fmt.Errorf("schedule expression %q is not rate(<n> <unit>), with a unit of minutes, hours or days", text)
+		return 0, fmt.Errorf(
+			"schedule expression %q is not rate(<n> <unit>), with a unit of minutes, hours or days", text,
+		)
 	}
 	unit := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}[match[2]]
 	n, err := strconv.ParseInt(match[1], 10, 64)
@@ -83,7 +85,9 @@ const dayOfWeek = 4
 func parseCron(text string) (string, error) {
 	fields := strings.Fields(strings.ToUpper(text))
 	if len(fields) != len(cronFields) {
-		return "", fmt.Errorf("it has %d fields, not minutes, hours, day of month, month, day of week and year", len(fields))
+		return "", fmt.Errorf(
+			"it has %d fields, not minutes, hours, day of month, month, day of week and year", len(fields),
+		)
 	}
 	if (fields[2] == "?") == (fields[4] == "?") {
 		return "", errors.New("one of day of month and day of week must be ?, and only one")
@@ -97,14 +101,18 @@ func parseCron(text string) (string, error) {
 			}
 			for _, number := range numbers.FindAllString(value, -1) {
 				if n, err := strconv.Atoi(number); err != nil || n < field.first || n > field.last {
-					return "", fmt.Errorf("%s of the %s is not from %d to %d", number, field.name, field.first, field.last)
+					return "", fmt.Errorf(
+						"%s of the %s is not from %d to %d", number, field.name, field.first, field.last,
+					)
 				}
 			}
 			if i == dayOfWeek {
 				if value == "L" {
 					value = "7" // alone it is Saturday
 				}
-				elements[j] = digits.ReplaceAllStringFunc(value, func(day string) string { return string(day[0] - 1) }) + element[min(len(value), len(element)):]
+				elements[j] = digits.ReplaceAllStringFunc(
+					value, func(day string) string { return string(day[0] - 1) },
+				) + element[min(len(value), len(element)):]
 			}
 		}
 		fields[i] = strings.Join(elements, ",")
@@ -116,8 +124,8 @@ func parseCron(text string) (string, error) {
 	return expression, nil
 }
 
-// Next is the first time after another one at which the expression is due, and whether there is one. Nothing is due before start, and a
-// rate is due there for the first time.
+// Next is the first time after another one at which the expression is due, and whether there is one. Nothing is due
+// before start, and a rate is due there for the first time.
 func (e *Expression) Next(start, after time.Time) (due time.Time, ok bool) {
 	switch {
 	case e.cron != "":

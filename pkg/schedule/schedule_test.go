@@ -29,6 +29,7 @@ func moment(t *testing.T, text string) time.Time {
 }
 
 func TestNext(t *testing.T) {
+	t.Parallel()
 	const start = "2026-03-01T10:00:00Z" // a Sunday
 	for _, c := range []struct{ expression, zone, after, want string }{
 		{"rate(5 minutes)", "UTC", "2026-02-01T00:00:00Z", start},
@@ -65,6 +66,7 @@ func TestNext(t *testing.T) {
 
 // TestClocksThatAreChanged: a time that a day lacks is left out, one that it has twice comes once, as AWS has it.
 func TestClocksThatAreChanged(t *testing.T) {
+	t.Parallel()
 	e := parsed(t, "cron(30 2 * * ? *)", "Europe/Berlin")
 	for after, want := range map[string]string{
 		"2026-03-28T12:00:00Z": "2026-03-30T00:30:00Z", "2026-10-24T12:00:00Z": "2026-10-25T01:30:00Z", "2026-10-25T01:30:00Z": "2026-10-26T01:30:00Z",
@@ -76,6 +78,7 @@ func TestClocksThatAreChanged(t *testing.T) {
 }
 
 func TestExpressionsThatAreNone(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"":                                "none of rate",
 		"every day":                       "none of rate",
