@@ -105,7 +105,8 @@ func (g *generator) constraints(names []string) {
 
 // constraint is the literal of a shape's own constraint, "" where it has none.
 func (g *generator) constraint(name string) string {
-	// A paging token that breaks its constraints is a wrong token; the handler that knows tokens says so with its own exception.
+	// A paging token that breaks its constraints is a wrong token; the handler that knows tokens says so with its own
+	// exception.
 	if name == "NextToken" {
 		return ""
 	}

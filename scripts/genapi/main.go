@@ -1,6 +1,7 @@
 // Command genapi generates pkg/awsapi/personalize, personalizeevents, personalizeruntime, stepfunctions and scheduler
-// from the public API models of Amazon Personalize, AWS Step Functions and EventBridge Scheduler. `make generate` runs it
-// on the wheel of botocore (Apache-2.0), which carries them, in the version that requirements.txt pins by its checksum:
+// from the public API models of Amazon Personalize, AWS Step Functions and EventBridge Scheduler. `make generate` runs
+// it on the wheel of botocore (Apache-2.0), which carries them, in the version that requirements.txt pins by its
+// checksum:
 //
 //	go run ./scripts/genapi -models .tools/botocore-1.44.5-py3-none-any.whl
 //

@@ -16,7 +16,8 @@ import (
 type Violation struct {
 	// path is the member, from the request down: `eventList.1.member.itemId`, list positions counted from one.
 	path string
-	// value is the offending value in quotes, "null" for a missing member, "" where the model calls the value sensitive.
+	// value is the offending value in quotes, "null" for a missing member, "" where the model calls the value
+	// sensitive.
 	value string
 	rule  string
 }

@@ -9,6 +9,7 @@ import (
 )
 
 func TestString(t *testing.T) {
+	t.Parallel()
 	name := constraint.String{Min: 1, Max: 5, Pattern: constraint.MustPattern(`[a-z]+`)}
 	for _, c := range []struct {
 		of   constraint.String
@@ -36,6 +37,7 @@ func TestString(t *testing.T) {
 }
 
 func TestNumberAndCount(t *testing.T) {
+	t.Parallel()
 	share := constraint.Number{Min: constraint.Bound(0), Max: constraint.Bound(1)}
 	expect(t, share.Check(0.5), "")
 	expect(t, share.Check(-0.5), "Value '-0.5' at 'm' failed to satisfy constraint: Member must have value greater than or equal to 0")
@@ -60,6 +62,7 @@ func expect(t *testing.T, v *constraint.Violation, want string) {
 }
 
 func TestPath(t *testing.T) {
+	t.Parallel()
 	v := constraint.Missing("eventType").At(0).In("eventList")
 	if want := "1 validation error detected: Value null at 'eventList.1.member.eventType' failed to satisfy constraint: Member must not be null"; v.Error() != want {
 		t.Errorf("got %q", v.Error())

@@ -1,5 +1,5 @@
-// Program go checks what the AWS SDK for Go does around its calls: paginators, modelled exceptions, times, retries. It is
-// run by test_sdks.py.
+// Program go checks what the AWS SDK for Go does around its calls: paginators, modelled exceptions, times, retries. It
+// is run by test_sdks.py.
 package main
 
 import (
