@@ -66,7 +66,7 @@ var bands = []band{
 	}},
 	{"nouns and numbers", [][]string{
 		{"pkg/linalg", "pkg/trainingset"},
-		{"pkg/reco", "pkg/resource", "pkg/resource/status", "pkg/schema", "pkg/simd"},
+		{"pkg/reco", "pkg/resource", "pkg/resource/mode", "pkg/resource/status", "pkg/schema", "pkg/simd"},
 	}},
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/experiment"
 	"github.com/penchant-io/penchant/pkg/resource"
 )
@@ -117,8 +118,14 @@ func (e *Experiment) Plan() experiment.Plan {
 	return plan
 }
 
-// TallyKey is where in the bucket stands what has been counted of the experiment.
-func (e *Experiment) TallyKey() string { return e.TallyPrefix() + "tally" }
+// Tally is the object of what has been counted of the experiment.
+func (e *Experiment) Tally(bucket *blob.Bucket) blob.Document[*experiment.Tally] {
+	return blob.Document[*experiment.Tally]{
+		Bucket: bucket, Key: e.TallyPrefix() + "tally", ContentType: "application/octet-stream",
+		Encode: (*experiment.Tally).Encode,
+		Decode: func(data []byte) (*experiment.Tally, error) { return experiment.Decode(data, e.Plan()) },
+	}
+}
 
 // TallyPrefix is the folder of everything that belongs to the experiment.
 func (e *Experiment) TallyPrefix() string { return "experiments/" + e.Name + "/" + e.ID + "/" }

@@ -138,12 +138,6 @@ func unfinished(s string) bool {
 	return s == status.CreatePending || s == status.CreateInProgress
 }
 
-// Import modes.
-const (
-	ImportFull        = "FULL"
-	ImportIncremental = "INCREMENTAL"
-)
-
 // DatasetImportJob brings CSV files into a dataset.
 type DatasetImportJob struct {
 	Metadata
@@ -195,15 +189,6 @@ type SolutionUpdate struct {
 	CreatedAt                time.Time                         `json:"createdAt"`
 	UpdatedAt                time.Time                         `json:"updatedAt"`
 }
-
-// Training modes and types of solution versions.
-const (
-	TrainingFull      = "FULL"
-	TrainingUpdate    = "UPDATE"
-	TrainingAutotrain = "AUTOTRAIN"
-	TrainingManual    = "MANUAL"
-	TrainingAutomatic = "AUTOMATIC"
-)
 
 // SolutionVersion is one trained model, or the job that trains it. Everything that training needs was copied from the solution
 // when the version was created.
@@ -278,13 +263,6 @@ func (u *CampaignUpdate) Pending() bool { return u != nil && unfinished(u.Status
 func (c *Campaign) FollowsLatest() bool {
 	return c.Config != nil && c.Config.SyncWithLatestSolutionVersion != nil && *c.Config.SyncWithLatestSolutionVersion
 }
-
-// Ingestion modes of dataset export jobs: imported records, those that were put, or both.
-const (
-	IngestionBulk = "BULK"
-	IngestionPut  = "PUT"
-	IngestionAll  = "ALL"
-)
 
 // DatasetExportJob writes a dataset's records to CSV files in the user's bucket.
 type DatasetExportJob struct {

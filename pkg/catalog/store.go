@@ -27,8 +27,6 @@ var (
 	ErrExists = errors.New("resource already exists")
 	// ErrDeleting: the resource, or the parent of the one to be created, is being deleted.
 	ErrDeleting = errors.New("resource is being deleted")
-	// ErrContended: too many others changed the resource at the same time; nothing was changed.
-	ErrContended = errors.New("resource is changed by too many at once")
 )
 
 const (

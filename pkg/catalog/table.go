@@ -59,7 +59,8 @@ func (t Table[R]) List(ctx context.Context) ([]R, error) {
 }
 
 // Update applies change to the current state of a resource and stores the result. If another writer was faster, change runs again
-// on the newer state. An error of change ends the update and is returned as it is. UpdatedAt moves with each Update.
+// on the newer state; if that happens too often, Update returns blob.ErrContended. An error of change ends the update and is
+// returned as it is. UpdatedAt moves with each Update.
 func (t Table[R]) Update(ctx context.Context, arn string, change func(R) error) (R, error) {
 	return t.update(ctx, arn, func(r R) error {
 		if err := change(r); err != nil {
@@ -103,8 +104,6 @@ func (t Table[R]) update(ctx context.Context, arn string, change func(R) error) 
 		return none, refused
 	case errors.Is(err, blob.ErrNotFound):
 		return none, fmt.Errorf("%w: %s", ErrNotFound, arn)
-	case errors.Is(err, blob.ErrContended):
-		return none, fmt.Errorf("%w: %s", ErrContended, arn)
 	case err != nil:
 		return none, fmt.Errorf("updating %s: %w", arn, err)
 	}

@@ -128,7 +128,7 @@ func TestAnExperiment(t *testing.T) {
 		event.Origin.Arrival = time.Now()
 		tally.Happen(event)
 	}
-	must(i.bucket.Put(t.Context(), after.TallyKey(), must(tally.Encode())(t), blob.PutOptions{}))(t)
+	must(i.bucket.Put(t.Context(), after.Tally(i.bucket).Key, must(tally.Encode())(t), blob.PutOptions{}))(t)
 	users, rewards := int64(0), int64(0)
 	for _, arm := range i.describeExperiment(arn).Results.Arms {
 		users, rewards = users+arm.Users, rewards+arm.Metric.Rewards

@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/control/crud"
 )
@@ -93,7 +94,7 @@ func TestARecommenderTrainsByItself(t *testing.T) {
 	}
 	arn := i.recommender(group, "home", config)
 	version := i.training(arn)
-	if version.TrainingType != catalog.TrainingAutomatic || version.RecipeARN != useCase || version.DatasetGroupARN != group ||
+	if version.TrainingType != mode.TrainingAutomatic || version.RecipeARN != useCase || version.DatasetGroupARN != group ||
 		len(version.Config.TrainingDataConfig.ExcludedDatasetColumns["INTERACTIONS"]) != 1 {
 		t.Errorf("it is trained with %+v", version)
 	}
@@ -165,7 +166,7 @@ func (i *installation) autoTrain(solution *catalog.Solution, id string) string {
 	version := &catalog.SolutionVersion{
 		Metadata:    crud.NewMeta(a.With(resource.SolutionVersion, a.ID+"/"+id).String(), "", nil),
 		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
-		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingAutomatic, Config: solution.Config,
+		TrainingMode: mode.TrainingFull, TrainingType: mode.TrainingAutomatic, Config: solution.Config,
 	}
 	must(0, i.store.Create(i.t.Context(), version, catalog.Under(solution.ARN, crud.ValidateActive[*catalog.Solution])))(i.t)
 	return version.ARN

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
@@ -57,7 +58,7 @@ func TestBatchInferenceThroughput(t *testing.T) {
 		t.Fatal(err)
 	}
 	csv = bytes.Buffer{}
-	job := i.importJob(d, "small", catalog.ImportFull, "")
+	job := i.importJob(d, "small", mode.ImportFull, "")
 	job.DataLocation = *i.at("in/big.csv").Path
 	if _, err := s.imports.Runner(t.Context(), job, func(float64) {}); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 )
 
 // The lists of a job are as diverse as its configuration says, with the scores that the items have.
@@ -22,7 +23,7 @@ func TestBatchInferenceIsDiverse(t *testing.T) {
 	for n := range 20 {
 		fmt.Fprintf(&items, "i%02d,%s,the same\n", n, []string{"red", "blue"}[n%2])
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", mode.ImportFull, items.String()))
 	i.PutEvents(40, "click")
 	v := i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
 	stop()

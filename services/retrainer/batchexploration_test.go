@@ -9,6 +9,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 )
 
 // A new item is lifted to the top for as many users as at runtime, and for the same whenever the job is done.
@@ -24,7 +25,7 @@ func TestBatchInferenceExplores(t *testing.T) {
 		fmt.Fprintf(&items, "i%02d,1000,red\n", n)
 	}
 	fmt.Fprintf(&items, "fresh,%d,red\n", time.Now().Add(-48*time.Hour).Unix())
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", catalog.ImportFull, items.String()))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", mode.ImportFull, items.String()))
 	const users = 300 // who like even items
 	i.PutEvents(2*users, "click")
 	// Not in the Items dataset: as old as its first interaction.

@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/filter"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/services/retrainer/output"
@@ -40,9 +41,9 @@ func coloured(t *testing.T) (*installation, *Service) {
 	for n := range 20 {
 		fmt.Fprintf(&items, "i%02d,%s,%d\n", n, []string{"red", "blue"}[n%2], n)
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", itemsDocument), "items", catalog.ImportFull, items.String()))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", itemsDocument), "items", mode.ImportFull, items.String()))
 	const users = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"MEMBER","type":["null","string"]}],"version":"1.0"}`
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", users), "users", catalog.ImportFull, "USER_ID,MEMBER\nu000,yes\nu001,no\n"))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", users), "users", mode.ImportFull, "USER_ID,MEMBER\nu000,yes\nu001,no\n"))
 	i.PutEvents(40, "click")
 	return i, s
 }
@@ -261,7 +262,7 @@ func TestBatchInferenceKnowsNewcomersByTheirAttributes(t *testing.T) {
 	for u := range 80 {
 		fmt.Fprintf(&users, "u%03d,%s\n", u, []string{"Even", "Odd"}[u%2])
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", document), "users", catalog.ImportFull, users.String()))
+	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", document), "users", mode.ImportFull, users.String()))
 	i.PutEvents(80, "click") // users of even number like even items
 	v := i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
 	i.put("in.json", `{"userId":"new-even"}`+"\n"+`{"userId":"new-odd"}`+"\n"+`{"userId":"nobody"}`)

@@ -19,6 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
@@ -164,7 +165,7 @@ func TestBatchInference(t *testing.T) {
 	d := i.interactionsDataset()
 	s := i.retrainer(nil)
 	i.Background(s.Run)
-	i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(200)))
+	i.finished(s, i.importJob(d, "full", mode.ImportFull, interactionsCSV(200)))
 	i.PutEvents(40, "click")
 	// A visitor who was a stranger at first, and one who was never more.
 	i.publish(
@@ -314,7 +315,7 @@ func TestHistoriesAreThoseOfTheTraining(t *testing.T) {
 	d := i.interactionsDataset()
 	s := i.retrainer(nil)
 	stop := i.Background(s.Run)
-	i.finished(s, i.importJob(d, "full", catalog.ImportFull, interactionsCSV(700)))
+	i.finished(s, i.importJob(d, "full", mode.ImportFull, interactionsCSV(700)))
 	stop()
 	i.PutEvents(20, "click")
 	i.publish(

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/penchant-io/penchant/pkg/awsapi"
+	"github.com/penchant-io/penchant/pkg/blob"
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
@@ -21,7 +22,7 @@ func ToAPIError(err error) error {
 		return awsapi.ResourceInUse("A resource named in the request is being deleted")
 	case errors.Is(err, catalog.ErrNotFound):
 		return awsapi.ResourceNotFound("A resource named in the request does not exist")
-	case errors.Is(err, catalog.ErrContended):
+	case errors.Is(err, blob.ErrContended):
 		return awsapi.ServiceUnavailable("The resource is being changed by too many at once")
 	}
 	return err

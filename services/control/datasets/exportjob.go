@@ -7,6 +7,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi"
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource"
 	"github.com/penchant-io/penchant/services/control/crud"
 )
@@ -45,7 +46,7 @@ func (s exportJobs) create(
 			}
 			return &catalog.DatasetExportJob{
 				Metadata: m, DatasetARN: from.ARN, DatasetGroupARN: from.DatasetGroupARN, RoleARN: *req.RoleArn,
-				IngestionMode: cmp.Or(awsapi.Text(req.IngestionMode), catalog.IngestionPut), JobOutput: req.JobOutput,
+				IngestionMode: cmp.Or(awsapi.Text(req.IngestionMode), mode.IngestionPut), JobOutput: req.JobOutput,
 			}, crud.ValidateOutputPath(awsapi.Text(req.JobOutput.S3DataDestination.Path))
 		},
 	})

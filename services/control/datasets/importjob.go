@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
@@ -47,12 +48,12 @@ func (s importJobs) create(
 			if err := crud.CheckNotDeleting(ctx, s.Env, into.DatasetGroupARN); err != nil {
 				return nil, err
 			}
-			mode := cmp.Or(awsapi.Text(req.ImportMode), catalog.ImportFull)
+			importMode := cmp.Or(awsapi.Text(req.ImportMode), mode.ImportFull)
 			return &catalog.DatasetImportJob{
 				Metadata: m, DatasetARN: into.ARN, DatasetGroupARN: into.DatasetGroupARN,
-				DataLocation: awsapi.Text(req.DataSource.DataLocation), RoleARN: awsapi.Text(req.RoleArn), ImportMode: mode,
+				DataLocation: awsapi.Text(req.DataSource.DataLocation), RoleARN: awsapi.Text(req.RoleArn), ImportMode: importMode,
 				PublishAttributionMetricsToS3: req.PublishAttributionMetricsToS3,
-			}, validateImport(awsapi.Text(req.DataSource.DataLocation), mode, into)
+			}, validateImport(awsapi.Text(req.DataSource.DataLocation), importMode, into)
 		},
 	})
 	if err != nil {
@@ -61,11 +62,11 @@ func (s importJobs) create(
 	return &personalize.CreateDatasetImportJobResponse{DatasetImportJobArn: &job.ARN}, nil
 }
 
-func validateImport(dataLocation, mode string, into *catalog.Dataset) error {
+func validateImport(dataLocation, importMode string, into *catalog.Dataset) error {
 	if err := validateDataLocation(dataLocation); err != nil {
 		return err
 	}
-	if mode == catalog.ImportIncremental && into.Version == 0 {
+	if importMode == mode.ImportIncremental && into.Version == 0 {
 		return awsapi.InvalidInput("importMode INCREMENTAL needs an earlier import into %s", into.ARN)
 	}
 	return nil

@@ -298,14 +298,10 @@ func (s experiments) describe(ctx context.Context, req *Request) (*DescribeRespo
 
 // results reads what the retrainers have counted so far.
 func (s experiments) results(ctx context.Context, e *catalog.Experiment) (experiment.Results, error) {
-	data, _, err := s.Bucket.Get(ctx, e.TallyKey())
+	tally, _, err := e.Tally(s.Bucket).Read(ctx)
 	if errors.Is(err, blob.ErrNotFound) {
 		return experiment.NewTally(e.Plan()).Results(), nil
 	}
-	if err != nil {
-		return experiment.Results{}, fmt.Errorf("reading the results of an experiment: %w", err)
-	}
-	tally, err := experiment.Decode(data, e.Plan())
 	if err != nil {
 		return experiment.Results{}, fmt.Errorf("reading the results of %s: %w", e.ARN, err)
 	}

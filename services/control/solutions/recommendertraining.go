@@ -14,6 +14,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/recipe"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/control/crud"
 )
@@ -175,7 +176,7 @@ func trainingColumns(config *personalize.RecommenderConfig) *personalize.Trainin
 // createVersion makes a version unless it is there, without regard to the quota of trainings: no client has asked for it.
 func (s recommenderTraining) createVersion(ctx context.Context, solution *catalog.Solution, arn string) error {
 	version := newVersion(solution, crud.NewMeta(arn, "", nil))
-	version.TrainingType = catalog.TrainingAutomatic
+	version.TrainingType = mode.TrainingAutomatic
 	err := s.Store.Create(ctx, version, catalog.Under(solution.ARN, crud.ValidateActive[*catalog.Solution]))
 	if errors.Is(err, catalog.ErrExists) {
 		return nil

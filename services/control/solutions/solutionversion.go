@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/control/crud"
 )
@@ -77,7 +78,7 @@ func newVersion(solution *catalog.Solution, m catalog.Metadata) *catalog.Solutio
 		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
 		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
 		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
-		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingManual,
+		TrainingMode: mode.TrainingFull, TrainingType: mode.TrainingManual,
 	}
 }
 
@@ -87,23 +88,23 @@ var updatable = []string{
 	"arn:aws:personalize:::recipe/aws-hrnn-coldstart",
 }
 
-func (s solutionVersions) trainingMode(mode string, solution *catalog.Solution) (string, error) {
-	switch mode {
-	case "", catalog.TrainingFull:
-		return catalog.TrainingFull, nil
-	case catalog.TrainingAutotrain:
+func (s solutionVersions) trainingMode(requested string, solution *catalog.Solution) (string, error) {
+	switch requested {
+	case "", mode.TrainingFull:
+		return mode.TrainingFull, nil
+	case mode.TrainingAutotrain:
 		return "", awsapi.InvalidInput("trainingMode AUTOTRAIN is for automatic trainings only")
 	}
 	if !slices.Contains(updatable, solution.RecipeARN) {
 		return "", awsapi.InvalidInput("trainingMode UPDATE is not possible with %s", orAutoML(solution.RecipeARN))
 	}
 	trained := func(v *catalog.SolutionVersion) bool {
-		return v.TrainingMode != catalog.TrainingUpdate && v.Status == status.Active
+		return v.TrainingMode != mode.TrainingUpdate && v.Status == status.Active
 	}
 	if !slices.ContainsFunc(versionsOf(s.View, solution.ARN), trained) {
 		return "", awsapi.InvalidInput("trainingMode UPDATE needs an ACTIVE solution version that was trained with trainingMode FULL")
 	}
-	return catalog.TrainingUpdate, nil
+	return mode.TrainingUpdate, nil
 }
 
 func orAutoML(recipeARN string) string {

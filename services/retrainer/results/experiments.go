@@ -164,7 +164,7 @@ func (x *Experiments) count(ctx context.Context, e *catalog.Experiment) error {
 // read returns the newest tally of an experiment, which another retrainer may have written.
 func (x *Experiments) read(ctx context.Context, e *catalog.Experiment) (*counted, error) {
 	bucket := x.config.Data.Bucket
-	info, err := bucket.Head(ctx, e.TallyKey())
+	info, err := bucket.Head(ctx, e.Tally(bucket).Key)
 	if errors.Is(err, blob.ErrNotFound) {
 		return &counted{tally: experiment.NewTally(e.Plan())}, nil
 	}
@@ -175,7 +175,7 @@ func (x *Experiments) read(ctx context.Context, e *catalog.Experiment) (*counted
 		known.tally.SetPlan(e.Plan())
 		return known, nil
 	}
-	tally, etag, err := x.tallyOf(e).Read(ctx)
+	tally, etag, err := e.Tally(x.config.Data.Bucket).Read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -183,18 +183,9 @@ func (x *Experiments) read(ctx context.Context, e *catalog.Experiment) (*counted
 	return x.known[e.ID], nil
 }
 
-// tallyOf returns the object of an experiment's tally.
-func (x *Experiments) tallyOf(e *catalog.Experiment) blob.Document[*experiment.Tally] {
-	return blob.Document[*experiment.Tally]{
-		Bucket: x.config.Data.Bucket, Key: e.TallyKey(), ContentType: "application/octet-stream",
-		Encode: (*experiment.Tally).Encode,
-		Decode: func(data []byte) (*experiment.Tally, error) { return experiment.Decode(data, e.Plan()) },
-	}
-}
-
 // write replaces the tally that this one was counted from. It returns false if another retrainer has counted meanwhile.
 func (x *Experiments) write(ctx context.Context, e *catalog.Experiment, c *counted) (bool, error) {
-	etag, err := x.tallyOf(e).Swap(ctx, c.tally, c.etag)
+	etag, err := e.Tally(x.config.Data.Bucket).Swap(ctx, c.tally, c.etag)
 	if errors.Is(err, blob.ErrPrecondition) || errors.Is(err, blob.ErrNotFound) {
 		return false, nil // ErrNotFound: it was deleted with its experiment
 	}
@@ -210,7 +201,7 @@ func (x *Experiments) write(ctx context.Context, e *catalog.Experiment, c *count
 func (x *Experiments) judge(ctx context.Context, e *catalog.Experiment, tally *experiment.Tally) error {
 	current, err := x.config.Data.Store.Experiments.Get(ctx, e.ARN)
 	if errors.Is(err, catalog.ErrNotFound) || err == nil && (current.ID != e.ID || current.Deleting()) {
-		return x.config.Data.Bucket.Delete(ctx, e.TallyKey())
+		return x.config.Data.Bucket.Delete(ctx, e.Tally(x.config.Data.Bucket).Key)
 	}
 	worse := tally.GuardTripped()
 	if err != nil || current.Stopped() || current.Guard == nil || len(worse) == 0 {

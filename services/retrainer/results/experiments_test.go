@@ -67,7 +67,7 @@ func (i *installation) shows(e *catalog.Experiment, number int, users ...string)
 
 func (i *installation) results(e *catalog.Experiment) experiment.Results {
 	i.Helper()
-	data, _, err := i.Bucket.Get(i.Context(), e.TallyKey())
+	data, _, err := i.Bucket.Get(i.Context(), e.Tally(i.Bucket).Key)
 	if err != nil {
 		i.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestABadCanaryIsRolledBack(t *testing.T) {
 	if err := s.count(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := i.Bucket.Get(t.Context(), e.TallyKey()); !errors.Is(err, blob.ErrNotFound) {
+	if _, _, err := i.Bucket.Get(t.Context(), e.Tally(i.Bucket).Key); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("what was counted stays: %v", err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -318,11 +319,11 @@ func TestAnImportIsReported(t *testing.T) {
 			t.Fatalf("%s: %s %s", name, job.Status, job.FailureReason)
 		}
 	}
-	imported("quiet", catalog.ImportFull, 120, false)
+	imported("quiet", mode.ImportFull, 120, false)
 	if files := i.files(); len(files) != 0 {
 		t.Errorf("reported unasked: %v", files)
 	}
-	imported("first", catalog.ImportFull, 120, true)
+	imported("first", mode.ImportFull, 120, true)
 	files := i.files()
 	if got, want := totals(t, files), map[string]float64{"clicks mail": 30, "clicks SOURCE_NAME_UNDEFINED": 30}; !maps.Equal(got, want) || len(files) != 1 {
 		t.Errorf("got %v, want %v", files, want)

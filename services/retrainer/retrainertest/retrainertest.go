@@ -16,6 +16,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/embedded/embeddedtest"
 	"github.com/penchant-io/penchant/pkg/eventually"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -125,7 +126,7 @@ func (i *Installation) Version(s *catalog.Solution, id string) *catalog.Solution
 		Metadata:    catalog.Metadata{ARN: s.ARN + "/" + id, Status: status.CreatePending},
 		SolutionARN: s.ARN, RecipeARN: s.RecipeARN, DatasetGroupARN: s.DatasetGroupARN, EventType: s.EventType, Config: s.Config,
 		PerformHPO: s.PerformHPO, PerformAutoML: s.PerformAutoML,
-		TrainingMode: catalog.TrainingFull, TrainingType: catalog.TrainingManual,
+		TrainingMode: mode.TrainingFull, TrainingType: mode.TrainingManual,
 	}
 	if err := i.Store.Create(i.Context(), v, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
 		i.Fatal(err)

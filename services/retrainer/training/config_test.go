@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
@@ -341,7 +342,7 @@ func TestUpdateTakesInNewItems(t *testing.T) {
 	update := &catalog.SolutionVersion{
 		Metadata:    catalog.Metadata{ARN: s.ARN + "/00000002", Status: status.CreatePending},
 		SolutionARN: s.ARN, RecipeARN: s.RecipeARN, DatasetGroupARN: s.DatasetGroupARN,
-		TrainingMode: catalog.TrainingUpdate, TrainingType: catalog.TrainingManual,
+		TrainingMode: mode.TrainingUpdate, TrainingType: mode.TrainingManual,
 	}
 	if err := i.Store.Create(t.Context(), update, catalog.Under(s.ARN, func(*catalog.Solution) error { return nil })); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	expression "github.com/penchant-io/penchant/pkg/schedule"
 )
@@ -177,6 +178,6 @@ func automaticVersion(solution *catalog.Solution, newest *catalog.SolutionVersio
 		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
 		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
 		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,
-		TrainingMode: catalog.TrainingAutotrain, TrainingType: catalog.TrainingAutomatic,
+		TrainingMode: mode.TrainingAutotrain, TrainingType: mode.TrainingAutomatic,
 	}, nil
 }

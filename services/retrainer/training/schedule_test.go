@@ -7,6 +7,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/awsapi/personalize"
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
@@ -82,7 +83,7 @@ func TestAutomaticTrainingFollowsItsSchedule(t *testing.T) {
 	look(7*day, map[*catalog.Solution]int{weekly: 2, byHand: 2, off: 0})
 
 	v := i.VersionsOf(weekly)[0]
-	if v.TrainingType != catalog.TrainingAutomatic || v.RecipeARN != weekly.RecipeARN || v.DatasetGroupARN != i.Group.ARN {
+	if v.TrainingType != mode.TrainingAutomatic || v.RecipeARN != weekly.RecipeARN || v.DatasetGroupARN != i.Group.ARN {
 		t.Errorf("automatic version %+v", v)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/penchant-io/penchant/pkg/catalog"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/eval"
 	"github.com/penchant-io/penchant/pkg/model"
 	"github.com/penchant-io/penchant/pkg/recipe"
@@ -82,7 +83,7 @@ func (t *Trainer) Run(
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
-	if version.TrainingMode == catalog.TrainingUpdate {
+	if version.TrainingMode == mode.TrainingUpdate {
 		if finish, err := r.extend(ctx); finish != nil || err != nil {
 			return finish, err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/modelstore"
 	"github.com/penchant-io/penchant/pkg/recipe"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
@@ -61,7 +62,7 @@ func (t *Trainer) newestFull(version *catalog.SolutionVersion) *catalog.Solution
 }
 
 func fullyTrained(v *catalog.SolutionVersion) bool {
-	return v.Status == status.Active && v.TrainingMode != catalog.TrainingUpdate && v.ManifestKey != ""
+	return v.Status == status.Active && v.TrainingMode != mode.TrainingUpdate && v.ManifestKey != ""
 }
 
 // releaseExtended publishes a version's model, extended with the items of the data, as the model of another version, or of

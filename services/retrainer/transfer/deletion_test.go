@@ -13,6 +13,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
@@ -107,8 +108,8 @@ func TestDeletedUsersAreGone(t *testing.T) {
 	i.runsDeletions(users)
 	events := i.InteractionsDataset()
 	const document = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"AGE","type":["null","int"]}],"version":"1.0"}`
-	i.finished(i.ImportJob(i.Dataset(i.Group, "USERS", document), "users", catalog.ImportFull, "USER_ID,AGE\nann,30\nben,40\n"))
-	i.finished(i.ImportJob(events, "events", catalog.ImportFull, "USER_ID,ITEM_ID,TIMESTAMP\nann,a,1\nben,b,2\nann,c,3\n"))
+	i.finished(i.ImportJob(i.Dataset(i.Group, "USERS", document), "users", mode.ImportFull, "USER_ID,AGE\nann,30\nben,40\n"))
+	i.finished(i.ImportJob(events, "events", mode.ImportFull, "USER_ID,ITEM_ID,TIMESTAMP\nann,a,1\nben,b,2\nann,c,3\n"))
 	i.Publish(
 		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i1", TimestampMS: 1000},
 		reco.Interaction{EventID: "2", SessionID: "visit", UserID: "ann", EventType: "click", ItemID: "i2", TimestampMS: 2000},

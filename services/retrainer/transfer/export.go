@@ -18,6 +18,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/wire"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
@@ -63,11 +64,11 @@ func (x *Exporter) Run(
 	out.Prefix += job.Name + "/"
 	e := &export{
 		data: x.Data, group: group, schema: parsed, report: report,
-		put: job.IngestionMode != catalog.IngestionBulk, newestOnly: job.IngestionMode == catalog.IngestionAll,
+		put: job.IngestionMode != mode.IngestionBulk, newestOnly: job.IngestionMode == mode.IngestionAll,
 		files:     exportFiles{out: out, rows: dataset.NewCSVRows(parsed), maxBytes: exportFileBytes},
 		maxHashes: exportHashes,
 	}
-	if job.IngestionMode != catalog.IngestionPut {
+	if job.IngestionMode != mode.IngestionPut {
 		e.bulk, err = dataset.Current(ctx, x.Data.Bucket, group, d.DatasetType)
 		if err != nil && !errors.Is(err, dataset.ErrNoData) {
 			return nil, err

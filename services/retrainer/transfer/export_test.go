@@ -15,6 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/dataset"
 	"github.com/penchant-io/penchant/pkg/reco"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/pkg/schema"
 	"github.com/penchant-io/penchant/pkg/trainingset"
@@ -105,15 +106,15 @@ func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
 	i.runsImports()
 	exporter := i.runsExports()
 	items := i.Dataset(i.Group, "ITEMS", itemsDocument)
-	i.finished(i.ImportJob(items, "first", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\na,red,1\nb,blue,\na,red,1\nc,green,3\n"))
+	i.finished(i.ImportJob(items, "first", mode.ImportFull, "ITEM_ID,COLOUR,PRICE\na,red,1\nb,blue,\na,red,1\nc,green,3\n"))
 	topic := schema.Items.Topic(i.Group.GroupKey())
 	i.PutEntities(topic, reco.Entity{ID: "b", Properties: map[string]any{"COLOUR": "black", "PRICE": 2.5}}, reco.Entity{ID: "d"})
 	i.archive()
 	i.PutEntities(topic, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}}, reco.Entity{ID: "d", Properties: map[string]any{"COLOUR": "dark,\"grey\""}})
 	for mode, want := range map[string][]string{
-		catalog.IngestionBulk: {"a,red,1", "b,blue,", "c,green,3"},
-		catalog.IngestionPut:  {"b,black,2.5", `d,"dark,""grey""",`, "d,,"},
-		catalog.IngestionAll:  {"a,red,1", "b,black,2.5", "c,green,3", `d,"dark,""grey""",`},
+		mode.IngestionBulk: {"a,red,1", "b,blue,", "c,green,3"},
+		mode.IngestionPut:  {"b,black,2.5", `d,"dark,""grey""",`, "d,,"},
+		mode.IngestionAll:  {"a,red,1", "b,black,2.5", "c,green,3", `d,"dark,""grey""",`},
 	} {
 		header, lines := i.exported(strings.ToLower(mode), mode, items)
 		if diff := cmp.Diff(want, lines); diff != "" || header != "ITEM_ID,COLOUR,PRICE" {
@@ -121,16 +122,16 @@ func TestExportsHoldWhatWasImportedPutOrBoth(t *testing.T) {
 		}
 	}
 	// An import after a put is newer than that.
-	i.finished(i.ImportJob(items, "second", catalog.ImportFull, "ITEM_ID,COLOUR,PRICE\nd,white,9\n"))
-	if _, lines := i.exported("newer", catalog.IngestionAll, items); !cmp.Equal(lines, []string{"b,black,2.5", "d,white,9"}) {
+	i.finished(i.ImportJob(items, "second", mode.ImportFull, "ITEM_ID,COLOUR,PRICE\nd,white,9\n"))
+	if _, lines := i.exported("newer", mode.IngestionAll, items); !cmp.Equal(lines, []string{"b,black,2.5", "d,white,9"}) {
 		t.Errorf("after an import: %v", lines)
 	}
 	users := i.Dataset(i.Group, "USERS", strings.NewReplacer("Items", "Users", "ITEM_ID", "USER_ID").Replace(itemsDocument))
-	if header, lines := i.exported("nothing", catalog.IngestionAll, users); header != "USER_ID,COLOUR,PRICE" || len(lines) != 0 {
+	if header, lines := i.exported("nothing", mode.IngestionAll, users); header != "USER_ID,COLOUR,PRICE" || len(lines) != 0 {
 		t.Errorf("of nothing: %s %v", header, lines)
 	}
 	elsewhere := "s3://no-such-bucket/x"
-	failing := i.export("failing", catalog.IngestionAll, users)
+	failing := i.export("failing", mode.IngestionAll, users)
 	failing.JobOutput.S3DataDestination.Path = &elsewhere
 	if _, err := exporter.Run(t.Context(), failing, func(float64) {}); err == nil || err.Error() != "Invalid S3 output path" {
 		t.Errorf("into no bucket: %v", err)
@@ -149,7 +150,7 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 	for n := range 300 {
 		fmt.Fprintf(&csv, "u%d,i%d,view,%d\n", n%10, n%7, n/40)
 	}
-	i.finished(i.ImportJob(d, "full", catalog.ImportFull, csv.String()))
+	i.finished(i.ImportJob(d, "full", mode.ImportFull, csv.String()))
 	i.PutEvents(20, "click")
 	i.Publish(
 		reco.Interaction{EventID: "1", SessionID: "visit", EventType: "click", ItemID: "i01", TimestampMS: 1000},
@@ -204,7 +205,7 @@ func TestWhatIsExportedTrainsTheSameModel(t *testing.T) {
 		}
 		job := &catalog.DatasetImportJob{
 			Metadata:   catalog.Metadata{ARN: retrainertest.Account + "dataset-import-job/" + name, Name: name, Status: status.CreatePending},
-			DatasetARN: into.ARN, DatasetGroupARN: copied.ARN, DataLocation: *i.At("exported/" + name + "/").Path, ImportMode: catalog.ImportFull,
+			DatasetARN: into.ARN, DatasetGroupARN: copied.ARN, DataLocation: *i.At("exported/" + name + "/").Path, ImportMode: mode.ImportFull,
 		}
 		retrainertest.Create(i.Installation, job)
 		if job := i.finished(job); job.Status != status.Active {

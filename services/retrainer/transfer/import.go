@@ -12,6 +12,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
@@ -101,13 +102,13 @@ func (m *Importer) request(ctx context.Context, job *catalog.DatasetImportJob) (
 	if err != nil {
 		return none, err
 	}
-	mode := dataset.Full
-	if job.ImportMode == catalog.ImportIncremental {
-		mode = dataset.Incremental
+	importMode := dataset.Full
+	if job.ImportMode == mode.ImportIncremental {
+		importMode = dataset.Incremental
 	}
 	return dataset.ImportRequest{
 		Source: m.Source, Location: job.DataLocation, Bucket: m.Data.Bucket, Group: group, Schema: parsed,
-		Mode: mode, ID: job.ID, MinInteractions: m.MinInteractions,
+		Mode: importMode, ID: job.ID, MinInteractions: m.MinInteractions,
 	}, nil
 }
 

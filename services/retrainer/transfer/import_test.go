@@ -11,6 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 	"github.com/penchant-io/penchant/pkg/dataset"
+	"github.com/penchant-io/penchant/pkg/resource/mode"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
@@ -30,7 +31,7 @@ func TestImportJobs(t *testing.T) {
 	d := i.InteractionsDataset()
 	i.runsImports()
 
-	job := i.finished(i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200)))
+	job := i.finished(i.ImportJob(d, "full", mode.ImportFull, retrainertest.InteractionsCSV(200)))
 	if job.Status != status.Active || i.datasetVersion(d) != 1 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
@@ -38,7 +39,7 @@ func TestImportJobs(t *testing.T) {
 	if err != nil || v.Rows != 200 || v.Number != 1 {
 		t.Errorf("version %+v, %v", v, err)
 	}
-	job = i.finished(i.ImportJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(retrainertest.InteractionsCSV(150), "u", "v")))
+	job = i.finished(i.ImportJob(d, "more", mode.ImportIncremental, strings.ReplaceAll(retrainertest.InteractionsCSV(150), "u", "v")))
 	if job.Status != status.Active || i.datasetVersion(d) != 2 {
 		t.Fatalf("%s %q, dataset version %d", job.Status, job.FailureReason, i.datasetVersion(d))
 	}
@@ -67,7 +68,7 @@ func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
 		return r
 	}
 	content := retrainertest.InteractionsCSV(200)
-	r := report(i.finished(i.ImportJob(d, "full", catalog.ImportFull, content+"u1,i1,1\nu2,i2,32503680000\n")))
+	r := report(i.finished(i.ImportJob(d, "full", mode.ImportFull, content+"u1,i1,1\nu2,i2,32503680000\n")))
 	if r.Interactions != 201 || r.Users != 10 || r.Finding("TOO_FEW_USERS", "") == nil {
 		t.Errorf("too few users:\n%s", r.Page())
 	}
@@ -82,7 +83,7 @@ func TestImportJobsAreAnsweredWithWhatTheDataCanTrain(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 	}
-	r = report(i.finished(i.ImportJob(d, "more", catalog.ImportIncremental, strings.ReplaceAll(content, "u", "v"))))
+	r = report(i.finished(i.ImportJob(d, "more", mode.ImportIncremental, strings.ReplaceAll(content, "u", "v"))))
 	if r.Interactions != 401 || r.Users != 20 || r.Finding("TOO_FEW_USERS", "") != nil || r.Errors > 0 {
 		t.Errorf("enough users:\n%s", r.Page())
 	}
@@ -98,7 +99,7 @@ func TestImportJobsNameWhatIsWrong(t *testing.T) {
 		"few":     {retrainertest.InteractionsCSV(99), "has 99 rows; an import of Interactions needs at least 100"},
 		"columns": {"USER_ID\n", "Input CSV is missing the following columns:[ITEM_ID, TIMESTAMP]"},
 	} {
-		job := i.finished(i.ImportJob(d, name, catalog.ImportFull, c.content))
+		job := i.finished(i.ImportJob(d, name, mode.ImportFull, c.content))
 		if job.Status != status.CreateFailed || !strings.Contains(job.FailureReason, c.want) {
 			t.Errorf("%s: %s %q, want %q", name, job.Status, job.FailureReason, c.want)
 		}
@@ -113,7 +114,7 @@ func TestAnImportWhoseWorkerDiedIsNotDoneTwice(t *testing.T) {
 	i := install(t)
 	d := i.InteractionsDataset()
 	importer := i.importer()
-	job := i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200))
+	job := i.ImportJob(d, "full", mode.ImportFull, retrainertest.InteractionsCSV(200))
 	// The first worker ends after the data was switched and before the catalog knew.
 	request, err := importer.request(t.Context(), job)
 	if err != nil {
@@ -136,7 +137,7 @@ func TestImportJobsFailWithoutTheirDataset(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	d := i.InteractionsDataset()
-	job := i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200))
+	job := i.ImportJob(d, "full", mode.ImportFull, retrainertest.InteractionsCSV(200))
 	if err := i.Store.Delete(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func TestAStoreThatIsAwayIsNotTheUsersFault(t *testing.T) {
 	t.Parallel()
 	i := install(t)
 	d := i.InteractionsDataset()
-	job := i.ImportJob(d, "full", catalog.ImportFull, retrainertest.InteractionsCSV(200))
+	job := i.ImportJob(d, "full", mode.ImportFull, retrainertest.InteractionsCSV(200))
 	away, err := blob.Open(blob.Config{Endpoint: "http://127.0.0.1:1", AccessKey: "test", SecretKey: "test-secret"})
 	if err != nil {
 		t.Fatal(err)
