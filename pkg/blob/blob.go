@@ -1,11 +1,11 @@
 // Package blob is the bucket: objects in any store that speaks S3, read whole or by ranges, and written with the two
-// conditions everything else is built on, "only if absent" and "only if unchanged". The archive, the catalog, the models
-// and the data sets use it; it is the only package that knows the S3 client library.
+// conditions everything else is built on, "only if absent" and "only if unchanged". The archive, the catalog, the
+// models and the data sets use it; it is the only package that knows the S3 client library.
 //
-// Errors wrap [ErrNotFound], [ErrPrecondition], [ErrAccessDenied] or [ErrUnavailable] where one of them applies; ask with errors.Is.
-// Reads and unconditional writes that fail on the way are repeated a few times by themselves. So are conditional writes,
-// and there a repeat may meet its own success: the caller sees ErrPrecondition although its write stands. A caller to
-// whom the difference matters puts a nonce into the object and reads it back.
+// Errors wrap [ErrNotFound], [ErrPrecondition], [ErrAccessDenied] or [ErrUnavailable] where one of them applies; ask
+// with errors.Is. Reads and writes that fail on the way are retried a few times. The retry of a conditional write may
+// meet the write's own success: the caller sees ErrPrecondition although its write has arrived. A [Document] recognises
+// this.
 package blob
 
 import (
@@ -23,20 +23,21 @@ import (
 )
 
 var (
-	// ErrNotFound means that there is no such object, or no such bucket.
+	// ErrNotFound means that the object or the bucket does not exist.
 	ErrNotFound = errors.New("no such object")
 	// ErrPrecondition means that a conditional write found another object, or none, in the place it was meant for.
 	ErrPrecondition = errors.New("the object has changed")
 	// ErrAccessDenied means that the store refused the access key or its rights.
 	ErrAccessDenied = errors.New("access denied")
-	// ErrUnavailable means that the store could not be reached, broke off, or answered that it has a fault or too much to do.
+	// ErrUnavailable means that the store could not be reached, broke off, or answered that it has a fault or too much
+	// to do.
 	ErrUnavailable = errors.New("the store is unavailable")
 )
 
 // DefaultRegion is the region requests are signed for where [Config] names none.
 const DefaultRegion = "us-east-1"
 
-// Config says where a store is.
+// Config is the address of a store and the key to it.
 type Config struct {
 	Endpoint  string // http(s)://host:port, without a path
 	AccessKey string
@@ -56,7 +57,7 @@ type Info struct {
 	Size         int64  // bytes
 	ETag         string // without quotes; changes with every write; what PutOptions.IfMatch takes
 	LastModified time.Time
-	Metadata     map[string]string // keys in lower case without x-amz-meta-; nil where the call doesn't tell (List)
+	Metadata     map[string]string // keys in lower case without x-amz-meta-; nil in listings
 }
 
 // Client is a connection pool to one store. It is safe for concurrent use.
@@ -90,7 +91,7 @@ func Open(cfg Config) (*Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &restlessConn{Conn: conn, patience: stallTimeout}, nil
+		return &idleTimeoutConn{Conn: conn, timeout: stallTimeout}, nil
 	}
 	client, err := minio.New(endpoint.Host, &minio.Options{
 		Creds:      credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, ""),
@@ -106,26 +107,26 @@ func Open(cfg Config) (*Client, error) {
 	return &Client{core: minio.Core{Client: client}, transport: transport, region: region}, nil
 }
 
-// stallTimeout is how long a connection may neither take nor give a byte before what is under way on it fails.
+// stallTimeout bounds how long a connection may move no byte before the request on it fails.
 const stallTimeout = time.Minute
 
-// restlessConn fails reads and writes when nothing moves for a while: a network that swallows packets would else hold a
-// caller without a deadline, such as a training, for ever.
-type restlessConn struct {
+// idleTimeoutConn fails reads and writes when nothing moves for a while: a network that swallows packets would
+// otherwise block a caller without a deadline, such as a training, indefinitely.
+type idleTimeoutConn struct {
 	net.Conn
-	patience time.Duration
+	timeout time.Duration
 }
 
-func (c *restlessConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
+func (c *idleTimeoutConn) Read(p []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
 // Write prolongs a pending read as well: the answer can't come before the request has gone out.
-func (c *restlessConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.patience)); err != nil {
+func (c *idleTimeoutConn) Write(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)
@@ -137,14 +138,14 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // Bucket returns the named bucket, whether it exists or not.
 func (c *Client) Bucket(name string) *Bucket { return &Bucket{client: c, name: name} }
 
-// EnsureBucket creates the bucket unless it is there.
+// EnsureBucket creates the bucket unless it exists.
 func (c *Client) EnsureBucket(ctx context.Context, name string) error {
 	err := c.core.MakeBucket(ctx, name, minio.MakeBucketOptions{Region: c.region})
 	switch code := minio.ToErrorResponse(err).Code; {
 	case err == nil, code == minio.BucketAlreadyOwnedByYou:
 		return nil
 	case code == minio.BucketAlreadyExists:
-		// Some stores say this of one's own bucket too. Somebody else's isn't readable.
+		// Some stores answer this for an own bucket too. One of another owner isn't readable.
 		if found, existsErr := c.core.BucketExists(ctx, name); existsErr == nil && found {
 			return nil
 		}
@@ -158,19 +159,19 @@ type Bucket struct {
 	name   string
 }
 
-// Name is the bucket's name.
+// Name returns the bucket's name.
 func (b *Bucket) Name() string { return b.name }
 
-// Ping returns nil when the store answers and the bucket is there.
+// Ping returns nil if the store answers and the bucket exists.
 func (b *Bucket) Ping(ctx context.Context) error {
 	found, err := b.client.core.BucketExists(ctx, b.name)
 	if err == nil && !found {
-		err = fmt.Errorf("%w: there is no such bucket", ErrNotFound)
+		err = fmt.Errorf("%w: the bucket does not exist", ErrNotFound)
 	}
 	return wrap("reaching", b.name, "", err)
 }
 
-// wrap says what was being done to what, and adds this package's error where one applies.
+// wrap adds what was being done to what, and this package's error where one applies.
 func wrap(doing, bucket, key string, err error) error {
 	if err == nil {
 		return nil

@@ -15,14 +15,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, embeddedtest.LeakOptions()...) }
 
-func TestStore(t *testing.T) { blobtest.Run(t, embeddedtest.Bucket(t)) }
+func TestStore(t *testing.T) {
+	t.Parallel()
+	blobtest.Run(t, embeddedtest.Bucket(t))
+}
 
 func TestDocuments(t *testing.T) {
+	t.Parallel()
 	cfg, name := embeddedtest.S3(t)
 	blobtest.RunDocuments(t, cfg, name)
 }
 
 func TestErrorsTellWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	cfg, name := embeddedtest.S3(t)
 	wrongSecret, wrongKey := cfg, cfg
 	wrongSecret.SecretKey = "another"
@@ -55,6 +60,7 @@ func TestErrorsTellWhatIsWrong(t *testing.T) {
 }
 
 func TestEnsureBucketTwice(t *testing.T) {
+	t.Parallel()
 	cfg, name := embeddedtest.S3(t)
 	for range 2 {
 		if err := open(t, cfg).EnsureBucket(t.Context(), name); err != nil {
@@ -64,6 +70,7 @@ func TestEnsureBucketTwice(t *testing.T) {
 }
 
 func TestOpenRefusesBadEndpoints(t *testing.T) {
+	t.Parallel()
 	for _, endpoint := range []string{"", "localhost:9000", "ftp://host", "http://", "http://host/path", "http://ho st"} {
 		if _, err := blob.Open(blob.Config{Endpoint: endpoint}); err == nil {
 			t.Errorf("%q was accepted", endpoint)
@@ -72,6 +79,7 @@ func TestOpenRefusesBadEndpoints(t *testing.T) {
 }
 
 func TestConfigHidesItsSecret(t *testing.T) {
+	t.Parallel()
 	cfg := blob.Config{Endpoint: "http://host", AccessKey: "id", SecretKey: "hidden"}
 	if text := fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg); strings.Contains(text, "hidden") {
 		t.Error(text)

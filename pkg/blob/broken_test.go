@@ -46,6 +46,7 @@ func (w *halfWriter) Write(p []byte) (int, error) {
 }
 
 func TestBodiesThatBreakOffAreReadAgain(t *testing.T) {
+	t.Parallel()
 	content := bytes.Repeat([]byte("0123456789"), 10)
 	data, _, err := brokenStore(t, content, 2).Get(t.Context(), "key")
 	if err != nil || !bytes.Equal(data, content) {
@@ -65,9 +66,10 @@ func TestBodiesThatBreakOffAreReadAgain(t *testing.T) {
 }
 
 func TestSilentConnectionsFail(t *testing.T) {
+	t.Parallel()
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
-	conn := &restlessConn{Conn: ours, patience: 20 * time.Millisecond}
+	conn := &idleTimeoutConn{Conn: ours, timeout: 20 * time.Millisecond}
 	defer conn.Close()
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("reading: %v", err)

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Skew is how far the store's clock is ahead of this process's, by the Date header of its answers, which has whole
-// seconds. A store refuses requests from a clock that is a quarter of an hour off; the catalog's leases bear much less.
+// Skew returns how far the store's clock is ahead of this process's, by the Date header of its answers, which has whole
+// seconds. A store refuses requests from a clock that is a quarter of an hour off; the catalog's leases tolerate much
+// less.
 func (c *Client) Skew(ctx context.Context) (time.Duration, error) {
 	// Whatever the store answers to a request without a signature has the header, and a wrong clock can't spoil it.
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, c.core.EndpointURL().String(), nil)

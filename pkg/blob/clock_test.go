@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheStoresClockIsCompared(t *testing.T) {
+	t.Parallel()
 	cfg, _ := embeddedtest.S3(t)
 	skew, err := open(t, cfg).Skew(t.Context())
 	if err != nil {
@@ -22,6 +23,7 @@ func TestTheStoresClockIsCompared(t *testing.T) {
 }
 
 func TestAStoreThatIsAheadIsNoticed(t *testing.T) {
+	t.Parallel()
 	ahead := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat))
 		w.WriteHeader(http.StatusForbidden)

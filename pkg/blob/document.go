@@ -18,17 +18,17 @@ import (
 // ErrContended means that other writers changed a document in each of many rounds; nothing was written.
 var ErrContended = errors.New("the object is changed by too many at once")
 
-// updateAttempts bounds the rounds of an Update. In each of them another writer succeeded, so this many rounds mean hundreds of
-// writers at one document.
+// updateAttempts bounds the rounds of an Update. In each of them another writer succeeded, so this many rounds mean
+// hundreds of writers at one document.
 const updateAttempts = 200
 
-// Document is one object that holds a value and that several processes read and change. Writes are conditional, so no change is
-// lost: Create writes only where there is no object, Swap only over the version that was read, and Update repeats reading, changing
-// and swapping until it is not overtaken.
+// Document is one object that holds a value and that several processes read and change. Writes are conditional, so no
+// change is lost: Create writes only where there is no object, Swap only over the version that was read, and Update
+// repeats reading, changing and swapping until it is not overtaken.
 //
-// The answer to a conditional write can be lost, and its repeat then meets the write's own success. Document looks at the object
-// before it reports such a failure: if the write is there, it succeeded. A write is recognised by its nonce, or, in values without
-// one, by its bytes.
+// The answer to a conditional write can be lost, and its repeat then meets the write's own success. Document looks at
+// the object before it reports such a failure: if the write is there, it succeeded. A write is recognised by its nonce,
+// or, in values without one, by its bytes.
 type Document[T any] struct {
 	Bucket      *Bucket
 	Key         string
@@ -36,8 +36,8 @@ type Document[T any] struct {
 	// Encode and Decode convert between a value and the object's bytes; nil: encoding/json.
 	Encode func(T) ([]byte, error)
 	Decode func([]byte) (T, error)
-	// Stamp writes a nonce into a value that is about to be stored, and Stamped reports whether a stored value has the nonce, or
-	// followed one that had it. Both may be nil.
+	// Stamp writes a nonce into a value that is about to be stored, and Stamped reports whether a stored value has the
+	// nonce, or followed one that had it. Both may be nil.
 	Stamp   func(value T, nonce string)
 	Stamped func(stored T, nonce string) bool
 }
@@ -61,9 +61,9 @@ func (d Document[T]) Create(ctx context.Context, value T) (string, error) {
 	return d.Swap(ctx, value, "")
 }
 
-// Swap replaces the version with the given ETag and returns the new ETag. An empty etag stands for no object. Swap fails with
-// ErrPrecondition if there is another version. The new ETag is empty if the answer was lost and a later writer has replaced the
-// version since.
+// Swap replaces the version with the given ETag and returns the new ETag. An empty etag stands for no object. Swap
+// fails with ErrPrecondition if there is another version. The new ETag is empty if the answer was lost and a later
+// writer has replaced the version since.
 func (d Document[T]) Swap(ctx context.Context, value T, etag string) (string, error) {
 	nonce := newNonce()
 	if d.Stamp != nil {
@@ -81,7 +81,8 @@ func (d Document[T]) Swap(ctx context.Context, value T, etag string) (string, er
 	arrived, stored, unknown := d.arrived(ctx, data, nonce)
 	switch {
 	case unknown != nil:
-		// The condition may have failed on the object of this very write: which condition it was must not be asked of the error.
+		// The condition may have failed on the object of this very write: which condition it was must not be asked of
+		// the error.
 		return "", fmt.Errorf("whether %s was written is unknown: %w", d.Key, errors.Join(unknown, errors.New(err.Error())))
 	case !arrived:
 		return "", err
@@ -109,9 +110,9 @@ func (d Document[T]) arrived(ctx context.Context, data []byte, nonce string) (bo
 	return d.Stamped(value, nonce), "", nil
 }
 
-// Update applies change to the value and swaps the result in. If another writer was faster, change runs again on the newer value.
-// An error of change ends the update without a write and is returned as it is, with the value that it was given. Update fails with
-// ErrNotFound if there is no object.
+// Update applies change to the value and swaps the result in. If another writer was faster, change runs again on the
+// newer value. An error of change ends the update without a write and is returned as it is, with the value that it was
+// given. Update fails with ErrNotFound if there is no object.
 func (d Document[T]) Update(ctx context.Context, change func(T) error) (T, string, error) {
 	var none T
 	for attempt := range updateAttempts {

@@ -8,13 +8,13 @@ import (
 	"sync"
 )
 
-// probeWriters is how many writers race for one key in a probe: enough to catch a store that checks a condition first and
-// writes afterwards.
+// probeWriters is how many writers race for one key in a probe: enough to catch a store that checks a condition first
+// and writes afterwards.
 const probeWriters = 8
 
 // Probe checks that the store honours both conditions when several writers race: exactly one may create an object, and
-// exactly one may replace the version they all have read. The catalog and the archive are only safe on such a store. The
-// probe's object is removed again.
+// exactly one may replace the version they all have read. The catalog and the archive are only safe on such a store.
+// The probe's object is removed again.
 func (b *Bucket) Probe(ctx context.Context) error {
 	key := "probe/" + rand.Text()
 	defer func() { _ = b.Delete(context.WithoutCancel(ctx), key) }()

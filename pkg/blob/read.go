@@ -10,8 +10,8 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// bodyRepeats bounds how often a read is repeated whose answer broke off in its body; the library repeats only until the
-// body begins.
+// bodyRepeats bounds the retries of a read whose answer broke off in its body; the library retries only until the body
+// begins.
 const bodyRepeats = 4
 
 // Get reads a whole object into memory.
@@ -72,8 +72,8 @@ func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 	}
 }
 
-// Reader reads one object. Read and Seek share a position and belong to one goroutine; ReadAt stands apart from them and
-// may be called by several at once. All of them see the object as it was when it was opened, and fail with
+// Reader reads one object. Read and Seek share a position and belong to one goroutine; ReadAt is independent of them
+// and may be called concurrently. All of them see the object as it was when it was opened, and fail with
 // [ErrPrecondition] once it is overwritten.
 type Reader interface {
 	io.ReadSeekCloser
@@ -94,7 +94,7 @@ type reader struct {
 	bucket   *Bucket
 	info     Info
 	position int64
-	body     io.ReadCloser // an open answer that stands at position; nil: none
+	body     io.ReadCloser // an open answer at position; nil: none
 	broken   int           // answers that broke off since the last byte
 }
 

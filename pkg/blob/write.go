@@ -16,9 +16,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/backoff"
 )
 
-// PutOptions are what is said about a write besides its bytes. At most one of the conditions is set.
+// PutOptions are the conditions and attributes of a write. At most one of the conditions is set.
 type PutOptions struct {
-	IfAbsent    bool              // write only where there is no object; else ErrPrecondition
+	IfAbsent    bool              // write only if there is no object; else ErrPrecondition
 	IfMatch     string            // write only over the object with this ETag; else ErrPrecondition
 	Metadata    map[string]string // keys in lower case, values in printable ASCII
 	ContentType string            // "": application/octet-stream
@@ -27,8 +27,8 @@ type PutOptions struct {
 // partSize is the size of the pieces in which Upload sends what is longer.
 const partSize = 16 << 20
 
-// conflictRepeats bounds how often a write is repeated that S3 refused with 409 because another write of the same key was
-// under way: S3 has then decided nothing, and asks for a repeat.
+// conflictRepeats bounds the retries of a write that S3 refused with 409 because another write of the same key was
+// under way: S3 has then decided nothing, and asks for a retry.
 const conflictRepeats = 8
 
 // retryPace spaces the repeats of reads that broke off and of writes that met another.
@@ -44,9 +44,9 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, options PutOp
 	sum := checksum(data)
 	opts.DisableContentSha256 = true // in chunks; what is signed is the sum
 	for attempt := 0; ; attempt++ {
-		// One plain request with its body's checksum in the signature. The library's own choice would be a body in signed
-		// chunks, of which some servers leave the end of an empty one unread, and parts for what is long, where it sends
-		// the conditions as the upload begins instead of as it is completed, when they would count.
+		// One plain request with its body's checksum in the signature. The library's own choice would be a body in
+		// signed chunks, of which some servers leave the end of an empty one unread, and parts for what is long, where
+		// it sends the conditions as the upload begins instead of as it is completed, when they would count.
 		uploaded, err := b.client.core.PutObject(ctx, b.name, key, bytes.NewReader(data), int64(len(data)), "", sum, opts)
 		if err == nil {
 			return Info{Key: key, Size: int64(len(data)), ETag: strings.Trim(uploaded.ETag, `"`)}, nil
@@ -58,8 +58,8 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, options PutOp
 	}
 }
 
-// Upload writes an object of any size from a stream, holding one part of it in memory. The object appears whole, when all
-// of it has been sent, or not at all.
+// Upload writes an object of any size from a stream, holding one part of it in memory. The object appears whole, when
+// all of it has been sent, or not at all.
 func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader, options PutOptions) error {
 	part := make([]byte, partSize)
 	n, err := fill(part, r)
@@ -90,7 +90,7 @@ func (b *Bucket) uploadParts(ctx context.Context, key string, part []byte, r io.
 		return err
 	}
 	defer func() {
-		if err != nil { // the parts would stay, unseen, for ever
+		if err != nil { // the parts would stay, invisible, and take space
 			abortCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
 			_ = core.AbortMultipartUpload(abortCtx, b.name, key, id)
@@ -117,8 +117,8 @@ func (b *Bucket) uploadParts(ctx context.Context, key string, part []byte, r io.
 	return err
 }
 
-// fill reads until the part is full or the stream ends. It isn't io.ReadFull because that tells the end of the stream by
-// the error with which a stream that was cut off ends, too.
+// fill reads until the part is full or the stream ends. io.ReadFull would report the end of the stream with the same
+// error as a stream that was cut off.
 func fill(part []byte, r io.Reader) (n int, err error) {
 	for n < len(part) && err == nil {
 		var read int
@@ -131,7 +131,7 @@ func fill(part []byte, r io.Reader) (n int, err error) {
 	return n, err
 }
 
-// Delete removes objects. One that isn't there is no error.
+// Delete removes objects. It ignores those that do not exist.
 func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 	if len(keys) == 1 {
 		err := b.client.core.RemoveObject(ctx, b.name, keys[0], minio.RemoveObjectOptions{})

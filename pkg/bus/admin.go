@@ -90,8 +90,8 @@ const deletedWithin = 10 * time.Second
 // topicPace spaces the looks at topics that are being created or deleted.
 var topicPace = backoff.Exponential{First: 50 * time.Millisecond, Max: 500 * time.Millisecond}
 
-// DeleteTopics deletes the topics that exist, and waits a while until the brokers don't show them any more: who makes one again under
-// its name must not take the old one for it.
+// DeleteTopics deletes the topics that exist, and waits a while until the brokers don't show them any more: who makes
+// one again under its name must not take the old one for it.
 func (c *Client) DeleteTopics(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil

@@ -42,7 +42,7 @@ type TopicPartition struct {
 // TopicID is the identity of a topic: a topic deleted and made again under its old name has another.
 type TopicID = [16]byte
 
-// Header is a key and a value beside a record.
+// Header is a key and a value of a record.
 type Header struct {
 	Key   string
 	Value []byte
@@ -59,7 +59,7 @@ type Record struct {
 	Arrival    time.Time // when the broker appended it
 }
 
-// Config is what a client needs. Brokers is required.
+// Config configures a client. Brokers is required.
 type Config struct {
 	Brokers    []string // host:port
 	ClientID   string
@@ -84,8 +84,8 @@ type TopicDefaults struct {
 	ReplicationFactor int16
 	MinInSyncReplicas int
 
-	// RetentionTime and RetentionBytes (of one partition) bound the topics that aren't compacted; 0: 7 days, and no bound
-	// by size. SegmentBytes is the size of the files the log is deleted by; 0: the brokers' own.
+	// RetentionTime and RetentionBytes (of one partition) bound the topics that aren't compacted; 0: 7 days, and no
+	// bound by size. SegmentBytes is the size of the files the log is deleted by; 0: the brokers' own.
 	RetentionTime  time.Duration
 	RetentionBytes int64
 	SegmentBytes   int64
@@ -116,8 +116,8 @@ const NoCommit int64 = -1
 // fetched ahead are dropped, Start is called again, without a Stop, and reading goes on from the offset it returns.
 var ErrRestart = errors.New("the partition starts again")
 
-// PartitionConsumer handles one assigned partition. All its methods are called from one goroutine. The bytes of the records
-// it is given share memory with the batch they were fetched in: copy what is kept for long.
+// PartitionConsumer handles one assigned partition. All its methods are called from one goroutine. The bytes of the
+// records it is given share memory with the batch they were fetched in: copy what is kept for long.
 type PartitionConsumer interface {
 	// Start returns the offset to consume from, between the oldest in the log and its end. It is called again, after a
 	// back-off, when it fails or the log can't be read from there. The context ends when the partition is given up.
@@ -127,8 +127,8 @@ type PartitionConsumer interface {
 	// back-off; it must bear the repeat. The context ends twelve seconds after the partition is to be given up.
 	Handle(ctx context.Context, batch []Record) (commit int64, err error)
 	// Stop is called once after a successful Start, before the partition is given up: time to flush, twelve seconds of
-	// it. It returns what Handle would; after an error what was committed before stands, and the next owner does the rest
-	// again. When the partition is lost already, ctx has ended and what Stop returns isn't committed.
+	// it. It returns what Handle would; after an error what was committed before stands, and the next owner does the
+	// rest again. When the partition is lost already, ctx has ended and what Stop returns isn't committed.
 	Stop(ctx context.Context) (commit int64, err error)
 }
 

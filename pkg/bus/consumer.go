@@ -28,8 +28,8 @@ const (
 // errNoTopic means that the topic is not, or not any more, the one that was assigned.
 var errNoTopic = errors.New("the topic is gone")
 
-// A Consumer shares the partitions of its topics with the other members of its group, and works on those it is assigned,
-// each in a goroutine of its own, so that a partition whose handler fails holds up no other.
+// A Consumer shares the partitions of its topics with the other members of its group, and works on those it is
+// assigned, each in a goroutine of its own, so that a partition whose handler fails holds up no other.
 //
 //	  member (group)            reader (no group)
 //	assigns, revokes          fetches from exact offsets
@@ -37,8 +37,8 @@ var errNoTopic = errors.New("the topic is gone")
 //	      ▼    │                     ▼              │
 //	   Consumer ── starts, stops ──▶ runner (one a partition) ──▶ PartitionConsumer
 //
-// A revoked partition is stopped, flushed and committed before the group hands it on; a lost one is dropped. A topic that
-// is deleted ends its partitions, and one made again under the name starts new ones.
+// A revoked partition is stopped, flushed and committed before the group hands it on; a lost one is dropped. A topic
+// that is deleted ends its partitions, and one made again under the name starts new ones.
 type Consumer struct {
 	cfg          ConsumerConfig
 	log          *zap.Logger
@@ -50,7 +50,7 @@ type Consumer struct {
 	wakeTopics chan struct{} // holds a token when the topics should be looked at
 
 	mu       sync.Mutex
-	wanted   map[string]bool         // what SetTopics said
+	wanted   map[string]bool         // the topics of SetTopics
 	joined   map[string]TopicInfo    // the topics the member takes part in
 	assigned map[TopicPartition]bool // by the group
 	runners  map[TopicPartition]*runner
@@ -60,7 +60,8 @@ type Consumer struct {
 	commits sync.Mutex
 }
 
-// NewConsumer returns a consumer. newPartition makes the handler of an assigned partition, in the goroutine that uses it.
+// NewConsumer returns a consumer. newPartition makes the handler of an assigned partition, in the goroutine that uses
+// it.
 func NewConsumer(cfg ConsumerConfig, newPartition func(Assignment) PartitionConsumer) (*Consumer, error) {
 	if cfg.Client == nil || cfg.Group == "" {
 		return nil, errors.New("making a consumer: it needs a client and a group")
@@ -93,8 +94,8 @@ func NewConsumer(cfg ConsumerConfig, newPartition func(Assignment) PartitionCons
 	}, nil
 }
 
-// SetTopics says which topics to consume: the whole set. It may be called before and during Run, and takes effect at once.
-// A topic that doesn't exist is consumed as soon as it does.
+// SetTopics sets the topics to consume: the whole set. It may be called before and during Run, and takes effect at
+// once. A topic that doesn't exist is consumed as soon as it does.
 func (c *Consumer) SetTopics(topics ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,10 +103,11 @@ func (c *Consumer) SetTopics(topics ...string) {
 	for _, topic := range topics {
 		c.wanted[topic] = true
 	}
-	c.lookAtTopics()
+	c.refreshTopics()
 }
 
-// Run consumes until ctx ends. It returns when all partitions are stopped and what they said is committed. It runs once.
+// Run consumes until ctx ends. It returns when all partitions are stopped and their offsets are committed. It runs
+// once.
 func (c *Consumer) Run(ctx context.Context) error {
 	if err := c.open(); err != nil {
 		return fmt.Errorf("starting the consumer %s: %w", c.cfg.Group, err)
@@ -123,7 +125,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	reading.Go(func() { c.reader.run(readerCtx) })
 	working.Go(func() { c.watchTopics(ctx) })
 	working.Go(func() { c.watchMember(ctx) })
-	working.Go(func() { c.commitNowAndThen(ctx) })
+	working.Go(func() { c.commitPeriodically(ctx) })
 
 	<-ctx.Done()
 	working.Wait()
@@ -138,7 +140,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// leaveGroup tells the group that we go, so that others take over at once instead of after the session's timeout.
+// leaveGroup leaves the group explicitly, so that others take over at once instead of after the session's timeout.
 func (c *Consumer) leaveGroup() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
@@ -152,7 +154,7 @@ func (c *Consumer) leaveGroup() {
 func (c *Consumer) open() error {
 	cfg := c.cfg.Client.cfg
 	cfg.Log = c.log
-	reader, err := newReader(cfg, readerOptions{c.cfg.FetchMinBytes, c.cfg.FetchMaxBytes, c.cfg.FetchMaxWait}, c.lookAtTopics)
+	reader, err := newReader(cfg, readerOptions{c.cfg.FetchMinBytes, c.cfg.FetchMaxBytes, c.cfg.FetchMaxWait}, c.refreshTopics)
 	if err != nil {
 		return err
 	}
@@ -216,7 +218,7 @@ func (c *Consumer) revoke(gone []TopicPartition, lost bool) {
 	c.release(gone, lost)
 }
 
-// release stops the runners of the partitions, all at once, waits for them, and commits what they said.
+// release stops the runners of the partitions, all at once, waits for them, and commits their offsets.
 func (c *Consumer) release(gone []TopicPartition, lost bool) {
 	c.mu.Lock()
 	var runners []*runner
@@ -242,8 +244,8 @@ func (c *Consumer) release(gone []TopicPartition, lost bool) {
 	}
 }
 
-// commitNowAndThen commits what the runners said since the last time.
-func (c *Consumer) commitNowAndThen(ctx context.Context) {
+// commitPeriodically commits the runners' new offsets at each commitInterval.
+func (c *Consumer) commitPeriodically(ctx context.Context) {
 	ticker := time.NewTicker(commitInterval)
 	defer ticker.Stop()
 	for {
@@ -261,12 +263,12 @@ func (c *Consumer) commitNowAndThen(ctx context.Context) {
 	}
 }
 
-// commitRunners commits what the runners said since their last commit.
+// commitRunners commits the offsets that the runners have reached since their last commit.
 //
 // It is called by the ticker and, for partitions that are given up, before the group hands them on. One at a time: else
-// the ticker could gather an offset, be overtaken by the revocation, and commit after the next owner has; the group would
-// take it, since the rebalance left us a member in good standing, and the next owner's commit would be undone. A runner
-// that has ended is committed for the last time under the same lock and has nothing to say afterwards.
+// the ticker could gather an offset, be overtaken by the revocation, and commit after the next owner has; the group
+// would take it, since the rebalance left us a member in good standing, and the next owner's commit would be undone. A
+// runner that has ended is committed for the last time under the same lock and reports no offset afterwards.
 func (c *Consumer) commitRunners(ctx context.Context, runners []*runner) {
 	c.commits.Lock()
 	defer c.commits.Unlock()
@@ -321,7 +323,7 @@ func (c *Consumer) position(ctx context.Context, tp TopicPartition) (TopicID, Of
 	}
 	here, ok := held[tp]
 	if !ok || topics[tp.Topic].ID != joined.ID {
-		c.lookAtTopics()
+		c.refreshTopics()
 		return TopicID{}, OffsetRange{}, errNoTopic
 	}
 	return joined.ID, here, nil
@@ -364,7 +366,7 @@ func (c *Consumer) watchMember(ctx context.Context) {
 		fetches.EachError(func(_ string, _ int32, err error) {
 			if ctx.Err() == nil && time.Since(last) > 10*time.Second {
 				last = time.Now()
-				c.log.Warn("taking part in the Kafka group fails and is repeated", zap.String("group", c.cfg.Group), zap.Error(err))
+				c.log.Warn("taking part in the Kafka group failed, retrying", zap.String("group", c.cfg.Group), zap.Error(err))
 			}
 		})
 	}

@@ -11,17 +11,17 @@ import (
 	"github.com/penchant-io/penchant/pkg/backoff"
 )
 
-// caughtUpPatience is how long a follower that has been sent nothing waits before it believes that the rest of what the
+// caughtUpTimeout is how long a follower that has been sent nothing waits before it believes that the rest of what the
 // log held is only offsets: compaction can leave an end without a record before it.
-const caughtUpPatience = 3 * time.Second
+const caughtUpTimeout = 3 * time.Second
 
-// Follow reads all partitions of the topics, without a group, and calls handle with what comes, from one goroutine, each
-// partition's records in order. Topics and partitions that come into being later are read from their start, and a topic
-// made again under its name as a new one. When handle fails it is given the same records again after a back-off. Follow
-// returns nil when ctx ends, and an error only when it can't begin.
+// Follow reads all partitions of the topics, without a group, and calls handle with what comes, from one goroutine,
+// each partition's records in order. Topics and partitions that come into being later are read from their start, and a
+// topic made again under its name as a new one. When handle fails it is given the same records again after a back-off.
+// Follow returns nil when ctx ends, and an error only when it can't begin.
 func (c *Client) Follow(ctx context.Context, cfg FollowConfig, handle func(ctx context.Context, records []Record) error) error {
 	f := &follower{client: c, cfg: cfg, handle: handle, changed: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
-	reader, err := newReader(c.cfg, readerOptions{minBytes: 1, maxBytes: 16 << 20, maxWait: 500 * time.Millisecond}, f.lookAtTopics)
+	reader, err := newReader(c.cfg, readerOptions{minBytes: 1, maxBytes: 16 << 20, maxWait: 500 * time.Millisecond}, f.refreshTopics)
 	if err != nil {
 		return fmt.Errorf("following topics: %w", err)
 	}
@@ -70,7 +70,7 @@ func (p *followed) deliver(records []Record, end int64) bool {
 
 func (p *followed) outOfRange() {
 	p.queue.outOfRange()
-	p.follower.lookAtTopics()
+	p.follower.refreshTopics()
 }
 
 func (f *follower) signal() {
@@ -80,7 +80,7 @@ func (f *follower) signal() {
 	}
 }
 
-func (f *follower) lookAtTopics() {
+func (f *follower) refreshTopics() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -89,8 +89,8 @@ func (f *follower) lookAtTopics() {
 
 // run hands over what has come until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	patience := time.NewTicker(caughtUpPatience / 3)
-	defer patience.Stop()
+	tick := time.NewTicker(caughtUpTimeout / 3)
+	defer tick.Stop()
 	for ctx.Err() == nil {
 		f.mu.Lock()
 		parts := f.parts // replaced, never changed
@@ -104,7 +104,7 @@ func (f *follower) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-f.changed:
-		case <-patience.C:
+		case <-tick.C:
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (f *follower) drain(ctx context.Context, p *followed) bool {
 				break
 			}
 			if ctx.Err() == nil && attempt&(attempt-1) == 0 {
-				f.client.cfg.Log.Error("handling followed records failed and is repeated",
+				f.client.cfg.Log.Error("handling followed records failed, retrying",
 					zap.String("topic", p.tp.Topic), zap.Int("attempt", attempt+1), zap.Error(err))
 			}
 			if retryPace.Wait(ctx, attempt) != nil {
@@ -150,7 +150,7 @@ func (f *follower) noteCaughtUp(ctx context.Context) {
 	for _, p := range f.parts {
 		behind = behind || p.next < p.end
 	}
-	silent := time.Since(f.lastHeard) > caughtUpPatience
+	silent := time.Since(f.lastHeard) > caughtUpTimeout
 	f.mu.Unlock()
 	if behind && (!silent || f.client.Ping(ctx) != nil) {
 		return
@@ -169,7 +169,7 @@ func (f *follower) watchTopics(ctx context.Context) {
 		switch {
 		case err != nil:
 			if ctx.Err() == nil && attempt&(attempt-1) == 0 {
-				f.client.cfg.Log.Warn("looking at the followed topics failed and is repeated", zap.Error(err))
+				f.client.cfg.Log.Warn("looking at the followed topics failed, retrying", zap.Error(err))
 			}
 			wait = retryPace.Delay(attempt)
 			attempt++
@@ -204,23 +204,7 @@ func (f *follower) updateTopics(ctx context.Context) (missing bool, err error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var parts []*followed
-	kept := map[TopicPartition]bool{}
-	forgotten := map[string]bool{}
-	for _, p := range f.parts {
-		switch {
-		case existing[p.tp.Topic].ID != p.id:
-			forgotten[p.tp.Topic] = true
-		case p.isLost():
-			f.reader.remove(p.tp, p) // added again below, at what there is now
-		default:
-			parts = append(parts, p)
-			kept[p.tp] = true
-		}
-	}
-	for topic := range forgotten {
-		f.reader.forget(topic)
-	}
+	parts, kept := f.keep(existing)
 	for _, topic := range f.cfg.Topics {
 		info, ok := existing[topic]
 		missing = missing || !ok
@@ -232,14 +216,7 @@ func (f *follower) updateTopics(ctx context.Context) (missing bool, err error) {
 				continue
 			}
 			kept[tp] = true
-			p := &followed{queue: newQueue(), follower: f, tp: tp, id: info.ID, next: here.Start}
-			if !f.started {
-				if p.end = here.End; !f.cfg.FromStart {
-					p.next = here.End
-				}
-			}
-			parts = append(parts, p)
-			f.reader.add(tp, info.ID, p.next, p)
+			parts = append(parts, f.add(tp, info.ID, here))
 		}
 	}
 	f.parts = parts
@@ -248,4 +225,37 @@ func (f *follower) updateTopics(ctx context.Context) (missing bool, err error) {
 	}
 	f.signal()
 	return missing, nil
+}
+
+// keep returns the partitions that are still those of existing topics, and makes the reader forget the others.
+func (f *follower) keep(existing map[string]TopicInfo) (parts []*followed, kept map[TopicPartition]bool) {
+	kept = map[TopicPartition]bool{}
+	forgotten := map[string]bool{}
+	for _, p := range f.parts {
+		switch {
+		case existing[p.tp.Topic].ID != p.id:
+			forgotten[p.tp.Topic] = true
+		case p.isLost():
+			f.reader.remove(p.tp, p) // updateTopics adds it again, at what there is now
+		default:
+			parts = append(parts, p)
+			kept[p.tp] = true
+		}
+	}
+	for topic := range forgotten {
+		f.reader.forget(topic)
+	}
+	return parts, kept
+}
+
+// add starts to read a partition that holds a range of offsets.
+func (f *follower) add(tp TopicPartition, id TopicID, here OffsetRange) *followed {
+	p := &followed{queue: newQueue(), follower: f, tp: tp, id: id, next: here.Start}
+	if !f.started {
+		if p.end = here.End; !f.cfg.FromStart {
+			p.next = here.End
+		}
+	}
+	f.reader.add(tp, id, p.next, p)
+	return p
 }

@@ -8,14 +8,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // What the operator's commands ask about the brokers. None of it changes anything.
 
-// Cluster is what the brokers say about themselves.
+// Cluster describes the brokers.
 type Cluster struct {
-	// Brokers are the addresses that clients are told.
+	// Brokers are the addresses that clients connect to.
 	Brokers []string
 	// Version is the oldest release that the brokers' abilities fit, such as "v4.0".
 	Version string
@@ -49,7 +50,7 @@ type TopicState struct {
 	Partitions int32
 	// Replicas is the fewest that a partition has, InSync the fewest in sync.
 	Replicas, InSync int
-	// Leaderless counts the partitions that nobody can read or write.
+	// Leaderless counts the partitions that cannot be read or written.
 	Leaderless int
 	// Config holds the topic's effective settings by Kafka's names; empty where the brokers don't let us ask.
 	Config map[string]string
@@ -72,28 +73,37 @@ func (c *Client) TopicStates(ctx context.Context, names ...string) (map[string]T
 		if topic.Err != nil {
 			return nil, fmt.Errorf("describing topic %s: %w", name, topic.Err)
 		}
-		state := TopicState{Partitions: int32(len(topic.Partitions)), Config: map[string]string{}}
-		first := true
-		for _, p := range topic.Partitions {
-			if p.Leader < 0 {
-				state.Leaderless++
-			}
-			if first || len(p.Replicas) < state.Replicas {
-				state.Replicas = len(p.Replicas)
-			}
-			if first || len(p.ISR) < state.InSync {
-				state.InSync = len(p.ISR)
-			}
-			first = false
-		}
-		states[name] = state
+		states[name] = stateOf(topic)
 	}
 	if len(states) == 0 {
 		return states, nil
 	}
+	return states, c.addConfigs(ctx, states)
+}
+
+func stateOf(topic kadm.TopicDetail) TopicState {
+	state := TopicState{Partitions: int32(len(topic.Partitions)), Config: map[string]string{}}
+	first := true
+	for _, p := range topic.Partitions {
+		if p.Leader < 0 {
+			state.Leaderless++
+		}
+		if first || len(p.Replicas) < state.Replicas {
+			state.Replicas = len(p.Replicas)
+		}
+		if first || len(p.ISR) < state.InSync {
+			state.InSync = len(p.ISR)
+		}
+		first = false
+	}
+	return state
+}
+
+// addConfigs reads the settings of topics into their states.
+func (c *Client) addConfigs(ctx context.Context, states map[string]TopicState) error {
 	configs, err := c.admin.DescribeTopicConfigs(ctx, slices.Sorted(maps.Keys(states))...)
 	if err != nil {
-		return nil, fmt.Errorf("reading the settings of topics: %w", err)
+		return fmt.Errorf("reading the settings of topics: %w", err)
 	}
 	for _, config := range configs {
 		if config.Err != nil {
@@ -105,10 +115,11 @@ func (c *Client) TopicStates(ctx context.Context, names ...string) (map[string]T
 			}
 		}
 	}
-	return states, nil
+	return nil
 }
 
-// Groups returns the state of each consumer group that the brokers know: "Stable" with members at work, "Empty" without.
+// Groups returns the state of each consumer group that the brokers know: "Stable" with members at work, "Empty"
+// without.
 func (c *Client) Groups(ctx context.Context) (map[string]string, error) {
 	listed, err := c.admin.ListGroups(ctx)
 	if err != nil {
@@ -121,7 +132,8 @@ func (c *Client) Groups(ctx context.Context) (map[string]string, error) {
 	return states, nil
 }
 
-// GroupMembers counts the members of a consumer group. One whose process was killed counts until the brokers give it up.
+// GroupMembers counts the members of a consumer group. One whose process was killed counts until the brokers give it
+// up.
 func (c *Client) GroupMembers(ctx context.Context, group string) (int, error) {
 	described, err := c.admin.DescribeGroups(ctx, group)
 	if err == nil {
@@ -133,8 +145,8 @@ func (c *Client) GroupMembers(ctx context.Context, group string) (int, error) {
 	return len(described[group].Members), nil
 }
 
-// NewestArrivals returns for each topic when its newest record arrived, by the brokers' clocks. Topics without records are
-// absent from the map.
+// NewestArrivals returns for each topic when its newest record arrived, by the brokers' clocks. Topics without records
+// are absent from the map.
 func (c *Client) NewestArrivals(ctx context.Context, topics ...string) (map[string]time.Time, error) {
 	if len(topics) == 0 {
 		return nil, nil

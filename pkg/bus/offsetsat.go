@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// OffsetsFrom tells, for each partition of a topic, where the records begin that were appended at or after a moment, and where the
-// log ends. A topic that doesn't exist has no partitions.
+// OffsetsFrom returns, for each partition of a topic, where the records begin that were appended at or after a moment,
+// and where the log ends. A topic that doesn't exist has no partitions.
 func (c *Client) OffsetsFrom(ctx context.Context, topic string, since time.Time) (map[int32]OffsetRange, error) {
 	listed, err := c.admin.ListOffsetsAfterMilli(ctx, since.UnixMilli(), topic)
 	if err != nil {

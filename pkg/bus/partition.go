@@ -2,8 +2,8 @@ package bus
 
 import "github.com/twmb/franz-go/pkg/kgo"
 
-// PartitionOf returns the partition of a key, as every Kafka client does by default: murmur2 with its highest bit cleared,
-// modulo the number of partitions. Publish uses it for all records that have a key.
+// PartitionOf returns the partition of a key, as every Kafka client does by default: murmur2 with its highest bit
+// cleared, modulo the number of partitions. Publish uses it for all records that have a key.
 func PartitionOf(key []byte, partitions int32) int32 {
 	return int32(murmur2(key)&0x7fffffff) % partitions
 }

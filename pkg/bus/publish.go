@@ -21,8 +21,8 @@ const recordOverhead = 256
 // Publish appends the records and returns nil once all of them are acknowledged by all in-sync replicas. Records with a
 // key go to the partition [PartitionOf] says, in the order of the call.
 //
-// It fails at once with [ErrOverloaded], having sent nothing, when what waits already leaves no room for the whole call.
-// When it fails otherwise, or ctx ends first, each record is in the log or isn't; it may also still get there.
+// It fails at once with [ErrOverloaded], having sent nothing, when what waits already leaves no room for the whole
+// call. When it fails otherwise, or ctx ends first, each record is in the log or isn't; it may also still get there.
 func (c *Client) Publish(ctx context.Context, records ...Record) error {
 	if len(records) == 0 {
 		return nil
@@ -124,9 +124,9 @@ func (c *Client) send(ctx context.Context, records []Record) []error {
 	return result
 }
 
-// recreated returns the records that failed, if all of them did because the library doesn't know their topic although it
-// is there. That happens to a topic that was deleted and made again under its name: the library holds on to the old one's
-// identity, or to its absence, until it is told to forget it. No broker can have taken such a record.
+// recreated returns the records that failed, if all of them did because the library doesn't know their topic although
+// it is there. That happens to a topic that was deleted and made again under its name: the library holds on to the old
+// one's identity, or to its absence, until it is told to forget it. No broker can have taken such a record.
 func (c *Client) recreated(ctx context.Context, records []Record, failed []error) []Record {
 	var again []Record
 	for i, err := range failed {

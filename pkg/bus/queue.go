@@ -15,7 +15,7 @@ type queue struct {
 	mu      sync.Mutex
 	records []Record
 	bytes   int64
-	full    bool  // the reader has been told to pause
+	full    bool  // the reader has been asked to pause
 	end     int64 // the partition's end as of the last fetch
 	lost    bool  // the log doesn't hold the next offset
 

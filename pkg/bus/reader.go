@@ -28,8 +28,8 @@ type reader struct {
 	commands []func()           // what to do before the next fetch
 	wake     context.CancelFunc // ends the wait for the current one
 
-	// Only the reader's goroutine touches these. A command and the handing over of records never overlap, so a sink that
-	// was removed gets nothing more, and one that was added gets nothing from before.
+	// Only the reader's goroutine touches these. A command and the handing over of records never overlap, so a sink
+	// that was removed gets nothing more, and one that was added gets nothing from before.
 	sinks    map[TopicPartition]*feed
 	lastWarn map[string]time.Time
 }
@@ -138,7 +138,8 @@ func (r *reader) drop(tp TopicPartition) {
 	r.client.ResumeFetchPartitions(map[string][]int32{tp.Topic: {tp.Partition}}) // a pause would outlive the removal
 }
 
-// forget makes the library drop what it knows of topics, so that it can read a topic that was made again under the name.
+// forget makes the library drop what it knows of topics, so that it can read a topic that was made again under the
+// name.
 func (r *reader) forget(topics ...string) {
 	r.do(func() {
 		for tp := range r.sinks {
@@ -152,8 +153,8 @@ func (r *reader) forget(topics ...string) {
 	})
 }
 
-// resume goes on after a pause that the sink asked for. It is a command like the others because the pause comes a moment
-// after the sink has asked: a resume from another goroutine could come first, and the pause would never end.
+// resume goes on after a pause that the sink asked for. It is a command like the others because the pause comes a
+// moment after the sink has asked: a resume from another goroutine could come first, and the pause would never end.
 func (r *reader) resume(tp TopicPartition, to sink) {
 	r.do(func() {
 		if f := r.sinks[tp]; f != nil && f.sink == to {
@@ -204,7 +205,7 @@ func (r *reader) failed(tp TopicPartition, err error) {
 				clear(r.lastWarn)
 			}
 			r.lastWarn[key] = time.Now()
-			r.log.Warn("reading from Kafka fails and is repeated", zap.String("topic", tp.Topic), zap.Int32("partition", tp.Partition), zap.Error(err))
+			r.log.Warn("reading from Kafka failed, retrying", zap.String("topic", tp.Topic), zap.Int32("partition", tp.Partition), zap.Error(err))
 		}
 	}
 }

@@ -38,7 +38,7 @@ type runner struct {
 
 	mu        sync.Mutex
 	safe      int64 // the offset up to which everything is handled
-	said      int64 // what the handler said last that may be committed, or NoCommit
+	said      int64 // the offset that the handler returned last and that may be committed, or NoCommit
 	committed int64 // what the group has, or NoCommit
 	lost      bool  // the partition isn't ours any more: nothing may be committed, nor flushed
 	topicGone bool  // what was read is flushed, but there is nothing to commit to
@@ -59,8 +59,8 @@ func newRunner(c *Consumer, tp TopicPartition) *runner {
 	return r
 }
 
-// stop asks the runner to end, and returns at once; done tells when it has. It finishes the batch in hand and flushes,
-// unless the partition is lost: then it drops everything, since somebody else may have it already.
+// stop asks the runner to end, and returns at once; done is closed when it has. It finishes the batch in hand and
+// flushes, unless the partition is lost: then it drops everything, since another member may have it already.
 func (r *runner) stop(lost bool) {
 	if lost {
 		r.mu.Lock()
@@ -140,7 +140,8 @@ func (r *runner) makeHandler() (PartitionConsumer, error) {
 }
 
 // seek reads from the offset, or from the oldest record where the log has lost that one. An offset that the log hasn't
-// reached is an error: the log has lost its end, or it is another one, and to wait for it to grow would pass over records.
+// reached is an error: the log has lost its end, or it is another one, and to wait for it to grow would pass over
+// records.
 func (r *runner) seek(from int64) (int64, error) {
 	id, held, err := r.consumer.position(r.owned, r.tp)
 	if err != nil {
@@ -157,8 +158,8 @@ func (r *runner) seek(from int64) (int64, error) {
 	return from, nil
 }
 
-// consume hands over batches until the partition is given up, or the handler asks to start again, which it reports. Each is
-// repeated until it is handled.
+// consume hands over batches until the partition is given up, or the handler asks to start again, which it reports.
+// Each is repeated until it is handled.
 func (r *runner) consume(handler PartitionConsumer, next int64) (restart bool) {
 	var tick <-chan time.Time
 	if r.consumer.cfg.Tick > 0 {
@@ -203,8 +204,8 @@ func from(batch []Record, offset int64) []Record {
 	return batch
 }
 
-// handle gives the handler the batch until it takes it. handled is false when the partition is given up before, or when the
-// handler asks to start again.
+// handle gives the handler the batch until it takes it. handled is false when the partition is given up before, or when
+// the handler asks to start again.
 func (r *runner) handle(handler PartitionConsumer, batch []Record) (handled, restart bool) {
 	for attempt := 0; ; attempt++ {
 		commit, err := handler.Handle(r.work, batch)
@@ -239,7 +240,7 @@ func (r *runner) seekAgain(next int64) int64 {
 	}
 }
 
-// finish lets the handler flush, and takes down what it says.
+// finish lets the handler flush, and keeps the offset that it returns.
 func (r *runner) finish(handler PartitionConsumer) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
@@ -284,28 +285,28 @@ func (r *runner) wasCommitted(offset int64) {
 	r.committed = offset
 }
 
-// sawEnd notes the partition's end offset as somebody else has come to know it.
+// sawEnd records the partition's end offset, as another part of the consumer learned it.
 func (r *runner) sawEnd(end int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.queue.sawEnd(end)
 }
 
-// lag is how many records aren't safely handled yet.
+// lag returns the number of records that aren't safely handled yet.
 func (r *runner) lag() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return max(0, r.queue.knownEnd()-r.safe)
 }
 
-// failed counts a failure, and logs the first of a row and then ever fewer. A topic that went is none, nor what comes of
-// giving up the partition.
+// failed counts a failure, and logs the first of a row and then ever fewer. A topic that went is none, nor what comes
+// of giving up the partition.
 func (r *runner) failed(doing string, attempt int, err error) {
 	if errors.Is(err, errNoTopic) || r.owned.Err() != nil && errors.Is(err, context.Canceled) {
 		return
 	}
 	r.consumer.metrics.errors.Inc()
 	if attempt&(attempt-1) == 0 { // 0, 1, 2, 4, 8, …
-		r.log.Error(doing+" failed and is repeated", zap.Int("attempt", attempt+1), zap.Error(err))
+		r.log.Error(doing+" failed, retrying", zap.Int("attempt", attempt+1), zap.Error(err))
 	}
 }

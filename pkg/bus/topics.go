@@ -13,28 +13,28 @@ import (
 	"github.com/penchant-io/penchant/pkg/backoff"
 )
 
-// lookAtTopics makes watchTopics look at once.
-func (c *Consumer) lookAtTopics() {
+// refreshTopics makes watchTopics check the topics at once.
+func (c *Consumer) refreshTopics() {
 	select {
 	case c.wakeTopics <- struct{}{}:
 	default:
 	}
 }
 
-// watchTopics keeps the topics the member takes part in equal to those that are wanted and exist, under the identity they
-// have now. The library sees neither a deletion soon nor a topic made again under a name; and it is only ever told of
-// topics that exist, so that it doesn't keep asking for others.
+// watchTopics keeps the topics the member takes part in equal to those that are wanted and exist, under the identity
+// they have now. The library sees neither a deletion soon nor a topic made again under a name; and it is only ever told
+// of topics that exist, so that it doesn't keep asking for others.
 func (c *Consumer) watchTopics(ctx context.Context) {
 	for {
 		missing, err := c.updateTopics(ctx)
 		if err != nil && ctx.Err() == nil {
-			c.log.Warn("looking at the topics failed and is repeated", zap.String("group", c.cfg.Group), zap.Error(err))
+			c.log.Warn("checking the topics failed, retrying", zap.String("group", c.cfg.Group), zap.Error(err))
 		}
 		interval := topicInterval
 		if missing || err != nil {
 			interval = missingInterval
 		}
-		if backoff.Sleep(ctx, minTopicPause) != nil { // whoever wakes us may do so often
+		if backoff.Sleep(ctx, minTopicPause) != nil { // wake-ups may be frequent
 			return
 		}
 		timer := time.NewTimer(interval)
@@ -50,7 +50,7 @@ func (c *Consumer) watchTopics(ctx context.Context) {
 	}
 }
 
-// updateTopics compares what is wanted with what exists. missing tells that something wanted doesn't.
+// updateTopics compares the wanted topics with those that exist, and reports whether any is missing.
 func (c *Consumer) updateTopics(ctx context.Context) (missing bool, err error) {
 	c.mu.Lock()
 	wanted := slices.Sorted(maps.Keys(c.wanted))
@@ -143,7 +143,8 @@ func (c *Consumer) join(topics []string, existing map[string]TopicInfo) {
 	c.member.AddConsumeTopics(topics...)
 }
 
-// notePartitions has the group share out partitions that were added to a topic. The library would find them within a minute.
+// notePartitions has the group share out partitions that were added to a topic. The library would find them within a
+// minute.
 func (c *Consumer) notePartitions(existing map[string]TopicInfo) {
 	c.mu.Lock()
 	grown := false

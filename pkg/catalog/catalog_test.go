@@ -76,6 +76,7 @@ func concurrently(n int, f func(i int)) {
 }
 
 func TestARN(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ text, kind, id, key string }{
 		{"arn:aws:personalize:eu-west-1:123456789012:dataset-group/movies", resource.DatasetGroup, "movies", "catalog/dataset-group/movies.json"},
 		{"arn:aws:personalize:eu-west-1:123456789012:dataset/movies/ITEMS", resource.Dataset, "movies/ITEMS", "catalog/dataset/movies/ITEMS.json"},
@@ -104,6 +105,7 @@ func TestARN(t *testing.T) {
 }
 
 func TestAResourceComesBackAsItWasStored(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	group := newGroup("movies")
 	group.Tags = map[string]string{"team": "shop"}
@@ -124,6 +126,7 @@ func TestAResourceComesBackAsItWasStored(t *testing.T) {
 }
 
 func TestOneOfManyCreatorsOfANameWins(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	var won, lost atomic.Int32
 	concurrently(16, func(int) {
@@ -142,6 +145,7 @@ func TestOneOfManyCreatorsOfANameWins(t *testing.T) {
 }
 
 func TestNoUpdateIsLost(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	dataset := &Dataset{Metadata: Metadata{ARN: arn(resource.Dataset, "movies/ITEMS"), Status: status.Active}}
 	must(dataset, s.Create(t.Context(), dataset))(t)
@@ -161,6 +165,7 @@ func TestNoUpdateIsLost(t *testing.T) {
 
 // A client library repeats a write whose answer was lost, and then sees its own object in the way.
 func TestAWriterRecognisesItsOwnLostSuccess(t *testing.T) {
+	t.Parallel()
 	cfg, bucket := embeddedtest.S3(t)
 	lossy := blobtest.NewLossy(t, cfg)
 	s, other := storeAt(t, lossy.Config, bucket), storeAt(t, cfg, bucket)
@@ -196,6 +201,7 @@ func storeAt(t *testing.T, cfg blob.Config, bucket string) *Store {
 }
 
 func TestListIsInOrderOfCreation(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s.now = func() time.Time { now = now.Add(time.Minute); return now }
@@ -212,6 +218,7 @@ func TestListIsInOrderOfCreation(t *testing.T) {
 }
 
 func TestLeaseIsTakenOverWhenItExpires(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s.now = func() time.Time { return now }
@@ -260,6 +267,7 @@ func TestLeaseIsTakenOverWhenItExpires(t *testing.T) {
 }
 
 func TestOneOfManyTakersGetsALease(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	version := newVersion("00000001")
 	must(0, s.Create(t.Context(), version))(t)
@@ -278,6 +286,7 @@ func TestOneOfManyTakersGetsALease(t *testing.T) {
 }
 
 func TestDeleteTakesTheObjectFromItsWorker(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	version := newVersion("00000001")
@@ -297,6 +306,7 @@ func TestDeleteTakesTheObjectFromItsWorker(t *testing.T) {
 }
 
 func TestAFailedCleanupIsTriedAgainAtOnce(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	group := newGroup("movies")
 	must(0, s.Create(t.Context(), group))(t)
@@ -308,8 +318,10 @@ func TestAFailedCleanupIsTriedAgainAtOnce(t *testing.T) {
 	must(0, s.Delete(t.Context(), group))(t)
 }
 
-// A deleter that was slow finds the name made again by somebody who had seen the resource gone. It must not touch that one.
+// A deleter that was slow finds the name made again by somebody who had seen the resource gone. It must not touch that
+// one.
 func TestASlowDeleterLeavesWhatWasMadeAgain(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	old := newGroup("movies")

@@ -13,26 +13,26 @@ import (
 )
 
 const (
-	// deleteLease is how long a deletion is one process's alone without a sign of life from it. The object itself is removed
-	// within deleteWithin after such a sign: the difference is the margin for clocks and for a request on its way.
+	// deleteLease bounds how long a deletion belongs to one process without a renewal. The object itself is removed
+	// within deleteWithin of a renewal: the difference is the margin for clocks and for a request on its way.
 	deleteLease  = 60 * time.Second
 	deleteWithin = 15 * time.Second
 )
 
-// Delete removes a resource, after it gave back the resource's reservations in its parents. A resource that is already gone is
-// no error, nor is one that was made again under its name since r was read: that one stays. ErrLeased means that another
-// process is at it.
+// Delete removes a resource, after it has released the resource's reservations in its parents. It returns nil if the
+// resource is already gone, and also if another one has been created under its name since r was read: that one stays.
+// ErrLeased means that another process is deleting the resource.
 func (s *Store) Delete(ctx context.Context, r Resource) error {
 	return s.DeleteAfter(ctx, r, func(context.Context, Resource) error { return nil })
 }
 
-// DeleteAfter is Delete for a resource that owns more than its object: cleanup removes the rest first. Only one process at a time
-// is in a cleanup of the resource, for as long as its context lives; cleanup must bear to be called again after a failure. The
-// resource is DELETE IN_PROGRESS meanwhile.
+// DeleteAfter is Delete for a resource that owns more than its object: cleanup removes the rest first. Only one process
+// at a time is in a cleanup of the resource, until its context ends; cleanup must be idempotent, because it is called
+// again after a failure. The resource is DELETE IN_PROGRESS meanwhile.
 func (s *Store) DeleteAfter(ctx context.Context, r Resource, cleanup func(context.Context, Resource) error) error {
 	sameOnly := func(now Resource) error {
 		if now.Meta().ID != r.Meta().ID {
-			return fmt.Errorf("%w: %s as it was read; it was made again", ErrNotFound, now.Meta().ARN)
+			return fmt.Errorf("%w: %s as it was read; another one was created under the name", ErrNotFound, now.Meta().ARN)
 		}
 		return nil
 	}
@@ -49,7 +49,7 @@ func (s *Store) deleteIf(ctx context.Context, arn string, allow func(Resource) e
 		return err
 	}
 	if err := cleanUp(ctx, held, cleanup); err != nil {
-		// Whoever tries again need not wait for the lease to expire.
+		// A retry need not wait for the lease to expire.
 		_ = held.Release(context.WithoutCancel(ctx), nil)
 		return fmt.Errorf("deleting %s: %w", arn, err)
 	}
@@ -104,7 +104,8 @@ func cleanUp(ctx context.Context, held *Held[Resource], cleanup func(context.Con
 	return group.Wait()
 }
 
-// remove deletes the object. The reservations go first: a client that sees the object gone may at once delete the parent.
+// remove deletes the object. The reservations go first: a client that sees the object gone may at once delete the
+// parent.
 func (s *Store) remove(ctx context.Context, held *Held[Resource]) error {
 	m := held.Resource.Meta()
 	for _, parent := range m.Parents {

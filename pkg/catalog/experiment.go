@@ -20,9 +20,9 @@ type Experiment struct {
 	Phases [][]experiment.Share `json:"phases"`
 	Metric experiment.Metric    `json:"metric"`
 	Guard  *experiment.Guard    `json:"guardMetric,omitempty"`
-	// ShadowCampaignARNs are asked, too, and nobody sees what they answer.
+	// ShadowCampaignARNs also compute recommendations, which are not served.
 	ShadowCampaignARNs []string `json:"shadowCampaignArns,omitempty"`
-	// Window is how long after an answer an event may come and count for it.
+	// Window is the time after an answer within which events count for it.
 	Window     time.Duration `json:"window"`
 	Effect     float64       `json:"effect"`
 	Confidence float64       `json:"confidence"`
@@ -40,7 +40,7 @@ type ExperimentArm struct {
 
 func (*Experiment) kind() string { return resource.Experiment }
 
-// Stopped says whether the experiment has come to its end.
+// Stopped reports whether the experiment has ended.
 func (e *Experiment) Stopped() bool { return !e.StoppedAt.IsZero() }
 
 // Stop ends the experiment: an arm answers everybody from now on.
@@ -49,8 +49,8 @@ func (e *Experiment) Stop(arm, reason string, at time.Time) {
 	e.Hold()
 }
 
-// Hold makes the campaigns that the experiment has its parents, and returns the parents that it has no longer. Reservations in those
-// are the caller's to give back, or are swept when somebody wants to delete one.
+// Hold makes the campaigns that the experiment has its parents, and returns the parents that it has no longer.
+// Reservations in those are the caller's to give back, or are swept when somebody wants to delete one.
 func (e *Experiment) Hold() (left []string) {
 	parents := []string{e.DatasetGroupARN}
 	add := func(arn string) {
@@ -73,16 +73,17 @@ func (e *Experiment) Hold() (left []string) {
 	return left
 }
 
-// CountedUntil is when the counting of a stopped experiment ends: the window of its last answers is over.
+// CountedUntil returns the end of the last answers' window, when the counting of a stopped experiment ends.
 func (e *Experiment) CountedUntil() time.Time { return e.StoppedAt.Add(e.Window + lateAnswers) }
 
-// lateAnswers is how long recommenders may answer from an experiment after it was stopped: they have not seen it yet.
+// lateAnswers bounds how long recommenders answer from an experiment after it was stopped, because they have not seen
+// it yet.
 const lateAnswers = time.Minute
 
-// Control is the arm that the others are compared with.
+// Control returns the arm that the others are compared with.
 func (e *Experiment) Control() ExperimentArm { return e.Arms[0] }
 
-// Arm finds an arm by its name.
+// Arm returns the arm of a name.
 func (e *Experiment) Arm(name string) (ExperimentArm, bool) {
 	for _, arm := range e.Arms {
 		if arm.Name == name {
@@ -92,7 +93,7 @@ func (e *Experiment) Arm(name string) (ExperimentArm, bool) {
 	return ExperimentArm{}, false
 }
 
-// Answers is the arm that answers a user, or an anonymous session.
+// Answers returns the arm that answers a user, or an anonymous session.
 func (e *Experiment) Answers(user string) ExperimentArm {
 	name := e.ServingArm
 	if !e.Stopped() {
@@ -104,10 +105,10 @@ func (e *Experiment) Answers(user string) ExperimentArm {
 	return e.Control()
 }
 
-// Phase is the number of changes of the shares.
+// Phase returns the number of changes of the shares.
 func (e *Experiment) Phase() int { return len(e.Phases) - 1 }
 
-// Plan is how the experiment is counted and judged.
+// Plan returns how the experiment is counted and judged.
 func (e *Experiment) Plan() experiment.Plan {
 	plan := experiment.Plan{
 		Seed: e.ID, Metric: e.Metric, Guard: e.Guard, Window: e.Window, Effect: e.Effect, Alpha: 1 - e.Confidence, Phases: e.Phases,
@@ -118,7 +119,7 @@ func (e *Experiment) Plan() experiment.Plan {
 	return plan
 }
 
-// Tally is the object of what has been counted of the experiment.
+// Tally returns the object that holds what has been counted of the experiment.
 func (e *Experiment) Tally(bucket *blob.Bucket) blob.Document[*experiment.Tally] {
 	return blob.Document[*experiment.Tally]{
 		Bucket: bucket, Key: e.TallyPrefix() + "tally", ContentType: "application/octet-stream",
@@ -127,5 +128,5 @@ func (e *Experiment) Tally(bucket *blob.Bucket) blob.Document[*experiment.Tally]
 	}
 }
 
-// TallyPrefix is the folder of everything that belongs to the experiment.
+// TallyPrefix returns the folder of everything that belongs to the experiment.
 func (e *Experiment) TallyPrefix() string { return "experiments/" + e.Name + "/" + e.ID + "/" }

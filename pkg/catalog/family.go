@@ -16,29 +16,31 @@ import (
 
 // A family: how a child is never left without its parent, though the two are separate objects.
 //
-// Creating a child: (1) a reservation is written into each parent by compare-and-swap, after the parent's rules were checked on
-// the state that is swapped; (2) the child is created. Deleting a parent: one compare-and-swap to DELETE PENDING, refused while a
-// reservation stands. Both go through the parent's etag, so one of them sees the other.
+// Creating a child: (1) a reservation is written into each parent by compare-and-swap, after the parent's rules were
+// checked on the state that is swapped; (2) the child is created. Deleting a parent: one compare-and-swap to DELETE
+// PENDING, refused while a reservation exists. Both go through the parent's etag, so one of them sees the other.
 //
-// A creator that dies between (1) and (2) leaves a reservation without child; it is swept once it is older than a creation may
-// take. A creator that was only asleep then makes its child without reservation: it notices by its own clock and takes the child
-// back, and if it dies before it could, Repair finds a child that no parent knows, and removes it. Until then such a child is no
-// more than CREATE PENDING, since control looks for the reservation before it makes anything of it (Orphaned).
+// A creator that dies between (1) and (2) leaves a reservation without child; it is swept once it is older than a
+// creation may take. A creator that was only asleep then makes its child without reservation: it notices by its own
+// clock and takes the child back, and if it dies before it could, Repair finds a child that no parent knows, and
+// removes it. Until then such a child is no more than CREATE PENDING, since control looks for the reservation before it
+// makes anything of it (Orphaned).
 //
-// Deleting a child gives the reservations back before the object goes, so that a client who saw the child gone can delete the
-// parent at once. Jobs hold their parents only until they have finished: their reservations are swept by the next one.
+// Deleting a child releases the reservations before the object goes, so that a client who saw the child gone can delete
+// the parent at once. Jobs hold their parents only until they have finished: their reservations are swept by the next
+// one.
 
 // Child is a reservation in a parent.
 type Child struct {
 	ARN string `json:"arn"`
-	// At is when it was made.
+	// At is the time of the reservation.
 	At time.Time `json:"at"`
 }
 
 // Children are a parent's reservations by the child's Metadata.ID: creators that race for one name hold one each.
 type Children map[string]Child
 
-// Count is the number of different ARNs of a type, without one: that of the child about to be created.
+// Count returns the number of different ARNs of a type, except one: that of the child about to be created.
 func (c Children) Count(kind, without string) int {
 	arns := map[string]bool{}
 	for _, child := range c {
@@ -53,12 +55,12 @@ func (c Children) Count(kind, without string) int {
 type Place struct {
 	arn   string
 	allow func(Resource) error
-	// create makes the parent where it is missing; only accounts are.
+	// create makes a missing parent. Only accounts can be missing.
 	create func() Resource
 }
 
-// Under names a parent and the rule that must hold in it. The rule is asked on the state that the reservation is written to; its
-// error is returned as it is.
+// Under names a parent and the rule that must hold in it. The rule is checked on the state that the reservation is
+// written to, and its error is returned as it is.
 func Under[P Resource](arn string, allow func(P) error) Place {
 	return Place{arn: arn, allow: func(r Resource) error {
 		parent, ok := r.(P)
@@ -77,9 +79,10 @@ func UnderAccount(account string, allow func(*Account) error) Place {
 	return place
 }
 
-// Create stores a new resource under its parents, if it has any. Of r's Metadata, ARN, Name and Status must be set; Create fills in
-// the rest. Of several concurrent creations of one ARN exactly one succeeds, the others get ErrExists. Create returns ErrDeleting if
-// a parent is being deleted, ErrNotFound if a parent does not exist, or the error of a place's rule; then nothing was created.
+// Create stores a new resource under its parents, if it has any. Of r's Metadata, ARN, Name and Status must be set;
+// Create fills in the rest. Of several concurrent creations of one ARN exactly one succeeds, the others get ErrExists.
+// Create returns ErrDeleting if a parent is being deleted, ErrNotFound if a parent does not exist, or the error of a
+// place's rule; then nothing was created.
 func (s *Store) Create(ctx context.Context, r Resource, places ...Place) error {
 	s.prepare(ctx, r)
 	m := r.Meta()
@@ -113,13 +116,13 @@ func (s *Store) Create(ctx context.Context, r Resource, places ...Place) error {
 	return nil
 }
 
-// Attach reserves one more parent for a child that exists, or renews the reservation. The caller then adds the parent to the child's
-// Parents; a reservation whose child does not name the parent is swept when it is old.
+// Attach reserves one more parent for a child that exists, or renews the reservation. The caller then adds the parent
+// to the child's Parents; a reservation whose child does not name the parent is swept when it is old.
 func (s *Store) Attach(ctx context.Context, child *Metadata, place Place) error {
 	return s.reserve(ctx, place, child)
 }
 
-// Detach gives the reservation in a former parent back, after the child's Parents no longer name it.
+// Detach releases the reservation in a former parent, after the child's Parents no longer name it.
 func (s *Store) Detach(ctx context.Context, child *Metadata, parentARN string) error {
 	return s.release(ctx, parentARN, child.ID)
 }
@@ -155,13 +158,13 @@ func (s *Store) reserve(ctx context.Context, place Place, child *Metadata) error
 	return err
 }
 
-// releaseAll gives the reservations of a failed creation back, as far as it can: one that stays is swept later.
+// releaseAll releases the reservations of a failed creation as far as it can: the rest is swept later.
 func (s *Store) releaseAll(ctx context.Context, places []Place, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	for _, place := range places {
 		if err := s.release(ctx, place.arn, id); err != nil {
-			s.log.Warn("a reservation stays until it is swept", zap.String("parent", place.arn), zap.Error(err))
+			s.log.Warn("releasing a reservation failed, it stays until it is swept", zap.String("parent", place.arn), zap.Error(err))
 		}
 	}
 }
@@ -176,12 +179,12 @@ func (s *Store) release(ctx context.Context, parent, id string) error {
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("giving back a reservation in %s: %w", parent, err)
+		return fmt.Errorf("releasing a reservation in %s: %w", parent, err)
 	}
 	return nil
 }
 
-// finishing are the types whose resources stop holding their parents when they have finished.
+// finishing reports whether resources of the ARN's type hold their parents only until they have finished.
 func finishing(arn string) bool {
 	switch resource.TypeOf(arn) {
 	case resource.DatasetImportJob, resource.DatasetExportJob, resource.DataDeletionJob, resource.BatchInferenceJob, resource.BatchSegmentJob, resource.SolutionVersion:
@@ -190,13 +193,13 @@ func finishing(arn string) bool {
 	return false
 }
 
-// Sweep drops, in a parent that was read, the reservations of jobs that have finished, without writing it: what is left is what
-// a rule of Under will see.
+// Sweep drops the reservations of finished jobs from a parent that was read, without writing it. The rest is what a
+// rule of Under will see.
 func (s *Store) Sweep(ctx context.Context, parent Resource) error {
 	return s.sweep(ctx, parent.Meta(), finishing)
 }
 
-// sweep drops the reservations that no longer stand for anything, of the children that filter names.
+// sweep drops reservations without a child, among those that filter selects.
 func (s *Store) sweep(ctx context.Context, parent *Metadata, filter func(arn string) bool) error {
 	for id, child := range parent.Children {
 		if !filter(child.ARN) {
@@ -213,7 +216,7 @@ func (s *Store) sweep(ctx context.Context, parent *Metadata, filter func(arn str
 	return nil
 }
 
-// holds says whether a reservation stands for a child, or for one that may still be on its way.
+// holds reports whether a reservation has a child, or is young enough for its child to be still under creation.
 func (s *Store) holds(ctx context.Context, parentARN, id string, child Child) (bool, error) {
 	r, err := s.Get(ctx, child.ARN)
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -225,7 +228,7 @@ func (s *Store) holds(ctx context.Context, parentARN, id string, child Child) (b
 	return !finishing(child.ARN) || !r.Meta().Finished(), nil
 }
 
-// HeldError says which resources keep another from being deleted.
+// HeldError lists the resources that keep another one from being deleted.
 type HeldError struct {
 	ARN string
 	By  []string
@@ -235,8 +238,8 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s is in use by %s", e.ARN, strings.Join(e.By, ", "))
 }
 
-// MarkDeleting moves a resource to DELETE PENDING if allow (may be nil) approves and no child holds it; else *HeldError, or
-// ErrDeleting if it is so already. From then on no child can be created under it.
+// MarkDeleting moves a resource to DELETE PENDING if allow (may be nil) approves and no child holds it; else
+// *HeldError, or ErrDeleting if it is so already. From then on no child can be created under it.
 func (t Table[R]) MarkDeleting(ctx context.Context, arn string, allow func(R) error) (R, error) {
 	return t.Update(ctx, arn, func(r R) error {
 		m := r.Meta()
@@ -277,8 +280,8 @@ func (s *Store) mustBeUnheld(ctx context.Context, m *Metadata) error {
 	return held
 }
 
-// Orphaned says whether a parent of a resource that is being created does not know of it: r then must not be used, and is removed
-// by RemoveOrphan.
+// Orphaned reports whether a resource that is being created has no reservation in one of its parents. It must not be
+// used then, and RemoveOrphan removes it.
 func (s *Store) Orphaned(ctx context.Context, r Resource) (bool, error) {
 	m := r.Meta()
 	if !m.beingCreated() {
@@ -299,8 +302,8 @@ func (s *Store) Orphaned(ctx context.Context, r Resource) (bool, error) {
 	return false, nil
 }
 
-// RemoveOrphan deletes a resource if it is an orphan. A resource that gets another parent meanwhile is left alone, because that
-// changes it.
+// RemoveOrphan deletes a resource if it is an orphan. A resource that gets another parent meanwhile is left alone,
+// because that changes it.
 func (s *Store) RemoveOrphan(ctx context.Context, arn string) (bool, error) {
 	orphanOnly := func(r Resource) error {
 		orphaned, err := s.Orphaned(ctx, r)
@@ -318,8 +321,8 @@ func (s *Store) RemoveOrphan(ctx context.Context, arn string) (bool, error) {
 
 var errKept = errors.New("has its parents")
 
-// Repair sweeps reservations that were left behind and removes orphans, and says how many resources it changed. It looks at
-// every resource of the view, but reads from the bucket only where the view gives reason to.
+// Repair sweeps stale reservations, removes orphans, and returns the number of resources that it changed. It checks
+// every resource of the view, and reads from the bucket only those that look wrong.
 func (s *Store) Repair(ctx context.Context, v *View) (int, error) {
 	repaired := 0
 	var failed error

@@ -11,6 +11,7 @@ import (
 )
 
 func TestAChildKeepsItsParentFromDeletion(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")
@@ -33,6 +34,7 @@ func TestAChildKeepsItsParentFromDeletion(t *testing.T) {
 
 // Whoever comes first, the child has its parent or neither is there.
 func TestCreatingAChildRacesDeletingItsParent(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	var created, deleted int
@@ -65,6 +67,7 @@ func TestCreatingAChildRacesDeletingItsParent(t *testing.T) {
 }
 
 func TestAQuotaHoldsUnderConcurrentCreation(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")
@@ -91,6 +94,7 @@ func TestAQuotaHoldsUnderConcurrentCreation(t *testing.T) {
 }
 
 func TestLosersOfANameLeaveTheWinnersReservation(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")
@@ -109,6 +113,7 @@ func TestLosersOfANameLeaveTheWinnersReservation(t *testing.T) {
 }
 
 func TestAFinishedJobHoldsNothing(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	one := errors.New("one at a time")
@@ -127,6 +132,7 @@ func TestAFinishedJobHoldsNothing(t *testing.T) {
 }
 
 func TestRepairSweepsWhatADeadCreatorReserved(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	view := NewView(s, nil, nil)
@@ -154,6 +160,7 @@ func TestRepairSweepsWhatADeadCreatorReserved(t *testing.T) {
 
 // A creator sleeps between reservation and creation, and its parent is deleted meanwhile.
 func TestRepairRemovesTheChildOfACreatorThatSlept(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	view := NewView(s, nil, nil)
@@ -179,6 +186,7 @@ func TestRepairRemovesTheChildOfACreatorThatSlept(t *testing.T) {
 }
 
 func TestALateCreatorTakesItsChildBack(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	group := newGroup("movies")

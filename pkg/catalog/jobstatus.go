@@ -5,7 +5,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
-// jobWords are what clients see of a job's way from its creation to its end.
+// jobWords are the statuses of a job from its creation to its end.
 type jobWords struct{ pending, running, done, failed string }
 
 func wordsOf(arn string) jobWords {
@@ -15,27 +15,27 @@ func wordsOf(arn string) jobWords {
 	return jobWords{status.CreatePending, status.CreateInProgress, status.Active, status.CreateFailed}
 }
 
-// Waiting says whether no worker has begun the job.
+// Waiting reports whether no worker has begun the job.
 func (m *Metadata) Waiting() bool { return m.Status == wordsOf(m.ARN).pending }
 
-// Running says whether a worker has begun the job, and neither finished it nor was asked to stop.
+// Running reports whether a worker has begun the job, and has neither finished it nor been asked to stop.
 func (m *Metadata) Running() bool { return m.Status == wordsOf(m.ARN).running }
 
-// Begin moves a job to the status of one that runs.
+// Begin sets the status of a running job.
 func (m *Metadata) Begin() { m.Status = wordsOf(m.ARN).running }
 
-// HandBack moves a job back to the status in which it was created.
+// HandBack sets the status in which a job was created.
 func (m *Metadata) HandBack() { m.Status = wordsOf(m.ARN).pending }
 
-// Succeed moves a job to the status of one that has done its work.
+// Succeed sets the status of a completed job.
 func (m *Metadata) Succeed() { m.Status, m.FailureReason, m.Progress = wordsOf(m.ARN).done, "", 1 }
 
-// Fail moves a resource to CREATE FAILED, or to what its type calls that, with the reason that clients see.
+// Fail sets CREATE FAILED, or its equivalent for the type, with the reason that clients see.
 func (m *Metadata) Fail(reason string) {
 	m.Status, m.FailureReason = wordsOf(m.ARN).failed, reason
 }
 
-// Finished says whether a job has come to its end, good or bad.
+// Finished reports whether a job has succeeded, failed or been stopped.
 func (m *Metadata) Finished() bool {
 	switch m.Status {
 	case status.Active, status.CreateFailed, status.CreateStopped, status.Completed, status.Failed:

@@ -10,8 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource"
 )
 
-// NewTrackingID draws a tracking id and the ARN id that belongs to it: its first eight hexadecimal digits. So a tracker is found
-// by either with one read.
+// NewTrackingID returns a new tracking id and its ARN id, the first eight hexadecimal digits, so that a tracker is
+// found by either with one read.
 func NewTrackingID() (arnID, trackingID string) {
 	trackingID = uuid.NewString()
 	return trackerID(trackingID), trackingID
@@ -27,7 +27,8 @@ const root = "catalog/"
 // idPattern keeps ids harmless as object keys: the characters of names, and at most one folder.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?$`)
 
-// keyOf returns where a resource is stored in the bucket. Region and account are not part of the key: a bucket is one namespace.
+// keyOf returns where a resource is stored in the bucket. Region and account are not part of the key: a bucket is one
+// namespace.
 func keyOf(arn string) (string, error) {
 	a, err := resource.ParseARN(arn)
 	if err != nil {

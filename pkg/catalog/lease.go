@@ -8,16 +8,16 @@ import (
 )
 
 var (
-	// ErrLeased says that somebody else holds the lease.
+	// ErrLeased means that another process holds the lease.
 	ErrLeased = errors.New("lease is held by another")
-	// ErrLeaseLost says that the lease has passed to another holder, or was given back; nothing was changed.
+	// ErrLeaseLost means that the lease has passed to another holder, or was released; nothing was changed.
 	ErrLeaseLost = errors.New("lease is lost")
 )
 
-// Lease says who works on a resource. The epoch rises with every holder, so a holder that slept through its expiry is told
-// apart from its successor.
+// Lease records which process works on a resource. The epoch rises with every holder, which distinguishes a holder that
+// slept through its expiry from its successor.
 type Lease struct {
-	// Owner is empty when the lease was given back.
+	// Owner is empty after a release.
 	Owner   string    `json:"owner,omitempty"`
 	Epoch   int64     `json:"epoch"`
 	Expires time.Time `json:"expires"`
@@ -27,7 +27,7 @@ func (l *Lease) heldAt(now time.Time) bool {
 	return l != nil && l.Owner != "" && now.Before(l.Expires)
 }
 
-// next is the lease of the next holder.
+// next returns the lease of the next holder.
 func (l *Lease) next(owner string, expires time.Time) *Lease {
 	var epoch int64
 	if l != nil {
@@ -36,21 +36,22 @@ func (l *Lease) next(owner string, expires time.Time) *Lease {
 	return &Lease{Owner: owner, Epoch: epoch + 1, Expires: expires}
 }
 
-// Leased says whether anybody holds the resource's lease now.
+// Leased reports whether any process holds the resource's lease now.
 func (m *Metadata) Leased(now time.Time) bool { return m.Lease.heldAt(now) }
 
-// Held is a lease that this process holds, or held: every write through it fails with ErrLeaseLost once the lease has passed on.
-// A lease that expired and that nobody took over still counts as held.
+// Held is a lease that this process has acquired. Every write through it fails with ErrLeaseLost once another process
+// has acquired the lease. An expired lease that no other process has acquired still counts as held.
 type Held[R Resource] struct {
 	table Table[R]
-	// Resource is the resource's state when the lease was taken. Look at it before you begin: nothing but the lease was changed.
+	// Resource is the resource's state when the lease was acquired. Check it before you begin: only the lease has
+	// changed.
 	Resource R
 	arn      string
 	owner    string
 	epoch    int64
 }
 
-// Acquire takes the lease of a resource for ttl, if it is free or expired; else ErrLeased. Only the lease is changed.
+// Acquire acquires the lease of a resource for ttl, if it is free or expired; else it returns ErrLeased.
 func (t Table[R]) Acquire(ctx context.Context, arn, owner string, ttl time.Duration) (*Held[R], error) {
 	s := t.store
 	r, err := t.update(ctx, arn, func(r R) error {
@@ -111,7 +112,7 @@ func (h *Held[R]) Renew(ctx context.Context, ttl time.Duration, change func(R) e
 	})
 }
 
-// Release gives the lease back, in one write with change (which may be nil), so that the next holder need not wait for its expiry.
+// Release ends the lease before its expiry, in one write with change (which may be nil).
 func (h *Held[R]) Release(ctx context.Context, change func(R) error) error {
 	_, err := h.Update(ctx, func(r R) error {
 		r.Meta().Lease.Owner = ""

@@ -9,23 +9,23 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
-// Metadata is what all resources have in common.
+// Metadata are the fields that all resources have.
 type Metadata struct {
 	ARN  string `json:"arn"`
 	Name string `json:"name"`
 	Type string `json:"type"`
-	// ID tells two resources apart that had the same ARN one after the other.
+	// ID distinguishes resources that had the same ARN one after the other.
 	ID            string            `json:"id"`
 	Status        string            `json:"status"`
 	FailureReason string            `json:"failureReason,omitempty"`
 	CreatedAt     time.Time         `json:"createdAt"`
 	UpdatedAt     time.Time         `json:"updatedAt"`
 	Tags          map[string]string `json:"tags,omitempty"`
-	// CreatedBy says who created the resource where that must be recognised again: see WithCreator.
+	// CreatedBy is the creator of WithCreator, if the creation had one.
 	CreatedBy string `json:"createdBy,omitempty"`
-	// Progress of a job, 0 to 1: the share of its time that has passed, as far as can be told.
+	// Progress of a job, 0 to 1: the estimated share of its time that has passed.
 	Progress float64 `json:"progress,omitempty"`
-	// ExpectedEnd is when a job that runs will have done its work; zero while that cannot be told.
+	// ExpectedEnd is the estimated end of a running job; zero without an estimate.
 	ExpectedEnd time.Time `json:"expectedEnd,omitzero"`
 	Lease       *Lease    `json:"lease,omitempty"`
 	// Parents are the ARNs whose Children hold a reservation for this resource.
@@ -40,21 +40,21 @@ type Metadata struct {
 	etag string
 }
 
-// Meta gives access to the common part of any resource.
+// Meta returns the metadata of any resource.
 func (m *Metadata) Meta() *Metadata { return m }
 
-// Deleting says whether a client has asked for the resource's deletion.
+// Deleting reports whether a client has asked for the resource's deletion.
 func (m *Metadata) Deleting() bool {
 	return m.Status == status.DeletePending || m.Status == status.DeleteInProgress
 }
 
-// beingCreated says whether a resource has not become what it is to be.
+// beingCreated reports whether the creation of a resource has not finished.
 func (m *Metadata) beingCreated() bool { return m.Waiting() || m.Running() }
 
 // Resource is one of the pointer types of this file.
 type Resource interface {
 	Meta() *Metadata
-	// kind must not touch its receiver: it is asked of nil pointers.
+	// kind must not use its receiver: it is called on nil pointers.
 	kind() string
 }
 
@@ -80,7 +80,8 @@ var prototypes = map[string]func() Resource{
 	resource.Experiment:        func() Resource { return new(Experiment) },
 }
 
-// Account carries the reservations of what is limited for the whole installation: jobs that wait or run. No client sees it.
+// Account carries the reservations of what is limited for the whole installation: jobs that wait or run. No client sees
+// it.
 type Account struct {
 	Metadata
 }
@@ -130,10 +131,10 @@ type DatasetUpdate struct {
 	UpdatedAt     time.Time `json:"updatedAt"`
 }
 
-// Pending says whether the update still has to be carried out.
+// Pending reports whether the update still has to be carried out.
 func (u *DatasetUpdate) Pending() bool { return u != nil && unfinished(u.Status) }
 
-// unfinished says whether what a client asked for is still on its way.
+// unfinished reports whether an update has neither succeeded nor failed.
 func unfinished(s string) bool {
 	return s == status.CreatePending || s == status.CreateInProgress
 }
@@ -149,8 +150,8 @@ type DatasetImportJob struct {
 	// ImportMode is FULL or INCREMENTAL.
 	ImportMode                    string `json:"importMode"`
 	PublishAttributionMetricsToS3 *bool  `json:"publishAttributionMetricsToS3,omitempty"`
-	// DataReport is what the data doctor says of the dataset group's data after the import, as datadoctor.Report encodes it; nothing
-	// before the import has finished, and where the data could not be looked at.
+	// DataReport is the data doctor's report on the dataset group's data after the import, as datadoctor.Report encodes
+	// it. It is empty before the import has finished, and if the data could not be read.
 	DataReport json.RawMessage `json:"dataReport,omitempty"`
 }
 
@@ -161,7 +162,7 @@ type EventTracker struct {
 	TrackingID      string `json:"trackingId"`
 }
 
-// Solution says how models are trained.
+// Solution configures how models are trained.
 type Solution struct {
 	Metadata
 	DatasetGroupARN string `json:"datasetGroupArn"`
@@ -190,8 +191,8 @@ type SolutionUpdate struct {
 	UpdatedAt                time.Time                         `json:"updatedAt"`
 }
 
-// SolutionVersion is one trained model, or the job that trains it. Everything that training needs was copied from the solution
-// when the version was created.
+// SolutionVersion is one trained model, or the job that trains it. Everything that training needs was copied from the
+// solution when the version was created.
 type SolutionVersion struct {
 	Metadata
 	SolutionARN              string `json:"solutionArn"`
@@ -256,10 +257,10 @@ type CampaignUpdate struct {
 	UpdatedAt          time.Time                   `json:"updatedAt"`
 }
 
-// Pending says whether the update still has to be carried out.
+// Pending reports whether the update still has to be carried out.
 func (u *CampaignUpdate) Pending() bool { return u != nil && unfinished(u.Status) }
 
-// FollowsLatest says whether the campaign moves to each new version of its solution.
+// FollowsLatest reports whether the campaign moves to each new version of its solution.
 func (c *Campaign) FollowsLatest() bool {
 	return c.Config != nil && c.Config.SyncWithLatestSolutionVersion != nil && *c.Config.SyncWithLatestSolutionVersion
 }
@@ -293,14 +294,15 @@ type Filter struct {
 	Expression      string `json:"expression"`
 }
 
-// Recommender is a domain use case that trains and serves by itself. The solution it trains with is its own and shown to nobody.
+// Recommender is a domain use case that trains and serves by itself. The solution it trains with is its own, and
+// clients do not see it.
 type Recommender struct {
 	Metadata
 	DatasetGroupARN string                         `json:"datasetGroupArn"`
 	RecipeARN       string                         `json:"recipeArn"`
 	Config          *personalize.RecommenderConfig `json:"config,omitempty"`
-	// SolutionVersionARN is the version that serves, empty before the first is trained. It belongs to a solution that is the
-	// recommender's own (see OwnedBy in Solution) and appears in no list.
+	// SolutionVersionARN is the version that serves, empty before the first is trained. It belongs to a solution that
+	// is the recommender's own (see OwnedBy in Solution) and appears in no list.
 	SolutionVersionARN string             `json:"solutionVersionArn,omitempty"`
 	Metrics            map[string]float64 `json:"metrics,omitempty"`
 	// LatestUpdate is the newest UpdateRecommender. While it is pending, Config stays as it was.
@@ -316,7 +318,7 @@ type RecommenderUpdate struct {
 	UpdatedAt     time.Time                      `json:"updatedAt"`
 }
 
-// Pending says whether the update still has to be carried out.
+// Pending reports whether the update still has to be carried out.
 func (u *RecommenderUpdate) Pending() bool { return u != nil && unfinished(u.Status) }
 
 // BatchInferenceJob answers a file of requests with a file of recommendations.
@@ -333,13 +335,13 @@ type BatchInferenceJob struct {
 	Config                *personalize.BatchInferenceJobConfig `json:"config,omitempty"`
 	Mode                  string                               `json:"mode"`
 	ThemeGenerationConfig *personalize.ThemeGenerationConfig   `json:"themeGenerationConfig,omitempty"`
-	// ResultSet is the name under which the results can be looked up, for so long as ResultsTTL says; "": they cannot.
+	// ResultSet is the name under which the results can be looked up for ResultsTTL; "": they cannot be looked up.
 	ResultSet  string        `json:"resultSet,omitempty"`
 	ResultsTTL time.Duration `json:"resultsTtl,omitempty"`
 }
 
-// BatchShard is a part of a batch inference job's input that one retrainer works on. No client sees it, and it is removed when
-// its job has finished.
+// BatchShard is a part of a batch inference job's input that one retrainer works on. No client sees it, and it is
+// removed when its job has finished.
 type BatchShard struct {
 	Metadata
 	JobARN string `json:"jobArn"`
@@ -364,17 +366,17 @@ type BatchSegmentJob struct {
 	RoleARN    string                             `json:"roleArn"`
 }
 
-// MetricAttribution says which metrics of events are reported, and where to.
+// MetricAttribution configures which metrics of events are reported, and where to.
 type MetricAttribution struct {
 	Metadata
 	DatasetGroupARN string                               `json:"datasetGroupArn"`
 	Metrics         []personalize.MetricAttribute        `json:"metrics"`
 	OutputConfig    *personalize.MetricAttributionOutput `json:"outputConfig"`
-	// Reports says how far the reports are; nil where none are to be written, or it is not known yet from where.
+	// Reports is the progress of the reports; nil if none are to be written, or while their start is unknown.
 	Reports *ReportProgress `json:"reports,omitempty"`
 }
 
-// WritesReports says whether the attribution has a place for its reports.
+// WritesReports reports whether the attribution has a place for its reports.
 func (m *MetricAttribution) WritesReports() bool {
 	return m.OutputConfig != nil && m.OutputConfig.S3DataDestination != nil
 }
@@ -383,8 +385,8 @@ func (m *MetricAttribution) WritesReports() bool {
 type ReportProgress struct {
 	// Until is the end of the last window.
 	Until time.Time `json:"until"`
-	// TopicID is Kafka's id of the interactions topic in hexadecimal, Next the first offset of each partition that belongs to a later
-	// window; partitions without one begin at 0.
+	// TopicID is Kafka's id of the interactions topic in hexadecimal, Next the first offset of each partition that
+	// belongs to a later window; partitions without one begin at 0.
 	TopicID string          `json:"topicId"`
 	Next    map[int32]int64 `json:"next"`
 }

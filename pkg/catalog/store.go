@@ -19,26 +19,28 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// What the functions of this package return, for errors.Is.
+// The errors of this package, for errors.Is.
 var (
-	// ErrNotFound: there is no such resource.
+	// ErrNotFound means that the resource does not exist.
 	ErrNotFound = errors.New("resource not found")
-	// ErrExists: the name is taken.
+	// ErrExists means that the name is taken.
 	ErrExists = errors.New("resource already exists")
-	// ErrDeleting: the resource, or the parent of the one to be created, is being deleted.
+	// ErrDeleting means that the resource, or the parent of the one to be created, is being deleted.
 	ErrDeleting = errors.New("resource is being deleted")
 )
 
 const (
-	// noncesKept is how many later writers may pass before a lost answer to one's own write is no longer recognised.
+	// noncesKept bounds how many later writes may follow before a writer whose answer was lost no longer recognises its
+	// own write.
 	noncesKept = 8
-	// noticeTimeout bounds how long a write waits for its notice. A notice that fails is made up for by the views' rescan.
+	// noticeTimeout bounds how long a write waits for its notice. A notice that fails is made up for by the views'
+	// rescan.
 	noticeTimeout = 2 * time.Second
 	// readers bounds concurrent reads of a listing.
 	readers = 16
 )
 
-// Notifier tells the other processes that a resource changed.
+// Notifier notifies the other processes that a resource changed.
 type Notifier interface {
 	ResourceChanged(ctx context.Context, arn string, revision int64, deleted bool) error
 }
@@ -69,7 +71,7 @@ type Store struct {
 	notifier Notifier
 	log      *zap.Logger
 	now      func() time.Time
-	// reservationTTL is how long a creation may take between its reservation and its object.
+	// reservationTTL bounds the time between a creation's reservation and its object.
 	reservationTTL time.Duration
 
 	conflicts, failedNotices prometheus.Counter
@@ -92,7 +94,7 @@ func WithRegisterer(r prometheus.Registerer) Option {
 	return func(s *Store) { r.MustRegister(s.conflicts, s.failedNotices) }
 }
 
-// NewStore makes a store on a bucket. Without a notifier (nil), views learn of changes by their rescan only.
+// NewStore returns a store on a bucket. Without a notifier (nil), views see changes only by their scans.
 func NewStore(bucket *blob.Bucket, notifier Notifier, options ...Option) *Store {
 	s := &Store{
 		bucket:         bucket,
@@ -102,7 +104,7 @@ func NewStore(bucket *blob.Bucket, notifier Notifier, options ...Option) *Store 
 		reservationTTL: 2 * time.Minute,
 		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "penchant_catalog_conflicts_total",
-			Help: "Writes that another writer had overtaken and that were tried again.",
+			Help: "Writes that were retried because another writer had overtaken them.",
 		}),
 		failedNotices: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "penchant_catalog_notice_failures_total",
@@ -148,13 +150,14 @@ func (s *Store) prepare(ctx context.Context, r Resource) {
 
 type creatorKey struct{}
 
-// WithCreator has what is created with the context say by whom, so that whoever was interrupted while it created something, and does not
-// know whether it did, finds it: see CreatedBy.
+// WithCreator marks the resources that are created with the context. A creator that was interrupted and does not know
+// whether the resource exists finds it by CreatedBy.
 func WithCreator(ctx context.Context, creator string) context.Context {
 	return context.WithValue(ctx, creatorKey{}, creator)
 }
 
-// CreatedBy finds the resource of a type that was created with WithCreator. It reads the bucket, all resources of the type.
+// CreatedBy finds the resource of a type that was created with WithCreator. It reads the bucket, all resources of the
+// type.
 func (s *Store) CreatedBy(ctx context.Context, kind, creator string) (Resource, error) {
 	resources, err := s.load(ctx, root+kind+"/", nil)
 	if err != nil {
@@ -208,8 +211,8 @@ func (s *Store) read(ctx context.Context, key string) (Resource, error) {
 	return r, nil
 }
 
-// document is a resource's object. Its nonces are those of the newest writes, so that a writer whose answer was lost recognises its
-// own success even after others have written.
+// document is a resource's object. Its nonces are those of the newest writes, so that a writer whose answer was lost
+// recognises its own success even after others have written.
 func (s *Store) document(key string) blob.Document[Resource] {
 	return blob.Document[Resource]{
 		Bucket: s.bucket,
@@ -235,7 +238,7 @@ func decode(key string, data []byte) (Resource, error) {
 	return r, json.Unmarshal(data, r)
 }
 
-// encode gives the object's bytes: the fields in their order, maps sorted, so that equal resources are equal objects.
+// encode returns the object's bytes: fields in order, maps sorted, so that equal resources are equal objects.
 func encode(r Resource) ([]byte, error) {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
@@ -274,7 +277,7 @@ func (s *Store) notify(ctx context.Context, m *Metadata, deleted bool) {
 	if s.notifier == nil {
 		return
 	}
-	// The write has happened: its notice must not depend on the client's patience.
+	// The write has happened: its notice must not end with the request's context.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeTimeout)
 	defer cancel()
 	if err := s.notifier.ResourceChanged(ctx, m.ARN, m.Revision, deleted); err != nil {
@@ -305,7 +308,7 @@ func compareAge(a, b *Metadata) int {
 	return strings.Compare(a.ARN, b.ARN)
 }
 
-// load reads the objects under a prefix, but those that skip (if any) says are known by key and etag.
+// load reads the objects under a prefix, except those for whose key and ETag skip (which may be nil) returns true.
 func (s *Store) load(ctx context.Context, prefix string, skip func(key, etag string) bool) ([]Resource, error) {
 	var mu sync.Mutex
 	var found []Resource

@@ -29,8 +29,8 @@ func (t Table[R]) Get(ctx context.Context, arn string) (R, error) {
 	return as[R](r, arn)
 }
 
-// as returns a resource as one of the type R. It is ErrNotFound if it has another type or, under the same key, another ARN: the key
-// does not hold region and account.
+// as returns a resource as one of the type R. It is ErrNotFound if it has another type or, under the same key, another
+// ARN: the key does not hold region and account.
 func as[R Resource](r Resource, arn string) (R, error) {
 	typed, ok := r.(R)
 	if !ok {
@@ -58,9 +58,9 @@ func (t Table[R]) List(ctx context.Context) ([]R, error) {
 	return list, nil
 }
 
-// Update applies change to the current state of a resource and stores the result. If another writer was faster, change runs again
-// on the newer state; if that happens too often, Update returns blob.ErrContended. An error of change ends the update and is
-// returned as it is. UpdatedAt moves with each Update.
+// Update applies change to the current state of a resource and stores the result. If another writer was faster, change
+// runs again on the newer state; if that happens too often, Update returns blob.ErrContended. An error of change ends
+// the update and is returned as it is. UpdatedAt moves with each Update.
 func (t Table[R]) Update(ctx context.Context, arn string, change func(R) error) (R, error) {
 	return t.update(ctx, arn, func(r R) error {
 		if err := change(r); err != nil {

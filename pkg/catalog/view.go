@@ -24,21 +24,22 @@ const (
 	rescanInterval = 30 * time.Second
 	// outageLogInterval is how often an outage that goes on is logged.
 	outageLogInterval = time.Minute
-	// missTTL is how long an unknown tracking id stays unknown without another look, maxMisses how many are remembered.
+	// missTTL bounds how long an unknown tracking id is not looked up again, maxMisses how many are remembered.
 	missTTL   = 2 * time.Second
 	maxMisses = 10_000
 	// fetchTimeout bounds the look-up of a tracking id.
 	fetchTimeout = 5 * time.Second
-	// forgetAfter is how long the ids of deleted resources are remembered: longer than any read of them can be on its way.
+	// forgetAfter is how long the ids of deleted resources are remembered: longer than any read of them can be on its
+	// way.
 	forgetAfter = 2 * time.Minute
 )
 
 // retryPace spaces the repeats of a failed scan and of a lost connection to Kafka.
 var retryPace = backoff.Exponential{First: 500 * time.Millisecond, Max: 5 * time.Second}
 
-// View is a copy of all resources in memory. It follows penchant.control, so that it is milliseconds behind the bucket, and
-// rescans the bucket in case a notice was lost; it sees the writes of its own process's Store at once. Kafka may be away: the
-// view then lives by its scans. Resources that it returns are shared by all callers, who must not change them.
+// View is a copy of all resources in memory. It follows penchant.control, so that it is milliseconds behind the bucket,
+// and rescans the bucket in case a notice was lost; it sees the writes of its own process's Store at once. Without
+// Kafka, the view still scans. Resources that it returns are shared by all callers, who must not change them.
 //
 // A resource only ever moves to higher revisions in a view, and one that was seen deleted does not come back.
 type View struct {
@@ -59,7 +60,7 @@ type View struct {
 	nextID      int
 }
 
-// NewView makes an empty view. It fills while Run runs. Without a bus client (nil) it lives by its scans.
+// NewView returns an empty view, which Run fills. Without a bus client (nil) the view only scans.
 func NewView(store *Store, client *bus.Client, log *zap.Logger) *View {
 	if log == nil {
 		log = zap.NewNop()
@@ -98,7 +99,7 @@ func (v *View) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready says whether the bucket has been read once.
+// Ready reports whether the bucket has been read once.
 func (v *View) Ready() bool {
 	select {
 	case <-v.ready:
@@ -118,7 +119,7 @@ func (v *View) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Lookup finds a resource.
+// Lookup returns the resource of an ARN, if the view has it.
 func Lookup[R Resource](v *View, arn string) (R, bool) {
 	var none R
 	r, ok := v.lookup(arn)
@@ -129,7 +130,7 @@ func Lookup[R Resource](v *View, arn string) (R, bool) {
 	return typed, ok
 }
 
-// All lists the resources of a type, oldest first; equal ages by ARN. The slice is the caller's.
+// All returns the resources of a type, oldest first; equal ages by ARN. The caller owns the slice.
 func All[R Resource](v *View) []R {
 	var list []R
 	for _, r := range v.snapshot() {
@@ -141,8 +142,9 @@ func All[R Resource](v *View) []R {
 	return list
 }
 
-// TrackerByID finds the event tracker of a tracking id. An id that the view does not know is looked for in the bucket, once in two
-// seconds: a client may use it on any replica as soon as it was created. The error says that the bucket could not be asked.
+// TrackerByID finds the event tracker of a tracking id. An id that the view does not know is looked for in the bucket,
+// once in two seconds: a client may use it on any replica as soon as it was created. The error says that the bucket
+// could not be asked.
 func (v *View) TrackerByID(ctx context.Context, trackingID string) (*EventTracker, bool, error) {
 	if tracker, ok := tracked[*EventTracker](v, trackingID); ok {
 		return tracker, true, nil
@@ -170,8 +172,8 @@ func (v *View) TrackerByID(ctx context.Context, trackingID string) (*EventTracke
 	return tracker, ok, nil
 }
 
-// DatasetByTrackingID finds the Action_Interactions dataset of a tracking id. For an id that the view does not know, all datasets
-// are looked through in the bucket, once in two seconds: the id does not say which of them it belongs to.
+// DatasetByTrackingID finds the Action_Interactions dataset of a tracking id. For an id that the view does not know,
+// all datasets are looked through in the bucket, once in two seconds: the id does not say which of them it belongs to.
 func (v *View) DatasetByTrackingID(ctx context.Context, trackingID string) (*Dataset, bool, error) {
 	if dataset, ok := tracked[*Dataset](v, trackingID); ok {
 		return dataset, true, nil
@@ -212,8 +214,8 @@ func (v *View) Fetch(ctx context.Context, arn string) error {
 	return v.fetch(ctx, key)
 }
 
-// Subscribe calls f with the ARN after each change of the view: new, changed and deleted resources. f is called from whoever made
-// the change, several at once, and must not block or write to the store.
+// Subscribe calls f with the ARN after each change of the view: new, changed and deleted resources. f is called from
+// whoever made the change, several at once, and must not block or write to the store.
 func (v *View) Subscribe(f func(arn string)) (cancel func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -246,8 +248,8 @@ func (v *View) scanLoop(ctx context.Context, rescan <-chan struct{}) error {
 	}
 }
 
-// outage is a row of failures to do one thing. It paces the repeats and tells of the first failure, then once a minute, and
-// of the end.
+// outage is a row of failures to do one thing. It paces the repeats and tells of the first failure, then once a minute,
+// and of the end.
 type outage struct {
 	log      *zap.Logger
 	doing    string
@@ -335,7 +337,7 @@ func (v *View) follow(ctx context.Context, rescan chan<- struct{}, begun func())
 	}, v.noticed)
 }
 
-// noticed reads what the notices name. What cannot be read now is left to the next scan.
+// noticed reads the resources that notices name. The next scan reads those that cannot be read now.
 func (v *View) noticed(ctx context.Context, records []bus.Record) error {
 	for _, arn := range v.outdated(records) {
 		if err := v.Fetch(ctx, arn); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
@@ -345,7 +347,7 @@ func (v *View) noticed(ctx context.Context, records []bus.Record) error {
 	return nil
 }
 
-// outdated are the ARNs of notices that say more than the view knows, each once.
+// outdated returns the ARNs of the resources of which the notices are newer than the view, each once.
 func (v *View) outdated(records []bus.Record) []string {
 	var arns []string
 	for _, record := range records {
@@ -385,7 +387,7 @@ func (v *View) fetch(ctx context.Context, key string) error {
 	return nil
 }
 
-// apply takes a resource into the view unless the view knows a newer state.
+// apply adds a resource to the view unless the view has a newer state.
 func (v *View) apply(r Resource) {
 	m := r.Meta()
 	key, err := keyOf(m.ARN)
@@ -411,7 +413,7 @@ func (v *View) apply(r Resource) {
 	v.publish(m.ARN)
 }
 
-// superseded says whether the view already has this state or a newer one under the key.
+// superseded reports whether the view already has this state or a newer one under the key.
 func (v *View) superseded(key string, m *Metadata) bool {
 	old := v.resources[v.keys[key]]
 	if old == nil {
@@ -425,7 +427,7 @@ func (v *View) superseded(key string, m *Metadata) bool {
 	return o.CreatedAt.After(m.CreatedAt)
 }
 
-// forget removes a resource that is gone from the bucket, unless another stands in its place.
+// forget removes a resource that is gone from the bucket, unless another one has taken its place.
 func (v *View) forget(r Resource) {
 	m := r.Meta()
 	key, err := keyOf(m.ARN)
@@ -453,7 +455,7 @@ func (v *View) drop(key string, r Resource) {
 	}
 }
 
-// trackingIDOf is what events name a resource by, "" for those that take none.
+// trackingIDOf returns the id by which events name a resource, "" for resources without events.
 func trackingIDOf(r Resource) string {
 	switch r := r.(type) {
 	case *EventTracker:
@@ -501,7 +503,7 @@ func (v *View) snapshot() []Resource {
 	return list
 }
 
-// known is what the view holds, by key.
+// known returns the view's resources by key.
 func (v *View) known() map[string]Resource {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -523,12 +525,12 @@ func (v *View) miss(trackingID string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.misses) >= maxMisses {
-		clear(v.misses) // somebody is guessing ids
+		clear(v.misses) // a client is guessing ids
 	}
 	v.misses[trackingID] = v.store.now()
 }
 
-// tidy drops what was remembered long enough.
+// tidy drops deleted ids and misses that have expired.
 func (v *View) tidy() {
 	now := v.store.now()
 	v.mu.Lock()

@@ -64,6 +64,7 @@ func runView(t *testing.T, v *View) *View {
 }
 
 func TestAViewFollowsTheOtherProcesses(t *testing.T) {
+	t.Parallel()
 	a, b := twoProcesses(t)
 	ctx := t.Context()
 	var mu sync.Mutex
@@ -88,6 +89,7 @@ func TestAViewFollowsTheOtherProcesses(t *testing.T) {
 }
 
 func TestAViewThatMissedNoticesCatchesUpByItsScan(t *testing.T) {
+	t.Parallel()
 	bucket := embeddedtest.Bucket(t)
 	writer := NewStore(bucket, nil)
 	ctx := t.Context()
@@ -108,6 +110,7 @@ func TestAViewThatMissedNoticesCatchesUpByItsScan(t *testing.T) {
 }
 
 func TestAViewNeverGoesBack(t *testing.T) {
+	t.Parallel()
 	s := testStore(t)
 	ctx := t.Context()
 	view := NewView(s, nil, nil)
@@ -132,6 +135,7 @@ func TestAViewNeverGoesBack(t *testing.T) {
 }
 
 func TestATrackerIsLookedForOnce(t *testing.T) {
+	t.Parallel()
 	bucket := embeddedtest.Bucket(t)
 	writer, reader := NewStore(bucket, nil), NewStore(bucket, nil)
 	now := time.Now()
@@ -163,6 +167,7 @@ func TestATrackerIsLookedForOnce(t *testing.T) {
 }
 
 func TestADatasetIsFoundByItsTrackingID(t *testing.T) {
+	t.Parallel()
 	bucket := embeddedtest.Bucket(t)
 	writer, reader := NewStore(bucket, nil), NewStore(bucket, nil)
 	now := time.Now()
@@ -203,6 +208,7 @@ func TestADatasetIsFoundByItsTrackingID(t *testing.T) {
 }
 
 func TestAFailedNoticeDoesNotFailTheWrite(t *testing.T) {
+	t.Parallel()
 	s := NewStore(embeddedtest.Bucket(t), failingNotifier{}, WithLog(zaptest.NewLogger(t)))
 	must(0, s.Create(t.Context(), newGroup("movies")))(t)
 	must(s.DatasetGroups.Get(t.Context(), arn(resource.DatasetGroup, "movies")))(t)
@@ -215,6 +221,7 @@ func (failingNotifier) ResourceChanged(context.Context, string, int64, bool) err
 }
 
 func TestAnOutageIsToldOnceAMinute(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		core, lines := zapobserver.New(zap.InfoLevel)
 		o := outage{log: zap.New(core), doing: "reading"}
@@ -240,8 +247,10 @@ func TestAnOutageIsToldOnceAMinute(t *testing.T) {
 	})
 }
 
-// TestAViewOutlivesAStoreThatRefuses has the store refuse the first scans: the view warns once, and is ready when it answers.
+// TestAViewOutlivesAStoreThatRefuses has the store refuse the first scans: the view warns once, and is ready when it
+// answers.
 func TestAViewOutlivesAStoreThatRefuses(t *testing.T) {
+	t.Parallel()
 	cfg, bucket := embeddedtest.S3(t)
 	target := must(url.Parse(cfg.Endpoint))(t)
 	var refused atomic.Int32

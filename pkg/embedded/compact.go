@@ -23,15 +23,15 @@ const (
 	backupUnused = "unused" // one being made, or being removed
 )
 
-// A compactor runs the broker's log compaction, when the compacted topics have grown by the threshold and to twice what was
-// left the last time, and so that it may be killed at any moment.
+// A compactor runs the broker's log compaction, when the compacted topics have grown by the threshold and to twice what
+// was left the last time, and so that it may be killed at any moment.
 //
 // Left to itself the broker deletes a partition's files and then writes the new ones: killed between the two, it would
-// come back without the partition. So all files of the compacted topics are linked into a backup first, without copying a
-// byte, the backup is declared ready, the broker compacts, and the backup is removed. A start that finds a ready backup
-// puts it back. Nothing else may happen to the log meanwhile, for the backup would lack it: whoever wants to append, or to
-// create or delete a topic, is told to look for another broker, and does so until let in again, a fraction of a second
-// later.
+// come back without the partition. So all files of the compacted topics are linked into a backup first, without copying
+// a byte, the backup is declared ready, the broker compacts, and the backup is removed. A start that finds a ready
+// backup puts it back. Nothing else may happen to the log meanwhile, for the backup would lack it: whoever wants to
+// append, or to create or delete a topic, is told to look for another broker, and does so until let in again, a
+// fraction of a second later.
 type compactor struct {
 	dir       string // the broker's
 	backup    string // on the same file system

@@ -17,8 +17,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/eventually"
 )
 
-// TestPositionSurvivesTrimmingEverything trims all records, as often as it takes to see that a partition doesn't begin at
-// zero again afterwards: in order, and after a kill.
+// TestPositionSurvivesTrimmingEverything trims all records, as often as it takes to see that a partition doesn't begin
+// at zero again afterwards: in order, and after a kill.
 func TestPositionSurvivesTrimmingEverything(t *testing.T) {
 	dir := t.TempDir()
 	all := map[bus.TopicPartition]int64{}
@@ -106,8 +106,8 @@ func overwriteUntilCompacted(t *testing.T, client *bus.Client, topic string) {
 	})
 }
 
-// TestKilledWhileCompacting overwrites a few keys of a compacted topic over and over, with a broker that compacts all the
-// time, and kills that again and again. Each key must have the last acknowledged value, or one that was on its way.
+// TestKilledWhileCompacting overwrites a few keys of a compacted topic over and over, with a broker that compacts all
+// the time, and kills that again and again. Each key must have the last acknowledged value, or one that was on its way.
 func TestKilledWhileCompacting(t *testing.T) {
 	dir := t.TempDir()
 	var mu sync.Mutex

@@ -7,10 +7,10 @@
 //	S3       versitygw over plain files       every object it acknowledged; a broken-off put leaves nothing
 //	Redis    miniredis                        the last snapshot, at most a minute old; the session-updater redoes the rest
 //
-// Bounds to know. The broker takes as much memory at start as its log is large, and it has no retention: whoever runs it
-// trims what nobody needs any more, and never a partition's last record, without which the broker forgets where the
-// partition was (bus.Client.DeleteRecords leaves it). No object key may be a folder of another ("a" and "a/b"); there is
-// one S3 server a process; it neither copies objects nor keeps versions of them.
+// Bounds to know. The broker takes as much memory at start as its log is large, and it has no retention: whoever runs
+// it trims what nobody needs any more, and never a partition's last record, without which the broker forgets where the
+// partition was (bus.Client.DeleteRecords leaves it). No object key may be a folder of another ("a" and "a/b"); there
+// is one S3 server a process; it neither copies objects nor keeps versions of them.
 package embedded
 
 import (
@@ -40,13 +40,13 @@ type Config struct {
 	Region     string              // of the S3 server; "": us-east-1
 	Log        *zap.Logger         // nil: silent
 
-	// SnapshotFirst picks the Redis keys that are copied before all others in a snapshot. Other keys may be written while
-	// it is taken, so those that say how much has been done must be the older ones.
+	// SnapshotFirst picks the Redis keys that are copied before all others in a snapshot. Other keys may be written
+	// while it is taken, so those that say how much has been done must be the older ones.
 	SnapshotFirst func(key string) bool
 	// SnapshotInterval is the time between two snapshots of Redis; 0: one minute.
 	SnapshotInterval time.Duration
-	// CompactBytes is how much the compacted topics grow before they are compacted, and CompactInterval how often that is
-	// looked at; 0: 32 MiB, 10 s.
+	// CompactBytes is how much the compacted topics grow before they are compacted, and CompactInterval how often that
+	// is looked at; 0: 32 MiB, 10 s.
 	CompactBytes    int64
 	CompactInterval time.Duration
 	// Unsynced leaves out waiting for the disk on each write to the log. What was acknowledged then survives a crash of

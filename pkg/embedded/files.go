@@ -21,17 +21,18 @@ import (
 
 // files is what the S3 gateway keeps its buckets in: the posix backend, with two things added.
 //
-// Absolute paths. That backend would change the working directory of the whole process and take a bucket's name as a path
-// relative to it. Here it is given the bucket's absolute path for a name, and what it answers is given the name back.
-// What isn't passed on below is answered "not implemented".
+// Absolute paths. That backend would change the working directory of the whole process and take a bucket's name as a
+// path relative to it. Here it is given the bucket's absolute path for a name, and what it answers is given the name
+// back. What isn't passed on below is answered "not implemented".
 //
-// A lock on the directories. Deleting the last object of a directory removes the directory, and a put that is just about to
-// create its file or a directory in there would fail. So deletes wait for puts that are past their bodies, and exclude them.
+// A lock on the directories. Deleting the last object of a directory removes the directory, and a put that is just
+// about to create its file or a directory in there would fail. So deletes wait for puts that are past their bodies, and
+// exclude them.
 //
 // A lock on each key. Reading takes several steps there (find the ETag, open the file, read its attributes, or the
 // side-car files), and an overwrite between two of them would give a reader one version's ETag with another's bytes: a
-// compare-and-swap on that could lose an update. So an object's readers and its writer exclude one another, readers until
-// the file is open, writers from the moment the body has arrived.
+// compare-and-swap on that could lose an update. So an object's readers and its writer exclude one another, readers
+// until the file is open, writers from the moment the body has arrived.
 type files struct {
 	backend.BackendUnsupported
 	root  string // absolute

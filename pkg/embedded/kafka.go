@@ -48,7 +48,8 @@ func startKafka(dir string, cfg Config) (*kafkaServer, error) {
 		kfake.DataDir(dir),
 		kfake.WithLogger(kafkaLog{cfg.Log}),
 		kfake.DefaultNumPartitions(8),
-		// Topics come from EnsureTopics alone: one that a mere question brought about would lose its records at a crash.
+		// Topics come from EnsureTopics alone: one that a mere question brought about would lose its records at a
+		// crash.
 		kfake.BrokerConfigs(map[string]string{
 			"log.segment.bytes":          segmentBytes,
 			"log.cleaner.backoff.ms":     never,
@@ -79,9 +80,9 @@ func (k *kafkaServer) close() {
 	k.cluster.Close()
 }
 
-// keepForEver takes the retention out of every topic that is created. The broker's log is bounded by trimming what nobody
-// needs any more instead: a partition from which retention removes everything, say of a shop that was idle for a week,
-// would begin at offset zero again after the next start.
+// keepForEver takes the retention out of every topic that is created. The broker's log is bounded by trimming what
+// nobody needs any more instead: a partition from which retention removes everything, say of a shop that was idle for a
+// week, would begin at offset zero again after the next start.
 func keepForEver(request kmsg.Request) (kmsg.Response, error, bool) {
 	create, ok := request.(*kmsg.CreateTopicsRequest)
 	if !ok {

@@ -101,8 +101,9 @@ func serveS3(files *files, cfg Config) (*s3Server, error) {
 	}
 }
 
-// answers waits for the answer to a request, whatever it is. The gateway calls itself listening a moment before it accepts
-// connections, and asked to stop in that moment it would not: so nothing but the answer ends this wait of milliseconds.
+// answers waits for the answer to a request, whatever it is. The gateway calls itself listening a moment before it
+// accepts connections, and asked to stop in that moment it would not: so nothing but the answer ends this wait of
+// milliseconds.
 func answers(addr string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -126,8 +127,8 @@ func (s *s3Server) close() error {
 	return nil
 }
 
-// openFiles opens the directory that holds the buckets. Metadata is kept in extended attributes, and in a directory beside
-// it where the file system has none; once that directory is there, it stays in use.
+// openFiles opens the directory that holds the buckets. Metadata is kept in extended attributes, and in a directory
+// beside it where the file system has none; once that directory is there, it stays in use.
 func openFiles(root, sidecar string) (*files, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the bucket directory: %w", err)

@@ -68,8 +68,8 @@ func TestStoreWithoutExtendedAttributes(t *testing.T) {
 	}
 }
 
-// TestReaderSeesOneVersion overwrites an object and reads it at the same time. Each version says its number in its bytes
-// and in its metadata, and has its MD5 for an ETag.
+// TestReaderSeesOneVersion overwrites an object and reads it at the same time. Each version says its number in its
+// bytes and in its metadata, and has its MD5 for an ETag.
 func TestReaderSeesOneVersion(t *testing.T) {
 	for name, sidecar := range map[string]bool{"extended attributes": false, "side-car files": true} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,8 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
-	// From a request's headers to the end of its answer. A client that doesn't read would hold its connection for ever.
+	// From a request's headers to the end of its answer. A client that doesn't read would otherwise hold its connection
+	// indefinitely.
 	writeTimeout = readTimeout + 30*time.Second
 	// AWS SDKs send a few hundred bytes of headers; a signature's session token can take a few thousand.
 	maxHeaderBytes = 32 << 10
@@ -32,7 +33,7 @@ const (
 	readyTimeout = 2 * time.Second
 )
 
-// HTTPConfig is what an HTTPServer serves, and where.
+// HTTPConfig configures what an HTTPServer serves, and where.
 type HTTPConfig struct {
 	// Addr is host:port of the API; port 0 takes a free one.
 	Addr string
@@ -78,8 +79,8 @@ func Listen(ctx context.Context, cfg HTTPConfig) (*HTTPServer, error) {
 	return s, nil
 }
 
-// beside has the pages of admin stand on the API's address. No ServeMux decides, which would redirect the API's clients from
-// paths that it finds untidy: they can't follow, since the path is part of what they signed.
+// beside has the pages of admin stand on the API's address. No ServeMux decides, which would redirect the API's clients
+// from paths that it finds untidy: they can't follow, since the path is part of what they signed.
 func beside(admin, api http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/healthz/") {

@@ -1,4 +1,4 @@
-// Package process is what every Penchant process is made of: services that run together and stop together, the HTTP
+// Package process has the parts of every Penchant process: services that run together and stop together, the HTTP
 // server with its health and metrics pages, and the logger. services/penchant, which holds main, is its only caller
 // besides tests; services implement Service and know nothing else of it.
 package process
@@ -46,8 +46,8 @@ func Run(ctx context.Context, log *zap.Logger, services ...Service) error {
 	return group.Wait()
 }
 
-// NewLogger returns the process's logger: sentences with fields, one JSON object a line, or aligned text where format is
-// "console". Levels are zap's names.
+// NewLogger returns the process's logger: sentences with fields, one JSON object a line, or aligned text where format
+// is "console". Levels are zap's names.
 func NewLogger(level, format string) (*zap.Logger, error) {
 	lvl, err := zapcore.ParseLevel(level)
 	if err != nil {

@@ -37,6 +37,7 @@ func untilStopped(stopped *atomic.Bool) func(context.Context) error {
 }
 
 func TestFirstFailureStopsAllAndIsReturned(t *testing.T) {
+	t.Parallel()
 	var stopped atomic.Bool
 	boom := errors.New("boom")
 	err := Run(t.Context(), zap.NewNop(),
@@ -51,6 +52,7 @@ func TestFirstFailureStopsAllAndIsReturned(t *testing.T) {
 }
 
 func TestServiceThatEndsUnaskedIsAFailure(t *testing.T) {
+	t.Parallel()
 	err := Run(t.Context(), zap.NewNop(), fakeService{name: "short", run: func(context.Context) error { return nil }})
 	if err == nil || !strings.Contains(err.Error(), "ended before it was asked to") {
 		t.Errorf("got %v", err)
@@ -58,6 +60,7 @@ func TestServiceThatEndsUnaskedIsAFailure(t *testing.T) {
 }
 
 func TestCancelledContextIsNoFailure(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stopped atomic.Bool
@@ -104,6 +107,7 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestReadinessNamesTheReasons(t *testing.T) {
+	t.Parallel()
 	base := serve(t, HTTPConfig{Services: func() []Service {
 		return []Service{fakeService{name: "tracker"}, fakeService{name: "firehose", ready: errors.New("S3 is away")}}
 	}})
@@ -127,6 +131,7 @@ func TestReadinessNamesTheReasons(t *testing.T) {
 }
 
 func TestTakenPortNamesTheFlag(t *testing.T) {
+	t.Parallel()
 	base := serve(t, HTTPConfig{})
 	_, err := Listen(t.Context(), HTTPConfig{Addr: strings.TrimPrefix(base, "http://"), Log: zap.NewNop(), Gatherer: prometheus.NewRegistry()})
 	if err == nil || !strings.Contains(err.Error(), "--http-addr") {
@@ -135,6 +140,7 @@ func TestTakenPortNamesTheFlag(t *testing.T) {
 }
 
 func TestShutdownWaitsForAnswersUnderWay(t *testing.T) {
+	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
 	s, err := Listen(t.Context(), HTTPConfig{
 		Addr: "127.0.0.1:0", Log: zap.NewNop(), Gatherer: prometheus.NewRegistry(),
@@ -179,6 +185,7 @@ func TestShutdownWaitsForAnswersUnderWay(t *testing.T) {
 }
 
 func TestLoggerRefusesUnknownLevelsAndFormats(t *testing.T) {
+	t.Parallel()
 	if _, err := NewLogger("loud", "json"); err == nil {
 		t.Error("level loud was accepted")
 	}
@@ -188,6 +195,7 @@ func TestLoggerRefusesUnknownLevelsAndFormats(t *testing.T) {
 }
 
 func TestUntidyPathsAreTheAPIs(t *testing.T) {
+	t.Parallel()
 	url := serve(t, HTTPConfig{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, r.URL.Path)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestReadinessIsAMetric(t *testing.T) {
+	t.Parallel()
 	services := []Service{fakeService{name: "tracker"}, fakeService{name: "firehose", ready: errors.New("S3 is away")}}
 	const want = `
 # HELP penchant_ready Whether the service can do its work: 1, or 0 for a reason that /healthz/ready gives.

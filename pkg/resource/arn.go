@@ -1,5 +1,5 @@
-// Package resource names the resources of Personalize: their types, and the ARNs of single resources. It imports nothing of this
-// module, so that every service and every package can use the same words for them.
+// Package resource names the resources of Personalize: their types, and the ARNs of single resources. It imports
+// nothing of this module, so that every service and every package can use the same words for them.
 package resource
 
 import (
@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Resource types, as they appear in the catalog's keys and in ARNs; only the ARNs of solution versions have the type of solutions.
+// Resource types, as they appear in the catalog's keys and in ARNs; only the ARNs of solution versions have the type of
+// solutions.
 const (
 	Account           = "account"
 	DatasetGroup      = "dataset-group"
@@ -44,7 +45,8 @@ type ARN struct {
 	Region, Account string
 	// Type is one of the constants above. solution/<name>/<id> is a SolutionVersion.
 	Type string
-	// ID is what follows the type: a name, `<dataset group>/<TYPE>` for a dataset, `<solution>/<8 hex>` for a solution version.
+	// ID is what follows the type: a name, `<dataset group>/<TYPE>` for a dataset, `<solution>/<8 hex>` for a solution
+	// version.
 	ID string
 }
 
@@ -87,7 +89,8 @@ func (a ARN) With(kind, id string) ARN {
 	return ARN{Region: a.Region, Account: a.Account, Type: kind, ID: id}
 }
 
-// SolutionARN returns the ARN of the solution that a solution version's ARN, or its $LATEST alias, belongs to; "" for other ARNs.
+// SolutionARN returns the ARN of the solution that a solution version's ARN, or its $LATEST alias, belongs to; "" for
+// other ARNs.
 func SolutionARN(versionARN string) string {
 	a, err := ParseARN(versionARN)
 	if err != nil || a.Type != SolutionVersion {

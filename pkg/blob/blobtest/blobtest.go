@@ -130,8 +130,8 @@ func createRace(t *testing.T, b *blob.Bucket) {
 	}
 }
 
-// casRace lets writers count up together: each reads the number, adds one and writes it back if nobody else has. It fails
-// where a reader can be given one version's bytes with another's ETag, or where two writers pass one check.
+// casRace lets writers count up together: each reads the number, adds one and writes it back if nobody else has. It
+// fails where a reader can be given one version's bytes with another's ETag, or where two writers pass one check.
 func casRace(t *testing.T, b *blob.Bucket) {
 	const writers, rounds = 6, 15
 	_, err := b.Put(t.Context(), "counter", nil, blob.PutOptions{})

@@ -11,8 +11,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// Lossy stands between a client and a store, and loses answers to writes: the store has carried them out, and the client learns
-// nothing of it.
+// Lossy stands between a client and a store, and loses answers to writes: the store has carried them out, and the
+// client learns nothing of it.
 type Lossy struct {
 	// Config is the store as clients reach it through Lossy.
 	Config blob.Config

@@ -1,6 +1,6 @@
-// Package embeddedtest gives tests the servers Penchant works with: embedded ones, started in the test's process in a few
-// milliseconds, or real ones where PENCHANT_TEST_KAFKA_BROKERS, PENCHANT_TEST_REDIS_URL or PENCHANT_TEST_S3_ENDPOINT (with
-// _ACCESS_KEY and _SECRET_KEY) name them, so that the same tests hold for both.
+// Package embeddedtest gives tests the servers Penchant works with: embedded ones, started in the test's process in a
+// few milliseconds, or real ones where PENCHANT_TEST_KAFKA_BROKERS, PENCHANT_TEST_REDIS_URL or
+// PENCHANT_TEST_S3_ENDPOINT (with _ACCESS_KEY and _SECRET_KEY) name them, so that the same tests hold for both.
 package embeddedtest
 
 import (
@@ -31,9 +31,9 @@ type Endpoints struct {
 // Credential is the access key of the embedded S3 server.
 var Credential = awsapi.Credential{AccessKeyID: "test", SecretKey: "test-secret"}
 
-// Servers gives the test a Kafka and a Redis of its own, and an empty bucket on an S3 server that it may share with tests
-// running at the same time: the S3 library allows one server a process. Embedded servers are stopped and removed when the
-// test ends; they don't wait for the disk. Tests that share real ones wait for each other here.
+// Servers gives the test a Kafka and a Redis of its own, and an empty bucket on an S3 server that it may share with
+// tests running at the same time: the S3 library allows one server a process. Embedded servers are stopped and removed
+// when the test ends; they don't wait for the disk. Tests that share real ones wait for each other here.
 func Servers(t testing.TB) Endpoints {
 	t.Helper()
 	var e Endpoints
@@ -67,8 +67,8 @@ func Redis(t testing.TB) (url string) {
 	return "redis://" + start(t, embedded.Config{DataDir: t.TempDir(), RedisAddr: anyPort}).RedisAddr()
 }
 
-// Kafka is the part of Servers that tests without Redis and S3 need. A real one is neither emptied nor the test's alone: it
-// has to choose topics and groups that nobody else has.
+// Kafka is the part of Servers that tests without Redis and S3 need. A real one is neither emptied nor the test's
+// alone: it has to choose topics and groups that nobody else has.
 func Kafka(t testing.TB) (brokers []string) {
 	t.Helper()
 	if real := os.Getenv(kafkaVariable); real != "" {
@@ -140,8 +140,8 @@ func Bucket(t testing.TB) *blob.Bucket {
 	return client.Bucket(name)
 }
 
-// LeakOptions are for goleak in packages whose tests use these servers: the S3 server's library leaves two goroutines that
-// sleep up to ten seconds before they see that it was stopped.
+// LeakOptions are for goleak in packages whose tests use these servers: the S3 server's library leaves two goroutines
+// that sleep up to ten seconds before they see that it was stopped.
 func LeakOptions() []goleak.Option {
 	return []goleak.Option{
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),

@@ -17,8 +17,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-// The variables that name real servers to test against in place of the embedded ones, each for itself: Kafka's topics and
-// groups that begin with "penchant" are deleted, and Redis is emptied, before each test.
+// The variables that name real servers to test against in place of the embedded ones, each for itself: Kafka's topics
+// and groups that begin with "penchant" are deleted, and Redis is emptied, before each test.
 const (
 	kafkaVariable       = "PENCHANT_TEST_KAFKA_BROKERS" // host:port,…
 	redisVariable       = "PENCHANT_TEST_REDIS_URL"
@@ -27,8 +27,8 @@ const (
 	s3SecretKeyVariable = "PENCHANT_TEST_S3_SECRET_KEY"
 )
 
-// outside is held by the test that has the real Kafka and Redis, which all tests of a process share. Processes must not run
-// at the same time either: go test -p 1.
+// outside is held by the test that has the real Kafka and Redis, which all tests of a process share. Processes must not
+// run at the same time either: go test -p 1.
 var outside struct {
 	test sync.Mutex // held from a test's first claim to its end
 
@@ -36,8 +36,8 @@ var outside struct {
 	holder string // the test's name
 }
 
-// claimOutside waits until no other test uses the real servers. It says whether the test, or the one that it is part of, had
-// them already.
+// claimOutside waits until no other test uses the real servers. It says whether the test, or the one that it is part
+// of, had them already.
 func claimOutside(t testing.TB) (again bool) {
 	outside.mu.Lock()
 	again = outside.holder != "" && (t.Name() == outside.holder || strings.HasPrefix(t.Name(), outside.holder+"/"))

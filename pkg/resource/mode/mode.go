@@ -1,5 +1,5 @@
-// Package mode holds the modes of jobs and of trainings, exactly as clients see them. Control validates and stores them, and the
-// retrainer works by them.
+// Package mode holds the modes of jobs and of trainings, exactly as clients see them. Control validates and stores
+// them, and the retrainer works by them.
 package mode
 
 // The modes of dataset import jobs: replacing what was imported before, or adding to it.

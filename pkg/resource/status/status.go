@@ -1,5 +1,5 @@
-// Package status holds the statuses of resources, exactly as clients see them. The catalog stores them, control and the retrainer
-// move resources from one to the next, and every service decides by them whether a resource can be used.
+// Package status holds the statuses of resources, exactly as clients see them. The catalog stores them, control and the
+// retrainer move resources from one to the next, and every service decides by them whether a resource can be used.
 package status
 
 // The statuses of most resources. A resource without work to do is Active as soon as it is created.

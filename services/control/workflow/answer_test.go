@@ -8,6 +8,7 @@ import (
 )
 
 func TestMembersOfAnEmbeddedAnswerAreItsOwn(t *testing.T) {
+	t.Parallel()
 	type Base struct {
 		Status *string `json:"status,omitempty"`
 	}

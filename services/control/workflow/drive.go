@@ -21,7 +21,8 @@ const (
 	scanInterval = 2 * time.Second
 	// pollInterval is how often the one who drives an execution looks whether a call to another replica changed it.
 	pollInterval = time.Second
-	// unbegunAfter is when the mark of an execution that was never written is removed: long after the call that wrote it.
+	// unbegunAfter is when the mark of an execution that was never written is removed: long after the call that wrote
+	// it.
 	unbegunAfter = 10 * answerTimeout
 )
 
@@ -40,7 +41,7 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		marked, err := s.marked(ctx)
 		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("looking for executions failed, it is tried again", zap.Error(err))
+			s.Log.Warn("looking for executions failed, retrying", zap.Error(err))
 		}
 		for _, e := range marked {
 			s.takeOn(ctx, &drivers, unbegun, e)
@@ -62,7 +63,7 @@ func (s *Service) takeOn(ctx context.Context, drivers *sync.WaitGroup, unbegun m
 	if driven || ctx.Err() != nil {
 		return
 	}
-	d := &driver{Service: s, execution: e, owner: newID(), running: map[int64]*attempt{}, ended: make(chan asl.Event), nudged: make(chan struct{}, 1)}
+	d := &driver{Service: s, execution: e, owner: newID(), running: map[int64]*attempt{}, ended: make(chan asl.Event), signals: make(chan struct{}, 1)}
 	d.log = s.Log.With(zap.String("machine", e.machine), zap.String("execution", e.name))
 	err := d.acquire(ctx)
 	switch {
@@ -81,14 +82,14 @@ func (s *Service) takeOn(ctx context.Context, drivers *sync.WaitGroup, unbegun m
 		return // another replica drives it
 	case err != nil:
 		if ctx.Err() == nil {
-			d.log.Warn("taking an execution on failed, it is tried again", zap.Error(err))
+			d.log.Warn("taking an execution on failed, retrying", zap.Error(err))
 		}
 		return
 	}
 	delete(unbegun, e)
 	s.enlist(ctx, e, d.record)
 	s.mu.Lock()
-	s.driving[e] = d.nudged
+	s.driving[e] = d.signals
 	s.mu.Unlock()
 	drivers.Go(func() {
 		defer func() {
@@ -103,12 +104,12 @@ func (s *Service) takeOn(ctx context.Context, drivers *sync.WaitGroup, unbegun m
 // unmark removes the mark of an execution that has ended. If it fails, the next scan does it.
 func (s *Service) unmark(ctx context.Context, e execution) {
 	if err := s.Bucket.Delete(ctx, runningRoot+e.path()); err != nil && ctx.Err() == nil {
-		s.Log.Warn("removing the mark of an execution failed, it is tried again", zap.String("execution", e.path()), zap.Error(err))
+		s.Log.Warn("removing the mark of an execution failed, retrying", zap.String("execution", e.path()), zap.Error(err))
 	}
 }
 
-// nudge has whoever drives an execution here look at it, or has one looked for.
-func (s *Service) nudge(e execution) {
+// signal wakes the driver of an execution in this process, or else the search for executions without a driver.
+func (s *Service) signal(e execution) {
 	s.mu.Lock()
 	driver := s.driving[e]
 	s.mu.Unlock()
@@ -135,7 +136,7 @@ type driver struct {
 	running  map[int64]*attempt
 	attempts sync.WaitGroup
 	ended    chan asl.Event
-	nudged   chan struct{}
+	signals  chan struct{}
 }
 
 // attempt is a task under way.
@@ -185,7 +186,7 @@ func (d *driver) run(ctx context.Context) {
 			d.log.Warn("an execution was lost to another replica", zap.Error(err))
 			return
 		case err != nil:
-			d.log.Warn("driving an execution failed, it is tried again", zap.Error(err))
+			d.log.Warn("driving an execution failed, retrying", zap.Error(err))
 		}
 		if time.Since(d.renewed) > d.LeaseTTL*3/4 {
 			// Whoever takes the execution over must not meet tasks of ours.
@@ -241,7 +242,7 @@ func (d *driver) await(ctx context.Context) error {
 		return ctx.Err()
 	case event := <-d.ended:
 		return d.insist(ctx, event)
-	case <-d.nudged:
+	case <-d.signals:
 		return d.look(ctx)
 	case <-timer.C:
 	}

@@ -63,7 +63,7 @@ func (s *Service) startExecution(ctx context.Context, req *sfn.StartExecutionInp
 		return nil, err
 	}
 	s.enlist(ctx, e, r)
-	s.nudge(e)
+	s.signal(e)
 	return &sfn.StartExecutionOutput{ExecutionArn: &r.Execution.Info.ID, StartDate: awsapi.At(r.Execution.Started)}, nil
 }
 
@@ -121,7 +121,7 @@ func (s *Service) apply(ctx context.Context, e execution, event asl.Event) (*rec
 		return step.History, nil
 	})
 	if err == nil {
-		s.nudge(e)
+		s.signal(e)
 	}
 	return r, err
 }
@@ -168,7 +168,8 @@ func (s *Service) enlist(ctx context.Context, e execution, r *record) {
 	}
 }
 
-// listExecutions lists the newest first. It reads no more executions than it answers with, unless they are to have a status.
+// listExecutions lists the newest first. It reads no more executions than it answers with, unless they are to have a
+// status.
 func (s *Service) listExecutions(ctx context.Context, req *sfn.ListExecutionsInput) (*sfn.ListExecutionsOutput, error) {
 	if req.StateMachineArn == nil {
 		return nil, refuse(awsapi.CodeValidation, "'stateMachineArn' is required: there are no map runs")

@@ -26,7 +26,7 @@ func (s *Service) sweepRegularly(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := s.sweep(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			s.Log.Warn("removing old executions failed, it is tried again", zap.Error(err))
+			s.Log.Warn("removing old executions failed, retrying", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():

@@ -44,6 +44,7 @@ func (r *replicas) listed(size int64, status *string) string {
 }
 
 func TestOldExecutionsAreRemoved(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 2)
 	s := r.clocks[0].Service
 	for _, name := range []string{"a-1", "b", "c"} {
@@ -89,6 +90,7 @@ func TestOldExecutionsAreRemoved(t *testing.T) {
 }
 
 func TestExecutionsAreListedInPages(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 1)
 	var want []string
 	for n := range 7 {
@@ -117,6 +119,7 @@ func TestExecutionsAreListedInPages(t *testing.T) {
 
 // TestAnExecutionIsListedThoughItsStarterDied: whoever drives it gives it its place.
 func TestAnExecutionIsListedThoughItsStarterDied(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 1)
 	s := r.clocks[0].Service
 	e := r.start("x")

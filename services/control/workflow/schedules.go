@@ -21,9 +21,10 @@ import (
 	"github.com/penchant-io/penchant/pkg/schedule"
 )
 
-// Schedules are EventBridge Scheduler's: each starts executions of one state machine. Every replica looks for those that are due. The
-// name of the execution follows from the schedule and the time, so that however many replicas start it, it is one; then the schedule
-// notes the time, and until it does, it is started again. What came due while no replica ran is started once, for the latest time.
+// Schedules are EventBridge Scheduler's: each starts executions of one state machine. Every replica looks for those
+// that are due. The name of the execution follows from the schedule and the time, so that however many replicas start
+// it, it is one; then the schedule notes the time, and until it does, it is started again. What came due while no
+// replica ran is started once, for the latest time.
 
 const (
 	schedulesRoot = root + "schedules/"
@@ -289,7 +290,7 @@ func (c *clockwork) run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := c.look(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			c.Log.Warn("looking for schedules that are due failed, it is tried again", zap.Error(err))
+			c.Log.Warn("looking for schedules that are due failed, retrying", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -332,7 +333,7 @@ func (c *clockwork) look(ctx context.Context, now time.Time) error {
 			ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 			defer cancel()
 			if err := c.fire(ctx, key, known.scheduled, due, log); err != nil {
-				log.Warn("a schedule is due and could not start its execution, it is tried again", zap.Error(err))
+				log.Warn("a schedule is due and could not start its execution, retrying", zap.Error(err))
 			}
 		})
 	}

@@ -109,8 +109,10 @@ func (r *replicas) kept(name string) *scheduled {
 	return s
 }
 
-// TestAScheduleStartsEachOccurrenceOnce with several replicas, and whether or not they could note that they have started it.
+// TestAScheduleStartsEachOccurrenceOnce with several replicas, and whether or not they could note that they have
+// started it.
 func TestAScheduleStartsEachOccurrenceOnce(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 4)
 	r.schedule("often", "rate(10 minutes)", nil)
 	begin := r.kept("often").Anchor
@@ -163,6 +165,7 @@ func TestAScheduleStartsEachOccurrenceOnce(t *testing.T) {
 }
 
 func TestSchedulesThatAreOver(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 2)
 	begin := time.Now().UTC().Truncate(time.Second).Add(time.Hour)
 	at := "at(" + begin.Format("2006-01-02T15:04:05") + ")"
@@ -198,6 +201,7 @@ func TestSchedulesThatAreOver(t *testing.T) {
 
 // TestAScheduleThatIsSwitchedOn starts nothing of what came due while it was off.
 func TestAScheduleThatIsSwitchedOn(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 1)
 	r.schedule("switch", "rate(1 minute)", func(req *scheduler.CreateScheduleInput) {
 		req.State, req.StartDate = new(disabled), awsapi.At(time.Now().Add(-time.Hour))
@@ -220,6 +224,7 @@ func TestAScheduleThatIsSwitchedOn(t *testing.T) {
 
 // TestSchedulesRun: a service that runs starts what is due, and drives it.
 func TestSchedulesRun(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 1)
 	r.schedule("soon", "rate(1 day)", nil)
 	r.drive()

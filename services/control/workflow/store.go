@@ -148,7 +148,8 @@ func (s *Service) keepDefinition(ctx context.Context, definition string) (string
 	return hash, nil
 }
 
-// program is the machine of a kept definition. What was taken once is not refused when the configuration has changed: its tasks fail.
+// program is the machine of a kept definition. What was taken once is not refused when the configuration has changed:
+// its tasks fail.
 func (s *Service) program(ctx context.Context, hash string) (*asl.Machine, error) {
 	s.mu.Lock()
 	m := s.machines[hash]
@@ -185,8 +186,8 @@ func (s *Service) change(ctx context.Context, e execution, change func(*record) 
 	return r, err
 }
 
-// append adds events to a history, whose older part it moves into an object of its own when it has become long. That object is of no
-// account until the record names it.
+// append adds events to a history, whose older part it moves into an object of its own when it has become long. That
+// object is of no account until the record names it.
 func (s *Service) append(ctx context.Context, e execution, r *record, events []asl.HistoryEvent) error {
 	size := 0
 	for _, event := range events {

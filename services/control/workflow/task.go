@@ -125,8 +125,8 @@ func upperFirst(s string) string {
 	return string(unicode.ToUpper(r)) + s[size:]
 }
 
-// personalize calls an operation as an HTTP request would. A task that may have been begun before (by a process that died) first looks
-// for what it has created.
+// personalize calls an operation as an HTTP request would. A task that may have been begun before (by a process that
+// died) first looks for what it has created.
 func (s *Service) personalize(ctx context.Context, id string, r asl.Resource, parameters json.RawMessage) (json.RawMessage, error) {
 	operation, service := upperFirst(r.Action), sdkServices[r.Service]
 	op, err := s.operation(r.Service, r.Action)
@@ -211,7 +211,8 @@ func decode(data []byte, v any) error {
 	return nil
 }
 
-// toWire turns members in PascalCase, as Step Functions has them, into those of a request. Keys of maps stay as they are.
+// toWire turns members in PascalCase, as Step Functions has them, into those of a request. Keys of maps stay as they
+// are.
 func toWire(v any, t reflect.Type, at string) (any, error) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -330,8 +331,8 @@ func (s *Service) knowsFunction(function string) error {
 	return fmt.Errorf("no endpoint is configured for the function '%s'; there are: %s", functionName(function), known)
 }
 
-// function posts the input to the endpoint that stands for a Lambda function. As Lambda has it, the header X-Amz-Function-Error says
-// that the answer is an error: an object with errorType and errorMessage.
+// function posts the input to the endpoint that stands for a Lambda function. As Lambda has it, the header
+// X-Amz-Function-Error says that the answer is an error: an object with errorType and errorMessage.
 func (s *Service) function(ctx context.Context, id, function string, input json.RawMessage) (json.RawMessage, error) {
 	if err := s.knowsFunction(function); err != nil {
 		return nil, failed("Lambda.ResourceNotFoundException", "%v", err)
@@ -390,8 +391,8 @@ type response struct {
 	body   []byte
 }
 
-// send sends a request and reads the answer. The header names the task, the same each time it is begun again after a crash: who
-// keeps it can do its work once.
+// send sends a request and reads the answer. The header names the task, the same each time it is begun again after a
+// crash: who keeps it can do its work once.
 func (s *Service) send(request *http.Request, id string) (*response, error) {
 	request.Header.Set("Idempotency-Key", id)
 	answer, err := s.http.Do(request)
@@ -403,7 +404,8 @@ func (s *Service) send(request *http.Request, id string) (*response, error) {
 	return &response{answer.StatusCode, answer.Header, body}, err
 }
 
-// httpInvoke is http:invoke. Unlike in AWS, the endpoint may be plain http, no connection is needed, and there is .waitForTaskToken.
+// httpInvoke is http:invoke. Unlike in AWS, the endpoint may be plain http, no connection is needed, and there is
+// .waitForTaskToken.
 func (s *Service) httpInvoke(ctx context.Context, id string, parameters json.RawMessage) (json.RawMessage, error) {
 	var p struct {
 		APIEndpoint     string `json:"ApiEndpoint"`

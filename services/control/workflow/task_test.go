@@ -16,6 +16,7 @@ import (
 
 // TestTasksOfTheRuntime: what another service of the process answers can be a task; what none answers is refused.
 func TestTasksOfTheRuntime(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, 1)
 	s := r.clocks[0].Service
 	router := awsapi.NewRouter(awsapi.RouterConfig{Log: zap.NewNop()})

@@ -1,11 +1,13 @@
-// Package workflow runs state machines and answers the Step Functions API for them. The language is pkg/asl; this package makes its
-// executions durable and does what their tasks say. The control plane builds it, registers it and runs it.
+// Package workflow runs state machines and answers the Step Functions API for them. The language is pkg/asl; this
+// package makes its executions durable and does what their tasks say. The control plane builds it, registers it and
+// runs it.
 //
-// An execution is one object in the bucket, which holds all of its state. Whatever happens to it (a task's end, a timer, a call of the
-// API) is one compare-and-swap of that object, and the tasks that follow are begun after it. Any number of replicas may run: the one
-// that holds an execution's lease begins its tasks and fires its timers, and any one answers calls. After a crash another replica finds
-// the lease expired and goes on from the object; a task that was under way is begun again, and where it creates a Personalize resource
-// it first looks for the one that it may have created already.
+// An execution is one object in the bucket, which holds all of its state. Whatever happens to it (a task's end, a
+// timer, a call of the API) is one compare-and-swap of that object, and the tasks that follow are begun after it. Any
+// number of replicas may run: the one that holds an execution's lease begins its tasks and fires its timers, and any
+// one answers calls. After a crash another replica finds the lease expired and goes on from the object; a task that was
+// under way is begun again, and where it creates a Personalize resource it first looks for the one that it may have
+// created already.
 //
 //	workflows/machines/<name>.json                      a state machine
 //	workflows/definitions/<sha256>.json                 definitions, which executions keep when their machine changes
@@ -15,9 +17,9 @@
 //	workflows/started/<machine>/<time>-<name>           the place of an execution in its machine's list, the newest first
 //	workflows/schedules/<name>.json                     a schedule
 //
-// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps them, and
-// retention.go removes old ones. schedules.go answers the API of EventBridge Scheduler and starts executions when they are due.
-// definitions/ holds the workflows that come with Penchant.
+// machines.go and executions.go answer the API, drive.go runs executions, task.go does their tasks, store.go keeps
+// them, and retention.go removes old ones. schedules.go answers the API of EventBridge Scheduler and starts executions
+// when they are due. definitions/ holds the workflows that come with Penchant.
 package workflow
 
 import (
