@@ -63,6 +63,7 @@ var bands = []band{
 		{"pkg/model/content", "pkg/model/ials"},
 		{"pkg/model/linear", "pkg/model/related"},
 		{"pkg/model"},
+		{"pkg/model/codec"},
 	}},
 	{"nouns and numbers", [][]string{
 		{"pkg/linalg", "pkg/trainingset"},

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/model/ials"
 )
 
@@ -23,7 +24,7 @@ func (m *Model) Parts() ([]model.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := model.NewWriter(part, version)
+	w := codec.NewWriter(part, version)
 	w.Len(len(m.users))
 	w.Strings(m.users)
 	w.Float32s(m.scale)
@@ -52,7 +53,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{factors: factors, holders: map[model.Attribute][]int32{}}
-	r := model.NewReader(parts[part], part, version)
+	r := codec.NewReader(parts[part], part, version)
 	m.users = r.Strings(r.Len(maxUsers))
 	m.scale = r.Float32s(len(m.users))
 	m.active = r.Float32s(len(m.users))

@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/model/content"
 	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/reco"
@@ -83,7 +84,7 @@ const (
 
 // Part encodes the lifts.
 func (l *Lifts) Part() model.Part {
-	w := model.NewWriter(PartName, version)
+	w := codec.NewWriter(PartName, version)
 	l.terms.Encode(w)
 	w.Len(len(l.names))
 	w.Strings(l.names)
@@ -93,7 +94,7 @@ func (l *Lifts) Part() model.Part {
 
 // Load decodes the part of a model with the given items.
 func Load(data []byte, items *model.Items) (*Lifts, error) {
-	r := model.NewReader(data, PartName, version)
+	r := codec.NewReader(data, PartName, version)
 	l := &Lifts{items: items, terms: content.DecodeTerms(r)}
 	l.names = r.Strings(r.Len(maxTerms))
 	l.rows = linear.DecodeRows(r, len(l.names), items.Len())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penchant-io/penchant/pkg/dataset/datasettest"
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/model/coldstart"
 	"github.com/penchant-io/penchant/pkg/model/modeltest"
 	"github.com/penchant-io/penchant/pkg/model/popularity"
@@ -149,8 +150,8 @@ func TestCorruptPartsAreRefused(t *testing.T) {
 	base, m := trained(t, club(t, true), 2)
 	whole := modeltest.Parts(t, m)["newcomer"]
 	for cut := range len(whole) {
-		if _, err := coldstart.Load(whole[:cut], base.Items()); !errors.Is(err, model.ErrCorrupt) {
-			t.Fatalf("%d of %d bytes load with the error %v, want %v", cut, len(whole), err, model.ErrCorrupt)
+		if _, err := coldstart.Load(whole[:cut], base.Items()); !errors.Is(err, codec.ErrCorrupt) {
+			t.Fatalf("%d of %d bytes load with the error %v, want %v", cut, len(whole), err, codec.ErrCorrupt)
 		}
 	}
 }
@@ -170,8 +171,8 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lifts, err := coldstart.Load(data, base.Items())
 		if err != nil {
-			if !errors.Is(err, model.ErrCorrupt) {
-				t.Errorf("the error is %v, want one that is %v", err, model.ErrCorrupt)
+			if !errors.Is(err, codec.ErrCorrupt) {
+				t.Errorf("the error is %v, want one that is %v", err, codec.ErrCorrupt)
 			}
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/model/linear"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
@@ -232,7 +233,7 @@ const version = 1
 
 // Parts encodes the model: how a history is read, the number of terms, then the items' vectors.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(Kind, version)
+	w := codec.NewWriter(Kind, version)
 	w.Float64(m.decay)
 	w.Len(m.events)
 	w.Len(m.holders.Len())
@@ -246,7 +247,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := model.NewReader(parts[Kind], Kind, version)
+	r := codec.NewReader(parts[Kind], Kind, version)
 	decay, events := r.Float64(), r.Len(math.MaxInt32)
 	// Every term is in some vector, hence in the part: what it claims cannot exceed its size.
 	terms := r.Len(len(parts[Kind]))
@@ -256,7 +257,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	}
 	m, err := newModel(items, decay, events, vectors, terms)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", model.ErrCorrupt, Kind, err)
+		return nil, fmt.Errorf("%w: %s: %w", codec.ErrCorrupt, Kind, err)
 	}
 	return m, nil
 }

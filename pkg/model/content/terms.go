@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/schema"
 )
@@ -54,7 +54,7 @@ func (t *Terms) Of(properties map[string]any) []string {
 
 // Encode writes the columns, in the order of their names: how many categories there are, how many numbers, the names of
 // either, and the bounds of the numbers.
-func (t *Terms) Encode(w *model.Writer) {
+func (t *Terms) Encode(w *codec.Writer) {
 	var categories, numbers []string
 	for _, name := range slices.Sorted(maps.Keys(t.columns)) {
 		if t.columns[name] == Category {
@@ -79,7 +79,7 @@ func (t *Terms) Encode(w *model.Writer) {
 const maxColumns = 1000
 
 // DecodeTerms reads what Encode has written.
-func DecodeTerms(r *model.Reader) *Terms {
+func DecodeTerms(r *codec.Reader) *Terms {
 	t := &Terms{map[string]Sort{}, map[string][]float64{}}
 	categories, numbers := r.Len(maxColumns), r.Len(maxColumns)
 	for _, name := range r.Strings(categories) {

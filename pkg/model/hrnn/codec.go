@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/simd"
 )
 
@@ -31,7 +32,7 @@ func (n *network) arrays(items int) []struct {
 
 // Parts encodes the model. The rates of decay belong to the version.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(part, version)
+	w := codec.NewWriter(part, version)
 	w.Len(m.net.dim)
 	w.Len(m.net.hidden)
 	w.Uvarints(m.counts)
@@ -47,7 +48,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := model.NewReader(parts[part], part, version)
+	r := codec.NewReader(parts[part], part, version)
 	net := network{dim: r.Len(maxDim), hidden: r.Len(maxDim)}
 	for _, n := range []int{net.dim, net.hidden} {
 		if n == 0 || n%simd.Lanes != 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/simd"
 )
 
@@ -20,7 +21,7 @@ const (
 
 // Parts encodes the model.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(Part, version)
+	w := codec.NewWriter(Part, version)
 	w.Len(m.system.dim)
 	w.Len(m.fold.history)
 	w.Len(m.fold.steps)
@@ -41,7 +42,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := model.NewReader(parts[Part], Part, version)
+	r := codec.NewReader(parts[Part], Part, version)
 	s := system{dim: r.Len(maxDim), others: items.Len()}
 	if s.dim == 0 || s.dim%simd.Lanes != 0 {
 		r.Fail("dimension %d is not a multiple of %d", s.dim, simd.Lanes)

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 )
 
 // MaxScales is how many rows an item can have.
@@ -124,7 +125,7 @@ const version = 1
 
 // Parts encodes the model: how a history is read, the length of each row, then the rows.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(m.kind, version)
+	w := codec.NewWriter(m.kind, version)
 	w.Len(len(m.reading.Decays))
 	for _, d := range m.reading.Decays {
 		w.Float64(d)
@@ -146,7 +147,7 @@ func Load(kind string) func(parts map[string][]byte) (*Model, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := model.NewReader(parts[kind], kind, version)
+		r := codec.NewReader(parts[kind], kind, version)
 		m := &Model{kind: kind, items: items}
 		for range r.Len(MaxScales) {
 			m.reading.Decays = append(m.reading.Decays, r.Float64())

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 )
 
 // Rows is a sparse matrix: row r holds the entries from Start[r] to Start[r+1], ascending by column.
@@ -75,7 +76,7 @@ func (s Rows) Transposed(columns int) Rows {
 }
 
 // Encode writes the length of each row, then the columns and the values of all.
-func (s Rows) Encode(w *model.Writer) {
+func (s Rows) Encode(w *codec.Writer) {
 	sizes := make([]int64, s.Len())
 	for r := range sizes {
 		sizes[r] = int64(s.Start[r+1] - s.Start[r])
@@ -86,7 +87,7 @@ func (s Rows) Encode(w *model.Writer) {
 }
 
 // DecodeRows reads what Encode has written of so many rows and columns.
-func DecodeRows(r *model.Reader, rows, columns int) Rows {
+func DecodeRows(r *codec.Reader, rows, columns int) Rows {
 	s := Rows{Start: make([]int, 1, min(rows, 1<<20)+1)}
 	total := 0
 	for _, size := range r.Uvarints(rows) {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/model/ials"
 )
 
@@ -26,7 +27,7 @@ func (m *Model) Parts() ([]model.Part, error) {
 	for k := range parts {
 		parts[k].Name = tastePrefix + parts[k].Name
 	}
-	w := model.NewWriter(part, version)
+	w := codec.NewWriter(part, version)
 	w.Float64(m.base)
 	known := make([]int64, len(m.known))
 	for a, k := range m.known {
@@ -54,7 +55,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 		return nil, fmt.Errorf("decoding tastes: %w", err)
 	}
 	m := &Model{actions: actions, tastes: tastes, known: make([]bool, actions.Len())}
-	r := model.NewReader(parts[part], part, version)
+	r := codec.NewReader(parts[part], part, version)
 	if m.base = r.Float64(); math.Abs(m.base) > maxBase {
 		r.Fail("base %g", m.base)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 )
 
 // PartName is the name of the part that holds the bonuses.
@@ -30,14 +31,14 @@ func (b Bonus) Adjust(_ model.Query, scores []float32) {
 
 // Part encodes the bonuses.
 func (b Bonus) Part() model.Part {
-	w := model.NewWriter(PartName, version)
+	w := codec.NewWriter(PartName, version)
 	w.Float32s(b)
 	return model.Part{Name: PartName, Data: w.Bytes()}
 }
 
 // Load decodes the part of a model that has so many items.
 func Load(data []byte, items int) (Bonus, error) {
-	r := model.NewReader(data, PartName, version)
+	r := codec.NewReader(data, PartName, version)
 	bonus := r.Float32s(items)
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("decoding the objective: %w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -46,7 +47,7 @@ const (
 
 // Parts encodes the model.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(part, version)
+	w := codec.NewWriter(part, version)
 	w.Uvarints(m.counts)
 	return []model.Part{model.EncodeItems(m.items), {Name: part, Data: w.Bytes()}}, nil
 }
@@ -57,7 +58,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := model.NewReader(parts[part], part, version)
+	r := codec.NewReader(parts[part], part, version)
 	counts := r.Uvarints(items.Len())
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("decoding counts: %w", err)

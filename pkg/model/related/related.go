@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 )
 
 // MaxNeighbours is how many related items are kept of each item at most. Answers that need more go on with popular
@@ -70,7 +71,7 @@ const version = 1
 
 // Parts encodes the model: the number of neighbours of each item, then their indices and their scores.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(m.kind, version)
+	w := codec.NewWriter(m.kind, version)
 	sizes := make([]int64, m.items.Len())
 	for i := range sizes {
 		sizes[i] = int64(m.start[i+1] - m.start[i])
@@ -88,7 +89,7 @@ func Load(kind string) func(parts map[string][]byte) (*Model, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := model.NewReader(parts[kind], kind, version)
+		r := codec.NewReader(parts[kind], kind, version)
 		m := &Model{kind: kind, items: items, start: make([]int, 1, items.Len()+1)}
 		total := 0
 		for _, size := range r.Uvarints(items.Len()) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 // the stack's own.
 func (m *Model) Parts() ([]model.Part, error) {
 	parts := []model.Part{model.EncodeItems(m.items)}
-	w := model.NewWriter(part, version)
+	w := codec.NewWriter(part, version)
 	w.Uvarints(m.counts)
 	seen := make([]int8, len(m.seen))
 	for i, s := range m.seen {
@@ -65,7 +66,7 @@ func Load(parts map[string][]byte) (model.Model, error) {
 		return nil, fmt.Errorf(
 			"%w: the part %q, which the model of this recipe has, is missing: a model that an earlier version has "+
 				"trained must be trained again",
-			model.ErrCorrupt, part,
+			codec.ErrCorrupt, part,
 		)
 	}
 	l, err := decode(parts[part], items)
@@ -83,7 +84,7 @@ func Load(parts map[string][]byte) (model.Model, error) {
 
 // decode reads the part that is the stack's own; the components have no models yet.
 func decode(data []byte, items *model.Items) (learned, error) {
-	r := model.NewReader(data, part, version)
+	r := codec.NewReader(data, part, version)
 	l := learned{items: items, counts: r.Uvarints(items.Len()), seen: make([]bool, items.Len())}
 	for i, s := range r.Int8s(items.Len()) {
 		if s != 0 && s != 1 {
@@ -103,7 +104,7 @@ func decode(data []byte, items *model.Items) (learned, error) {
 }
 
 // decodeComponents reads names and weights. Names are known and occur once.
-func decodeComponents(r *model.Reader) []component {
+func decodeComponents(r *codec.Reader) []component {
 	components := make([]component, r.Len(len(kinds)))
 	for k := range components {
 		name := r.Strings(1)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -96,7 +97,7 @@ const (
 
 // Parts encodes the model.
 func (m *Model) Parts() ([]model.Part, error) {
-	w := model.NewWriter(part, version)
+	w := codec.NewWriter(part, version)
 	w.Float32s(m.rise)
 	return []model.Part{model.EncodeItems(m.items), {Name: part, Data: w.Bytes()}}, nil
 }
@@ -107,7 +108,7 @@ func Load(parts map[string][]byte) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := model.NewReader(parts[part], part, version)
+	r := codec.NewReader(parts[part], part, version)
 	m := &Model{items: items, rise: r.Float32s(items.Len())}
 	if err := r.Close(); err != nil {
 		return nil, fmt.Errorf("decoding trends: %w", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/reco"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
@@ -52,7 +53,7 @@ func TestNovelty(t *testing.T) {
 	if want := (&Novelty{Created: []int64{30, 70, 90, 0}, Interactions: []int64{2, 1, 0, 0}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if _, err := DecodeNovelty(got.Part().Data, 3); !errors.Is(err, model.ErrCorrupt) {
+	if _, err := DecodeNovelty(got.Part().Data, 3); !errors.Is(err, codec.ErrCorrupt) {
 		t.Errorf("read for another number of items: %v", err)
 	}
 	newest := Newest(items, got, func(item int) int64 { return []int64{0, 35, 0, 0}[item] })

@@ -2,6 +2,7 @@ package exploration
 
 import (
 	"github.com/penchant-io/penchant/pkg/model"
+	"github.com/penchant-io/penchant/pkg/model/codec"
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
@@ -38,7 +39,7 @@ const (
 
 // Part encodes it.
 func (n *Novelty) Part() model.Part {
-	w := model.NewWriter(NoveltyPart, version)
+	w := codec.NewWriter(NoveltyPart, version)
 	w.Uvarints(n.Created)
 	w.Uvarints(n.Interactions)
 	return model.Part{Name: NoveltyPart, Data: w.Bytes()}
@@ -46,7 +47,7 @@ func (n *Novelty) Part() model.Part {
 
 // DecodeNovelty reads the novelty of so many items.
 func DecodeNovelty(data []byte, items int) (*Novelty, error) {
-	r := model.NewReader(data, NoveltyPart, version)
+	r := codec.NewReader(data, NoveltyPart, version)
 	n := &Novelty{r.Uvarints(items), r.Uvarints(items)}
 	return n, r.Close()
 }

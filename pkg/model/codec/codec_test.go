@@ -1,4 +1,4 @@
-package model
+package codec
 
 import (
 	"encoding/binary"
@@ -72,15 +72,5 @@ func TestReaderRefuses(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
-	}
-}
-
-func TestDecodeItemsRefusesIDsThatAreNoKeys(t *testing.T) {
-	t.Parallel()
-	for name, ids := range map[string][]string{"twice": {"a", "b", "a"}, "empty": {"a", ""}} {
-		part := EncodeItems(NewItems(ids))
-		if _, err := DecodeItems(map[string][]byte{part.Name: part.Data}); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("%s: error %v", name, err)
-		}
 	}
 }

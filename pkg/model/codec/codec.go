@@ -1,4 +1,8 @@
-package model
+// Package codec writes the parts of trained models as bytes and reads them back: a frame that names the kind of part and the
+// version of its layout, then numbers and texts. Readers bound what they allocate and never panic, whatever the bytes.
+//
+// The packages under pkg/model encode what they have learned with it, and pkg/ranking/exploration the novelty of items.
+package codec
 
 import (
 	"encoding/binary"
@@ -256,37 +260,4 @@ func (r *Reader) Strings(n int) []string {
 		r.data = r.data[length:]
 	}
 	return values
-}
-
-// ItemsPart is the name of the part that holds a catalogue.
-const ItemsPart = "items"
-
-const (
-	itemsVersion = 1
-	// maxItems bounds what a part may claim to hold, far above any catalogue.
-	maxItems = 1 << 30
-)
-
-// EncodeItems makes the part that holds the ids.
-func EncodeItems(items *Items) Part {
-	w := NewWriter(ItemsPart, itemsVersion)
-	w.Len(len(items.ids))
-	w.Strings(items.ids)
-	return Part{Name: ItemsPart, Data: w.Bytes()}
-}
-
-// DecodeItems reads the part of that name. Ids are not empty and occur once.
-func DecodeItems(parts map[string][]byte) (*Items, error) {
-	r := NewReader(parts[ItemsPart], ItemsPart, itemsVersion)
-	items := NewItems(r.Strings(r.Len(maxItems)))
-	if len(items.index) != len(items.ids) {
-		r.Fail("an item id occurs twice")
-	}
-	if _, empty := items.index[""]; empty {
-		r.Fail("an item id is empty")
-	}
-	if err := r.Close(); err != nil {
-		return nil, fmt.Errorf("decoding items: %w", err)
-	}
-	return items, nil
 }
