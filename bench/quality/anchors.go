@@ -32,7 +32,7 @@ const (
 // smaller is better.
 func smaller(metric string) bool { return metric == cpu || metric == memory }
 
-// met says whether a value reaches a bound.
+// met reports whether a value reaches a bound.
 func met(metric string, value, bound float64) bool {
 	if smaller(metric) {
 		return value <= bound

@@ -120,7 +120,7 @@ func (g goal) verdict(results []result) string {
 	)
 }
 
-// misses says whether something was measured that does not reach what it must.
+// misses reports whether something was measured that does not reach what it must.
 func misses(results []result) bool {
 	for _, g := range goals {
 		if v, measured := g.value(results); measured && !met(g.metric, v, g.must) {

@@ -47,7 +47,7 @@ func newCSVReader(source io.Reader) *csvReader {
 	return r
 }
 
-// next gives the cells of the next record and the line on which it starts. The slice is reused, the strings are not.
+// next returns the cells of the next record and the line on which it starts. The slice is reused, the strings are not.
 // Empty lines are skipped. It ends with io.EOF; a *csvError means that the record at line is malformed.
 func (r *csvReader) next() (cells []string, line int, err error) {
 	for {

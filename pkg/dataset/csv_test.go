@@ -17,7 +17,7 @@ type line struct {
 	Cells  []string
 }
 
-// readAll gives the records before the first error.
+// readAll returns the records before the first error.
 func readAll(r *csvReader) (lines []line, err error) {
 	for {
 		cells, number, err := r.next()

@@ -74,7 +74,7 @@ type Removal struct {
 	Schema *schema.Schema
 	// ID names the removal: one that has already succeeded isn't done again, as with imports.
 	ID string
-	// Interaction and Entity say whether a row goes; the one that suits the schema is asked.
+	// Interaction and Entity report whether a row goes; the one that suits the schema is asked.
 	Interaction func(*reco.Interaction) bool
 	Entity      func(*reco.Entity) bool
 }
@@ -243,7 +243,7 @@ func (w *countingWriter) Write(data []byte) (int, error) {
 }
 
 // replace makes a version current that has the same imports, without some rows. All parts get the version's number:
-// whoever has applied them before must drop what he has and begin anew.
+// whoever has applied them before must drop what they have and start again.
 func (m *manifest) replace(id string, parts []Part) {
 	m.Replaced = nil
 	for _, old := range m.Current.Parts {

@@ -40,7 +40,7 @@ func (f *Forgotten) Add(id string) {
 	f.Users = append(f.Users, hash[:])
 }
 
-// Has says whether a record of the user's, or the session's, is to be left out.
+// Has reports whether a record of the user's, or the session's, is to be left out.
 func (f *Forgotten) Has(id string, partition int32, offset int64) bool {
 	if offset >= f.Cut[partition] {
 		return false

@@ -128,7 +128,8 @@ func readManifest(ctx context.Context, b *blob.Bucket, group, datasetType string
 	return m, nil
 }
 
-// manifestOf is the object of a manifest. The time and the import in it make every version's bytes its own, so that it needs no nonce.
+// manifestOf is the object of a manifest. The time and the import in it make every version's bytes its own, so that it
+// needs no nonce.
 func manifestOf(b *blob.Bucket, group, datasetType string) blob.Document[*manifest] {
 	return blob.Document[*manifest]{Bucket: b, Key: manifestKey(group, datasetType)}
 }

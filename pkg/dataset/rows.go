@@ -206,7 +206,7 @@ func (t *table) interaction(cells []string, i *reco.Interaction, value *float64)
 	return nil
 }
 
-// set takes a cell, which is not empty but for properties.
+// set takes a cell, which is empty only for properties.
 func (c *column) set(i *reco.Interaction, cell string, value *float64) (err error) {
 	switch c.member {
 	case userID:

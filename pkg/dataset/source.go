@@ -160,7 +160,7 @@ func (in *input) failure(err error) error {
 	return &InputError{fmt.Sprintf("Input CSV %s is a damaged gzip file", in.name)}
 }
 
-// Read gives the text. Errors are final: an *InputError, or one of the store's.
+// Read returns the text. Errors are final: an *InputError, or one of the store's.
 func (in *input) Read(p []byte) (n int, err error) {
 	if in.unpacked != nil {
 		n, err = in.unpacked.Read(p)

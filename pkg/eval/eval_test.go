@@ -182,8 +182,8 @@ func TestAUserIsHeldBackAlikeInGrowingData(t *testing.T) {
 	}
 }
 
-// TestRunByHand: everybody but the test user has a, b, c and d in that popularity; he is shown a and must find b, which
-// popularity puts first once a is left out.
+// TestRunByHand: everybody but the test user has a, b, c and d in that popularity; that user is shown a and must find
+// b, which popularity puts first once a is left out.
 func TestRunByHand(t *testing.T) {
 	t.Parallel()
 	ts := shop(t, 10, always(2), func(u, k int) string { return []string{"a", "b"}[k] })

@@ -61,8 +61,8 @@ func (m *means) add(hits []bool, relevant int) {
 	}
 }
 
-// surprise takes a user's list beside the one that popularity gives him. A hit within the first k is serendipitous when
-// it is not within the first k of that.
+// surprise takes a user's list beside the one that popularity gives them. A hit within the first k is serendipitous
+// when it is not within the first k of that.
 func (m *means) surprise(ids []string, hits []bool, popular []string) {
 	for p := range listLength {
 		k, found := p+1, 0

@@ -138,7 +138,7 @@ func (o oracle) Segment(q model.SegmentQuery, k int) ([]model.ScoredUser, error)
 
 func TestSegmentsByHand(t *testing.T) {
 	t.Parallel()
-	// 100 users of a, 100 of b; the last of his five interactions is what a user is named after.
+	// 100 users of a, 100 of b; the last of their five interactions is what a user is named after.
 	b := trainingset.NewBuilder(trainingset.Options{})
 	for _, item := range []string{"a", "b"} {
 		for u := range 100 {

@@ -22,7 +22,7 @@ func cpuSeconds(t *testing.T) float64 {
 
 // TestProgressMeansTime trains each recipe that takes a while and compares, at each step of its progress after the
 // first tenth of the work and of the time, what remains if all shares take as long with what did remain: a factor of
-// two at most, but for the last twentieth.
+// two at most, except for the last twentieth.
 func TestProgressMeansTime(t *testing.T) {
 	if os.Getenv("PENCHANT_TEST_LONG") == "" {
 		t.Skip("trains for minutes: set PENCHANT_TEST_LONG=1")

@@ -11,7 +11,7 @@ import (
 const rewardedLength = 100
 
 // rewards is the metric average_rewards_at_k of a training set with an objective. Of the 100 recommendations of a test
-// user the 25 with the highest rewards are taken; his value is what the hits among these bring in, over what all hits
+// user the 25 with the highest rewards are taken; their value is what the hits among these bring in, over what all hits
 // among the 100 do. The metric is the mean over the users whose hits bring in anything, 0 if there is none.
 type rewards struct {
 	set   *trainingset.Set

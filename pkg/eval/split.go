@@ -14,7 +14,7 @@ import (
 type testUser struct {
 	input    []reco.RecentInteraction
 	relevant map[string]struct{}
-	// Where actions are recommended, actions is what the user did about them, and again says that he may get them
+	// Where actions are recommended, actions is what the user did about them, and again says that they may get them
 	// again.
 	actions []reco.RecentInteraction
 	again   bool

@@ -190,8 +190,8 @@ func scale(c Matrix, beta float32) {
 	}
 }
 
-// piece is lines from…end of an operand, at depths d0…d1. A line is a row of a or a column of b; along is true where the
-// elements of one depth lie side by side in memory.
+// piece is lines from…end of an operand, at depths d0…d1. A line is a row of a or a column of b; along is true where
+// the elements of one depth lie side by side in memory.
 type piece struct {
 	Matrix
 	along     bool

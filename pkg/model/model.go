@@ -6,7 +6,7 @@
 //
 //   - Items are numbered by descending number of interactions, then by id. "The lower index wins a tie" therefore means
 //     "the more popular item, then the smaller id", and a model that knows nothing about a query scores every item alike
-//     and thereby recommends what is popular.
+//     and so recommends what is popular.
 //   - Scores are logits where the recipe shows scores: Softmax turns them into shares that sum to 1, over the whole
 //     catalogue or over a given list. A score of minus infinity (Never) takes an item out of the ranking.
 //   - A model and its parts depend on the training data, the parameters and the seed alone: never on the number of
@@ -93,7 +93,7 @@ type Extender interface {
 
 // Explainer is a model of several parts that can tell which of them carried an item.
 type Explainer interface {
-	// Explain gives, for each of the items, the terms that its score is the sum of, but for what all items of the
+	// Explain gives, for each of the items, the terms that its score is the sum of, except for what all items of the
 	// catalogue have in common. The items must be in range. It gives nil if the model has no parts after all.
 	Explain(q Query, items []int32) ([][]Contribution, error)
 }

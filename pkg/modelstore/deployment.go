@@ -80,7 +80,7 @@ func (s *Serving) Name() string { return s.deployment().Name }
 // DatasetGroupARN is the dataset group's.
 func (s *Serving) DatasetGroupARN() string { return s.deployment().groupARN }
 
-// Metadata says whether answers may carry columns of the Items dataset.
+// Metadata reports whether answers may carry columns of the Items dataset.
 func (s *Serving) Metadata() bool {
 	if s.Recommender != nil {
 		c := s.Recommender.Config

@@ -24,7 +24,7 @@ func needsColdItems(ts *trainingset.Set, p Params) error {
 	return CheckColdItems(int64(len(coldItems(ts, p))))
 }
 
-// CheckColdItems says whether aws-hrnn-coldstart can do with so many cold items. The error is an *UnsuitableError.
+// CheckColdItems reports whether aws-hrnn-coldstart can do with so many cold items. The error is an *UnsuitableError.
 func CheckColdItems(n int64) error {
 	if n < minColdItems || n > maxColdItems {
 		return unsuitable("Dataset has %d cold items, the recipe needs from %d to %d", n, minColdItems, maxColdItems)

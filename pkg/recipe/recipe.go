@@ -53,7 +53,7 @@ type Options struct {
 	Seed int64
 	// Threads bounds the goroutines that train at once; 0 means one per CPU. It does not influence the result.
 	Threads int
-	// Progress, when set, is told the share of the work that is done, from 0 to 1, from one goroutine at a time.
+	// Progress, when set, receives the share of the work that is done, from 0 to 1, from one goroutine at a time.
 	Progress func(done float64)
 }
 
@@ -68,7 +68,7 @@ type Recipe struct {
 	Description                      string
 	HyperParameters                  []Parameter
 	Scores                           ScoreKind
-	// Realtime is true where a user's newest events change his recommendations without a training.
+	// Realtime is true where a user's newest events change their recommendations without a training.
 	Realtime bool
 	// Explores is true where answers show new items on purpose, as far as a campaign or recommender says so.
 	Explores bool
@@ -97,7 +97,7 @@ type training struct {
 }
 
 // Train learns a model from the set. It stops early with the context's error. It makes the best of any set; CheckData
-// says whether that is worth anything.
+// reports whether that is worth anything.
 func (r *Recipe) Train(ctx context.Context, ts *trainingset.Set, p Params, o Options) (model.Model, error) {
 	m, err := r.train(ctx, ts, p, o)
 	if err != nil || !r.Realtime || r.Type == PersonalizedActions {

@@ -34,7 +34,7 @@ func TestEveryRecipeKeepsTheModelPromises(t *testing.T) {
 	}
 }
 
-// sharesTraining checks that two recipes train the same model, but for parameters: on one interaction, where that is
+// sharesTraining checks that two recipes train the same model, except for parameters: on one interaction, where that is
 // quick.
 func sharesTraining(t *testing.T, r *recipe.Recipe, name string) {
 	t.Helper()

@@ -140,7 +140,7 @@ func (b *Builder) eventType(name string) uint16 {
 	return uint16(b.types.index(name))
 }
 
-// wanted says whether an event counts, and by which of the rules.
+// wanted reports whether an event counts, and by which of the rules.
 func (b *Builder) wanted(i *reco.Interaction) (rule uint16, ok bool) {
 	if b.options.EventType != "" && i.EventType != b.options.EventType || !reaches(i, b.options.EventValueThreshold) {
 		return 0, false
@@ -160,7 +160,7 @@ func reaches(i *reco.Interaction, threshold *float64) bool {
 	return threshold == nil || i.EventValue != nil && *i.EventValue >= *threshold
 }
 
-// differ says whether two rules under which events count have different weights.
+// differ reports whether two rules under which events count have different weights.
 func differ(rules []EventRule) bool {
 	first := 0.0
 	for _, r := range rules {
@@ -381,7 +381,7 @@ func (b *Builder) fill(t *Set, newItem, newType []int32) {
 	}
 }
 
-// compare is reco.CompareRecent; what it leaves equal differs in no way that is kept, but for the content of events
+// compare is reco.CompareRecent; what it leaves equal differs in no way that is kept, except for the content of events
 // that share an id, which decides which of them stays.
 func (b *Builder) compare(x, y int32) int {
 	p, q := b.event(int(x)), b.event(int(y))
@@ -398,7 +398,7 @@ func (b *Builder) compare(x, y int32) int {
 	)
 }
 
-// repeated says whether the user's earlier events include this one.
+// repeated reports whether the user's earlier events include this one.
 func (b *Builder) repeated(e *event, seen *seenHashes) bool {
 	if id := b.ids.get(e.id); id != "" && !seen.add(xxhash.Sum64String(id)) {
 		return true
@@ -502,7 +502,7 @@ func (t *interner) order() []int32 {
 	return order
 }
 
-// sorted gives the names in ascending order, and each number's place in it.
+// sorted returns the names in ascending order, and each number's place in it.
 func (t *interner) sorted() (names []string, place []int32) {
 	order := t.order()
 	names, place = make([]string, len(order)), make([]int32, len(order))

@@ -18,7 +18,7 @@ type Columns struct {
 	Included map[string][]string
 }
 
-// keeps says whether models may see a column that no model can do without.
+// keeps reports whether models may see a column that no model can do without.
 func (c Columns) keeps(t schema.Type, column string) bool {
 	if among(c.Excluded[t.DatasetType()], column) {
 		return false
@@ -31,7 +31,7 @@ func among(columns []string, column string) bool {
 	return slices.ContainsFunc(columns, func(c string) bool { return strings.EqualFold(c, column) })
 }
 
-// selects says whether any column of a type may have to go.
+// selects reports whether any column of a type may have to go.
 func (c Columns) selects(t schema.Type) bool {
 	_, limited := c.Included[t.DatasetType()]
 	return limited || len(c.Excluded[t.DatasetType()]) > 0

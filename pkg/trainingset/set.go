@@ -48,8 +48,8 @@ type Set struct {
 	Reward    []float32
 	// Columns says which columns the set was made without.
 	Columns Columns
-	// ItemSchema and UserSchema say what the columns of ItemRows and UserRows are. Nil where nobody told: models then
-	// judge columns by their values.
+	// ItemSchema and UserSchema say what the columns of ItemRows and UserRows are. Nil where that is unknown: models
+	// then judge columns by their values.
 	ItemSchema, UserSchema *schema.Schema
 	// Actions is empty in dataset groups without Actions datasets.
 	Actions ActionSet

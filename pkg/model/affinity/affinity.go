@@ -2,8 +2,8 @@
 // which users are drawn to an item, or to the items with some attributes. It is a matrix factorisation (package ials)
 // with the vector of every user of the training beside it.
 //
-// A user is the more likely to choose an item the more it suits him, which is what the factors say, and the more he
-// chooses at all. Users are ordered by the sum of the item's logit and the logarithm of the number of their
+// A user is the more likely to choose an item the more it suits them, which is what the factors say, and the more they
+// choose at all. Users are ordered by the sum of the item's logit and the logarithm of the number of their
 // interactions, which finds more of those who choose it later than the logit alone does.
 //
 // Users' vectors are what makes such a model large, so they are kept as whole numbers from -127 to 127 with one factor
@@ -24,7 +24,7 @@ import (
 )
 
 // foldDecay is the weight of an interaction relative to the next one in a user's vector. It is far closer to 1 than in
-// recommendations: a segment is about what a person likes, not about what he looks for at the moment.
+// recommendations: a segment is about what a person likes, not about what they look for at the moment.
 const foldDecay = 0.98
 
 // Config holds the recipe's parameters.

@@ -1,5 +1,6 @@
-// Package codec writes the parts of trained models as bytes and reads them back: a frame that names the kind of part and the
-// version of its layout, then numbers and texts. Readers bound what they allocate and never panic, whatever the bytes.
+// Package codec writes the parts of trained models as bytes and reads them back: a frame that names the kind of part
+// and the version of its layout, then numbers and texts. Readers bound what they allocate and never panic, whatever the
+// bytes.
 //
 // The packages under pkg/model encode what they have learned with it, and pkg/ranking/exploration the novelty of items.
 package codec

@@ -88,7 +88,7 @@ func newLearner(ts *trainingset.Set, items *model.Items) *learner {
 			}
 		}
 	}
-	// What nearly nobody or everybody has tells nothing.
+	// What nearly nobody or everybody has says nothing.
 	maps.DeleteFunc(holders, func(_ string, n int) bool { return n < minHolders || n == len(of) })
 	names := slices.SortedFunc(maps.Keys(holders), func(a, b string) int {
 		return cmp.Or(cmp.Compare(holders[b], holders[a]), cmp.Compare(a, b))

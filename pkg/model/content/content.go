@@ -79,7 +79,7 @@ func columnsOf(declaration *schema.Schema, rows map[int32]reco.Entity) map[strin
 	for name, s := range texts {
 		columns[name] = Category
 		switch {
-		// Whole numbers can be codes of categories, but for years.
+		// Whole numbers can be codes of categories, except for years.
 		case s.numbers == s.values && (s.fractions > 0 || s.years == s.values):
 			columns[name] = Number
 		case s.words >= proseWords*s.values:
@@ -189,7 +189,7 @@ func number(value any) (float64, bool) {
 	}
 }
 
-// quantiles are the upper bounds of the ranges of a column, but for the last.
+// quantiles are the upper bounds of the ranges of a column, except for the last.
 func quantiles(rows map[int32]reco.Entity, column string) []float64 {
 	var values []float64
 	for _, row := range rows {
@@ -232,7 +232,7 @@ func Texts(ts *trainingset.Set, items *model.Items) []string {
 	return texts
 }
 
-// Has says whether any item has something in a column of the sort.
+// Has reports whether any item has something in a column of the sort.
 func Has(ts *trainingset.Set, sorts ...Sort) bool {
 	columns := Columns(ts)
 	for _, row := range ts.ItemRows {

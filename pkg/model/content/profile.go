@@ -31,8 +31,8 @@ type Config struct {
 func DefaultConfig() Config { return Config{Decay: 0.8, Events: 500, NumberWeight: 1, Terms: 100} }
 
 // Model is the component that knows what items are: it scores them by the cosine of their vector and the user's
-// profile, which is the sum of the vectors of his history, the newer ones weighing more. Items that nobody had yet are
-// scored like all others. It implements model.Model.
+// profile, which is the sum of the vectors of their history, the newer ones weighing more. Items that nobody had yet
+// are scored like all others. It implements model.Model.
 type Model struct {
 	items  *model.Items
 	decay  float64

@@ -16,7 +16,7 @@ const (
 	// maxPosting bounds the work for terms that very many items have: only so many of them, those for which the term
 	// means most, are found by it.
 	maxPosting = 10_000
-	// commonShare is the share of the items above which a term tells nothing, like "the".
+	// commonShare is the share of the items above which a term says nothing, like "the".
 	commonShare = 0.5
 	// gramWeight is the weight of a piece of a word against a whole word.
 	gramWeight = 0.3
@@ -163,7 +163,7 @@ func newVectors(bags [][]weighted, keep int) *Vectors {
 	return v
 }
 
-// Nearest finds the items with the largest cosines, at most k of each item; progress is told of finished items.
+// Nearest finds the items with the largest cosines, at most k of each item; progress counts finished items.
 func (v *Vectors) Nearest(
 	ctx context.Context, k, threads int, progress func(items int),
 ) ([][]related.Neighbour, error) {

@@ -264,8 +264,8 @@ func (t *trainer) drop(values, kept []float32, source *rand.PCG) {
 }
 
 // compare scores the item that came next against the negatives, at each position of a stretch, and leaves the gradients
-// of q but for the negatives' part, of the target's vector, and the negatives' shares, which are the gradients of their
-// logits. What the user has had before is no negative: it is not wrong to want it.
+// of q except for the negatives' part, of the target's vector, and the negatives' shares, which are the gradients of
+// their logits. What the user has had before is no negative: it is not wrong to want it.
 func (b *batch) compare(t *trainer, stretch int, shared *drawn) {
 	s, mem := &t.sequence, &b.scratch[stretch]
 	mem.weight = 0

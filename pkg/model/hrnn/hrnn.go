@@ -7,7 +7,7 @@
 //
 //	x = c · e(item)                                    the item that was chosen, as input
 //	h_k ← λ_k h_k + √(1-λ_k²) x                        some running states, one for each rate of decay
-//	s ← λ_s s + √(1-λ_s²) x                            the session's state, which begins anew in each session
+//	s ← λ_s s + √(1-λ_s²) x                            the session's state, which starts again in each session
 //	a ← μ a + √(1-μ²) s                                the state across sessions, which moves when one ends
 //	u = [h_1; …; h_K; s; a]
 //	q = L u + W2 silu(W1 u + b1) + b2                  what is wanted next
@@ -42,7 +42,7 @@ const (
 	inputScale = 10
 	// sessionGapMS is the pause that ends a session.
 	sessionGapMS = 30 * 60 * 1000
-	// maxHistory is how many of a user's newest interactions make his state.
+	// maxHistory is how many of a user's newest interactions make their state.
 	maxHistory = 300
 )
 
@@ -58,7 +58,7 @@ var (
 // fresh is √(1-λ²), by which a state's size does not depend on its rate of decay.
 func fresh(decay float32) float32 { return float32(math.Sqrt(1 - float64(decay)*float64(decay))) }
 
-// network is what is learned but for the items' vectors.
+// network is what is learned except for the items' vectors.
 type network struct {
 	dim, hidden int
 	// linear is L, dim rows of states*dim; in is W1, hidden rows of that length; out is W2, dim rows of hidden.
@@ -114,7 +114,7 @@ func (m *Model) Items() *model.Items { return m.items }
 // Dim is the length of a user vector.
 func (m *Model) Dim() int { return m.net.dim }
 
-// Score gives the items' logits. A user of whom nothing is known gets the logarithms of the items' shares of all
+// Score writes the items' logits. A user of whom nothing is known gets the logarithms of the items' shares of all
 // interactions.
 func (m *Model) Score(q model.Query, scores []float32) error {
 	if err := model.CheckScores(m.items, scores); err != nil {

@@ -140,7 +140,7 @@ func newSequence(ts *trainingset.Set, items *model.Items, c Config) sequence {
 	return s
 }
 
-// ages gives the share of all interactions that are newer than a time, in steps of a hundredth.
+// ages returns the share of all interactions that are newer than a time, in steps of a hundredth.
 func ages(ts *trainingset.Set) func(ms int64) float32 {
 	times := slices.Sorted(slices.Values(ts.TimeMS))
 	var bounds []int64

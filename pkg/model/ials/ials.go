@@ -14,8 +14,8 @@
 // steps of conjugate gradient from the last vector: Takács, Pilászy, Tikk, "Applications of the conjugate gradient
 // method for implicit feedback collaborative filtering" (RecSys 2011), section 4.
 //
-// Only the item vectors are kept. A user's vector is that same solve on his history (fold-in), so it is made alike for
-// users of the training and for later ones, and moves with each event.
+// Only the item vectors are kept. A user's vector is that same solve on their history (fold-in), so it is made alike
+// for users of the training and for later ones, and moves with each event.
 //
 // Two things go beyond the papers, and together they more than double the hit rate for the next item on MovieLens 1M
 // without hurting anywhere that was measured (docs/benchmarks.md):
@@ -105,7 +105,7 @@ func (m *Model) Factors(i int) []float32 { return m.factors[i*m.Dim() : (i+1)*m.
 // Temperature divides inner products of vectors before they are logits.
 func (m *Model) Temperature() float64 { return m.temperature }
 
-// Score gives the inner products of the user's vector with the items' vectors, over the temperature. A user of whom
+// Score writes the inner products of the user's vector with the items' vectors, over the temperature. A user of whom
 // nothing is known gets the logarithms of the items' shares of all interactions.
 func (m *Model) Score(q model.Query, scores []float32) error {
 	if err := model.CheckScores(m.items, scores); err != nil {

@@ -199,7 +199,7 @@ func TestSmallCataloguesTakeFewFactors(t *testing.T) {
 }
 
 // TestWeightsDecideWhatIsRecommended has visitors of two tastes, each with ten items that are clicked and ten that are
-// bought, three times less: the weights say which of his taste come first for a visitor.
+// bought, three times less: the weights say which of their taste come first for a visitor.
 func TestWeightsDecideWhatIsRecommended(t *testing.T) {
 	t.Parallel()
 	train := func(click, buy float64) (clicked, bought float64) {

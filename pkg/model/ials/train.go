@@ -25,9 +25,9 @@ type Config struct {
 	Window int
 	// Epochs is how often both sides are solved; Steps of conjugate gradient go into each row.
 	Epochs, Steps int
-	// FoldHistory is how many of a user's newest interactions make his vector, FoldDecay the weight of one relative to
-	// the next, FoldSteps the number of steps of conjugate gradient. Beyond the newest 50 or so interactions nothing is
-	// left of their weight, so it does not matter that user states keep some hundreds only.
+	// FoldHistory is how many of a user's newest interactions make their vector, FoldDecay the weight of one relative
+	// to the next, FoldSteps the number of steps of conjugate gradient. Beyond the newest 50 or so interactions nothing
+	// is left of their weight, so it does not matter that user states keep some hundreds only.
 	FoldHistory int
 	FoldDecay   float64
 	FoldSteps   int

@@ -45,8 +45,8 @@ const Kind = "knn"
 // Load decodes the parts of a model.
 var Load = linear.Load(Kind)
 
-// Train counts shared users. A user counts for an item as much as his events with it weigh, though not above 1, and for
-// two items as much as the product of both. An item is its own neighbour as far as users came back to it.
+// Train counts shared users. A user counts for an item as much as their events with it weigh, though not above 1, and
+// for two items as much as the product of both. An item is its own neighbour as far as users came back to it.
 func Train(ctx context.Context, ts *trainingset.Set, c Config) (*linear.Model, error) {
 	m := model.NewMatrix(ts, model.MatrixOptions{Users: model.All, MaxHistory: c.Events})
 	n := m.Items.Len()

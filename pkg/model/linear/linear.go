@@ -140,7 +140,7 @@ func (m *Model) Parts() ([]model.Part, error) {
 	return []model.Part{model.EncodeItems(m.items), {Name: m.kind, Data: w.Bytes()}}, nil
 }
 
-// Load gives the function that decodes the parts of a model of the kind.
+// Load returns the function that decodes the parts of a model of the kind.
 func Load(kind string) func(parts map[string][]byte) (*Model, error) {
 	return func(parts map[string][]byte) (*Model, error) {
 		items, err := model.DecodeItems(parts)

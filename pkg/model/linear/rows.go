@@ -123,8 +123,8 @@ func (s *Sum) Add(column int32, value float32) {
 	s.value[column] += value
 }
 
-// Take gives the entries as weigh makes them, ascending by column and without zeros, and empties the row. Of more than
-// keep entries it gives those that are largest by rank, of equal ones the more popular; nil stands for the value
+// Take returns the entries as weigh makes them, ascending by column and without zeros, and empties the row. Of more
+// than keep entries it gives those that are largest by rank, of equal ones the more popular; nil stands for the value
 // itself.
 func (s *Sum) Take(keep int, weigh func(column int32, value float32) float32, rank func(e Entry) float32) []Entry {
 	entries := make([]Entry, 0, len(s.touched))
@@ -162,8 +162,8 @@ func Identity(_ int32, value float32) float32 { return value }
 // Shape is the number of rows and columns of a matrix.
 type Shape struct{ Rows, Columns int }
 
-// Fill makes the rows of a matrix in parallel. fill adds up each row in the sum that it is given, which is empty, and takes
-// it out; done counts finished rows.
+// Fill makes the rows of a matrix in parallel. fill adds up each row in the sum that it is given, which is empty, and
+// takes it out; done counts finished rows.
 func Fill(
 	ctx context.Context, shape Shape, threads int, done func(rows int), fill func(r int, s *Sum) []Entry,
 ) (Rows, error) {

@@ -39,7 +39,7 @@ func Scores(t testing.TB, m model.Model, items ...string) map[string]float64 {
 	return byID
 }
 
-// RequireScores compares them, but for rounding. Items that are not wanted have the score zero.
+// RequireScores compares them, except for rounding. Items that are not wanted have the score zero.
 func RequireScores(t testing.TB, got, want map[string]float64) {
 	t.Helper()
 	for id, s := range got {

@@ -1,10 +1,10 @@
-// Package nextaction is the model of aws-next-best-action: how probably a user takes an action if it is offered to him
+// Package nextaction is the model of aws-next-best-action: how probably a user takes an action if it is offered to them
 // now. Its catalogue holds actions, not items.
 //
-// It is a logistic regression per action. What it knows of a user is how he answered this action and actions in general
-// so far, and his tastes: the vector that a matrix factorisation (package ials) makes of his interactions with items.
-// Of actions with little data the answer is close to the rate at which everybody takes them; those that have hardly
-// ever been taken have the propensity 0 until there is more.
+// It is a logistic regression per action. What it knows of a user is how they answered this action and actions in
+// general so far, and their tastes: the vector that a matrix factorisation (package ials) makes of their interactions
+// with items. Of actions with little data the answer is close to the rate at which everybody takes them; those that
+// have hardly ever been taken have the propensity 0 until there is more.
 package nextaction
 
 import (
@@ -204,8 +204,8 @@ func (a *answers) add(action int32, kind string) {
 	}
 }
 
-// features of a user's past for one action: how readily he takes actions in general, against everybody, and how often
-// he took and refused this one.
+// features of a user's past for one action: how readily they take actions in general, against everybody, and how often
+// they took and refused this one.
 func (m *Model) features(a *answers, action int32) (f [pastFeatures]float32) {
 	f[0] = float32(logit((a.allTaken+smoothing*sigmoid(m.base))/(a.all+smoothing)) - m.base)
 	f[1] = float32(math.Log1p(a.taken[action]))
@@ -219,7 +219,7 @@ type description struct {
 	taste []float32
 }
 
-// describe looks at each example's user as he was before it.
+// describe looks at each example's user as they were before it.
 func (m *Model) describe(
 	ctx context.Context, ts *trainingset.Set, examples []example, threads int,
 ) ([]description, error) {

@@ -11,7 +11,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model/linear"
 )
 
-// solveDense gives the weights of each feature for all targets, of each target the c.Kept that are largest.
+// solveDense returns the weights of each feature for all targets, of each target the c.Kept that are largest.
 func solveDense(ctx context.Context, p problem, c Config, progress func(units int)) (linear.Rows, error) {
 	items, _ := p.catalogue()
 	features, targets := p.features(), items.Len()

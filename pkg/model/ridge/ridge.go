@@ -1,7 +1,7 @@
 // Package ridge is the component that predicts each item from the history by ridge regression, in one of two forms. The
 // autoregressive form regresses "the next item is this one" on the history before it, in which every item fades with
 // the events that came after it, at one or several speeds (scales): it knows order. EASE regresses "the user has this
-// item" on all others that he has (Steck: "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019): it knows
+// item" on all others that they have (Steck: "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019): it knows
 // what goes together.
 //
 // Where the features (items times scales) are few, all weights are solved for at once. Else each target is regressed on
@@ -217,7 +217,7 @@ func (p *sequence) response(item int, s *linear.Sum) {
 	}
 }
 
-// ease is the problem of EASE. An observation is a user, a feature is his having an item.
+// ease is the problem of EASE. An observation is a user, a feature is having an item.
 type ease struct {
 	*model.Matrix
 	start  []int

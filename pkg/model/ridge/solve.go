@@ -13,7 +13,7 @@ import (
 // largest. Products with items that are less popular stand in the rows of those, so that few rows come near.
 const maxGramRow = 4000
 
-// solveSparse gives the weights of each feature for all targets, which it regresses on c.Features features each.
+// solveSparse returns the weights of each feature for all targets, which it regresses on c.Features features each.
 func solveSparse(ctx context.Context, p problem, c Config, progress func(units int)) (linear.Rows, error) {
 	items, _ := p.catalogue()
 	features := p.features()
@@ -78,7 +78,7 @@ func (s *system) solve(gram linear.Rows, entries []linear.Entry, ridge float32) 
 		for j := range i {
 			row[j] = (row[j] - simd.Dot(row[:j], a[j*n:j*n+j])) / a[j*n+j]
 		}
-		// The matrix is positive definite but for rounding and the products that maxGramRow leaves out; the ridge is
+		// The matrix is positive definite except for rounding and the products that maxGramRow leaves out; the ridge is
 		// the least that a pivot can be without these.
 		row[i] = float32(math.Sqrt(float64(max(row[i]-simd.Dot(row[:i], row[:i]), ridge))))
 	}

@@ -28,7 +28,7 @@ func set(t *testing.T, histories [][]string, attributes map[string]string) *trai
 	return ts
 }
 
-// similarTo gives the items with positive scores, best first.
+// similarTo returns the items with positive scores, best first.
 func similarTo(t *testing.T, ts *trainingset.Set, c similar.Config, item string) []string {
 	t.Helper()
 	if c.Neighbours == 0 {

@@ -22,7 +22,7 @@ const (
 	// alwaysLooked is how many users of an item are looked at in any case: in sparse data the percentile alone is too
 	// low.
 	alwaysLooked = 500
-	// maxHistory bounds the work of one user, which grows with the square of what he has.
+	// maxHistory bounds the work of one user, which grows with the square of what they have.
 	maxHistory = 1000
 )
 
@@ -91,7 +91,7 @@ func newTrainer(matrix *model.Matrix, c Config) *trainer {
 	return t
 }
 
-// weigh lets a user count for an item as much as his interactions with it weigh, and for two items as much as the
+// weigh lets a user count for an item as much as their interactions with it weigh, and for two items as much as the
 // product of both: 1 at most, because one who comes back is still one user.
 func (t *trainer) weigh() {
 	_, _, own := t.matrix.Transposed()
@@ -208,7 +208,7 @@ func (t *trainer) relate(item int, s *scratch) []related.Neighbour {
 	return neighbours
 }
 
-// addWeights adds what the user of one place among an item's rows weighs for all of his items.
+// addWeights adds what the user of one place among an item's rows weighs for all of their items.
 func (s *scratch) addWeights(t *trainer, at int) {
 	r, own := t.row[at], t.own[at]
 	for k := t.matrix.Start[r]; k < t.matrix.Start[r+1]; k++ {

@@ -15,7 +15,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// related gives the items with positive scores.
+// related returns the items with positive scores.
 func related(t *testing.T, ts *trainingset.Set, c sims.Config, item string) map[string]float32 {
 	t.Helper()
 	if c.Users == (model.Percentiles{}) {

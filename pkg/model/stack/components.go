@@ -147,7 +147,7 @@ func kindOf(name string) (kind, bool) {
 // networkName is the component whose scores of unseen items count.
 const networkName = "network"
 
-// contentName is the component that Extend makes anew: it knows no interactions.
+// contentName is the component that Extend trains again: it knows no interactions.
 const contentName = "content"
 
 func trainContent(ctx context.Context, ts *trainingset.Set, progress func(float64)) (*content.Model, error) {

@@ -88,7 +88,7 @@ func (f *fitter) decide(ctx context.Context, examples []example) ([]float64, err
 	return f.fit(ctx, examples, nil)
 }
 
-// again says whether the event's item is one that the user had before.
+// again reports whether the event's item is one that the user had before.
 func (f *fitter) again(h heldBack) bool {
 	id := f.model.items.ID(h.item)
 	return slices.ContainsFunc(h.history, func(r reco.RecentInteraction) bool { return r.ItemID == id })

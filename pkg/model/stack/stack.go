@@ -272,7 +272,7 @@ func bent(z float32) float32 {
 	return float32(math.Log1p(float64(z)))
 }
 
-// begin notes the items of a history, and says whether any is known.
+// begin notes the items of a history, and reports whether any is known.
 func (m *Model) begin(mem *memory, history []reco.RecentInteraction) bool {
 	mem.own = mem.own[:0]
 	for age := range min(len(history), maxHistory) {
@@ -315,7 +315,7 @@ func (c *component) score(mem *memory, q model.Query, scores []float32) error {
 }
 
 // standardise writes a component's scores, as distances from their mean in standard deviations, into mem.raw. Both are
-// those of the items that components have learned from and the user has not had: his own items have scores out of all
+// those of the items that components have learned from and the user has not had: their own items have scores out of all
 // proportion.
 func (m *Model) standardise(mem *memory, c *component, q model.Query) error {
 	if !c.folds {
