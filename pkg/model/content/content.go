@@ -50,25 +50,14 @@ func columnsOf(declaration *schema.Schema, rows map[int32]reco.Entity) map[strin
 		}
 		return columns
 	}
-	type seen struct{ values, words, numbers, fractions, years int }
-	texts := map[string]seen{}
+	seen := map[string]texts{}
 	for _, row := range rows {
 		for name, value := range row.Properties {
 			switch v := value.(type) {
 			case string:
-				s := texts[name]
-				s.values++
-				s.words += len(strings.Fields(v))
-				if f, ok := number(v); ok {
-					s.numbers++
-					if strings.Contains(v, ".") {
-						s.fractions++
-					}
-					if f >= 1800 && f < 2100 {
-						s.years++
-					}
-				}
-				texts[name] = s
+				t := seen[name]
+				t.add(v)
+				seen[name] = t
 			case bool:
 				columns[name] = Category
 			case int64, float64:
@@ -76,18 +65,41 @@ func columnsOf(declaration *schema.Schema, rows map[int32]reco.Entity) map[strin
 			}
 		}
 	}
-	for name, s := range texts {
-		columns[name] = Category
-		switch {
-		// Whole numbers can be codes of categories, except for years.
-		case s.numbers == s.values && (s.fractions > 0 || s.years == s.values):
-			columns[name] = Number
-		case s.words >= proseWords*s.values:
-			columns[name] = Prose
-		}
+	for name, t := range seen {
+		columns[name] = t.sort()
 	}
 	columns[creationTimestamp] = Ignored
 	return columns
+}
+
+// texts counts what the values of a column of strings look like.
+type texts struct{ values, words, numbers, fractions, years int }
+
+func (t *texts) add(value string) {
+	t.values++
+	t.words += len(strings.Fields(value))
+	f, ok := number(value)
+	if !ok {
+		return
+	}
+	t.numbers++
+	if strings.Contains(value, ".") {
+		t.fractions++
+	}
+	if f >= 1800 && f < 2100 {
+		t.years++
+	}
+}
+
+// sort judges a column by its values. Whole numbers can be codes of categories, except for years.
+func (t *texts) sort() Sort {
+	switch {
+	case t.numbers == t.values && (t.fractions > 0 || t.years == t.values):
+		return Number
+	case t.words >= proseWords*t.values:
+		return Prose
+	}
+	return Category
 }
 
 const creationTimestamp = "CREATION_TIMESTAMP"

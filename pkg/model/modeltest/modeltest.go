@@ -373,18 +373,7 @@ func segments(t *testing.T, m model.Model) {
 			if err != nil || len(found) != wanted {
 				t.Fatalf("%s: %d users, error %v", name, len(found), err)
 			}
-			right := 0
-			for k, u := range found {
-				if v, err := strconv.Atoi(u.UserID[1:]); err == nil && v%departments == d {
-					right++
-				}
-				if k > 0 && u.Score > found[k-1].Score {
-					t.Errorf("%s: user %d has a higher score than the one before", name, k)
-				}
-			}
-			if right < wanted*8/10 {
-				t.Errorf("%s of department %d: %d of %d users are from there", name, d, right, wanted)
-			}
+			requireSegment(t, name, found, d)
 		}
 	}
 	for name, q := range map[string]model.SegmentQuery{
@@ -403,6 +392,23 @@ func segments(t *testing.T, m model.Model) {
 	if found, err := s.Segment(model.SegmentQuery{ItemID: itemID(0, 0)}, 10*visitors); err != nil ||
 		len(found) != visitors {
 		t.Errorf("asked for more than there are: %d users, error %v", len(found), err)
+	}
+}
+
+// requireSegment checks that users are ordered by their scores and that nearly all are from a department.
+func requireSegment(t *testing.T, name string, found []model.ScoredUser, department int) {
+	t.Helper()
+	right := 0
+	for k, u := range found {
+		if v, err := strconv.Atoi(u.UserID[1:]); err == nil && v%departments == department {
+			right++
+		}
+		if k > 0 && u.Score > found[k-1].Score {
+			t.Errorf("%s: user %d has a higher score than the one before", name, k)
+		}
+	}
+	if right < len(found)*8/10 {
+		t.Errorf("%s of department %d: %d of %d users are from there", name, department, right, len(found))
 	}
 }
 

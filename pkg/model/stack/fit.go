@@ -296,24 +296,30 @@ func (f *fitter) example(mem *memory, h heldBack, z [][]float32) (example, error
 			e.target = candidates
 		}
 		candidates++
-		for k := range z {
-			e.features = append(e.features, z[k][i])
-		}
-		for k, c := range m.components {
-			if c.sparse {
-				e.features = append(e.features, bent(z[k][i]))
-			}
-		}
 		x := extras{popularity: float64(m.popular[i])}
 		x.depth = x.popularity * long
 		if a, own := age[int32(i)]; own {
 			x.repetition, x.recency = 1, recency(a)
 		}
-		for _, v := range x.all() {
-			e.features = append(e.features, float32(*v))
-		}
+		e.features = m.appendFeatures(e.features, z, i, x)
 	}
 	return e, nil
+}
+
+// appendFeatures appends the features of item i, in the order of the weights; z holds the components' standardised scores.
+func (m *Model) appendFeatures(features []float32, z [][]float32, i int, x extras) []float32 {
+	for k := range z {
+		features = append(features, z[k][i])
+	}
+	for k, c := range m.components {
+		if c.sparse {
+			features = append(features, bent(z[k][i]))
+		}
+	}
+	for _, v := range x.all() {
+		features = append(features, float32(*v))
+	}
+	return features
 }
 
 // fit maximises the likelihood of the events' items among their candidates. free says which weights may move; nil: all.

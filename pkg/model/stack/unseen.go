@@ -188,17 +188,7 @@ func (f *fitter) unseenExamples(
 	mem *memory, history []reco.RecentInteraction, pretended []int32, likes linear.Rows,
 ) ([]example, error) {
 	m := f.model
-	var targets []int
-	var rest []reco.RecentInteraction
-	for _, h := range history {
-		item, known := m.items.Index(h.ItemID)
-		at, pretends := slices.BinarySearch(pretended, int32(item))
-		if !known || !pretends {
-			rest = append(rest, h)
-		} else if !slices.Contains(targets, at) {
-			targets = append(targets, at)
-		}
-	}
+	targets, rest := m.withoutPretended(history, pretended)
 	if len(targets) == 0 || !m.begin(mem, rest) {
 		return nil, nil
 	}
@@ -237,6 +227,22 @@ func (f *fitter) unseenExamples(
 		examples[k] = example{features: features, target: target, weight: 1 / float64(len(targets))}
 	}
 	return examples, nil
+}
+
+// withoutPretended divides a history into the positions of its pretended items, each once, and the rest.
+func (m *Model) withoutPretended(
+	history []reco.RecentInteraction, pretended []int32,
+) (targets []int, rest []reco.RecentInteraction) {
+	for _, h := range history {
+		item, known := m.items.Index(h.ItemID)
+		at, pretends := slices.BinarySearch(pretended, int32(item))
+		if !known || !pretends {
+			rest = append(rest, h)
+		} else if !slices.Contains(targets, at) {
+			targets = append(targets, at)
+		}
+	}
+	return targets, rest
 }
 
 // explainUnseen tells the scores of the items without interactions, which follow from those of all items.
