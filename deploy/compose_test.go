@@ -21,6 +21,7 @@ import (
 )
 
 func TestComposeAsksForEachKey(t *testing.T) {
+	t.Parallel()
 	for missing := range deploytest.Keys() {
 		environment := deploytest.Keys()
 		environment[missing] = ""
@@ -32,6 +33,7 @@ func TestComposeAsksForEachKey(t *testing.T) {
 
 // TestEnvExample: what the example lists is what the file reads; as it stands, it is refused for its keys.
 func TestEnvExample(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile(".env.example")
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +166,7 @@ func TestComposeRules(t *testing.T) {
 // TestDockerfiles: base images are pinned, the Go is one that the module builds with, and the last stage runs as nobody
 // in particular, with a data folder of its own.
 func TestDockerfiles(t *testing.T) {
+	t.Parallel()
 	project := deploytest.Compose(t, deploytest.Keys(), "core", "minio")
 	module, err := os.ReadFile("../go.mod")
 	if err != nil {

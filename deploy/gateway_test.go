@@ -14,6 +14,7 @@ import (
 
 // TestTheGatewayKnowsEveryPath: what a service answers can be reached from outside.
 func TestTheGatewayKnowsEveryPath(t *testing.T) {
+	t.Parallel()
 	config, err := os.ReadFile("haproxy/haproxy.cfg")
 	if err != nil {
 		t.Fatal(err)

@@ -341,6 +341,7 @@ func alerts(t *testing.T) []alert {
 
 // TestEachAlertIsExplained: whoever is woken finds what it means.
 func TestEachAlertIsExplained(t *testing.T) {
+	t.Parallel()
 	guide := string(readFile(t, "../docs/deployment.md"))
 	for _, alert := range alerts(t) {
 		if !strings.Contains(guide, "| `"+alert.Alert+"` |") {
@@ -355,6 +356,7 @@ func TestEachAlertIsExplained(t *testing.T) {
 // TestMonitoringFindsTheContainers: Prometheus scrapes every Penchant service of the compose file at the port where it
 // listens, and Grafana finds Prometheus and the dashboard.
 func TestMonitoringFindsTheContainers(t *testing.T) {
+	t.Parallel()
 	project := deploytest.Compose(t, deploytest.Keys(), "core", "minio", "obs", "bridge")
 	var config struct {
 		RuleFiles     []string `yaml:"rule_files"`

@@ -32,6 +32,7 @@ func section(t *testing.T, page, heading string) string {
 
 // TestCompatibilityNamesEveryOperation: each operation of the API stands once in the page, with a verdict that the page explains.
 func TestCompatibilityNamesEveryOperation(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile(compatibilityPage)
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 // TestEachPromiseIsTested holds docs/reliability.md to the tests: each promise links to one at least, and every test that the
 // page names stands in the file it links to.
 func TestEachPromiseIsTested(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile("reliability.md")
 	if err != nil {
 		t.Fatal(err)

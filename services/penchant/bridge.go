@@ -27,7 +27,7 @@ type bridgeCheckCmd struct {
 // Run reads standard input.
 func (c *bridgeCheckCmd) Run(ctx context.Context) error { return c.check(ctx, os.Stdin, os.Stdout) }
 
-// checked is what became of a line.
+// checked is the outcome of a line.
 type checked struct {
 	Line int `json:"line"`
 	// Outcome is sent, passed over or dead letter; Reason is that of a dead letter.

@@ -51,7 +51,7 @@ func TestComposeRunsTheBinary(t *testing.T) {
 				t.Error(err)
 			}
 			if !target.Needs(app.Redis) && settings.RedisURL != "" {
-				t.Error("it is told of a Redis that it does not use")
+				t.Error("it has the address of a Redis that it does not use")
 			}
 			_, port, err := net.SplitHostPort(settings.HTTPAddr)
 			if err != nil || !slices.Contains(service.Expose, port) {
@@ -63,12 +63,14 @@ func TestComposeRunsTheBinary(t *testing.T) {
 			if !deploytest.HasDisk(service, settings.DataDir) {
 				t.Errorf("nothing that is writable is mounted at %s", settings.DataDir)
 			}
-			if target.Needs(app.Models) && !slices.ContainsFunc(service.Volumes, func(v types.ServiceVolumeConfig) bool {
-				return v.Type == types.VolumeTypeVolume && v.Target == settings.DataDir
-			}) {
+			if target.Needs(app.Models) &&
+				!slices.ContainsFunc(service.Volumes, func(v types.ServiceVolumeConfig) bool {
+					return v.Type == types.VolumeTypeVolume && v.Target == settings.DataDir
+				}) {
 				t.Error("its models are lost when the container is replaced")
 			}
-			needed := map[string]string{"kafka": settings.KafkaBrokers[0], "minio": deploytest.Host(t, settings.S3Endpoint)}
+			needed := map[string]string{"kafka": settings.KafkaBrokers[0],
+				"minio": deploytest.Host(t, settings.S3Endpoint)}
 			if target.Needs(app.Redis) {
 				needed["redis"] = deploytest.Host(t, settings.RedisURL)
 			}
@@ -90,19 +92,22 @@ func TestComposeRunsTheBinary(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if health, ok := asked.Selected().Target.Interface().(healthCmd); !ok || health.HTTPAddr != settings.HTTPAddr {
+			if health, ok := asked.Selected().Target.Interface().(healthCmd); !ok ||
+				health.HTTPAddr != settings.HTTPAddr {
 				t.Errorf("the health check asks %+v", health)
 			}
 
 			t.Setenv("PENCHANT_ACCESS_KEYS", "penchant:"+app.DefaultSecret)
-			if _, err := parseCommand(t.Context(), &commands{}, service.Command); err == nil || !strings.Contains(err.Error(), "default key pair") {
+			if _, err := parseCommand(t.Context(), &commands{}, service.Command); err == nil ||
+				!strings.Contains(err.Error(), "default key pair") {
 				t.Errorf("with the default key pair: %v", err)
 			}
 		})
 	}
 }
 
-// TestComposeRunsTheBridge: the profile's container runs, once it is told what to read, and calls the gateway as its own clients do.
+// TestComposeRunsTheBridge: the profile's container runs, once it has topics to read, and calls the gateway as its
+// own clients do.
 func TestComposeRunsTheBridge(t *testing.T) {
 	load := func(environment map[string]string) (*types.Project, *bridgeRunCmd, error) {
 		project := deploytest.Compose(t, environment, "core", "minio", "bridge")
@@ -120,9 +125,9 @@ func TestComposeRunsTheBridge(t *testing.T) {
 	if _, _, err := load(deploytest.Keys()); err == nil || !strings.Contains(err.Error(), "bridge-t") {
 		t.Errorf("without topics: %v", err)
 	}
-	told := deploytest.Keys()
-	told["PENCHANT_BRIDGE_TOPICS"], told["PENCHANT_BRIDGE_TRACKING_ID"] = "clicks,orders", "tracker"
-	project, run, err := load(told)
+	environment := deploytest.Keys()
+	environment["PENCHANT_BRIDGE_TOPICS"], environment["PENCHANT_BRIDGE_TRACKING_ID"] = "clicks,orders", "tracker"
+	project, run, err := load(environment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,12 +135,16 @@ func TestComposeRunsTheBridge(t *testing.T) {
 	if err := settings.Require(app.Bridge); err != nil {
 		t.Error(err)
 	}
-	if len(run.Bridge.Topics) != 2 || settings.AccessKeys != deploytest.Keys()["PENCHANT_ACCESS_KEYS"] || settings.TopicReplicationFactor != 1 || !deploytest.HasDisk(service, settings.DataDir) {
+	if len(run.Bridge.Topics) != 2 || settings.AccessKeys != deploytest.Keys()["PENCHANT_ACCESS_KEYS"] ||
+		settings.TopicReplicationFactor != 1 || !deploytest.HasDisk(service, settings.DataDir) {
 		t.Errorf("%+v", run)
 	}
 	host, port, err := net.SplitHostPort(deploytest.Host(t, run.Bridge.Endpoint))
-	if _, waits := service.DependsOn[host]; err != nil || !waits || !slices.ContainsFunc(project.Services[host].Ports, func(p types.ServicePortConfig) bool { return fmt.Sprint(p.Target) == port }) {
-		t.Errorf("it calls %s, for which it does not wait, or which does not listen there: %v", run.Bridge.Endpoint, err)
+	if _, waits := service.DependsOn[host]; err != nil || !waits ||
+		!slices.ContainsFunc(project.Services[host].Ports,
+			func(p types.ServicePortConfig) bool { return fmt.Sprint(p.Target) == port }) {
+		t.Errorf("it calls %s, for which it does not wait, or which does not listen there: %v", run.Bridge.Endpoint,
+			err)
 	}
 	mounted := service.Volumes[0]
 	if filepath.Dir(run.Bridge.MappingFile) != mounted.Target {

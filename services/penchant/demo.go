@@ -13,7 +13,7 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/demo"
 )
 
-// demoCmd runs every service in this process, in a folder of its own, and tells the demo's story on it.
+// demoCmd runs every service in this process, in a folder of its own, and shows the demo on it.
 type demoCmd struct {
 	Exit bool   `help:"End after the story instead of serving on."`
 	Seed uint64 `help:"Seed of the generated shop." default:"7"`

@@ -22,6 +22,7 @@ func parsed(t *testing.T, args ...string) error {
 }
 
 func TestDoctorLooksAtFiles(t *testing.T) {
+	t.Parallel()
 	write := func(text string) string {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "events.csv")

@@ -8,7 +8,8 @@ import (
 )
 
 // healthCmd asks a process of this machine whether it is ready: the health check of a container whose image has neither
-// a shell nor curl. It reads the settings of where the process listens, so in the process's environment it needs no flags.
+// a shell nor curl. It reads the settings of where the process listens, so in the process's environment it needs no
+// flags.
 type healthCmd struct {
 	HTTPAddr  string `help:"Address of the process's API." default:"127.0.0.1:8080"`
 	AdminAddr string `help:"Address of the process's /healthz, where it has one of its own." default:""`

@@ -52,7 +52,7 @@ type commands struct {
 	Filter         filterCmd        `cmd:"" help:"Check filter expressions."`
 	Explain        explainCmd       `cmd:"" help:"Explain how the answer to a user comes about: model, history, what each part of a filter removed."`
 	Workflow       workflowCmd      `cmd:"" help:"List, print or install the workflows that come with Penchant."`
-	Report         reportCmd        `cmd:"" help:"Show how good a solution version is, beside popularity, and save its plots."`
+	Report         reportCmd        `cmd:"" help:"Show how good a solution version is, compared with popularity, and save its plots."`
 	Demo           demoCmd          `cmd:"" help:"Show recommendations that change as a visitor clicks, on generated data."`
 	Evaluate       evaluate.Command `cmd:"" help:"Train a recipe on a file and write its recommendations for the users of another."`
 	Health         healthCmd        `cmd:"" help:"Ask a process of this machine whether it is ready; exit code 1 and the reasons if not."`

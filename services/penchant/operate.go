@@ -14,8 +14,9 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/operator"
 )
 
-// The operator's commands. They take the settings of the targets, so that they run in any target's environment; servers that
-// are not set are those of the `penchant all` that has the same data folder. Each asks package operator, and prints.
+// The operator's commands. They take the settings of the targets, so that they run in any target's environment; servers
+// that are not set are those of the `penchant all` that has the same data folder. Each asks package operator, and
+// prints.
 
 // statusCmd shows the installation at one moment.
 type statusCmd struct{ operated }
@@ -51,7 +52,7 @@ type doctorDataCmd struct {
 	operated
 }
 
-// Validate says which flags go together. kong calls it after parsing.
+// Validate refuses flags that do not go together. kong calls it after parsing.
 func (c *doctorDataCmd) Validate() error {
 	switch {
 	case c.DatasetGroup != "" && (c.Items != "" || c.Users != ""):
@@ -66,13 +67,15 @@ func (c *doctorDataCmd) Validate() error {
 
 // Run prints the report.
 func (c *doctorDataCmd) Run(ctx context.Context) error {
-	options := datadoctor.Options{AsOf: time.Time(c.AsOf), MinInteractions: c.Retrainer.MinInteractions, MinUsers: c.Retrainer.MinUsers, KeepExamples: true}
+	options := datadoctor.Options{AsOf: time.Time(c.AsOf), MinInteractions: c.Retrainer.MinInteractions,
+		MinUsers: c.Retrainer.MinUsers, KeepExamples: true}
 	if c.DatasetGroup != "" {
 		return c.operate(ctx, func(i *operator.Installation) (result, error) {
 			return present(c.judge(i.ExamineData(ctx, c.DatasetGroup, c.Rows, options)))
 		})
 	}
-	report, err := c.judge(datadoctor.Files{Interactions: c.Interactions, Items: c.Items, Users: c.Users}.Examine(options))
+	report, err := c.judge(datadoctor.Files{Interactions: c.Interactions, Items: c.Items,
+		Users: c.Users}.Examine(options))
 	if report == nil {
 		return unfinishedError{err}
 	}
@@ -112,7 +115,8 @@ type topicsTailCmd struct {
 func (c *topicsTailCmd) Run(ctx context.Context) error {
 	return withInstallation(ctx, &c.Settings, func(i *operator.Installation) error {
 		return i.Tail(ctx, operator.Tail{
-			DatasetGroup: c.DatasetGroup, Topic: c.Topic, FromStart: c.FromBeginning, UntilEnd: c.NoFollow, Limit: c.Limit,
+			DatasetGroup: c.DatasetGroup, Topic: c.Topic, FromStart: c.FromBeginning, UntilEnd: c.NoFollow,
+			Limit: c.Limit,
 		}, os.Stdout)
 	})
 }
@@ -129,7 +133,8 @@ type topicsLagCmd struct {
 // Run prints the lags.
 func (c *topicsLagCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
-		lags, err := i.Lag(ctx, operator.LagFilter{ConsumerGroup: c.Group, DatasetGroup: c.DatasetGroup, Topic: c.Topic})
+		lags, err := i.Lag(ctx, operator.LagFilter{ConsumerGroup: c.Group, DatasetGroup: c.DatasetGroup,
+			Topic: c.Topic})
 		if err == nil && c.MaxLag >= 0 {
 			err = lags.Above(c.MaxLag)
 		}
@@ -180,7 +185,8 @@ type archiveReplayCmd struct {
 func (c *archiveReplayCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
 		return present(i.ReplayArchive(ctx, operator.Replay{
-			DatasetGroup: c.DatasetGroup, TopicIDs: c.TopicID, Users: c.User, From: time.Time(c.From), To: time.Time(c.To), DryRun: c.DryRun,
+			DatasetGroup: c.DatasetGroup, TopicIDs: c.TopicID, Users: c.User, From: time.Time(c.From),
+			To: time.Time(c.To), DryRun: c.DryRun,
 		}))
 	})
 }
@@ -199,7 +205,10 @@ type dlqListCmd struct {
 
 // Run prints the dead letters.
 func (c *dlqListCmd) Run(ctx context.Context) error {
-	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.DeadLetters(ctx, c.DatasetGroup)) })
+	return c.operate(ctx, func(i *operator.Installation) (result,
+		error) {
+		return present(i.DeadLetters(ctx, c.DatasetGroup))
+	})
 }
 
 // dlqReplayCmd puts dead letters back.
@@ -218,7 +227,8 @@ type dlqReplayCmd struct {
 func (c *dlqReplayCmd) Run(ctx context.Context) error {
 	return c.operate(ctx, func(i *operator.Installation) (result, error) {
 		return present(i.ReplayDeadLetters(ctx, operator.LetterReplay{
-			DatasetGroup: c.DatasetGroup, Records: c.Record, From: time.Time(c.From), To: time.Time(c.To), All: c.All, Force: c.Force, DryRun: c.DryRun,
+			DatasetGroup: c.DatasetGroup, Records: c.Record, From: time.Time(c.From), To: time.Time(c.To), All: c.All,
+			Force: c.Force, DryRun: c.DryRun,
 		}))
 	})
 }
@@ -232,16 +242,19 @@ type reportCmd struct {
 
 // Run prints the report.
 func (c *reportCmd) Run(ctx context.Context) error {
-	return c.operate(ctx, func(i *operator.Installation) (result, error) { return present(i.Quality(ctx, c.Version, c.Save)) })
+	return c.operate(ctx, func(i *operator.Installation) (result,
+		error) {
+		return present(i.Quality(ctx, c.Version, c.Save))
+	})
 }
 
-// operated is what the operator's commands have in common.
+// operated has the flags that the operator's commands share.
 type operated struct {
 	Output       string `env:"-" short:"o" enum:"table,json" default:"table" help:"table for people, json for programs."`
 	app.Settings `group:"Settings, as of the targets:"`
 }
 
-// result is what a command prints.
+// result is printed by a command.
 type result interface{ Page() string }
 
 // present makes a result of a typed pointer, which may be nil.
@@ -255,7 +268,7 @@ func present[R any, P interface {
 	return r, err
 }
 
-// operate asks, and prints the answer, which may come with an error that says that it is a bad one.
+// operate asks, and prints the answer, also where an error comes with it because the answer is a bad one.
 func (c *operated) operate(ctx context.Context, ask func(*operator.Installation) (result, error)) error {
 	return withInstallation(ctx, &c.Settings, func(i *operator.Installation) error {
 		r, err := ask(i)
@@ -283,7 +296,7 @@ type unfinishedError struct{ error }
 func (e unfinishedError) Unwrap() error { return e.error }
 
 // exitCode is 1 for a check that found problems, and for a target that failed, and 2 for a command line that cannot be
-// understood and a command that could not be carried out: as of diff and grep.
+// understood and a command that could not be carried out, like diff and grep.
 func exitCode(err error) int {
 	if errors.As(err, new(unfinishedError)) {
 		return 2
@@ -291,15 +304,17 @@ func exitCode(err error) int {
 	return 1
 }
 
-// withInstallation opens the installation of the settings, or the one that a process with the same data folder is part of.
+// withInstallation opens the installation of the settings, or the one that a process with the same data folder is part
+// of.
 func withInstallation(ctx context.Context, s *app.Settings, do func(*operator.Installation) error) error {
 	servers, err := s.FindServers()
 	if err != nil {
 		return unfinishedError{err}
 	}
 	i, err := operator.Open(ctx, operator.Config{
-		Brokers: servers.Brokers, RedisURL: servers.RedisURL, S3: servers.S3, Bucket: s.Bucket, Embedded: servers.Embedded,
-		Users: s.Users, Topics: s.Topics(), DefaultKeys: servers.DefaultKeys,
+		Brokers: servers.Brokers, RedisURL: servers.RedisURL, S3: servers.S3, Bucket: s.Bucket,
+		Embedded: servers.Embedded,
+		Users:    s.Users, Topics: s.Topics(), DefaultKeys: servers.DefaultKeys,
 	})
 	if err != nil {
 		return unfinishedError{err}
@@ -314,7 +329,7 @@ func withInstallation(ctx context.Context, s *app.Settings, do func(*operator.In
 	return nil
 }
 
-// moment is a point in time as an operator says it.
+// moment is a point in time as operators write it.
 type moment time.Time
 
 // UnmarshalText implements encoding.TextUnmarshaler.

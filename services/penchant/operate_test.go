@@ -7,6 +7,7 @@ import (
 )
 
 func TestMomentsAreWrittenInThreeWays(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]time.Time{
 		"2026-05-06T07:08:09Z": time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC),
 		"2026-05-06":           time.Date(2026, 5, 6, 0, 0, 0, 0, time.UTC),

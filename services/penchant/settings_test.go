@@ -30,12 +30,14 @@ func parse(t *testing.T, args ...string) (*targetCmd, error) {
 }
 
 func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	t.Parallel()
 	c, err := parse(t)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, pair := range map[string][2]any{
-		"data-dir": {c.DataDir, "/data"}, "http-addr": {c.HTTPAddr, "127.0.0.1:8080"}, "kafka-addr": {c.KafkaAddr, "127.0.0.1:9092"},
+		"data-dir": {c.DataDir, "/data"}, "http-addr": {c.HTTPAddr, "127.0.0.1:8080"},
+		"kafka-addr": {c.KafkaAddr, "127.0.0.1:9092"},
 		"redis-addr": {c.RedisAddr, "127.0.0.1:6379"}, "s3-addr": {c.S3Addr, "127.0.0.1:9000"},
 		"access-keys": {c.AccessKeys, "penchant:penchant-secret"}, "bucket": {c.Bucket, "penchant"},
 		"account-id": {c.Control.AccountID, "000000000000"}, "region": {c.Region, "us-east-1"},
@@ -59,8 +61,10 @@ func TestFlagWinsOverEnvironmentOverDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Bucket != "from-flag" || c.Region != "eu-central-1" || c.Firehose.FlushBytes != 1<<20 || len(c.KafkaBrokers) != 2 || c.S3Addr != "127.0.0.1:9001" {
-		t.Errorf("got bucket %s, region %s, flush bytes %d, brokers %v", c.Bucket, c.Region, c.Firehose.FlushBytes, c.KafkaBrokers)
+	if c.Bucket != "from-flag" || c.Region != "eu-central-1" || c.Firehose.FlushBytes != 1<<20 ||
+		len(c.KafkaBrokers) != 2 || c.S3Addr != "127.0.0.1:9001" {
+		t.Errorf("got bucket %s, region %s, flush bytes %d, brokers %v", c.Bucket, c.Region, c.Firehose.FlushBytes,
+			c.KafkaBrokers)
 	}
 }
 
@@ -77,7 +81,8 @@ func TestQuotasAreSettings(t *testing.T) {
 	if c.Control.Quotas != want {
 		t.Errorf("got %+v", c.Control.Quotas)
 	}
-	for value, mentioned := range map[string]string{"filter=1": "filters-per-group", "schemas=0": "at least 1", "schemas": "name=number"} {
+	for value, mentioned := range map[string]string{"filter=1": "filters-per-group", "schemas=0": "at least 1",
+		"schemas": "name=number"} {
 		if _, err := parse(t, "--quotas", value); err == nil || !strings.Contains(err.Error(), mentioned) {
 			t.Errorf("--quotas %s: got %v, want an error that mentions %q", value, err, mentioned)
 		}
@@ -101,6 +106,7 @@ func TestSecretsComeFromFiles(t *testing.T) {
 }
 
 func TestWrongSettingsAreNamed(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args []string
 		want string
@@ -127,7 +133,8 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	}
 }
 
-// TestAddressesThatNoServerHasAreRefused: what no waiting could mend ends the process at once, with the form that is wanted.
+// TestAddressesThatNoServerHasAreRefused: what no waiting could mend ends the process at once, with the form that is
+// wanted.
 func TestAddressesThatNoServerHasAreRefused(t *testing.T) {
 	t.Parallel()
 	const (
@@ -181,7 +188,8 @@ func TestAddressesThatNoServerHasAreRefused(t *testing.T) {
 		{[]string{"--s3-addr", "127.0.0.1:"}, listenForm},
 	} {
 		_, err := parseCommand(t.Context(), &commands{}, append([]string{"all"}, c.args...))
-		if err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), c.args[0]) || !strings.Contains(err.Error(), c.want) {
+		if err == nil || exitCode(err) != 2 || !strings.Contains(err.Error(), c.args[0]) ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want exit code 2 and an error with %q", c.args, err, c.want)
 		}
 	}

@@ -75,7 +75,8 @@ func shippedDefinition(name string) (workflow.Shipped, error) {
 		for _, s := range workflow.ShippedDefinitions() {
 			known = append(known, s.Name)
 		}
-		return s, unfinishedError{fmt.Errorf("no workflow %q comes with Penchant: there are %s", name, strings.Join(known, ", "))}
+		return s, unfinishedError{fmt.Errorf("no workflow %q comes with Penchant: there are %s", name,
+			strings.Join(known, ", "))}
 	}
 	return s, nil
 }

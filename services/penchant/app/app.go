@@ -81,14 +81,16 @@ func New(ctx context.Context, cfg Config) (*App, error) {
 		return nil, err
 	}
 	a := &App{
-		settings: settings, target: cfg.Target, log: cfg.Log, credentials: credentials, metrics: prometheus.NewRegistry(),
+		settings: settings, target: cfg.Target, log: cfg.Log, credentials: credentials,
+		metrics: prometheus.NewRegistry(),
 	}
 	if cfg.Bridge != nil {
 		if a.bridge, err = newForwarder(cfg.Bridge, credentials[0], settings.Region); err != nil {
 			return nil, err
 		}
 	}
-	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	a.metrics.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		process.ReadinessCollector(a.readiness))
 	if a.http, err = process.Listen(ctx, process.HTTPConfig{
 		Addr: settings.HTTPAddr, AdminAddr: settings.AdminAddr, Log: a.log.Named("http"), Gatherer: a.metrics,

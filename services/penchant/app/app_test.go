@@ -56,7 +56,8 @@ func TestReplicasMayShareADataFolder(t *testing.T) {
 	}
 }
 
-// TestTargetNamesMissingServers: a target that runs one service embeds no servers, and names the settings that it lacks.
+// TestTargetNamesMissingServers: a target that runs one service embeds no servers, and names the settings that it
+// lacks.
 func TestTargetNamesMissingServers(t *testing.T) {
 	t.Parallel()
 	settings := defaults(t)
@@ -67,7 +68,8 @@ func TestTargetNamesMissingServers(t *testing.T) {
 			t.Errorf("%s started without servers", target)
 			continue
 		}
-		for setting, needed := range map[string]bool{"PENCHANT_KAFKA_BROKERS": true, "PENCHANT_S3_ENDPOINT": true, "PENCHANT_REDIS_URL": target.Needs(Redis)} {
+		for setting, needed := range map[string]bool{"PENCHANT_KAFKA_BROKERS": true, "PENCHANT_S3_ENDPOINT": true,
+			"PENCHANT_REDIS_URL": target.Needs(Redis)} {
 			if strings.Contains(err.Error(), setting) != needed {
 				t.Errorf("%s: %v; it should name %s: %v", target, err, setting, needed)
 			}

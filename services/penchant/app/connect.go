@@ -15,8 +15,8 @@ import (
 	"github.com/penchant-io/penchant/services/control"
 )
 
-// connect opens the clients that the target needs. A server that can't be reached is waited for: the order in which a stack
-// starts is free.
+// connect opens the clients that the target needs. A server that can't be reached is waited for: the order in which a
+// stack starts is free.
 func (a *App) connect(ctx context.Context) error {
 	var errs []error
 	for _, c := range []struct {
@@ -39,8 +39,9 @@ func (a *App) connect(ctx context.Context) error {
 
 func (a *App) openKafka(ctx context.Context) (err error) {
 	a.bus, err = bus.Open(ctx, bus.Config{
-		Brokers: a.kafkaBrokers(), ClientID: "penchant-" + string(a.target), Log: a.log.Named("bus"), Registerer: a.metrics,
-		Topics: a.settings.Topics(),
+		Brokers: a.kafkaBrokers(), ClientID: "penchant-" + string(a.target), Log: a.log.Named("bus"),
+		Registerer: a.metrics,
+		Topics:     a.settings.Topics(),
 	})
 	return err
 }
@@ -107,7 +108,8 @@ type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
 
-// retry calls try until it succeeds, fails with a permanentError, or ctx ends. It logs the first failure and then one a minute.
+// retry calls try until it succeeds, fails with a permanentError, or ctx ends. It logs the first failure and then one a
+// minute.
 func (a *App) retry(ctx context.Context, doing string, try func(context.Context) error) error {
 	pace := backoff.Exponential{First: 50 * time.Millisecond, Max: 5 * time.Second}
 	nextLog := time.Time{}

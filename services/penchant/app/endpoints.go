@@ -70,7 +70,7 @@ func replaceFile(path string, content []byte) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(f.Name()) // the error that is returned has more to say
+			_ = os.Remove(f.Name()) // the returned error has the cause
 		}
 	}()
 	_, err = f.Write(content)

@@ -24,7 +24,7 @@ func CheckHealth(ctx context.Context, addr string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, HealthTimeout)
 	defer cancel()
-	// An address that stands for every interface, such as 0.0.0.0:8080, reaches this machine too.
+	// An address of all interfaces, such as 0.0.0.0:8080, reaches this machine too.
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz/ready", nil)
 	if err != nil {
 		return fmt.Errorf("address %q: %w", addr, err)

@@ -18,7 +18,8 @@ func TestHealthTellsTheReasons(t *testing.T) {
 		want   string // of the error; empty: ready
 	}{
 		{"ready", http.StatusOK, `{"ready":true}`, ""},
-		{"not ready", http.StatusServiceUnavailable, `{"ready":false,"reasons":{"firehose":"S3 is away","catalog":"not read"}}`,
+		{"not ready", http.StatusServiceUnavailable,
+			`{"ready":false,"reasons":{"firehose":"S3 is away","catalog":"not read"}}`,
 			"not ready: catalog: not read; firehose: S3 is away"},
 		{"another program", http.StatusOK, `hello`, "reading the readiness page"},
 		{"another program's JSON", http.StatusOK, `{}`, "not ready"},

@@ -23,8 +23,8 @@ import (
 )
 
 // logKeeper bounds the embedded Kafka's log, which its server keeps in one folder and reads into memory when it starts.
-// Events are deleted only once they are both archived and folded; when that is stuck and the bound is reached, new events
-// are refused instead. An outside Kafka has its own retention and no keeper.
+// Events are deleted only once they are both archived and folded; when that is stuck and the bound is reached, new
+// events are refused instead. An outside Kafka has its own retention and no keeper.
 type logKeeper struct {
 	logKeeperConfig
 
@@ -53,7 +53,8 @@ func newLogKeeper(cfg logKeeperConfig, reg prometheus.Registerer) *logKeeper {
 // Admit returns an error while the log has no room for more events.
 func (k *logKeeper) Admit() error {
 	if size := k.size.Load(); size >= k.bound {
-		return fmt.Errorf("the embedded log holds %d bytes and its bound is %d: archiving must catch up first", size, k.bound)
+		return fmt.Errorf("the embedded log holds %d bytes and its bound is %d: archiving must catch up first", size,
+			k.bound)
 	}
 	return nil
 }
@@ -95,8 +96,8 @@ func (k *logKeeper) keep(ctx context.Context) error {
 }
 
 // trim deletes records that have served their purpose: events that are archived and folded, and the records of the
-// recommendations topics, which are for consumers who follow along. As long as there is room, the newest of the latter are
-// left for experiments and metric attributions to be counted from.
+// recommendations topics, which are for consumers who follow along. As long as there is room, the newest of the latter
+// are left for experiments and metric attributions to be counted from.
 func (k *logKeeper) trim(ctx context.Context) error {
 	upTo, err := k.handledEvents(ctx)
 	if err != nil {
@@ -125,8 +126,8 @@ func (k *logKeeper) trim(ctx context.Context) error {
 	return nil
 }
 
-// handledEvents returns up to which offset the interactions of each partition, with items and with actions, are archived and
-// folded.
+// handledEvents returns up to which offset the interactions of each partition, with items and with actions, are
+// archived and folded.
 func (k *logKeeper) handledEvents(ctx context.Context) (map[bus.TopicPartition]int64, error) {
 	archived, err := k.bus.Committed(ctx, firehose.ConsumerGroup)
 	if err != nil {
@@ -171,8 +172,8 @@ func (k *logKeeper) addRecommendations(ctx context.Context, upTo map[bus.TopicPa
 const (
 	// uncountedFor is how long records are spared for experiments, which are counted every few seconds.
 	uncountedFor = 2 * time.Minute
-	// unreportedFor is how long they are spared for metric attributions: an event's source is a recommendation of the hour
-	// before its window of 15 minutes, which is reported a minute after its end.
+	// unreportedFor is how long they are spared for metric attributions: an event's source is a recommendation of the
+	// hour before its window of 15 minutes, which is reported a minute after its end.
 	unreportedFor = 80 * time.Minute
 )
 

@@ -25,20 +25,23 @@ import (
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
 
-// TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded fills a small log past its bound: as long as one of its two readers has
-// not come along, nothing is deleted and new events are refused; after that the log is trimmed and takes events again.
+// TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded fills a small log past its bound: as long as one of its two readers
+// has not come along, nothing is deleted and new events are refused; after that the log is trimmed and takes events
+// again.
 func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 	t.Parallel()
 	const anyPort, bound = "127.0.0.1:0", 6 << 20
 	dataDir := t.TempDir()
 	servers, err := embedded.Start(t.Context(), embedded.Config{
-		DataDir: dataDir, KafkaAddr: anyPort, S3Addr: anyPort, AccessKeys: []awsapi.Credential{{AccessKeyID: "penchant", SecretKey: DefaultSecret}},
+		DataDir: dataDir, KafkaAddr: anyPort, S3Addr: anyPort,
+		AccessKeys: []awsapi.Credential{{AccessKeyID: "penchant", SecretKey: DefaultSecret}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = servers.Close() })
-	store, err := blob.Open(blob.Config{Endpoint: servers.S3Endpoint(), AccessKey: "penchant", SecretKey: DefaultSecret, Region: "us-east-1"})
+	store, err := blob.Open(blob.Config{Endpoint: servers.S3Endpoint(), AccessKey: "penchant", SecretKey: DefaultSecret,
+		Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +50,9 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 		t.Fatal(err)
 	}
 	client, err := bus.Open(t.Context(), bus.Config{
-		Brokers: []string{servers.KafkaAddr()}, ClientID: "test", Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
-		Topics: bus.TopicDefaults{Partitions: 1, ReplicationFactor: 1, MinInSyncReplicas: 1},
+		Brokers: []string{servers.KafkaAddr()}, ClientID: "test", Log: zap.NewNop(),
+		Registerer: prometheus.NewRegistry(),
+		Topics:     bus.TopicDefaults{Partitions: 1, ReplicationFactor: 1, MinInSyncReplicas: 1},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +60,9 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 	t.Cleanup(client.Close)
 
 	group := &catalog.DatasetGroup{
-		Metadata: catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:dataset-group/shop", Name: "shop", Status: status.Active},
-		ShortID:  "1a2b",
+		Metadata: catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:dataset-group/shop", Name: "shop",
+			Status: status.Active},
+		ShortID: "1a2b",
 	}
 	resources := catalog.NewStore(store.Bucket("penchant"), nil)
 	if err := resources.Create(t.Context(), group); err != nil {
@@ -77,7 +82,8 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 	for range 80 {
 		noise := make([]byte, 100<<10)
 		_, _ = random.Read(noise) // never fails
-		if err := client.Publish(t.Context(), bus.Record{Topic: topic.Topic, Key: []byte("ada"), Value: noise}); err != nil {
+		if err := client.Publish(t.Context(),
+			bus.Record{Topic: topic.Topic, Key: []byte("ada"), Value: noise}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,7 +103,8 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if keeper.Admit() == nil || start() != 0 {
-		t.Fatalf("with %d bytes and no reader, events are admitted (%v) or deleted (start %d)", keeper.size.Load(), keeper.Admit() == nil, start())
+		t.Fatalf("with %d bytes and no reader, events are admitted (%v) or deleted (start %d)", keeper.size.Load(),
+			keeper.Admit() == nil, start())
 	}
 
 	readAll(t, client, firehose.ConsumerGroup, topic)
@@ -118,7 +125,8 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 
 	// What was shown a moment ago is spared where an experiment or a metric attribution counts it.
 	shown := bus.TopicPartition{Topic: bus.RecommendationsTopic(group.GroupKey())}
-	if err := client.Publish(t.Context(), bus.Record{Topic: shown.Topic, Key: []byte("RID-1"), Value: []byte("x")}); err != nil {
+	if err := client.Publish(t.Context(),
+		bus.Record{Topic: shown.Topic, Key: []byte("RID-1"), Value: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
 	spared := func() int64 {
@@ -133,14 +141,17 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 		t.Errorf("where nobody counts, all up to %d goes", got)
 	}
 	experiment := &catalog.Experiment{
-		Metadata:        catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:experiment/layout", Name: "layout", Status: status.Active},
+		Metadata: catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:experiment/layout",
+			Name: "layout", Status: status.Active},
 		DatasetGroupARN: group.ARN,
 	}
 	attribution := &catalog.MetricAttribution{
-		Metadata:        catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:metric-attribution/revenue", Name: "revenue", Status: status.Active},
+		Metadata: catalog.Metadata{ARN: "arn:aws:personalize:us-east-1:000000000000:metric-attribution/revenue",
+			Name: "revenue", Status: status.Active},
 		DatasetGroupARN: group.ARN, OutputConfig: &personalize.MetricAttributionOutput{S3DataDestination: &personalize.S3DataConfig{Path: new("s3://reports/")}},
 	}
-	for what, counts := range map[string]catalog.Resource{"an experiment": experiment, "a metric attribution": attribution} {
+	for what, counts := range map[string]catalog.Resource{"an experiment": experiment,
+		"a metric attribution": attribution} {
 		if err := resources.Create(t.Context(), counts); err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +168,8 @@ func TestLogKeeperDeletesOnlyWhatIsArchivedAndFolded(t *testing.T) {
 func readAll(t *testing.T, client *bus.Client, group string, topic bus.TopicPartition) {
 	t.Helper()
 	consumer, err := bus.NewConsumer(bus.ConsumerConfig{
-		Client: client, Group: group, FetchMaxWait: 50 * time.Millisecond, Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
+		Client: client, Group: group, FetchMaxWait: 50 * time.Millisecond, Log: zap.NewNop(),
+		Registerer: prometheus.NewRegistry(),
 	}, func(a bus.Assignment) bus.PartitionConsumer { return committer{a.Start} })
 	if err != nil {
 		t.Fatal(err)

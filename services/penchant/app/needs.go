@@ -36,8 +36,8 @@ const (
 	Models  Part = "models"
 )
 
-// needs lists what each part needs. The recommender can start whatever is away, from its cache of models, and the retrainer
-// without Redis; where other services run in the same process, it waits for what they wait for.
+// needs lists what each part needs. The recommender can start whatever is away, from its cache of models, and the
+// retrainer without Redis; where other services run in the same process, it waits for what they wait for.
 var needs = map[Part][]Part{
 	All:            {Embedded, Tracker, SessionUpdater, Firehose, Retrainer, Recommender, Control},
 	Tracker:        {Catalog, OwnTopics, ReadyBucket},

@@ -11,7 +11,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// Servers are the settings of Kafka, Redis and S3: where the outside ones are, and where embedded ones listen in their place.
+// Servers are the settings of Kafka, Redis and S3: where the outside ones are, and where embedded ones listen in their
+// place.
 type Servers struct {
 	KafkaBrokers []string `help:"Outside Kafka brokers, host:port, separated by commas."`
 	RedisURL     string   `help:"Outside Redis, redis://[user:password@]host:port[/db]."`
@@ -33,8 +34,8 @@ type Servers struct {
 // minEmbeddedLogBytes leaves room for the segments that are being written, which can't be deleted.
 const minEmbeddedLogBytes = 128 << 20
 
-// Validate returns an error that names the wrong setting and its rule. An address that no server could have is an error at
-// once; one where no server answers yet is not, since the order in which a stack starts is free.
+// Validate returns an error that names the wrong setting and its rule. An address that no server could have is an error
+// at once; one where no server answers yet is not, since the order in which a stack starts is free.
 func (s *Servers) Validate() error {
 	for _, broker := range s.KafkaBrokers {
 		if err := bus.ValidateBroker(broker); err != nil {
@@ -49,7 +50,8 @@ func (s *Servers) Validate() error {
 	if err := s.validateStore(); err != nil {
 		return err
 	}
-	for flag, addr := range map[string]string{"--kafka-addr": s.KafkaAddr, "--redis-addr": s.RedisAddr, "--s3-addr": s.S3Addr} {
+	for flag, addr := range map[string]string{"--kafka-addr": s.KafkaAddr, "--redis-addr": s.RedisAddr,
+		"--s3-addr": s.S3Addr} {
 		if err := validateListenAddr(flag, addr); err != nil {
 			return err
 		}

@@ -60,7 +60,8 @@ func (a *App) build() ([]process.Service, error) {
 func (a *App) shared() (services []process.Service) {
 	if a.target.Needs(Catalog) {
 		log := a.log.Named("catalog")
-		a.store = catalog.NewStore(a.bucket, catalog.BusNotifier(a.bus), catalog.WithLog(log), catalog.WithRegisterer(a.metrics))
+		a.store = catalog.NewStore(a.bucket, catalog.BusNotifier(a.bus), catalog.WithLog(log),
+			catalog.WithRegisterer(a.metrics))
 		a.view = catalog.NewView(a.store, a.bus, log)
 		services = append(services, background{"catalog", a.view.Run, a.viewReady})
 	}
@@ -103,7 +104,8 @@ func (a *App) newFirehose(log *zap.Logger) (process.Service, error) {
 func (a *App) newRetrainer(log *zap.Logger) (process.Service, error) {
 	return retrainer.New(retrainer.Config{
 		Options: a.settings.Retrainer,
-		Bus:     a.bus, S3: a.objects, Bucket: a.bucket, Store: a.store, View: a.view, Users: a.users, Log: log, Registerer: a.metrics,
+		Bus:     a.bus, S3: a.objects, Bucket: a.bucket, Store: a.store, View: a.view, Users: a.users, Log: log,
+		Registerer:  a.metrics,
 		UserHistory: a.settings.Users.History, Explore: a.settings.Exploration, LeaseTTL: a.settings.JobLease,
 	})
 }
@@ -111,8 +113,9 @@ func (a *App) newRetrainer(log *zap.Logger) (process.Service, error) {
 func (a *App) newRecommender(log *zap.Logger) (process.Service, error) {
 	return recommender.New(recommender.Config{
 		Options: a.settings.Recommender,
-		Bus:     a.bus, Bucket: a.bucket, Users: a.users, View: a.view, Models: a.models, Log: log, Registerer: a.metrics,
-		Explore: a.settings.Exploration,
+		Bus:     a.bus, Bucket: a.bucket, Users: a.users, View: a.view, Models: a.models, Log: log,
+		Registerer: a.metrics,
+		Explore:    a.settings.Exploration,
 	})
 }
 
@@ -124,7 +127,7 @@ func (a *App) newControl(log *zap.Logger) (process.Service, error) {
 	})
 }
 
-// forwarder is what the bridge has that no other target has.
+// forwarder holds the parts that only the bridge has.
 type forwarder struct {
 	options *bridge.Options
 	mapping *bridge.Mapping
@@ -146,7 +149,8 @@ func (a *App) newBridge(log *zap.Logger) (process.Service, error) {
 	})
 }
 
-// viewReady lets a process that can do without a bucket say itself whether it has what it needs.
+// viewReady is always nil where the target starts without its bucket: its service then reports whether it has what it
+// needs.
 func (a *App) viewReady(context.Context) error {
 	if !a.view.Ready() && a.target.Needs(ReadyBucket) {
 		return errors.New("the catalog is not read yet")

@@ -21,8 +21,8 @@ import (
 )
 
 // Settings are the settings of every target, by flag or by the environment variable of the flag's name (--data-dir is
-// PENCHANT_DATA_DIR). The options of a service are declared in its package. The tags are kong's: services/penchant parses
-// the command line.
+// PENCHANT_DATA_DIR). The options of a service are declared in its package. The tags are kong's: services/penchant
+// parses the command line.
 type Settings struct {
 	DataDir   string `help:"Folder of the embedded servers and of caches." default:"${data_dir}" type:"path"`
 	HTTPAddr  string `help:"Address of the API for all three AWS services." default:"127.0.0.1:8080"`
@@ -52,7 +52,8 @@ const DefaultSecret = "penchant-secret"
 // Validate returns an error that names the wrong setting and its rule. kong calls it after parsing.
 func (s *Settings) Validate() error {
 	for _, validate := range []func() error{
-		s.Servers.Validate, s.Control.Validate, s.Firehose.Validate, s.Users.Validate, s.Retrainer.Validate, s.validateOwn, s.validateKeys,
+		s.Servers.Validate, s.Control.Validate, s.Firehose.Validate, s.Users.Validate, s.Retrainer.Validate,
+		s.validateOwn, s.validateKeys,
 	} {
 		if err := validate(); err != nil {
 			return err

@@ -1,6 +1,6 @@
-// Package demo shows the product on generated data: import, train, a live visitor, a list that changes. Everything it does to
-// Penchant it does through the API, as a user's program would; only the progress of jobs is read from the catalog. Its caller
-// is `penchant demo`; the end-to-end tests use its shop.
+// Package demo shows the product on generated data: import, train, a live visitor, a list that changes. Everything it
+// does to Penchant it does through the API, as a user's program would; only the progress of jobs is read from the
+// catalog. Its caller is `penchant demo`; the end-to-end tests use its shop.
 package demo
 
 import (
@@ -69,7 +69,8 @@ func (d *Demo) Tell(ctx context.Context, started time.Time) error {
 	if err := d.process.WaitReady(ctx); err != nil {
 		return err
 	}
-	d.say("1  Kafka, Redis, S3 and six services are up after %s: %s", rounded(time.Since(started)), d.process.Endpoint())
+	d.say("1  Kafka, Redis, S3 and six services are up after %s: %s", rounded(time.Since(started)),
+		d.process.Endpoint())
 
 	group, err := d.importShop(ctx)
 	if err != nil {
@@ -95,7 +96,8 @@ func (d *Demo) Tell(ctx context.Context, started time.Time) error {
 	if _, err := d.browse(ctx, "Climbing", after); err != nil {
 		return err
 	}
-	d.say("\nNo training ran in between: each event was folded into her vector in Redis. %s in all.", rounded(time.Since(started)))
+	d.say("\nNo training ran in between: each event was folded into her vector in Redis. %s in all.",
+		rounded(time.Since(started)))
 	return nil
 }
 
@@ -110,19 +112,18 @@ func (d *Demo) importShop(ctx context.Context) (groupARN string, err error) {
 		return "", err
 	}
 	var group personalize.CreateDatasetGroupResponse
-	if err := d.api.Call(ctx, "CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: new("shop")}, &group); err != nil {
+	if err := d.api.Call(ctx, "CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: new("shop")},
+		&group); err != nil {
 		return "", err
 	}
-	if err := d.await(ctx, "", func() (catalog.Metadata, bool) {
-		return meta[*catalog.DatasetGroup](d.process.View(), *group.DatasetGroupArn)
-	}); err != nil {
+	if err := await[*catalog.DatasetGroup](ctx, d, "", *group.DatasetGroupArn); err != nil {
 		return "", err
 	}
-	for _, part := range []struct{ kind, schema, csv string }{
+	for _, data := range []shopData{
 		{"Items", ItemsSchema, d.shop.ItemsCSV()},
 		{"Interactions", InteractionsSchema, d.shop.InteractionsCSV()},
 	} {
-		if err := d.importDataset(ctx, store, *group.DatasetGroupArn, part.kind, part.schema, part.csv); err != nil {
+		if err := d.importDataset(ctx, store, *group.DatasetGroupArn, data); err != nil {
 			return "", err
 		}
 	}
@@ -136,58 +137,61 @@ func (d *Demo) importShop(ctx context.Context) (groupARN string, err error) {
 	return *group.DatasetGroupArn, nil
 }
 
-func (d *Demo) importDataset(ctx context.Context, store *blob.Client, groupARN, kind, schema, csv string) error {
-	key := strings.ToLower(kind) + ".csv"
-	if _, err := store.Bucket(demoBucket).Put(ctx, key, []byte(csv), blob.PutOptions{}); err != nil {
+// shopData is the content of a dataset.
+type shopData struct{ kind, schema, csv string }
+
+func (d *Demo) importDataset(ctx context.Context, store *blob.Client, groupARN string, data shopData) error {
+	name := strings.ToLower(data.kind)
+	key := name + ".csv"
+	if _, err := store.Bucket(demoBucket).Put(ctx, key, []byte(data.csv), blob.PutOptions{}); err != nil {
 		return err
 	}
 	var created personalize.CreateSchemaResponse
-	if err := d.api.Call(ctx, "CreateSchema", &personalize.CreateSchemaRequest{Name: new("shop-" + strings.ToLower(kind)), Schema: &schema}, &created); err != nil {
+	if err := d.api.Call(ctx, "CreateSchema",
+		&personalize.CreateSchemaRequest{Name: new("shop-" + name), Schema: &data.schema},
+		&created); err != nil {
 		return err
 	}
 	var dataset personalize.CreateDatasetResponse
 	if err := d.api.Call(ctx, "CreateDataset", &personalize.CreateDatasetRequest{
-		Name: new("shop-" + strings.ToLower(kind)), DatasetGroupArn: &groupARN, DatasetType: &kind, SchemaArn: created.SchemaArn,
+		Name: new("shop-" + name), DatasetGroupArn: &groupARN, DatasetType: &data.kind,
+		SchemaArn: created.SchemaArn,
 	}, &dataset); err != nil {
 		return err
 	}
-	if err := d.await(ctx, "", func() (catalog.Metadata, bool) { return meta[*catalog.Dataset](d.process.View(), *dataset.DatasetArn) }); err != nil {
+	if err := await[*catalog.Dataset](ctx, d, "", *dataset.DatasetArn); err != nil {
 		return err
 	}
 	var job personalize.CreateDatasetImportJobResponse
 	if err := d.api.Call(ctx, "CreateDatasetImportJob", &personalize.CreateDatasetImportJobRequest{
-		JobName: new("shop-" + strings.ToLower(kind)), DatasetArn: dataset.DatasetArn, RoleArn: new(demoRoleARN),
+		JobName: new("shop-" + name), DatasetArn: dataset.DatasetArn, RoleArn: new(demoRoleARN),
 		DataSource: &personalize.DataSource{DataLocation: new("s3://" + demoBucket + "/" + key)},
 	}, &job); err != nil {
 		return err
 	}
-	return d.await(ctx, "2  Importing "+strings.ToLower(kind), func() (catalog.Metadata, bool) {
-		return meta[*catalog.DatasetImportJob](d.process.View(), *job.DatasetImportJobArn)
-	})
+	return await[*catalog.DatasetImportJob](ctx, d, "2  Importing "+name, *job.DatasetImportJobArn)
 }
 
-// train makes solution, version and campaign, and says what the model is worth beside popularity.
+// train makes solution, version and campaign, and compares the model with popularity.
 func (d *Demo) train(ctx context.Context, groupARN string) error {
 	var versions []string
 	for _, recipe := range []string{"aws-popularity-count", "aws-user-personalization"} {
 		var solution personalize.CreateSolutionResponse
 		if err := d.api.Call(ctx, "CreateSolution", &personalize.CreateSolutionRequest{
-			Name: new(recipe), DatasetGroupArn: &groupARN, RecipeArn: new("arn:aws:personalize:::recipe/" + recipe), PerformAutoTraining: new(false),
+			Name: new(recipe), DatasetGroupArn: &groupARN, RecipeArn: new("arn:aws:personalize:::recipe/" + recipe),
+			PerformAutoTraining: new(false),
 		}, &solution); err != nil {
 			return err
 		}
-		if err := d.await(ctx, "", func() (catalog.Metadata, bool) {
-			return meta[*catalog.Solution](d.process.View(), *solution.SolutionArn)
-		}); err != nil {
+		if err := await[*catalog.Solution](ctx, d, "", *solution.SolutionArn); err != nil {
 			return err
 		}
 		var version personalize.CreateSolutionVersionResponse
-		if err := d.api.Call(ctx, "CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn}, &version); err != nil {
+		if err := d.api.Call(ctx, "CreateSolutionVersion",
+			&personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn}, &version); err != nil {
 			return err
 		}
-		if err := d.await(ctx, "3  Training "+recipe, func() (catalog.Metadata, bool) {
-			return meta[*catalog.SolutionVersion](d.process.View(), *version.SolutionVersionArn)
-		}); err != nil {
+		if err := await[*catalog.SolutionVersion](ctx, d, "3  Training "+recipe, *version.SolutionVersionArn); err != nil {
 			return err
 		}
 		versions = append(versions, *version.SolutionVersionArn)
@@ -195,7 +199,8 @@ func (d *Demo) train(ctx context.Context, groupARN string) error {
 	quality := make([]float64, len(versions))
 	for i := range versions {
 		var metrics personalize.GetSolutionMetricsResponse
-		if err := d.api.Call(ctx, "GetSolutionMetrics", &personalize.GetSolutionMetricsRequest{SolutionVersionArn: &versions[i]}, &metrics); err != nil {
+		if err := d.api.Call(ctx, "GetSolutionMetrics",
+			&personalize.GetSolutionMetricsRequest{SolutionVersionArn: &versions[i]}, &metrics); err != nil {
 			return err
 		}
 		quality[i] = metrics.Metrics["normalized_discounted_cumulative_gain_at_25"]
@@ -210,7 +215,7 @@ func (d *Demo) train(ctx context.Context, groupARN string) error {
 		return err
 	}
 	d.campaignARN = *campaign.CampaignArn
-	return d.await(ctx, "", func() (catalog.Metadata, bool) { return meta[*catalog.Campaign](d.process.View(), d.campaignARN) })
+	return await[*catalog.Campaign](ctx, d, "", d.campaignARN)
 }
 
 func (d *Demo) recommend(ctx context.Context) ([]Item, error) {
@@ -240,7 +245,8 @@ func (d *Demo) browse(ctx context.Context, department string, before []Item) ([]
 		d.say("      %s views %s (%s)", "Ada", item.Title, item.Department)
 		if err := d.api.Post(ctx, "/events", &personalizeevents.PutEventsRequest{
 			TrackingId: &d.trackingID, UserId: new(demoVisitor), SessionId: new("ada-session-1"),
-			EventList: []personalizeevents.Event{{EventType: new("view"), ItemId: &item.ID, SentAt: awsapi.At(time.Now())}},
+			EventList: []personalizeevents.Event{{EventType: new("view"), ItemId: &item.ID,
+				SentAt: awsapi.At(time.Now())}},
 		}, nil); err != nil {
 			return nil, err
 		}
@@ -252,7 +258,8 @@ func (d *Demo) browse(ctx context.Context, department string, before []Item) ([]
 			return nil, err
 		}
 		if count(after, department) > count(before, department) || time.Since(acknowledged) > 5*time.Second {
-			d.say("\n   %d events took %s; %s after the last one her list is:\n", views, rounded(acknowledged.Sub(sent)), rounded(time.Since(acknowledged)))
+			d.say("\n   %d events took %s; %s after the last one her list is:\n", views,
+				rounded(acknowledged.Sub(sent)), rounded(time.Since(acknowledged)))
 			d.list(after, before)
 			return after, nil
 		}
@@ -301,33 +308,25 @@ Metrics: %[1]s/metrics    Health: %[1]s/healthz/ready    Data (removed at the en
 		d.process.Endpoint(), demoVisitor, d.campaignARN, dataDir)
 }
 
-// meta looks a resource up and returns the part that all resources share.
-func meta[R catalog.Resource](view *catalog.View, arn string) (catalog.Metadata, bool) {
-	r, ok := catalog.Lookup[R](view, arn)
-	if !ok {
-		return catalog.Metadata{}, false
-	}
-	return *r.Meta(), true
-}
-
 // await waits until a resource is ACTIVE, under a progress bar where a title is given.
-func (d *Demo) await(ctx context.Context, title string, look func() (catalog.Metadata, bool)) error {
+func await[R catalog.Resource](ctx context.Context, d *Demo, title, arn string) error {
 	started := time.Now()
 	bar := newProgressBar(d.out, title)
 	defer bar.done()
 	for {
-		m, found := look()
-		switch {
-		case found && m.Status == status.Active:
-			bar.done()
-			if title != "" {
-				d.say("%s: %s", title, rounded(time.Since(started)))
+		if resource, found := catalog.Lookup[R](d.process.View(), arn); found {
+			switch meta := resource.Meta(); meta.Status {
+			case status.Active:
+				bar.done()
+				if title != "" {
+					d.say("%s: %s", title, rounded(time.Since(started)))
+				}
+				return nil
+			case status.CreateFailed:
+				return fmt.Errorf("%s: %s", meta.ARN, meta.FailureReason)
+			default:
+				bar.set(meta.Progress)
 			}
-			return nil
-		case found && m.Status == status.CreateFailed:
-			return fmt.Errorf("%s: %s", m.ARN, m.FailureReason)
-		case found:
-			bar.set(m.Progress)
 		}
 		if err := backoff.Sleep(ctx, 5*time.Millisecond); err != nil {
 			return err
@@ -335,7 +334,7 @@ func (d *Demo) await(ctx context.Context, title string, look func() (catalog.Met
 	}
 }
 
-// progressBar is a progress bar on a terminal, and nothing elsewhere: there, one line says how long the step took.
+// progressBar is a progress bar on a terminal, and nothing elsewhere, where one line gives the time of the step.
 type progressBar struct{ bar *progressbar.ProgressBar }
 
 const meterSteps = 1000
@@ -345,7 +344,8 @@ func newProgressBar(out io.Writer, title string) *progressBar {
 	if title == "" || !isFile || !isatty.IsTerminal(file.Fd()) {
 		return &progressBar{}
 	}
-	return &progressBar{progressbar.NewOptions(meterSteps, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(title),
+	return &progressBar{progressbar.NewOptions(meterSteps, progressbar.OptionSetWriter(out),
+		progressbar.OptionSetDescription(title),
 		progressbar.OptionSetWidth(40), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(true))}
 }
 

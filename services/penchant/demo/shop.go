@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Shop is generated data: visitors with planted tastes, so that anyone can tell by eye whether a list suits its visitor.
-// The same seed gives the same shop.
+// Shop is generated data: visitors with planted tastes, so that anyone can tell by eye whether a list suits its
+// visitor. The same seed gives the same shop.
 type Shop struct {
 	items  []Item
 	byID   map[string]Item
@@ -45,14 +45,22 @@ var departments = [departmentsInTheLot]struct {
 	sorts      [5]string
 	popularity float64
 }{
-	{"Coffee", [8]string{"Copper", "Slow", "Double", "Ristretto", "Highland", "Ceramic", "Paper", "Travel"}, [5]string{"Kettle", "Grinder", "Dripper", "Beans", "Tamper"}, 1.5},
-	{"Climbing", [8]string{"Granite", "Feather", "Dynamic", "Grip", "Summit", "Chalk", "Alpine", "Boulder"}, [5]string{"Rope", "Shoes", "Harness", "Carabiner", "Helmet"}, 0.8},
-	{"Garden", [8]string{"Cedar", "Rain", "Heirloom", "Copper", "Wild", "Terracotta", "Bamboo", "Rooted"}, [5]string{"Planter", "Trowel", "Seeds", "Trellis", "Hose"}, 1.0},
-	{"Synths", [8]string{"Analog", "Modular", "Pocket", "Velvet", "Stereo", "Drift", "Acid", "Tape"}, [5]string{"Sequencer", "Filter", "Keyboard", "Drum Machine", "Delay"}, 0.6},
-	{"Kitchen", [8]string{"Cast Iron", "Steel", "Olive Wood", "Non-Stick", "Marble", "Damascus", "Enamel", "Carbon"}, [5]string{"Skillet", "Knife", "Board", "Whisk", "Stockpot"}, 1.7},
-	{"Cycling", [8]string{"Gravel", "Carbon", "Commuter", "Tubeless", "Reflective", "Merino", "Winter", "Folding"}, [5]string{"Saddle", "Tyre", "Jersey", "Lamp", "Pedals"}, 1.2},
-	{"Board Games", [8]string{"Medieval", "Cooperative", "Abstract", "Pirate", "Galactic", "Legacy", "Tiny", "Solo"}, [5]string{"Dungeon", "Card Game", "Puzzle", "Strategy", "Expansion"}, 0.9},
-	{"Photography", [8]string{"Prime", "Analog", "Tripod", "Wide", "Macro", "Leather", "Instant", "Silent"}, [5]string{"Lens", "Film", "Strap", "Filter Kit", "Flash"}, 0.7},
+	{"Coffee", [8]string{"Copper", "Slow", "Double", "Ristretto", "Highland", "Ceramic", "Paper", "Travel"},
+		[5]string{"Kettle", "Grinder", "Dripper", "Beans", "Tamper"}, 1.5},
+	{"Climbing", [8]string{"Granite", "Feather", "Dynamic", "Grip", "Summit", "Chalk", "Alpine", "Boulder"},
+		[5]string{"Rope", "Shoes", "Harness", "Carabiner", "Helmet"}, 0.8},
+	{"Garden", [8]string{"Cedar", "Rain", "Heirloom", "Copper", "Wild", "Terracotta", "Bamboo", "Rooted"},
+		[5]string{"Planter", "Trowel", "Seeds", "Trellis", "Hose"}, 1.0},
+	{"Synths", [8]string{"Analog", "Modular", "Pocket", "Velvet", "Stereo", "Drift", "Acid", "Tape"},
+		[5]string{"Sequencer", "Filter", "Keyboard", "Drum Machine", "Delay"}, 0.6},
+	{"Kitchen", [8]string{"Cast Iron", "Steel", "Olive Wood", "Non-Stick", "Marble", "Damascus", "Enamel", "Carbon"},
+		[5]string{"Skillet", "Knife", "Board", "Whisk", "Stockpot"}, 1.7},
+	{"Cycling", [8]string{"Gravel", "Carbon", "Commuter", "Tubeless", "Reflective", "Merino", "Winter", "Folding"},
+		[5]string{"Saddle", "Tyre", "Jersey", "Lamp", "Pedals"}, 1.2},
+	{"Board Games", [8]string{"Medieval", "Cooperative", "Abstract", "Pirate", "Galactic", "Legacy", "Tiny", "Solo"},
+		[5]string{"Dungeon", "Card Game", "Puzzle", "Strategy", "Expansion"}, 0.9},
+	{"Photography", [8]string{"Prime", "Analog", "Tripod", "Wide", "Macro", "Leather", "Instant", "Silent"},
+		[5]string{"Lens", "Film", "Strap", "Filter Kit", "Flash"}, 0.7},
 }
 
 // NewShop generates a shop whose newest clicks are from shortly before now.
@@ -73,7 +81,10 @@ func NewShop(seed uint64, now time.Time) *Shop {
 	for v := range shopVisitors {
 		s.visit(random, "visitor-"+strconv.Itoa(v), now)
 	}
-	slices.SortStableFunc(s.clicks, func(a, b click) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.visitor, b.visitor)) })
+	slices.SortStableFunc(s.clicks, func(a,
+		b click) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.visitor, b.visitor))
+	})
 	return s
 }
 

@@ -21,9 +21,10 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// What users do with actions goes the whole way through the AWS SDK for Go: datasets, imports, Put calls, state and archive,
-// and a crash on the way costs nothing and counts nothing twice.
+// What users do with actions goes the whole way through the AWS SDK for Go: datasets, imports, Put calls, state and
+// archive, and a crash on the way costs nothing and counts nothing twice.
 func TestActionsGoTheWholeWay(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
@@ -34,8 +35,10 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 	key := penchanttest.WaitActive[*catalog.DatasetGroup](t, store, *group).GroupKey()
 	dataset := func(kind, document string) *catalog.Dataset {
 		t.Helper()
-		schema := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: &kind, Schema: &document}))(t).SchemaArn
-		created := must(control.CreateDataset(&personalize.CreateDatasetInput{Name: &kind, DatasetGroupArn: group, DatasetType: &kind, SchemaArn: schema}))(t)
+		schema := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: &kind,
+			Schema: &document}))(t).SchemaArn
+		created := must(control.CreateDataset(&personalize.CreateDatasetInput{Name: &kind, DatasetGroupArn: group,
+			DatasetType: &kind, SchemaArn: schema}))(t)
 		return penchanttest.WaitActive[*catalog.Dataset](t, store, *created.DatasetArn)
 	}
 	actions := dataset("Actions", `{"type":"record","name":"Actions","namespace":"n","version":"1.0","fields":[
@@ -59,16 +62,20 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 		penchanttest.WaitActive[*catalog.DatasetImportJob](t, store, *job)
 	}
 
-	must(events.PutActions(&personalizeevents.PutActionsInput{DatasetArn: &actions.ARN, Actions: []*personalizeevents.Action{
-		{ActionId: aws.String("mail"), Properties: aws.String(`{"value":3,"repeatFrequency":1}`)},
-	}}))(t)
+	must(events.PutActions(&personalizeevents.PutActionsInput{DatasetArn: &actions.ARN,
+		Actions: []*personalizeevents.Action{
+			{ActionId: aws.String("mail"), Properties: aws.String(`{"value":3,"repeatFrequency":1}`)},
+		}}))(t)
 	put := func(n int) {
 		t.Helper()
-		must(events.PutActionInteractions(&personalizeevents.PutActionInteractionsInput{TrackingId: trackingID, ActionInteractions: []*personalizeevents.ActionInteraction{{
-			ActionId: aws.String("mail"), UserId: aws.String("ada"), SessionId: aws.String("s"), EventId: aws.String(fmt.Sprint("e", n)),
-			EventType: aws.String([]string{"Taken", "Not Taken", "Viewed"}[n%3]), Timestamp: aws.Time(time.Unix(int64(1.7e9)+int64(n), 0)),
-			Impression: aws.StringSlice([]string{"mail", "join"}), RecommendationId: aws.String("RID-1"),
-		}}}))(t)
+		must(events.PutActionInteractions(&personalizeevents.PutActionInteractionsInput{TrackingId: trackingID,
+			ActionInteractions: []*personalizeevents.ActionInteraction{{
+				ActionId: aws.String("mail"), UserId: aws.String("ada"), SessionId: aws.String("s"),
+				EventId:    aws.String(fmt.Sprint("e", n)),
+				EventType:  aws.String([]string{"Taken", "Not Taken", "Viewed"}[n%3]),
+				Timestamp:  aws.Time(time.Unix(int64(1.7e9)+int64(n), 0)),
+				Impression: aws.StringSlice([]string{"mail", "join"}), RecommendationId: aws.String("RID-1"),
+			}}}))(t)
 	}
 	const before, after = 20, 30
 	for n := range before {
@@ -84,10 +91,12 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 
 	_, err := events.PutActionInteractions(&personalizeevents.PutActionInteractionsInput{
 		TrackingId: aws.String("another"), ActionInteractions: []*personalizeevents.ActionInteraction{{
-			ActionId: aws.String("mail"), SessionId: aws.String("s"), EventType: aws.String("Taken"), Timestamp: aws.Time(time.Unix(1.7e9, 0)),
+			ActionId: aws.String("mail"), SessionId: aws.String("s"), EventType: aws.String("Taken"),
+			Timestamp: aws.Time(time.Unix(1.7e9, 0)),
 		}},
 	})
-	if failure := (awserr.RequestFailure)(nil); !errors.As(err, &failure) || failure.Code() != "ResourceNotFoundException" || failure.StatusCode() != 404 {
+	if failure := (awserr.RequestFailure)(nil); !errors.As(err, &failure) ||
+		failure.Code() != "ResourceNotFoundException" || failure.StatusCode() != 404 {
 		t.Errorf("an unknown tracking id: %v", err)
 	}
 
@@ -101,7 +110,8 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 			return fmt.Errorf("%d interactions with actions, %d with items", len(view.Actions), len(view.History))
 		}
 		for k, r := range view.Actions[1:] {
-			if r.EventID != fmt.Sprint("e", k) || r.EventType != []string{"TAKEN", "NOT_TAKEN", "VIEWED"}[k%3] || r.ItemID != "mail" {
+			if r.EventID != fmt.Sprint("e", k) || r.EventType != []string{"TAKEN", "NOT_TAKEN", "VIEWED"}[k%3] ||
+				r.ItemID != "mail" {
 				return fmt.Errorf("place %d is %+v", k+1, r)
 			}
 		}
@@ -109,11 +119,13 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 	})
 	eventually.Succeeds(t, "the archive holds each once", func() error {
 		found := map[string]int{}
-		for i, err := range archive.ReadInteractions(t.Context(), all.Bucket("penchant"), key, schema.ActionInteractions, archive.ReadOptions{}) {
+		for i, err := range archive.ReadInteractions(t.Context(), all.Bucket("penchant"), key,
+			schema.ActionInteractions, archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
-			if found[i.EventID]++; !slices.Equal(i.Impression, []string{"mail", "join"}) || i.RecommendationID != "RID-1" {
+			if found[i.EventID]++; !slices.Equal(i.Impression, []string{"mail", "join"}) ||
+				i.RecommendationID != "RID-1" {
 				return fmt.Errorf("%s has the impressions %q of %s", i.EventID, i.Impression, i.RecommendationID)
 			}
 		}
@@ -136,7 +148,8 @@ func TestActionsGoTheWholeWay(t *testing.T) {
 		}
 		return nil
 	})
-	if report := must(archive.Verify(t.Context(), all.Bucket("penchant"), key))(t); len(report.Problems) > 0 || len(report.Gaps) > 0 {
+	if report := must(archive.Verify(t.Context(), all.Bucket("penchant"), key))(t); len(report.Problems) > 0 ||
+		len(report.Gaps) > 0 {
 		t.Errorf("%+v", report)
 	}
 	all.Terminate()

@@ -22,12 +22,12 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// These benchmarks run `penchant all` as a process of its own and drive it over HTTP with signed calls from this one, so
-// on a small machine the client takes its share of the processors. `make bench` runs them all; docs/benchmarks.md holds
-// figures.
+// These benchmarks run `penchant all` as a process of its own and drive it over HTTP with signed calls from this one,
+// so on a small machine the client takes its share of the processors. `make bench` runs them all; docs/benchmarks.md
+// holds figures.
 
-// BenchmarkPutEvents reports calls and events a second and the latencies of a call, for 1 and 10 events a call, from few
-// and from many clients: the embedded log syncs once for all calls that wait, so many clients share its price.
+// BenchmarkPutEvents reports calls and events a second and the latencies of a call, for 1 and 10 events a call, from
+// few and from many clients: the embedded log syncs once for all calls that wait, so many clients share its price.
 func BenchmarkPutEvents(b *testing.B) {
 	all := penchanttest.Start(b, "all", b.TempDir())
 	_, trackingID := penchanttest.TrackedGroup(b, all.API(), all.Bucket("penchant"), "bench")
@@ -39,11 +39,13 @@ func BenchmarkPutEvents(b *testing.B) {
 			load(b, b.N, c.clients, func() error {
 				call := n.Add(1)
 				request := &personalizeevents.PutEventsRequest{
-					TrackingId: &trackingID, UserId: new("user-" + strconv.FormatInt(call%5000, 10)), SessionId: new("s"),
+					TrackingId: &trackingID, UserId: new("user-" + strconv.FormatInt(call%5000, 10)),
+					SessionId: new("s"),
 				}
 				for e := range events {
 					request.EventList = append(request.EventList, personalizeevents.Event{
-						EventType: new("view"), ItemId: new("item-" + strconv.Itoa((int(call)*7+e)%1000)), SentAt: awsapi.At(time.Now()),
+						EventType: new("view"), ItemId: new("item-" + strconv.Itoa((int(call)*7+e)%1000)),
+						SentAt: awsapi.At(time.Now()),
 					})
 				}
 				return api.Post(b.Context(), "/events", request, nil)
@@ -91,17 +93,21 @@ func BenchmarkMovieLens(b *testing.B) {
 			var solution personalize.CreateSolutionResponse
 			call("CreateSolution", &personalize.CreateSolutionRequest{
 				Name: new(fmt.Sprintf("solution-%d-%d", b.N, n)), DatasetGroupArn: &group.ARN,
-				RecipeArn: new("arn:aws:personalize:::recipe/aws-user-personalization"), PerformAutoTraining: new(false),
+				RecipeArn:           new("arn:aws:personalize:::recipe/aws-user-personalization"),
+				PerformAutoTraining: new(false),
 			}, &solution)
 			penchanttest.WaitActive[*catalog.Solution](b, store, *solution.SolutionArn)
 			var version personalize.CreateSolutionVersionResponse
-			call("CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn}, &version)
-			versionARN = penchanttest.WaitActiveFor[*catalog.SolutionVersion](b, 15*time.Minute, store, *version.SolutionVersionArn).ARN
+			call("CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution.SolutionArn},
+				&version)
+			versionARN = penchanttest.WaitActiveFor[*catalog.SolutionVersion](b, 15*time.Minute, store,
+				*version.SolutionVersionArn).ARN
 		}
 		b.ReportMetric(all.PeakMemory()/(1<<20), "peak-MiB")
 	})
 	var campaign personalize.CreateCampaignResponse
-	call("CreateCampaign", &personalize.CreateCampaignRequest{Name: new("movies"), SolutionVersionArn: &versionARN, MinProvisionedTPS: new(int64(1))}, &campaign)
+	call("CreateCampaign", &personalize.CreateCampaignRequest{Name: new("movies"), SolutionVersionArn: &versionARN,
+		MinProvisionedTPS: new(int64(1))}, &campaign)
 	penchanttest.WaitActive[*catalog.Campaign](b, store, *campaign.CampaignArn)
 	b.Run("recommend", func(b *testing.B) {
 		api := all.API()

@@ -30,15 +30,17 @@ func writeMapping(t *testing.T, text string) string {
 	return path
 }
 
-// TestBridgeSurvivesKills streams records through a bridge that is killed, and stopped, in the middle of its work: each is in the archive once, and the
-// users' states are what they lead to.
+// TestBridgeSurvivesKills streams records through a bridge that is killed, and stopped, in the middle of its work: each
+// is in the archive once, and the users' states are what they lead to.
 func TestBridgeSurvivesKills(t *testing.T) {
+	t.Parallel()
 	all := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=300ms")
 	bucket := all.Bucket("penchant")
 	group, trackingID := penchanttest.TrackedGroup(t, all.API(), bucket, "shop")
 	process := &installation{all, t}
 	kafka, err := bus.Open(t.Context(), bus.Config{
-		Brokers: []string{all.Endpoints["kafka"]}, Topics: bus.TopicDefaults{Partitions: 3, ReplicationFactor: 1, MinInSyncReplicas: 1},
+		Brokers: []string{all.Endpoints["kafka"]},
+		Topics:  bus.TopicDefaults{Partitions: 3, ReplicationFactor: 1, MinInSyncReplicas: 1},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +52,8 @@ func TestBridgeSurvivesKills(t *testing.T) {
 	}
 	forwarder := penchanttest.Launch(t, "bridge", t.TempDir(), "PENCHANT_KAFKA_BROKERS="+all.Endpoints["kafka"],
 		"PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1",
-		"PENCHANT_BRIDGE_ENDPOINT="+all.Endpoints["http"], "PENCHANT_BRIDGE_TOPICS="+topic, "PENCHANT_BRIDGE_TRACKING_ID="+trackingID,
+		"PENCHANT_BRIDGE_ENDPOINT="+all.Endpoints["http"], "PENCHANT_BRIDGE_TOPICS="+topic,
+		"PENCHANT_BRIDGE_TRACKING_ID="+trackingID,
 		"PENCHANT_BRIDGE_MAPPING="+writeMapping(t, clicksMapping))
 
 	const rounds, records, users = 3, 600, 20
@@ -62,8 +65,10 @@ func TestBridgeSurvivesKills(t *testing.T) {
 			if total%10 == 9 {
 				kind = "heartbeat"
 			}
-			value := fmt.Sprintf(`{"type":%q,"user":%q,"session":"s-%d","sku":"item-%d","at":%d}`, kind, user, round, total%97, 1_700_000_000_000+int64(total)*10)
-			if err := kafka.Publish(t.Context(), bus.Record{Topic: topic, Key: []byte(user), Value: []byte(value)}); err != nil {
+			value := fmt.Sprintf(`{"type":%q,"user":%q,"session":"s-%d","sku":"item-%d","at":%d}`, kind, user, round,
+				total%97, 1_700_000_000_000+int64(total)*10)
+			if err := kafka.Publish(t.Context(),
+				bus.Record{Topic: topic, Key: []byte(user), Value: []byte(value)}); err != nil {
 				t.Fatal(err)
 			}
 			total++
@@ -100,7 +105,7 @@ func TestBridgeSurvivesKills(t *testing.T) {
 		return nil
 	})
 	forwarder.AwaitReady(time.Minute)
-	lags := asked[operator.Lags](process, 0, "topics", "lag", "--topic", topic)
+	lags := decoded[operator.Lags](process, 0, "topics", "lag", "--topic", topic)
 	if len(lags.Partitions) != 3 || lags.Partitions[0].ConsumerGroup != bridge.ConsumerGroup || lags.Above(0) != nil {
 		t.Errorf("lags: %+v", lags)
 	}
@@ -110,7 +115,8 @@ func TestBridgeSurvivesKills(t *testing.T) {
 	times := map[string]int{}
 	eventually.Succeeds(t, "every event is archived", func() error {
 		clear(times)
-		for i, err := range archive.ReadInteractions(t.Context(), bucket, group.GroupKey(), schema.Interactions, archive.ReadOptions{}) {
+		for i, err := range archive.ReadInteractions(t.Context(), bucket, group.GroupKey(), schema.Interactions,
+			archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -129,7 +135,8 @@ func TestBridgeSurvivesKills(t *testing.T) {
 			t.Errorf("event %s stands %d times in the archive", id, n)
 		}
 	}
-	penchanttest.CheckStates(t, bucket, group.GroupKey(), penchanttest.OpenUsers(t, all.Endpoints["redis"]), time.Minute)
+	penchanttest.CheckStates(t, bucket, group.GroupKey(), penchanttest.OpenUsers(t, all.Endpoints["redis"]),
+		time.Minute)
 }
 
 // loggedEvents is the number of records in a group's interactions topic, repeats included.

@@ -26,8 +26,8 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestStoryInCompose tells the story to the topology of docker-compose.yml: a process for each container, with its command
-// and its environment, where only names of containers and ports are others. Kafka, Redis and S3 are those that
+// TestStoryInCompose tells the story to the topology of docker-compose.yml: a process for each container, with its
+// command and its environment, where only names of containers and ports are others. Kafka, Redis and S3 are those that
 // PENCHANT_TEST_* name, or embedded ones.
 func TestStoryInCompose(t *testing.T) {
 	if testing.Short() {
@@ -45,12 +45,13 @@ func TestStoryInCompose(t *testing.T) {
 	environments := map[string][]string{}
 	services := deploytest.PenchantServices(project)
 	for name, service := range services {
-		outside := strings.NewReplacer("kafka:9092", servers.kafka, "redis://redis:6379", servers.redis, "http://minio:9000", servers.s3.Endpoint)
+		outside := strings.NewReplacer("kafka:9092", servers.kafka, "redis://redis:6379", servers.redis,
+			"http://minio:9000", servers.s3.Endpoint)
 		for variable, value := range service.Environment {
 			environments[name] = append(environments[name], variable+"="+outside.Replace(*value))
 		}
 		if len(service.Command) != 1 {
-			t.Fatalf("%s runs %v: the processes of this test are told by their environment", name, service.Command)
+			t.Fatalf("%s runs %v: the processes of this test get their settings from their environment", name, service.Command)
 		}
 		// Its flags are another address and another data folder.
 		processes[name] = penchanttest.Start(t, service.Command[0], t.TempDir(), environments[name]...)
@@ -63,7 +64,8 @@ func TestStoryInCompose(t *testing.T) {
 	bucket := *project.Services["control"].Environment["PENCHANT_BUCKET"]
 	id, secret, _ := strings.Cut(deploytest.Keys()["PENCHANT_ACCESS_KEYS"], ":")
 	s := stack{
-		control: sdkAt(t, "http://"+addresses["control"], id, secret), events: sdkAt(t, "http://"+addresses["tracker"], id, secret),
+		control: sdkAt(t, "http://"+addresses["control"], id, secret),
+		events:  sdkAt(t, "http://"+addresses["tracker"], id, secret),
 		runtime: sdkAt(t, "http://"+addresses["recommender"], id, secret),
 		bucket: func(name string) *blob.Bucket {
 			if name == "penchant" {
@@ -133,7 +135,8 @@ func outsideServers(t *testing.T) outside {
 		servers.redis = "redis://" + startServers(t, embedded.Config{RedisAddr: anyPort}).RedisAddr()
 	}
 	if servers.s3.Endpoint == "" {
-		servers.s3.AccessKey, servers.s3.SecretKey = deploytest.Keys()["PENCHANT_S3_ACCESS_KEY"], deploytest.Keys()["PENCHANT_S3_SECRET_KEY"]
+		servers.s3.AccessKey, servers.s3.SecretKey = deploytest.Keys()["PENCHANT_S3_ACCESS_KEY"],
+			deploytest.Keys()["PENCHANT_S3_SECRET_KEY"]
 		servers.s3.Endpoint = startServers(t, embedded.Config{S3Addr: anyPort, AccessKeys: []awsapi.Credential{
 			{AccessKeyID: servers.s3.AccessKey, SecretKey: servers.s3.SecretKey},
 		}}).S3Endpoint()
@@ -141,12 +144,13 @@ func outsideServers(t *testing.T) outside {
 	return servers
 }
 
-// startGateway runs HAProxy with the shipped configuration and returns its endpoint, or nothing where there is no HAProxy.
+// startGateway runs HAProxy with the shipped configuration and returns its endpoint, or nothing where there is no
+// HAProxy.
 func startGateway(t *testing.T, addresses map[string]string) string {
 	t.Helper()
 	haproxy, err := exec.LookPath("haproxy")
 	if err != nil {
-		t.Log("HAProxy is not installed: the story is told without the gateway")
+		t.Log("HAProxy is not installed: the story runs without the gateway")
 		return ""
 	}
 	content, err := os.ReadFile(filepath.Join(deploytest.Dir(t), "haproxy", "haproxy.cfg"))

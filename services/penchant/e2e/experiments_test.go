@@ -21,8 +21,8 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// trial is a whole installation with two campaigns: one shows what is popular, one what suits the visitor. Half of the visitors
-// like items of even number, half those of odd number.
+// trial is a whole installation with two campaigns: one shows what is popular, one what suits the visitor. Half of the
+// visitors like items of even number, half those of odd number.
 type trial struct {
 	*testing.T
 	api               *awsapi.Client
@@ -33,7 +33,8 @@ type trial struct {
 
 func openTrial(t *testing.T) *trial {
 	t.Helper()
-	all := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_MIN_INTERACTIONS=100", "PENCHANT_MIN_USERS=10", "PENCHANT_EXPERIMENT_INTERVAL=1s")
+	all := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_MIN_INTERACTIONS=100", "PENCHANT_MIN_USERS=10",
+		"PENCHANT_EXPERIMENT_INTERVAL=1s")
 	x := &trial{T: t, api: all.API()}
 	x.fill()
 	return x
@@ -69,20 +70,24 @@ func (x *trial) fill() {
 	var group personalize.CreateDatasetGroupResponse
 	x.call("CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: new("shop")}, &group)
 	var schema personalize.CreateSchemaResponse
-	x.call("CreateSchema", &personalize.CreateSchemaRequest{Name: new("shop"), Schema: new(demo.InteractionsSchema)}, &schema)
+	x.call("CreateSchema", &personalize.CreateSchemaRequest{Name: new("shop"), Schema: new(demo.InteractionsSchema)},
+		&schema)
 	x.eventually("a dataset is created", func() error {
 		return x.api.Call(x.Context(), "CreateDataset", &personalize.CreateDatasetRequest{
-			Name: new("shop"), DatasetGroupArn: group.DatasetGroupArn, DatasetType: new("Interactions"), SchemaArn: schema.SchemaArn}, nil)
+			Name: new("shop"), DatasetGroupArn: group.DatasetGroupArn, DatasetType: new("Interactions"),
+			SchemaArn: schema.SchemaArn}, nil)
 	})
 	var tracker personalize.CreateEventTrackerResponse
-	x.call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: new("web"), DatasetGroupArn: group.DatasetGroupArn}, &tracker)
+	x.call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: new("web"),
+		DatasetGroupArn: group.DatasetGroupArn}, &tracker)
 	x.trackingID = tracker.TrackingId
 	for user := range 60 {
 		var items []string
 		for n := range 10 {
 			items = append(items, fmt.Sprint("i", user%2+2*((user/2+n)%15)))
 		}
-		x.eventually("events are taken", func() error { return x.put(fmt.Sprint("known-", user), "view", "", items...) })
+		x.eventually("events are taken",
+			func() error { return x.put(fmt.Sprint("known-", user), "view", "", items...) })
 	}
 	x.popular, _, _ = x.deploy(group.DatasetGroupArn, "aws-popularity-count")
 	x.personal, x.solution, x.version = x.deploy(group.DatasetGroupArn, "aws-user-personalization")
@@ -93,7 +98,8 @@ func (x *trial) put(user, kind, recommendation string, items ...string) error {
 	request := &personalizeevents.PutEventsRequest{TrackingId: x.trackingID, SessionId: new("s-" + user), UserId: &user}
 	for n, item := range items {
 		event := personalizeevents.Event{
-			EventType: &kind, ItemId: &item, EventId: new(fmt.Sprint(user, kind, recommendation, n)), SentAt: awsapi.At(time.Now()),
+			EventType: &kind, ItemId: &item, EventId: new(fmt.Sprint(user, kind, recommendation, n)),
+			SentAt: awsapi.At(time.Now()),
 		}
 		if recommendation != "" {
 			event.RecommendationId = &recommendation
@@ -106,17 +112,19 @@ func (x *trial) put(user, kind, recommendation string, items ...string) error {
 func (x *trial) deploy(group *string, recipe string) (campaign, solution, version *string) {
 	x.Helper()
 	var s personalize.CreateSolutionResponse
-	x.call("CreateSolution", &personalize.CreateSolutionRequest{Name: &recipe, DatasetGroupArn: group, RecipeArn: new(recipeARN + recipe), PerformAutoTraining: new(false)}, &s)
+	x.call("CreateSolution", &personalize.CreateSolutionRequest{Name: &recipe, DatasetGroupArn: group,
+		RecipeArn: new(recipeARN + recipe), PerformAutoTraining: new(false)}, &s)
 	version = x.train(s.SolutionArn)
 	var c personalize.CreateCampaignResponse
 	x.call("CreateCampaign", &personalize.CreateCampaignRequest{Name: &recipe, SolutionVersionArn: version}, &c)
 	var d personalize.DescribeCampaignResponse
-	x.active("DescribeCampaign", &personalize.DescribeCampaignRequest{CampaignArn: c.CampaignArn}, func() (any, *string) {
-		if d.Campaign == nil {
-			return &d, nil
-		}
-		return &d, d.Campaign.Status
-	})
+	x.active("DescribeCampaign", &personalize.DescribeCampaignRequest{CampaignArn: c.CampaignArn},
+		func() (any, *string) {
+			if d.Campaign == nil {
+				return &d, nil
+			}
+			return &d, d.Campaign.Status
+		})
 	return c.CampaignArn, s.SolutionArn, version
 }
 
@@ -124,7 +132,8 @@ func (x *trial) train(solution *string) *string {
 	x.Helper()
 	var v personalize.CreateSolutionVersionResponse
 	x.eventually("a training begins", func() error {
-		return x.api.Call(x.Context(), "CreateSolutionVersion", &personalize.CreateSolutionVersionRequest{SolutionArn: solution}, &v)
+		return x.api.Call(x.Context(), "CreateSolutionVersion",
+			&personalize.CreateSolutionVersionRequest{SolutionArn: solution}, &v)
 	})
 	var d personalize.DescribeSolutionVersionResponse
 	x.active("DescribeSolutionVersion", &personalize.DescribeSolutionVersionRequest{SolutionVersionArn: v.SolutionVersionArn}, func() (any, *string) {
@@ -141,7 +150,8 @@ func (x *trial) experiment(name string, old, other *string, rest map[string]any)
 	x.Helper()
 	request := map[string]any{
 		"name": name, "metric": map[string]any{"eventType": "click"},
-		"arms": []map[string]any{{"name": "control", "campaignArn": old, "share": 0.5}, {"name": "new", "campaignArn": other, "share": 0.5}},
+		"arms": []map[string]any{{"name": "control", "campaignArn": old, "share": 0.5},
+			{"name": "new", "campaignArn": other, "share": 0.5}},
 	}
 	for member, value := range rest {
 		request[member] = value
@@ -149,7 +159,8 @@ func (x *trial) experiment(name string, old, other *string, rest map[string]any)
 	var created experiments.CreateResponse
 	x.call("CreateExperiment", request, &created)
 	x.eventually("the experiment answers", func() error {
-		return x.api.Post(x.Context(), "/recommendations", map[string]any{"campaignArn": created.ExperimentArn, "userId": "known-0"}, nil)
+		return x.api.Post(x.Context(), "/recommendations",
+			map[string]any{"campaignArn": created.ExperimentArn, "userId": "known-0"}, nil)
 	})
 	return *created.ExperimentArn
 }
@@ -166,7 +177,8 @@ func (x *trial) visit(experiment string, user int, random *rand.Rand) (asked, cl
 	id := fmt.Sprintf("%s-%d", experiment[strings.LastIndexByte(experiment, '/')+1:], user)
 	for range 2 {
 		var answer personalizeruntime.GetRecommendationsResponse
-		if err := x.api.Post(x.Context(), "/recommendations", map[string]any{"campaignArn": experiment, "userId": id, "numResults": 5}, &answer); err != nil {
+		if err := x.api.Post(x.Context(), "/recommendations",
+			map[string]any{"campaignArn": experiment, "userId": id, "numResults": 5}, &answer); err != nil {
 			return asked, clicked, err
 		}
 		asked++
@@ -199,23 +211,28 @@ func parity(item string) int {
 	return number % 2
 }
 
-// TestExperimentsOnSimulatedVisitors: a better campaign is found to be better, an equal one is not, what was shown and clicked is
-// counted to the last event, and a model is trained, deployed and rolled back meanwhile without one failed request.
+// TestExperimentsOnSimulatedVisitors: a better campaign is found to be better, an equal one is not, what was shown and
+// clicked is counted to the last event, and a model is trained, deployed and rolled back meanwhile without one failed
+// request.
 func TestExperimentsOnSimulatedVisitors(t *testing.T) {
 	x := openTrial(t)
-	better := x.experiment("better", x.popular, x.personal, map[string]any{"shadowCampaignArns": []*string{x.personal}, "expectedEffect": 0.3})
+	better := x.experiment("better", x.popular, x.personal,
+		map[string]any{"shadowCampaignArns": []*string{x.personal}, "expectedEffect": 0.3})
 	equal := x.experiment("equal", x.popular, x.popular, map[string]any{"expectedEffect": 0.3, "confidence": 0.999})
 
 	const visitors = 200
 	for user := range visitors {
 		x.eventually("events are taken", func() error {
-			return x.put(fmt.Sprint("better-", user), "view", "", fmt.Sprint("i", user%2), fmt.Sprint("i", user%2+4), fmt.Sprint("i", user%2+8))
+			return x.put(fmt.Sprint("better-", user), "view", "", fmt.Sprint("i", user%2), fmt.Sprint("i", user%2+4),
+				fmt.Sprint("i", user%2+8))
 		})
 	}
 	x.eventually("what they have seen counts", func() error {
 		for user := range visitors {
 			var answer personalizeruntime.GetRecommendationsResponse
-			err := x.api.Post(x.Context(), "/recommendations", map[string]any{"campaignArn": x.personal, "userId": fmt.Sprint("better-", user), "numResults": 5}, &answer)
+			err := x.api.Post(x.Context(), "/recommendations",
+				map[string]any{"campaignArn": x.personal, "userId": fmt.Sprint("better-", user), "numResults": 5},
+				&answer)
 			if err != nil {
 				return err
 			}
@@ -257,7 +274,8 @@ func TestExperimentsOnSimulatedVisitors(t *testing.T) {
 				users, shown, rewards = users+arm.Users, shown+arm.Impressions, rewards+arm.Metric.Rewards
 			}
 			if users != visitors+1 || shown != asked[n].Load() || rewards != clicked[n].Load() {
-				return fmt.Errorf("%d users, %d impressions and %d rewards, of %d, %d and %d", users, shown, rewards, visitors+1, asked[n].Load(), clicked[n].Load())
+				return fmt.Errorf("%d users, %d impressions and %d rewards, of %d, %d and %d", users, shown, rewards,
+					visitors+1, asked[n].Load(), clicked[n].Load())
 			}
 			return nil
 		})
@@ -286,7 +304,9 @@ func retrainUnderLoad(t *testing.T, x *trial, experiment string) {
 			for n := worker; loadCtx.Err() == nil; n++ {
 				campaign := []string{*x.personal, experiment}[n%2]
 				var answer personalizeruntime.GetRecommendationsResponse
-				err := x.api.Post(loadCtx, "/recommendations", map[string]any{"campaignArn": campaign, "userId": fmt.Sprint("loader-", n%50), "numResults": 5}, &answer)
+				err := x.api.Post(loadCtx, "/recommendations",
+					map[string]any{"campaignArn": campaign, "userId": fmt.Sprint("loader-", n%50), "numResults": 5},
+					&answer)
 				if loadCtx.Err() != nil {
 					return
 				}
@@ -309,7 +329,8 @@ func retrainUnderLoad(t *testing.T, x *trial, experiment string) {
 		t.Helper()
 		x.eventually("the version is served", func() error {
 			var story struct{ SolutionVersionArn string }
-			if err := x.api.Post(t.Context(), "/explain-recommendations", map[string]any{"campaignArn": x.personal, "userId": "known-1"}, &story); err != nil {
+			if err := x.api.Post(t.Context(), "/explain-recommendations",
+				map[string]any{"campaignArn": x.personal, "userId": "known-1"}, &story); err != nil {
 				t.Fatal(err)
 			}
 			if story.SolutionVersionArn != *version {
@@ -321,7 +342,8 @@ func retrainUnderLoad(t *testing.T, x *trial, experiment string) {
 	point := func(version *string) {
 		t.Helper()
 		x.eventually("the campaign takes the update", func() error {
-			return x.api.Call(t.Context(), "UpdateCampaign", &personalize.UpdateCampaignRequest{CampaignArn: x.personal, SolutionVersionArn: version}, nil)
+			return x.api.Call(t.Context(), "UpdateCampaign",
+				&personalize.UpdateCampaignRequest{CampaignArn: x.personal, SolutionVersionArn: version}, nil)
 		})
 		serves(version)
 	}
@@ -330,7 +352,8 @@ func retrainUnderLoad(t *testing.T, x *trial, experiment string) {
 	point(x.version) // back
 	point(retrained)
 	x.call("UpdateExperiment", map[string]any{"experimentArn": experiment, "arms": []map[string]any{
-		{"name": "control", "campaignArn": x.popular, "share": 0.9}, {"name": "new", "campaignArn": x.personal, "share": 0.1}}}, nil)
+		{"name": "control", "campaignArn": x.popular, "share": 0.9},
+		{"name": "new", "campaignArn": x.personal, "share": 0.1}}}, nil)
 	x.call("UpdateExperiment", map[string]any{"experimentArn": experiment, "stopAndServe": "control"}, nil)
 	if d := x.describe(experiment); d.State != "STOPPED" || d.ServingArm != "control" {
 		t.Errorf("stopped as %+v", d)

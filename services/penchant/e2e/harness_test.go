@@ -1,5 +1,5 @@
-// Package e2e runs whole stories on whole processes: the binary, started as its users start it, or every service in this
-// process. Whatever needs no process is tested beside its code.
+// Package e2e runs whole stories on whole processes: the binary, started as its users start it, or every service in
+// this process. Whatever needs no process is tested beside its code.
 package e2e
 
 import (

@@ -55,11 +55,13 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 	campaign := must(control.DescribeCampaign(&personalize.DescribeCampaignInput{CampaignArn: campaignARN}))(t).Campaign
 	put("batch/users.json", `{"userId":"ada"}`+"\n"+`{"userId":"nobody-knows-me"}`+"\n")
 	batch := must(control.CreateBatchInferenceJob(&personalize.CreateBatchInferenceJobInput{
-		JobName: aws.String("story"), SolutionVersionArn: campaign.SolutionVersionArn, RoleArn: role, NumResults: aws.Int64(10),
+		JobName: aws.String("story"), SolutionVersionArn: campaign.SolutionVersionArn, RoleArn: role,
+		NumResults:              aws.Int64(10),
 		JobInput:                &personalize.BatchInferenceJobInput{S3DataSource: at("batch/users.json")},
 		JobOutput:               &personalize.BatchInferenceJobOutput{S3DataDestination: at("recommended/")},
 		BatchInferenceJobConfig: &personalize.BatchInferenceJobConfig{ItemExplorationConfig: map[string]*string{"explorationWeight": aws.String("0")}},
-		Tags:                    []*personalize.Tag{{TagKey: aws.String("penchant:result-set"), TagValue: aws.String("homepage")}},
+		Tags: []*personalize.Tag{{TagKey: aws.String("penchant:result-set"),
+			TagValue: aws.String("homepage")}},
 	}))(t).BatchInferenceJobArn
 	ends("ACTIVE", func() (status, reason *string) {
 		j := must(control.DescribeBatchInferenceJob(&personalize.DescribeBatchInferenceJobInput{BatchInferenceJobArn: batch}))(t).BatchInferenceJob
@@ -81,7 +83,8 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 	}
 
 	key := must(s.runtime.Config.Credentials.Get())(t)
-	api := awsapi.NewClient(*s.runtime.Config.Endpoint, awsapi.Credential{AccessKeyID: key.AccessKeyID, SecretKey: key.SecretAccessKey}, *s.runtime.Config.Region)
+	api := awsapi.NewClient(*s.runtime.Config.Endpoint,
+		awsapi.Credential{AccessKeyID: key.AccessKeyID, SecretKey: key.SecretAccessKey}, *s.runtime.Config.Region)
 	defer api.Close()
 	lookUp := func(set, userID string) (items []string, err error) {
 		var answer struct {
@@ -92,8 +95,10 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 				Scores           []float64
 			}
 		}
-		err = api.Post(t.Context(), "/batch-results", map[string]string{"datasetGroupArn": *groupARN, "resultSet": set, "userId": userID}, &answer)
-		if err == nil && (answer.BatchInferenceJobArn != *batch || answer.ExpirationDateTime-answer.CreationDateTime < 7*86400 || len(answer.Output.Scores) != 10) {
+		err = api.Post(t.Context(), "/batch-results",
+			map[string]string{"datasetGroupArn": *groupARN, "resultSet": set, "userId": userID}, &answer)
+		if err == nil && (answer.BatchInferenceJobArn != *batch ||
+			answer.ExpirationDateTime-answer.CreationDateTime < 7*86400 || len(answer.Output.Scores) != 10) {
 			t.Errorf("looked up %+v", answer)
 		}
 		return answer.Output.RecommendedItems, err
@@ -125,7 +130,8 @@ func tellJobs(t *testing.T, s stack, groupARN, datasetARN, campaignARN *string) 
 
 	put("forget.csv", "USER_ID\nada\n")
 	deletion := must(control.CreateDataDeletionJob(&personalize.CreateDataDeletionJobInput{
-		JobName: aws.String("story"), DatasetGroupArn: groupARN, RoleArn: role, DataSource: &personalize.DataSource{DataLocation: aws.String("s3://story/forget.csv")},
+		JobName: aws.String("story"), DatasetGroupArn: groupARN, RoleArn: role,
+		DataSource: &personalize.DataSource{DataLocation: aws.String("s3://story/forget.csv")},
 	}))(t).DataDeletionJobArn
 	describe := func() *personalize.DataDeletionJob {
 		return must(control.DescribeDataDeletionJob(&personalize.DescribeDataDeletionJobInput{DataDeletionJobArn: deletion}))(t).DataDeletionJob

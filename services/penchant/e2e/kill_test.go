@@ -12,8 +12,8 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestKillNineLosesNothing kills `penchant all` again and again in the middle of a stream of numbered events. At the end
-// every acknowledged event stands in the archive exactly once, every other at most once, and each user's recent
+// TestKillNineLosesNothing kills `penchant all` again and again in the middle of a stream of numbered events. At the
+// end every acknowledged event stands in the archive exactly once, every other at most once, and each user's recent
 // interactions are what a run without a fault would hold.
 func TestKillNineLosesNothing(t *testing.T) {
 	kills, between := 2, 700*time.Millisecond
@@ -50,6 +50,7 @@ func TestKillNineLosesNothing(t *testing.T) {
 	}
 	bucket := process.Bucket("penchant")
 	sender.CheckArchive(t, bucket, group.GroupKey(), time.Minute)
-	penchanttest.CheckStates(t, bucket, group.GroupKey(), penchanttest.OpenUsers(t, process.Endpoints["redis"]), time.Minute)
+	penchanttest.CheckStates(t, bucket, group.GroupKey(), penchanttest.OpenUsers(t, process.Endpoints["redis"]),
+		time.Minute)
 	process.Terminate()
 }

@@ -72,13 +72,14 @@ func (c *installation) penchant(code int, args ...string) outcome {
 	c.t.Helper()
 	a := command(c.t, c.DataDir, args...)
 	if a.code != code {
-		c.t.Fatalf("penchant %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), a.code, code, a.stdout, a.stderr)
+		c.t.Fatalf("penchant %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), a.code, code, a.stdout,
+			a.stderr)
 	}
 	return a
 }
 
-// asked is penchant with -o json, decoded.
-func asked[R any](c *installation, code int, args ...string) (r R) {
+// decoded runs penchant with -o json and returns what it prints.
+func decoded[R any](c *installation, code int, args ...string) (r R) {
 	c.t.Helper()
 	a := c.penchant(code, append(args, "-o", "json")...)
 	decoder := json.NewDecoder(strings.NewReader(a.stdout))
@@ -95,7 +96,8 @@ func (c *installation) putEvents(trackingID string, first, count int) {
 	for n := first; n < first+count; n++ {
 		err := c.API().Post(c.t.Context(), "/events", &personalizeevents.PutEventsRequest{
 			TrackingId: &trackingID, UserId: new("ada"), SessionId: new("s"), EventList: []personalizeevents.Event{{
-				EventId: new(fmt.Sprintf("event-%03d", n)), EventType: new("view"), ItemId: new(fmt.Sprintf("item-%d", n)),
+				EventId: new(fmt.Sprintf("event-%03d", n)), EventType: new("view"),
+				ItemId: new(fmt.Sprintf("item-%d", n)),
 				SentAt: awsapi.At(time.UnixMilli(1_700_000_000_000 + int64(n)*1000)),
 			}},
 		}, nil)
@@ -140,7 +142,7 @@ func numbered(first, count int) (ids []string) {
 func (c *installation) awaitArchived(rows int64) {
 	c.t.Helper()
 	eventually.Succeeds(c.t, fmt.Sprintf("%d events are archived", rows), func() error {
-		check := asked[operator.ArchiveCheck](c, 0, "archive", "verify")
+		check := decoded[operator.ArchiveCheck](c, 0, "archive", "verify")
 		if got := check.DatasetGroups[0].Rows; got != rows {
 			return fmt.Errorf("%d are", got)
 		}
@@ -164,18 +166,20 @@ func startOperated(t *testing.T) (process *installation, group, trackingID strin
 func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	process, group, trackingID := startOperated(t)
 	filter := personalize.CreateFilterRequest{
-		Name: new("unseen"), DatasetGroupArn: new(accountARN + "dataset-group/shop"), FilterExpression: new(`EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")`),
+		Name: new("unseen"), DatasetGroupArn: new(accountARN + "dataset-group/shop"),
+		FilterExpression: new(`EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("*")`),
 	}
 	var filterAnswer personalize.CreateFilterResponse
 	if err := process.API().Call(t.Context(), "CreateFilter", &filter, &filterAnswer); err != nil {
 		t.Fatal(err)
 	}
-	penchanttest.WaitActive[*catalog.Filter](t, catalog.NewStore(process.Bucket("penchant"), nil), *filterAnswer.FilterArn)
+	penchanttest.WaitActive[*catalog.Filter](t, catalog.NewStore(process.Bucket("penchant"), nil),
+		*filterAnswer.FilterArn)
 
 	// status
 	var status operator.Status
 	eventually.Succeeds(t, "nothing lags", func() error {
-		status = asked[operator.Status](process, 0, "status")
+		status = decoded[operator.Status](process, 0, "status")
 		if e := status.DatasetGroups[0].Events; e.ArchiveLag+e.FoldLag > 0 {
 			return fmt.Errorf("%+v", e)
 		}
@@ -183,23 +187,28 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	})
 	shop := status.DatasetGroups[0]
 	active := func(n int) map[string]int { return map[string]int{"ACTIVE": n} }
-	if diff := cmp.Diff(map[string]map[string]int{"dataset": active(1), "event-tracker": active(1), "filter": active(1)}, shop.Resources); diff != "" {
+	if diff := cmp.Diff(map[string]map[string]int{"dataset": active(1), "event-tracker": active(1),
+		"filter": active(1)}, shop.Resources); diff != "" {
 		t.Errorf("resources (-want +got)\n%s", diff)
 	}
-	if shop.Name != "shop" || shop.Key != group || shop.Status != "ACTIVE" || len(shop.Jobs)+len(shop.Campaigns)+len(shop.Recommenders) != 0 {
+	if shop.Name != "shop" || shop.Key != group || shop.Status != "ACTIVE" ||
+		len(shop.Jobs)+len(shop.Campaigns)+len(shop.Recommenders) != 0 {
 		t.Errorf("%+v", shop)
 	}
-	if shop.Events.Accepted != 20 || shop.Events.InLog != 20 || shop.Events.Newest == nil || time.Since(*shop.Events.Newest) > time.Hour {
+	if shop.Events.Accepted != 20 || shop.Events.InLog != 20 || shop.Events.Newest == nil ||
+		time.Since(*shop.Events.Newest) > time.Hour {
 		t.Errorf("%+v", shop.Events)
 	}
 	if shop.Archive.Chains != 1 || shop.Archive.Files == 0 || shop.Archive.Bytes == 0 || shop.Archive.Newest == nil {
 		t.Errorf("%+v", shop.Archive)
 	}
-	if len(status.Redis) != 1 || status.Redis[0].Keys == 0 || len(status.Topics) != len(control.OwnTopics())+len(control.GroupTopics(group)) || len(status.Unreachable) != 0 {
+	if len(status.Redis) != 1 || status.Redis[0].Keys == 0 ||
+		len(status.Topics) != len(control.OwnTopics())+len(control.GroupTopics(group)) || len(status.Unreachable) != 0 {
 		t.Errorf("%+v", status)
 	}
 	page := process.penchant(0, "status").stdout
-	for _, part := range []string{"Dataset group shop (" + group + "): ACTIVE", "20 accepted", "0 not archived, 0 not folded", schema.Interactions.Topic(group)} {
+	for _, part := range []string{"Dataset group shop (" + group + "): ACTIVE", "20 accepted",
+		"0 not archived, 0 not folded", schema.Interactions.Topic(group)} {
 		if !strings.Contains(page, part) {
 			t.Errorf("the page lacks %q:\n%s", part, page)
 		}
@@ -209,17 +218,19 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	}
 
 	// topics lag
-	lags := asked[operator.Lags](process, 0, "topics", "lag", "--dataset-group", "shop", "--max-lag", "0")
+	lags := decoded[operator.Lags](process, 0, "topics", "lag", "--dataset-group", "shop", "--max-lag", "0")
 	consumers := map[string]int64{}
 	for _, p := range lags.Partitions {
 		if p.Committed != nil {
 			consumers[p.ConsumerGroup] += *p.Committed
 		}
 	}
-	if want := map[string]int64{firehose.ConsumerGroup: 20, sessionupdater.ConsumerGroup: 20}; !cmp.Equal(want, consumers) {
+	if want := map[string]int64{firehose.ConsumerGroup: 20, sessionupdater.ConsumerGroup: 20}; !cmp.Equal(want,
+		consumers) {
 		t.Errorf("committed %v, want %v", consumers, want)
 	}
-	if table := process.penchant(0, "topics", "lag", "--group", firehose.ConsumerGroup).stdout; !strings.Contains(table, "CONSUMER GROUP") || strings.Contains(table, sessionupdater.ConsumerGroup) {
+	if table := process.penchant(0, "topics", "lag", "--group", firehose.ConsumerGroup).stdout; !strings.Contains(table,
+		"CONSUMER GROUP") || strings.Contains(table, sessionupdater.ConsumerGroup) {
 		t.Errorf("the table of one consumer group:\n%s", table)
 	}
 
@@ -231,7 +242,8 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 		Value            struct{ EventID, UserID, ItemID, TimestampMs string }
 	}
 	var lines []line
-	for text := range strings.Lines(process.penchant(0, "topics", "tail", "--topic", schema.Interactions.Topic(group), "--from-beginning", "--no-follow").stdout) {
+	for text := range strings.Lines(process.penchant(0, "topics", "tail", "--topic", schema.Interactions.Topic(group),
+		"--from-beginning", "--no-follow").stdout) {
 		var l line
 		if err := json.Unmarshal([]byte(text), &l); err != nil {
 			t.Fatalf("%v: %s", err, text)
@@ -243,18 +255,20 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	}
 	for n, l := range lines {
 		id := fmt.Sprintf("event-%03d", n)
-		if l.Offset != int64(n) || l.Key != "ada" || l.Type != "penchant.v1.Interaction" || l.Headers["ce_id"] != id || l.Value.EventID != id ||
+		if l.Offset != int64(n) || l.Key != "ada" || l.Type != "penchant.v1.Interaction" || l.Headers["ce_id"] != id ||
+			l.Value.EventID != id ||
 			l.Value.UserID != "ada" || l.Value.TimestampMs != strconv.FormatInt(1_700_000_000_000+int64(n)*1000, 10) {
 			t.Errorf("line %d: %+v", n, l)
 		}
 	}
-	if limited := process.penchant(0, "topics", "tail", "--dataset-group", "shop", "--from-beginning", "-n", "3").stdout; strings.Count(limited, "\n") != 3 {
+	if limited := process.penchant(0, "topics", "tail", "--dataset-group", "shop", "--from-beginning", "-n",
+		"3").stdout; strings.Count(limited, "\n") != 3 {
 		t.Errorf("three records were asked for:\n%s", limited)
 	}
 	followTopics(t, process, trackingID)
 
 	// doctor
-	diagnosis := asked[operator.Diagnosis](process, 0, "doctor")
+	diagnosis := decoded[operator.Diagnosis](process, 0, "doctor")
 	areas := map[string]bool{}
 	for _, f := range diagnosis.Findings {
 		areas[f.Area] = true
@@ -269,11 +283,13 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 	}
 
 	// doctor data, of a group that has some twenty events of one user
-	data := asked[datadoctor.Report](process, 1, "doctor", "data", "--dataset-group", "shop")
-	if data.Interactions < 20 || data.Users != 1 || data.Finding("TOO_FEW_INTERACTIONS", "") == nil || data.Finding("TOO_FEW_USERS", "") == nil {
+	data := decoded[datadoctor.Report](process, 1, "doctor", "data", "--dataset-group", "shop")
+	if data.Interactions < 20 || data.Users != 1 || data.Finding("TOO_FEW_INTERACTIONS", "") == nil ||
+		data.Finding("TOO_FEW_USERS", "") == nil {
 		t.Errorf("the data: %+v", data)
 	}
-	if table := process.penchant(1, "doctor", "data", "--dataset-group", "shop").stdout; !strings.Contains(table, "no       aws-sims") {
+	if table := process.penchant(1, "doctor", "data", "--dataset-group", "shop").stdout; !strings.Contains(table,
+		"no       aws-sims") {
 		t.Errorf("the report for people:\n%s", table)
 	}
 	process.penchant(2, "doctor", "data", "--dataset-group", "absent")
@@ -299,7 +315,8 @@ func TestOperatorsSeeWhatGoesOn(t *testing.T) {
 // followTopics begins a tail, puts an event, and sees it come.
 func followTopics(t *testing.T, process *installation, trackingID string) {
 	t.Helper()
-	tail := exec.Command(penchanttest.Binary(t), "topics", "tail", "--dataset-group", "shop", "--data-dir", process.DataDir)
+	tail := exec.Command(penchanttest.Binary(t), "topics", "tail", "--dataset-group", "shop", "--data-dir",
+		process.DataDir)
 	tail.Env = withoutSettings(os.Environ())
 	out, err := tail.StdoutPipe()
 	if err != nil {
@@ -340,6 +357,7 @@ func followTopics(t *testing.T, process *installation, trackingID string) {
 }
 
 func TestArchiveVerifyNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	process, group, trackingID := startOperated(t)
 	process.putEvents(trackingID, 20, 5)
 	process.awaitArchived(25)
@@ -356,7 +374,8 @@ func TestArchiveVerifyNamesWhatIsWrong(t *testing.T) {
 	}
 	problems := func(code int, args ...string) (found []string) {
 		t.Helper()
-		for _, p := range asked[operator.ArchiveCheck](process, code, append([]string{"archive", "verify", "--dataset-group", "shop"}, args...)...).DatasetGroups[0].Problems {
+		for _, p := range decoded[operator.ArchiveCheck](process, code,
+			append([]string{"archive", "verify", "--dataset-group", "shop"}, args...)...).DatasetGroups[0].Problems {
 			found = append(found, p.Kind+" "+p.Key)
 		}
 		return found
@@ -391,7 +410,8 @@ func TestArchiveVerifyNamesWhatIsWrong(t *testing.T) {
 	put(keys[0], broken, info.Metadata)
 	want("a flipped bit", problems(1), "unreadable "+keys[0])
 	want("a flipped bit, by names only", problems(0, "--names-only"))
-	if done := asked[operator.Replayed](process, 1, "archive", "replay", "--dataset-group", "shop", "--dry-run"); !slices.Equal(done.Damaged, keys[:1]) {
+	if done := decoded[operator.Replayed](process, 1, "archive", "replay", "--dataset-group", "shop",
+		"--dry-run"); !slices.Equal(done.Damaged, keys[:1]) {
 		t.Errorf("a replay past a damaged file: %+v", done)
 	}
 
@@ -400,7 +420,8 @@ func TestArchiveVerifyNamesWhatIsWrong(t *testing.T) {
 	}
 	want("a file that is gone", problems(1), "hole "+keys[1])
 	want("a file that is gone, by names only", problems(1, "--names-only"), "hole "+keys[1])
-	if text := process.penchant(1, "archive", "verify").stdout; !strings.Contains(text, "hole: "+keys[1]+": offsets 0 to ") {
+	if text := process.penchant(1, "archive", "verify").stdout; !strings.Contains(text,
+		"hole: "+keys[1]+": offsets 0 to ") {
 		t.Errorf("for people:\n%s", text)
 	}
 	if sick := process.penchant(1, "doctor").stdout; !strings.Contains(sick, "failure  archive     hole: "+keys[1]) {
@@ -409,7 +430,8 @@ func TestArchiveVerifyNamesWhatIsWrong(t *testing.T) {
 	put(keys[0], data, info.Metadata)
 	want("the file restored", problems(0))
 
-	if a := process.penchant(2, "archive", "verify", "--dataset-group", "nobody"); !strings.Contains(a.stderr, `no dataset group "nobody": there are shop`) || a.stdout != "" {
+	if a := process.penchant(2, "archive", "verify", "--dataset-group", "nobody"); !strings.Contains(a.stderr,
+		`no dataset group "nobody": there are shop`) || a.stdout != "" {
 		t.Errorf("an unknown dataset group: %+v", a)
 	}
 	process.penchant(2, "archive", "verify", "--no-such-flag")
@@ -419,15 +441,18 @@ func TestArchiveVerifyNamesWhatIsWrong(t *testing.T) {
 // TestArchiveReplayAfterKafkaAndRedisWereLost loses the topic and Redis: the rebuild finds nothing of the old topic's
 // events, the replay brings them back, and the archive stays as it is.
 func TestArchiveReplayAfterKafkaAndRedisWereLost(t *testing.T) {
+	t.Parallel()
 	process, group, trackingID := startOperated(t)
 	topic := schema.Interactions.Topic(group)
 	if err := process.kafka().DeleteTopics(t.Context(), topic); err != nil {
 		t.Fatal(err)
 	}
-	if sick := process.penchant(1, "doctor").stdout; !strings.Contains(sick, "missing: "+topic) || !strings.Contains(sick, "penchant topics create") {
+	if sick := process.penchant(1, "doctor").stdout; !strings.Contains(sick, "missing: "+topic) ||
+		!strings.Contains(sick, "penchant topics create") {
 		t.Errorf("the doctor says:\n%s", sick)
 	}
-	if created := asked[operator.CreatedTopics](process, 0, "topics", "create"); !slices.Equal(created.Created, []string{topic}) {
+	if created := decoded[operator.CreatedTopics](process, 0, "topics", "create"); !slices.Equal(created.Created,
+		[]string{topic}) {
 		t.Fatalf("created %q", created.Created)
 	}
 	if again := process.penchant(0, "topics", "create").stdout; again != "no topic is missing\n" {
@@ -453,19 +478,22 @@ func TestArchiveReplayAfterKafkaAndRedisWereLost(t *testing.T) {
 	process.awaitArchived(int64(20 + fresh))
 
 	replay := []string{"archive", "replay", "--dataset-group", "shop"}
-	if counted := asked[operator.Replayed](process, 0, append(replay, "--dry-run")...); counted.Events != int64(20+fresh) || counted.Folded != 0 {
+	if counted := decoded[operator.Replayed](process, 0,
+		append(replay, "--dry-run")...); counted.Events != int64(20+fresh) || counted.Folded != 0 {
 		t.Errorf("a dry run: %+v", counted)
 	}
-	if others := asked[operator.Replayed](process, 0, append(replay, "--user", "somebody, else")...); others.Events != 0 {
+	if others := decoded[operator.Replayed](process, 0,
+		append(replay, "--user", "somebody, else")...); others.Events != 0 {
 		t.Errorf("of a user without events: %+v", others)
 	}
-	if later := asked[operator.Replayed](process, 0, append(replay, "--to", "24h")...); later.Events != 0 {
+	if later := decoded[operator.Replayed](process, 0, append(replay, "--to", "24h")...); later.Events != 0 {
 		t.Errorf("of what came before yesterday: %+v", later)
 	}
 	if got := process.history(group, "ada"); !slices.Equal(got, numbered(20, fresh)) {
 		t.Errorf("before the replay ada has %q", got)
 	}
-	if done := asked[operator.Replayed](process, 0, replay...); done.Events != int64(20+fresh) || done.Folded != 20 || len(done.Warnings) > 0 {
+	if done := decoded[operator.Replayed](process, 0, replay...); done.Events != int64(20+fresh) || done.Folded != 20 ||
+		len(done.Warnings) > 0 {
 		t.Errorf("%+v", done)
 	}
 	if got := process.history(group, "ada"); !slices.Equal(got, numbered(0, 20+fresh)) {
@@ -474,7 +502,8 @@ func TestArchiveReplayAfterKafkaAndRedisWereLost(t *testing.T) {
 	if text := process.penchant(0, replay...).stdout; !strings.HasSuffix(text, ", 0 of them changed a user's state\n") {
 		t.Errorf("once more: %s", text)
 	}
-	if check := asked[operator.ArchiveCheck](process, 0, "archive", "verify"); check.DatasetGroups[0].Rows != int64(20+fresh) {
+	if check := decoded[operator.ArchiveCheck](process, 0, "archive",
+		"verify"); check.DatasetGroups[0].Rows != int64(20+fresh) {
 		t.Errorf("the replay changed the archive: %+v", check)
 	}
 }
@@ -504,61 +533,72 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 	}
 	list := []string{"dlq", "list", "--dataset-group", "shop"}
 	replay := []string{"dlq", "replay", "--dataset-group", "shop"}
-	if empty := asked[operator.DeadLetters](process, 0, list...); len(empty.Records) != 0 || empty.DatasetGroup != group {
+	if empty := decoded[operator.DeadLetters](process, 0, list...); len(empty.Records) != 0 ||
+		empty.DatasetGroup != group {
 		t.Fatalf("%+v", empty)
 	}
 
 	// A record that nobody can read: both consumers put it aside, and it is one dead letter.
-	publish(bus.Record{Topic: topic, Key: []byte("ada"), Value: []byte("\xff no protobuf"), Headers: []bus.Header{{Key: "own", Value: []byte("header")}}})
+	publish(bus.Record{Topic: topic, Key: []byte("ada"), Value: []byte("\xff no protobuf"),
+		Headers: []bus.Header{{Key: "own", Value: []byte("header")}}})
 	var letter operator.DeadLetter
 	eventually.Succeeds(t, "both consumers have put the record aside", func() error {
-		letters := asked[operator.DeadLetters](process, 0, list...).Records
+		letters := decoded[operator.DeadLetters](process, 0, list...).Records
 		if len(letters) != 1 || len(letters[0].Failures) != 2 {
 			return fmt.Errorf("%+v", letters)
 		}
 		letter = letters[0]
 		return nil
 	})
-	if letter.Topic != topic || letter.Offset != 20 || letter.Key != "ada" || string(letter.Value) != "\xff no protobuf" ||
-		!cmp.Equal(letter.Headers, map[string]string{"own": "header"}) || letter.Replayed != nil || time.Since(letter.Arrival) > time.Hour ||
-		letter.Failures[0].Consumer != firehose.ConsumerGroup || letter.Failures[1].Consumer != sessionupdater.ConsumerGroup ||
+	if letter.Topic != topic || letter.Offset != 20 || letter.Key != "ada" ||
+		string(letter.Value) != "\xff no protobuf" ||
+		!cmp.Equal(letter.Headers, map[string]string{"own": "header"}) || letter.Replayed != nil ||
+		time.Since(letter.Arrival) > time.Hour ||
+		letter.Failures[0].Consumer != firehose.ConsumerGroup ||
+		letter.Failures[1].Consumer != sessionupdater.ConsumerGroup ||
 		!strings.Contains(letter.Failures[0].Reason, "decoding an interaction") {
 		t.Errorf("%+v", letter)
 	}
 	place := fmt.Sprintf("%s/%d/20", topic, letter.Partition)
-	if table := process.penchant(0, list...).stdout; !strings.Contains(table, `"ada"`) || !strings.Contains(table, "decoding an interaction") {
+	if table := process.penchant(0, list...).stdout; !strings.Contains(table, `"ada"`) ||
+		!strings.Contains(table, "decoding an interaction") {
 		t.Errorf("for people:\n%s", table)
 	}
 	if sick := process.penchant(0, "doctor").stdout; !strings.Contains(sick, "1 records that could not be handled") {
 		t.Errorf("the doctor says:\n%s", sick)
 	}
 	// It still can't be read: it would only come back.
-	if done := asked[operator.LettersReplayed](process, 0, replay...); done.Replayed != 0 || len(done.Skipped) != 1 || !strings.Contains(done.Skipped[0].Reason, "put aside again") {
+	if done := decoded[operator.LettersReplayed](process, 0, replay...); done.Replayed != 0 || len(done.Skipped) != 1 ||
+		!strings.Contains(done.Skipped[0].Reason, "put aside again") {
 		t.Errorf("%+v", done)
 	}
 
 	// A record that an earlier version could not read, and this one can.
-	value, err := wire.MarshalInteraction(&reco.Interaction{EventID: "event-020", UserID: "ada", ItemID: "item-20", EventType: "view", TimestampMS: 1_700_000_020_000})
+	value, err := wire.MarshalInteraction(&reco.Interaction{EventID: "event-020", UserID: "ada", ItemID: "item-20",
+		EventType: "view", TimestampMS: 1_700_000_020_000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mended := func(consumer string) bus.Record {
 		return bus.Record{Topic: bus.DeadLetterTopic(group), Key: []byte("ada"), Value: value, Headers: []bus.Header{
 			{Key: "ce_id", Value: []byte("event-020")},
-			{Key: "penchant-reason", Value: []byte("a bug that is fixed")}, {Key: "penchant-consumer", Value: []byte(consumer)},
-			{Key: "penchant-topic", Value: []byte(topic)}, {Key: "penchant-partition", Value: []byte("0")}, {Key: "penchant-offset", Value: []byte("7")},
+			{Key: "penchant-reason", Value: []byte("a bug that is fixed")},
+			{Key: "penchant-consumer", Value: []byte(consumer)},
+			{Key: "penchant-topic", Value: []byte(topic)}, {Key: "penchant-partition", Value: []byte("0")},
+			{Key: "penchant-offset", Value: []byte("7")},
 		}}
 	}
 	publish(mended(sessionupdater.ConsumerGroup))
-	if dry := asked[operator.LettersReplayed](process, 0, append(replay, "--dry-run")...); dry.Replayed != 1 {
+	if dry := decoded[operator.LettersReplayed](process, 0, append(replay, "--dry-run")...); dry.Replayed != 1 {
 		t.Errorf("a dry run: %+v", dry)
 	}
-	if done := asked[operator.LettersReplayed](process, 0, append(replay, "--record", topic+"/0/7")...); done.Replayed != 1 || len(done.Skipped) != 0 {
+	if done := decoded[operator.LettersReplayed](process, 0,
+		append(replay, "--record", topic+"/0/7")...); done.Replayed != 1 || len(done.Skipped) != 0 {
 		t.Errorf("%+v", done)
 	}
 	// The slower consumer's letter comes after the replay; it is the same record.
 	publish(mended(firehose.ConsumerGroup))
-	if again := asked[operator.LettersReplayed](process, 0, replay...); again.Replayed != 0 || len(again.Skipped) != 2 {
+	if again := decoded[operator.LettersReplayed](process, 0, replay...); again.Replayed != 0 || len(again.Skipped) != 2 {
 		t.Errorf("once more: %+v", again)
 	}
 	process.awaitArchived(21)
@@ -569,7 +609,8 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 		return nil
 	})
 	var headers string
-	for text := range strings.Lines(process.penchant(0, "topics", "tail", "--topic", topic, "--from-beginning", "--no-follow").stdout) {
+	for text := range strings.Lines(process.penchant(0, "topics", "tail", "--topic", topic, "--from-beginning",
+		"--no-follow").stdout) {
 		if strings.Contains(text, `"offset":21`) {
 			headers = text
 		}
@@ -579,14 +620,15 @@ func TestDeadLettersAreListedAndReplayedOnce(t *testing.T) {
 	}
 
 	// On request it goes again: the event id keeps it from counting twice.
-	if all := asked[operator.LettersReplayed](process, 0, append(replay, "--all")...); all.Replayed != 1 {
+	if all := decoded[operator.LettersReplayed](process, 0, append(replay, "--all")...); all.Replayed != 1 {
 		t.Errorf("--all: %+v", all)
 	}
-	if forced := asked[operator.LettersReplayed](process, 0, append(replay, "--force", "--record", place)...); forced.Replayed != 1 {
+	if forced := decoded[operator.LettersReplayed](process, 0,
+		append(replay, "--force", "--record", place)...); forced.Replayed != 1 {
 		t.Errorf("--force: %+v", forced)
 	}
 	eventually.Succeeds(t, "the record that can't be read is put aside again", func() error {
-		letters := asked[operator.DeadLetters](process, 0, list...).Records
+		letters := decoded[operator.DeadLetters](process, 0, list...).Records
 		if len(letters) != 3 || letters[len(letters)-1].Offset != 23 || len(letters[len(letters)-1].Failures) != 2 {
 			return fmt.Errorf("%+v", letters)
 		}
@@ -604,10 +646,13 @@ func TestRedisThatEvictsIsRefused(t *testing.T) {
 	url := startRedis(t, "allkeys-lru")
 	const anyPort = "127.0.0.1:0"
 	kafka := startServers(t, embedded.Config{KafkaAddr: anyPort})
-	objects := startServers(t, embedded.Config{S3Addr: anyPort, AccessKeys: []awsapi.Credential{{AccessKeyID: "store", SecretKey: "store-secret"}}})
+	objects := startServers(t, embedded.Config{S3Addr: anyPort,
+		AccessKeys: []awsapi.Credential{{AccessKeyID: "store", SecretKey: "store-secret"}}})
 	outside := []string{
-		"PENCHANT_KAFKA_BROKERS=" + kafka.KafkaAddr(), "PENCHANT_REDIS_URL=" + url, "PENCHANT_S3_ENDPOINT=" + objects.S3Endpoint(),
-		"PENCHANT_S3_ACCESS_KEY=store", "PENCHANT_S3_SECRET_KEY=store-secret", "PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1",
+		"PENCHANT_KAFKA_BROKERS=" + kafka.KafkaAddr(), "PENCHANT_REDIS_URL=" + url,
+		"PENCHANT_S3_ENDPOINT=" + objects.S3Endpoint(),
+		"PENCHANT_S3_ACCESS_KEY=store", "PENCHANT_S3_SECRET_KEY=store-secret", "PENCHANT_TOPIC_REPLICATION_FACTOR=1",
+		"PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1",
 	}
 	run := func(args ...string) (string, int) {
 		c := exec.CommandContext(t.Context(), penchanttest.Binary(t), append(args, "--data-dir", t.TempDir())...)
@@ -621,12 +666,14 @@ func TestRedisThatEvictsIsRefused(t *testing.T) {
 	}
 	for _, target := range []string{"session-updater", "recommender", "all"} {
 		out, code := run(target, "--http-addr", anyPort)
-		if code != 1 || !strings.Contains(out, "maxmemory-policy allkeys-lru") || !strings.Contains(out, "set it to noeviction") {
+		if code != 1 || !strings.Contains(out, "maxmemory-policy allkeys-lru") ||
+			!strings.Contains(out, "set it to noeviction") {
 			t.Errorf("penchant %s ended with %d:\n%s", target, code, out)
 		}
 	}
 	out, code := run("doctor")
-	if code != 1 || !strings.Contains(out, "failure  redis       redis may evict user states") || !strings.Contains(out, "appendonly yes") {
+	if code != 1 || !strings.Contains(out, "failure  redis       redis may evict user states") ||
+		!strings.Contains(out, "appendonly yes") {
 		t.Errorf("the doctor, with exit code %d:\n%s", code, out)
 	}
 }
@@ -645,7 +692,8 @@ func startRedis(t *testing.T, policy string) (url string) {
 	address := listener.Addr().String()
 	listener.Close()
 	_, port, _ := net.SplitHostPort(address)
-	server := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(), "--maxmemory-policy", policy)
+	server := exec.Command(path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir(),
+		"--maxmemory-policy", policy)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -665,6 +713,7 @@ func startRedis(t *testing.T, policy string) (url string) {
 
 // Without any server the doctor says which settings there are, and no command hangs.
 func TestOperatorsAreToldWhichSettingsAreMissing(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
@@ -674,7 +723,8 @@ func TestOperatorsAreToldWhichSettingsAreMissing(t *testing.T) {
 			t.Errorf("the doctor, with exit code %d, does not name %s:\n%s", sick.code, setting, sick.stdout)
 		}
 	}
-	if lost := command(t, t.TempDir(), "topics", "lag"); lost.code != 2 || !strings.Contains(lost.stderr, "PENCHANT_KAFKA_BROKERS") {
+	if lost := command(t, t.TempDir(), "topics", "lag"); lost.code != 2 ||
+		!strings.Contains(lost.stderr, "PENCHANT_KAFKA_BROKERS") {
 		t.Errorf("%+v", lost)
 	}
 }

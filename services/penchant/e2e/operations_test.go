@@ -12,9 +12,10 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestEveryOperationIsAnswered: whatever the API models know, a whole process knows. It refuses an empty request for what it lacks,
-// or answers it, but never as an unknown operation.
+// TestEveryOperationIsAnswered: whatever the API models know, a whole process knows. It refuses an empty request for
+// what it lacks, or answers it, but never as an unknown operation.
 func TestEveryOperationIsAnswered(t *testing.T) {
+	t.Parallel()
 	services := []struct {
 		name       string
 		operations []awsapi.Operation
@@ -46,7 +47,8 @@ func TestEveryOperationIsAnswered(t *testing.T) {
 			if refusal.Code == awsapi.CodeUnknownOperation {
 				t.Errorf("%s is not answered", operation.Name)
 			} else if !slices.Contains(operation.Errors, refusal.Code) {
-				t.Errorf("%s refuses an empty request with %s, which its model does not list", operation.Name, refusal.Code)
+				t.Errorf("%s refuses an empty request with %s, which its model does not list", operation.Name,
+					refusal.Code)
 			}
 		}
 	}

@@ -17,15 +17,16 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestRealServersAnswerAlike tells the story on the embedded servers and on Kafka, Redis and an S3 store: afterwards every
-// answer of the API is the same, to the last digit of each score.
+// TestRealServersAnswerAlike tells the story on the embedded servers and on Kafka, Redis and an S3 store: afterwards
+// every answer of the API is the same, to the last digit of each score.
 func TestRealServersAnswerAlike(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	then := time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 
 	embedded := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s")
 	onEmbedded := stack{
-		control: sdk(t, embedded), events: sdk(t, embedded), runtime: sdk(t, embedded), bucket: embedded.Bucket, now: then,
+		control: sdk(t, embedded), events: sdk(t, embedded), runtime: sdk(t, embedded), bucket: embedded.Bucket,
+		now: then,
 	}
 	tellStory(t, onEmbedded)
 	want := answers(t, onEmbedded)
@@ -51,8 +52,8 @@ func TestRealServersAnswerAlike(t *testing.T) {
 	outside.Terminate()
 }
 
-// answers asks for all there is after the story, and returns the answers by what was asked, without what is different each
-// time: dates, random ids.
+// answers asks for all there is after the story, and returns the answers by what was asked, without what is different
+// each time: dates, random ids.
 func answers(t *testing.T, s stack) map[string]string {
 	control, runtime := personalize.New(s.control), personalizeruntime.New(s.runtime)
 	all := map[string]string{}
@@ -82,27 +83,31 @@ func answers(t *testing.T, s stack) map[string]string {
 	jobs := must(control.ListDatasetImportJobs(&personalize.ListDatasetImportJobsInput{}))(t)
 	note("ListDatasetImportJobs", jobs)
 	for _, job := range jobs.DatasetImportJobs {
-		note("DescribeDatasetImportJob", must(control.DescribeDatasetImportJob(&personalize.DescribeDatasetImportJobInput{DatasetImportJobArn: job.DatasetImportJobArn}))(t))
+		note("DescribeDatasetImportJob",
+			must(control.DescribeDatasetImportJob(&personalize.DescribeDatasetImportJobInput{DatasetImportJobArn: job.DatasetImportJobArn}))(t))
 	}
 	note("ListEventTrackers", must(control.ListEventTrackers(&personalize.ListEventTrackersInput{}))(t))
 	solutions := must(control.ListSolutions(&personalize.ListSolutionsInput{}))(t)
 	note("ListSolutions", solutions)
 	for _, solution := range solutions.Solutions {
-		note("DescribeSolution "+*solution.Name, must(control.DescribeSolution(&personalize.DescribeSolutionInput{SolutionArn: solution.SolutionArn}))(t))
+		note("DescribeSolution "+*solution.Name,
+			must(control.DescribeSolution(&personalize.DescribeSolutionInput{SolutionArn: solution.SolutionArn}))(t))
 		versions := must(control.ListSolutionVersions(&personalize.ListSolutionVersionsInput{SolutionArn: solution.SolutionArn}))(t)
 		for n, version := range versions.SolutionVersions {
 			asked := fmt.Sprint(*solution.Name, " ", n)
 			described := must(control.DescribeSolutionVersion(&personalize.DescribeSolutionVersionInput{SolutionVersionArn: version.SolutionVersionArn}))(t)
 			described.SolutionVersion.TrainingHours = nil // the machine's
 			note("DescribeSolutionVersion "+asked, described)
-			note("GetSolutionMetrics "+asked, must(control.GetSolutionMetrics(&personalize.GetSolutionMetricsInput{SolutionVersionArn: version.SolutionVersionArn}))(t))
+			note("GetSolutionMetrics "+asked,
+				must(control.GetSolutionMetrics(&personalize.GetSolutionMetricsInput{SolutionVersionArn: version.SolutionVersionArn}))(t))
 		}
 	}
 	campaigns := must(control.ListCampaigns(&personalize.ListCampaignsInput{}))(t)
 	note("ListCampaigns", campaigns)
 	items := aws.StringSlice([]string{"syn-01", "syn-05", "cof-02", "kit-03", "no-such-item"})
 	for _, campaign := range campaigns.Campaigns {
-		note("DescribeCampaign "+*campaign.Name, must(control.DescribeCampaign(&personalize.DescribeCampaignInput{CampaignArn: campaign.CampaignArn}))(t))
+		note("DescribeCampaign "+*campaign.Name,
+			must(control.DescribeCampaign(&personalize.DescribeCampaignInput{CampaignArn: campaign.CampaignArn}))(t))
 		for n := range 25 {
 			user := aws.String(fmt.Sprint("visitor-", n))
 			if n == 0 {
@@ -110,18 +115,21 @@ func answers(t *testing.T, s stack) map[string]string {
 			}
 			switch *campaign.Name {
 			case "aws-personalized-ranking":
-				note("GetPersonalizedRanking "+*user, must(runtime.GetPersonalizedRanking(&personalizeruntime.GetPersonalizedRankingInput{
-					CampaignArn: campaign.CampaignArn, UserId: user, InputList: items,
-				}))(t))
+				note("GetPersonalizedRanking "+*user,
+					must(runtime.GetPersonalizedRanking(&personalizeruntime.GetPersonalizedRankingInput{
+						CampaignArn: campaign.CampaignArn, UserId: user, InputList: items,
+					}))(t))
 			case "aws-sims":
 				item := aws.String(fmt.Sprintf("syn-%02d", n+1))
-				note("GetRecommendations "+*item, must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{
-					CampaignArn: campaign.CampaignArn, ItemId: item,
-				}))(t))
+				note("GetRecommendations "+*item,
+					must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{
+						CampaignArn: campaign.CampaignArn, ItemId: item,
+					}))(t))
 			default:
-				note("GetRecommendations "+*campaign.Name+" "+*user, must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{
-					CampaignArn: campaign.CampaignArn, UserId: user, NumResults: aws.Int64(50),
-				}))(t))
+				note("GetRecommendations "+*campaign.Name+" "+*user,
+					must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{
+						CampaignArn: campaign.CampaignArn, UserId: user, NumResults: aws.Int64(50),
+					}))(t))
 			}
 		}
 	}

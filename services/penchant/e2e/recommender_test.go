@@ -14,8 +14,10 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestARecommenderFromEventsToRecommendations: in a domain dataset group nobody trains anything, and is recommended to all the same.
+// TestARecommenderFromEventsToRecommendations: in a domain dataset group nobody trains anything, and is recommended to
+// all the same.
 func TestARecommenderFromEventsToRecommendations(t *testing.T) {
+	t.Parallel()
 	api := penchanttest.Start(t, "all", t.TempDir(), "PENCHANT_MIN_INTERACTIONS=100", "PENCHANT_MIN_USERS=10").API()
 	call := func(operation string, in, out any) {
 		t.Helper()
@@ -24,7 +26,8 @@ func TestARecommenderFromEventsToRecommendations(t *testing.T) {
 		}
 	}
 	var group personalize.CreateDatasetGroupResponse
-	call("CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: new("shop"), Domain: new("ECOMMERCE")}, &group)
+	call("CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: new("shop"), Domain: new("ECOMMERCE")},
+		&group)
 	var schema personalize.CreateSchemaResponse
 	call("CreateSchema", &personalize.CreateSchemaRequest{Name: new("shop"), Domain: new("ECOMMERCE"), Schema: new(
 		`{"type":"record","name":"Interactions","namespace":"com.amazonaws.personalize.schema","fields":[{"name":"USER_ID","type":"string"},
@@ -36,25 +39,31 @@ func TestARecommenderFromEventsToRecommendations(t *testing.T) {
 	var dataset personalize.CreateDatasetResponse
 	eventually("a dataset is created", func() error {
 		return api.Call(t.Context(), "CreateDataset", &personalize.CreateDatasetRequest{
-			Name: new("shop"), DatasetGroupArn: group.DatasetGroupArn, DatasetType: new("Interactions"), SchemaArn: schema.SchemaArn}, &dataset)
+			Name: new("shop"), DatasetGroupArn: group.DatasetGroupArn, DatasetType: new("Interactions"),
+			SchemaArn: schema.SchemaArn}, &dataset)
 	})
 	var tracker personalize.CreateEventTrackerResponse
-	call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: new("web"), DatasetGroupArn: group.DatasetGroupArn}, &tracker)
+	call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: new("web"),
+		DatasetGroupArn: group.DatasetGroupArn}, &tracker)
 	for user := range 40 {
-		request := &personalizeevents.PutEventsRequest{TrackingId: tracker.TrackingId, SessionId: new(fmt.Sprint("s", user)), UserId: new(fmt.Sprint("u", user))}
+		request := &personalizeevents.PutEventsRequest{TrackingId: tracker.TrackingId,
+			SessionId: new(fmt.Sprint("s", user)), UserId: new(fmt.Sprint("u", user))}
 		for n := range 10 {
 			request.EventList = append(request.EventList, personalizeevents.Event{
-				EventType: new("View"), ItemId: new(fmt.Sprint("i", user%2+2*((user/2+n)%10))), EventId: new(fmt.Sprint(user, "-", n)), SentAt: awsapi.At(time.Now())})
+				EventType: new("View"), ItemId: new(fmt.Sprint("i", user%2+2*((user/2+n)%10))),
+				EventId: new(fmt.Sprint(user, "-", n)), SentAt: awsapi.At(time.Now())})
 		}
 		eventually("events are taken", func() error { return api.Post(t.Context(), "/events", request, nil) })
 	}
 
 	var created personalize.CreateRecommenderResponse
 	call("CreateRecommender", &personalize.CreateRecommenderRequest{
-		Name: new("home"), DatasetGroupArn: group.DatasetGroupArn, RecipeArn: new(recipeARN + "aws-ecomm-popular-items-by-views")}, &created)
+		Name: new("home"), DatasetGroupArn: group.DatasetGroupArn,
+		RecipeArn: new(recipeARN + "aws-ecomm-popular-items-by-views")}, &created)
 	var described personalize.DescribeRecommenderResponse
 	eventually("the recommender is ACTIVE", func() error {
-		call("DescribeRecommender", &personalize.DescribeRecommenderRequest{RecommenderArn: created.RecommenderArn}, &described)
+		call("DescribeRecommender", &personalize.DescribeRecommenderRequest{RecommenderArn: created.RecommenderArn},
+			&described)
 		if *described.Recommender.Status != "ACTIVE" {
 			return errors.New(*described.Recommender.Status)
 		}

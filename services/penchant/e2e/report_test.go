@@ -18,6 +18,7 @@ import (
 )
 
 func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
@@ -32,9 +33,11 @@ func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
 	} {
 		v.SolutionARN = solution
 		if v.Status == status.Active {
-			report := training.QualityReport{SolutionVersion: v.ARN, Recipe: "aws-sims", ModelID: "m", Report: eval.Report{
-				Metrics: eval.Metrics{"coverage": 0.25, "precision_at_5": 0.5}, Popularity: eval.Metrics{"precision_at_5": 0.125}, TestUsers: 7,
-			}}
+			report := training.QualityReport{SolutionVersion: v.ARN, Recipe: "aws-sims", ModelID: "m",
+				Report: eval.Report{
+					Metrics:    eval.Metrics{"coverage": 0.25, "precision_at_5": 0.5},
+					Popularity: eval.Metrics{"precision_at_5": 0.125}, TestUsers: 7,
+				}}
 			text, err := json.Marshal(report)
 			if err != nil {
 				t.Fatal(err)
@@ -52,14 +55,17 @@ func TestOperatorsReadTheReportsOfTrainings(t *testing.T) {
 		}
 	}
 	folder := filepath.Join(t.TempDir(), "new")
-	newest := asked[operator.Quality](process, 0, "report", "taste", "--save", folder)
-	if newest.SolutionVersion != solution+"/00000002" || newest.Metrics["precision_at_5"] != 0.5 || newest.TestUsers != 7 {
+	newest := decoded[operator.Quality](process, 0, "report", "taste", "--save", folder)
+	if newest.SolutionVersion != solution+"/00000002" || newest.Metrics["precision_at_5"] != 0.5 ||
+		newest.TestUsers != 7 {
 		t.Errorf("the solution's newest report: %+v", newest.QualityReport)
 	}
-	if want := []string{filepath.Join(folder, "metrics.svg"), filepath.Join(folder, "report.json")}; !slices.Equal(newest.Saved, want) {
+	if want := []string{filepath.Join(folder, "metrics.svg"),
+		filepath.Join(folder, "report.json")}; !slices.Equal(newest.Saved, want) {
 		t.Errorf("saved %v, want %v", newest.Saved, want)
 	}
-	if plot, err := os.ReadFile(filepath.Join(folder, "metrics.svg")); err != nil || !strings.HasPrefix(string(plot), "<svg") {
+	if plot, err := os.ReadFile(filepath.Join(folder, "metrics.svg")); err != nil ||
+		!strings.HasPrefix(string(plot), "<svg") {
 		t.Errorf("the plot begins with %.20q: %v", plot, err)
 	}
 	page := process.penchant(0, "report", solution+"/00000001").stdout

@@ -48,10 +48,12 @@ func TestStoryInSixProcesses(t *testing.T) {
 	}
 	const anyPort = "127.0.0.1:0"
 	servers := startServers(t, embedded.Config{KafkaAddr: anyPort, RedisAddr: anyPort})
-	objects := startServers(t, embedded.Config{S3Addr: anyPort, AccessKeys: []awsapi.Credential{{AccessKeyID: "store", SecretKey: "store-secret"}}})
+	objects := startServers(t, embedded.Config{S3Addr: anyPort,
+		AccessKeys: []awsapi.Credential{{AccessKeyID: "store", SecretKey: "store-secret"}}})
 	settings := []string{
 		"PENCHANT_KAFKA_BROKERS=" + servers.KafkaAddr(), "PENCHANT_REDIS_URL=redis://" + servers.RedisAddr(),
-		"PENCHANT_S3_ENDPOINT=" + objects.S3Endpoint(), "PENCHANT_S3_ACCESS_KEY=store", "PENCHANT_S3_SECRET_KEY=store-secret",
+		"PENCHANT_S3_ENDPOINT=" + objects.S3Endpoint(), "PENCHANT_S3_ACCESS_KEY=store",
+		"PENCHANT_S3_SECRET_KEY=store-secret",
 		"PENCHANT_TOPIC_PARTITIONS=3", "PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1",
 		"PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s",
 	}
@@ -60,9 +62,11 @@ func TestStoryInSixProcesses(t *testing.T) {
 		processes[target] = penchanttest.Start(t, target, t.TempDir(), settings...)
 	}
 	campaign := tellStory(t, stack{
-		control: sdk(t, processes["control"]), events: sdk(t, processes["tracker"]), runtime: sdk(t, processes["recommender"]),
+		control: sdk(t, processes["control"]), events: sdk(t, processes["tracker"]),
+		runtime: sdk(t, processes["recommender"]),
 		bucket: func(name string) *blob.Bucket {
-			store, err := blob.Open(blob.Config{Endpoint: objects.S3Endpoint(), AccessKey: "store", SecretKey: "store-secret", Region: "us-east-1"})
+			store, err := blob.Open(blob.Config{Endpoint: objects.S3Endpoint(), AccessKey: "store",
+				SecretKey: "store-secret", Region: "us-east-1"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +85,8 @@ func TestStoryInSixProcesses(t *testing.T) {
 		t.Error(err)
 	}
 	restarted := penchanttest.Start(t, "recommender", processes["recommender"].DataDir, settings...)
-	answer := must(personalizeruntime.New(sdk(t, restarted)).GetRecommendations(&personalizeruntime.GetRecommendationsInput{
+	answer := must(personalizeruntime.New(sdk(t,
+		restarted)).GetRecommendations(&personalizeruntime.GetRecommendationsInput{
 		CampaignArn: campaign, UserId: aws.String("ada"),
 	}))(t)
 	if len(answer.ItemList) != 25 {
@@ -92,7 +97,8 @@ func TestStoryInSixProcesses(t *testing.T) {
 // startServers starts servers that are outside ones to the processes of the test.
 func startServers(t *testing.T, cfg embedded.Config) *embedded.Servers {
 	t.Helper()
-	cfg.DataDir, cfg.Region, cfg.Log, cfg.SnapshotFirst = t.TempDir(), "us-east-1", zap.NewNop(), userstate.IsWatermarkKey
+	cfg.DataDir, cfg.Region, cfg.Log, cfg.SnapshotFirst = t.TempDir(), "us-east-1", zap.NewNop(),
+		userstate.IsWatermarkKey
 	servers, err := embedded.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -132,18 +138,22 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		now = time.Now()
 	}
 	shop := demo.NewShop(3, now)
-	control, events, runtime := personalize.New(s.control), personalizeevents.New(s.events), personalizeruntime.New(s.runtime)
+	control, events, runtime := personalize.New(s.control), personalizeevents.New(s.events),
+		personalizeruntime.New(s.runtime)
 	ctx := t.Context()
 
-	if _, err := s.bucket("story").Put(ctx, "clicks.csv", []byte(shop.InteractionsCSV()), blob.PutOptions{}); err != nil {
+	if _, err := s.bucket("story").Put(ctx, "clicks.csv", []byte(shop.InteractionsCSV()),
+		blob.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	store := catalog.NewStore(s.bucket("penchant"), nil)
 	group := must(control.CreateDatasetGroup(&personalize.CreateDatasetGroupInput{Name: aws.String("story")}))(t).DatasetGroupArn
 	groupKey := penchanttest.WaitActive[*catalog.DatasetGroup](t, store, *group).GroupKey()
-	schemaARN := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("story"), Schema: aws.String(demo.InteractionsSchema)}))(t).SchemaArn
+	schemaARN := must(control.CreateSchema(&personalize.CreateSchemaInput{Name: aws.String("story"),
+		Schema: aws.String(demo.InteractionsSchema)}))(t).SchemaArn
 	dataset := must(control.CreateDataset(&personalize.CreateDatasetInput{
-		Name: aws.String("story"), DatasetGroupArn: group, DatasetType: aws.String("Interactions"), SchemaArn: schemaARN,
+		Name: aws.String("story"), DatasetGroupArn: group, DatasetType: aws.String("Interactions"),
+		SchemaArn: schemaARN,
 	}))(t).DatasetArn
 	penchanttest.WaitActive[*catalog.Dataset](t, store, *dataset)
 	job := must(control.CreateDatasetImportJob(&personalize.CreateDatasetImportJobInput{
@@ -151,18 +161,22 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		DataSource: &personalize.DataSource{DataLocation: aws.String("s3://story/clicks.csv")},
 	}))(t).DatasetImportJobArn
 	penchanttest.WaitActive[*catalog.DatasetImportJob](t, store, *job)
-	tracker := must(control.CreateEventTracker(&personalize.CreateEventTrackerInput{Name: aws.String("story"), DatasetGroupArn: group}))(t)
+	tracker := must(control.CreateEventTracker(&personalize.CreateEventTrackerInput{Name: aws.String("story"),
+		DatasetGroupArn: group}))(t)
 	penchanttest.WaitActive[*catalog.EventTracker](t, store, *tracker.EventTrackerArn)
 
 	campaigns := map[string]*string{}
-	for _, recipe := range []string{"aws-user-personalization", "aws-personalized-ranking", "aws-sims", "aws-popularity-count"} {
+	for _, recipe := range []string{"aws-user-personalization", "aws-personalized-ranking", "aws-sims",
+		"aws-popularity-count"} {
 		solution := must(control.CreateSolution(&personalize.CreateSolutionInput{
-			Name: aws.String(recipe), DatasetGroupArn: group, RecipeArn: aws.String("arn:aws:personalize:::recipe/" + recipe), PerformAutoTraining: aws.Bool(false),
+			Name: aws.String(recipe), DatasetGroupArn: group,
+			RecipeArn: aws.String("arn:aws:personalize:::recipe/" + recipe), PerformAutoTraining: aws.Bool(false),
 		}))(t).SolutionArn
 		penchanttest.WaitActive[*catalog.Solution](t, store, *solution)
 		version := must(control.CreateSolutionVersion(&personalize.CreateSolutionVersionInput{SolutionArn: solution}))(t).SolutionVersionArn
 		penchanttest.WaitActive[*catalog.SolutionVersion](t, store, *version)
-		input := &personalize.CreateCampaignInput{Name: aws.String(recipe), SolutionVersionArn: version, MinProvisionedTPS: aws.Int64(1)}
+		input := &personalize.CreateCampaignInput{Name: aws.String(recipe), SolutionVersionArn: version,
+			MinProvisionedTPS: aws.Int64(1)}
 		if recipe == "aws-user-personalization" { // lists are compared
 			input.CampaignConfig = &personalize.CampaignConfig{ItemExplorationConfig: map[string]*string{"explorationWeight": aws.String("0")}}
 		}
@@ -194,7 +208,8 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		sent[id] = true
 		must(events.PutEvents(&personalizeevents.PutEventsInput{
 			TrackingId: tracker.TrackingId, UserId: aws.String("ada"), SessionId: aws.String("ada-1"),
-			EventList: []*personalizeevents.Event{{EventId: &id, EventType: aws.String("view"), ItemId: &item.ID, SentAt: aws.Time(now.Add(time.Duration(n) * time.Second))}},
+			EventList: []*personalizeevents.Event{{EventId: &id, EventType: aws.String("view"), ItemId: &item.ID,
+				SentAt: aws.Time(now.Add(time.Duration(n) * time.Second))}},
 		}))(t)
 	}
 	eventually.Succeeds(t, "five events fill the first ten with their department", func() error {
@@ -213,28 +228,33 @@ func tellStory(t *testing.T, s stack) (campaignARN *string) {
 		t.Errorf("another visitor's list moved too: %v, then %v", popular, again)
 	}
 
-	input := aws.StringSlice([]string{"no-such-item", shop.Department("Coffee")[0].ID, shop.Department(department)[7].ID})
+	input := aws.StringSlice([]string{"no-such-item", shop.Department("Coffee")[0].ID,
+		shop.Department(department)[7].ID})
 	ranking := must(runtime.GetPersonalizedRanking(&personalizeruntime.GetPersonalizedRankingInput{
 		CampaignArn: campaigns["aws-personalized-ranking"], UserId: aws.String("ada"), InputList: input,
 	}))(t).PersonalizedRanking
-	if len(ranking) != 3 || *ranking[0].ItemId != *input[2] || *ranking[2].ItemId != "no-such-item" || ranking[2].Score != nil {
+	if len(ranking) != 3 || *ranking[0].ItemId != *input[2] || *ranking[2].ItemId != "no-such-item" ||
+		ranking[2].Score != nil {
 		t.Errorf("ranking: %v", ranking)
 	}
 	related := must(runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{
 		CampaignArn: campaigns["aws-sims"], ItemId: input[1], NumResults: aws.Int64(5),
 	}))(t).ItemList
-	if len(related) != 5 || related[0].Score != nil || slices.ContainsFunc(related, func(p *personalizeruntime.PredictedItem) bool { return *p.ItemId == *input[1] }) {
+	if len(related) != 5 || related[0].Score != nil ||
+		slices.ContainsFunc(related, func(p *personalizeruntime.PredictedItem) bool { return *p.ItemId == *input[1] }) {
 		t.Errorf("related items: %v", related)
 	}
 
 	_, err := runtime.GetRecommendations(&personalizeruntime.GetRecommendationsInput{CampaignArn: aws.String(*campaigns["aws-sims"] + "x"), ItemId: input[1]})
-	if failure := (awserr.RequestFailure)(nil); !errors.As(err, &failure) || failure.Code() != "ResourceNotFoundException" || failure.StatusCode() != 404 {
+	if failure := (awserr.RequestFailure)(nil); !errors.As(err, &failure) ||
+		failure.Code() != "ResourceNotFoundException" || failure.StatusCode() != 404 {
 		t.Errorf("an absent campaign: %v", err)
 	}
 
 	eventually.Succeeds(t, "the archive holds the events once", func() error {
 		found := map[string]int{}
-		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, schema.Interactions, archive.ReadOptions{}) {
+		for interaction, err := range archive.ReadInteractions(ctx, s.bucket("penchant"), groupKey, schema.Interactions,
+			archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}

@@ -26,8 +26,8 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// transitionKiller kills a process with SIGKILL as it writes a transition of an execution: in turn after the write, before its answer,
-// and before the write.
+// transitionKiller kills a process with SIGKILL as it writes a transition of an execution: in turn after the write,
+// before its answer, and before the write.
 type transitionKiller struct {
 	process *penchanttest.Process
 	object  string
@@ -106,10 +106,11 @@ func (k *transitionKiller) counts() (kills, transitions int, event int64) {
 	return k.kills, k.transitions, k.last
 }
 
-// TestPipelineSurvivesKillNine runs the shipped pipeline, two dataset groups with three datasets each, and kills the process that drives
-// the execution as it writes its transitions. That is `penchant all`, killed at some of them: imports, trainings and batch lists die with
-// it. Long, it is the control plane, killed at every one; jobs that died with their worker each time would be given up.
-// The outcome is that of a run without a kill, and everything has been made once.
+// TestPipelineSurvivesKillNine runs the shipped pipeline, two dataset groups with three datasets each, and kills the
+// process that drives the execution as it writes its transitions. That is `penchant all`, killed at some of them:
+// imports, trainings and batch lists die with it. Long, it is the control plane, killed at every one; jobs that died
+// with their worker each time would be given up. The outcome is that of a run without a kill, and everything has been
+// made once.
 func TestPipelineSurvivesKillNine(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
@@ -125,7 +126,8 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 	}
 	settings := func(s3 string, more ...string) []string {
 		return append(more, "PENCHANT_S3_ENDPOINT="+s3, "PENCHANT_S3_ACCESS_KEY="+penchanttest.Credential.AccessKeyID,
-			"PENCHANT_S3_SECRET_KEY="+penchanttest.Credential.SecretKey, "PENCHANT_BUCKET=killed", "PENCHANT_JOB_LEASE=1s")
+			"PENCHANT_S3_SECRET_KEY="+penchanttest.Credential.SecretKey, "PENCHANT_BUCKET=killed",
+			"PENCHANT_JOB_LEASE=1s")
 	}
 	killAt, limit := func(n int) bool { return n == 2 || n == 14 || n == 27 || n == 42 }, 5*time.Minute
 	var process, recommender *penchanttest.Process
@@ -134,7 +136,8 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 		recommender = process
 	} else {
 		killAt, limit = func(int) bool { return true }, 30*time.Minute
-		outside := []string{"PENCHANT_KAFKA_BROKERS=" + store.Endpoints["kafka"], "PENCHANT_REDIS_URL=" + store.Endpoints["redis"],
+		outside := []string{"PENCHANT_KAFKA_BROKERS=" + store.Endpoints["kafka"],
+			"PENCHANT_REDIS_URL=" + store.Endpoints["redis"],
 			"PENCHANT_TOPIC_REPLICATION_FACTOR=1", "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=1"}
 		process = penchanttest.Start(t, "control", t.TempDir(), settings(proxy.Config.Endpoint, outside...)...)
 		penchanttest.Start(t, "retrainer", t.TempDir(), settings(store.Endpoints["s3"], outside...)...)
@@ -146,7 +149,8 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	killer := &transitionKiller{process: process, object: "/workflows/executions/pipeline/run.json", at: killAt, killed: make(chan struct{}, 1)}
+	killer := &transitionKiller{process: process, object: "/workflows/executions/pipeline/run.json", at: killAt,
+		killed: make(chan struct{}, 1)}
 	proxy.Fail(killer.fault)
 
 	// tend starts the process again when it was killed.
@@ -175,7 +179,8 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 	eventually.SucceedsWithin(t, limit, "the execution has ended", func() error {
 		tend()
 		ended = stepfunctions.DescribeExecutionOutput{}
-		if err := api.CallStates(t.Context(), "DescribeExecution", &stepfunctions.DescribeExecutionInput{ExecutionArn: &arn}, &ended); err != nil {
+		if err := api.CallStates(t.Context(), "DescribeExecution",
+			&stepfunctions.DescribeExecutionInput{ExecutionArn: &arn}, &ended); err != nil {
 			return err
 		}
 		if *ended.Status == "RUNNING" {
@@ -187,7 +192,8 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 	// The last transition may have killed, too.
 	eventually.Succeeds(t, "the process is ready", func() error { tend(); return process.Ready() })
 	kills, transitions, event := killer.counts()
-	t.Logf("%d kills at %d transitions, %d events, %s", kills, transitions, event, time.Since(started).Round(time.Second))
+	t.Logf("%d kills at %d transitions, %d events, %s", kills, transitions, event,
+		time.Since(started).Round(time.Second))
 	if kills < 4 {
 		t.Errorf("only %d kills", kills)
 	}
@@ -207,7 +213,9 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 		}
 		eventually.Succeeds(t, group.Name+" recommends", func() error {
 			var answer personalizeruntime.GetRecommendationsResponse
-			err := recommender.API().Post(t.Context(), "/recommendations", &personalizeruntime.GetRecommendationsRequest{CampaignArn: &group.CampaignARN, ItemId: new("item-1")}, &answer)
+			err := recommender.API().Post(t.Context(), "/recommendations",
+				&personalizeruntime.GetRecommendationsRequest{CampaignArn: &group.CampaignARN, ItemId: new("item-1")},
+				&answer)
 			if err == nil && len(answer.ItemList) == 0 {
 				err = errors.New("an empty list")
 			}
@@ -225,7 +233,8 @@ func TestPipelineSurvivesKillNine(t *testing.T) {
 		made[strings.Split(info.Key, "/")[1]]++
 	}
 	delete(made, "account")
-	want := map[string]int{"dataset-group": 2, "schema": 6, "dataset": 6, "dataset-import-job": 6, "solution": 4, "solution-version": 4, "campaign": 2, "batch-inference-job": 2}
+	want := map[string]int{"dataset-group": 2, "schema": 6, "dataset": 6, "dataset-import-job": 6, "solution": 4,
+		"solution-version": 4, "campaign": 2, "batch-inference-job": 2}
 	if fmt.Sprint(made) != fmt.Sprint(want) {
 		t.Errorf("the catalog holds %v, want %v", made, want)
 	}
@@ -250,11 +259,13 @@ func pipelineData() map[string]string {
 		fmt.Fprintf(&items, "item-%d,%d\n", n, 1980+n)
 	}
 	return map[string]string{
-		"interactions.csv": interactions.String(), "users.csv": users.String(), "items.csv": items.String(), "items.json": `{"itemId":"item-1"}` + "\n",
+		"interactions.csv": interactions.String(), "users.csv": users.String(), "items.csv": items.String(),
+		"items.json": `{"itemId":"item-1"}` + "\n",
 	}
 }
 
-// pipelineRun is an input of the shipped pipeline. It deploys whatever is trained: how good that is, is not the matter here.
+// pipelineRun is an input of the shipped pipeline. It deploys whatever is trained: how good that is, is not the matter
+// here.
 func pipelineRun(bucket string) string {
 	schema := func(name, columns string) map[string]any {
 		var fields []map[string]string
@@ -262,24 +273,31 @@ func pipelineRun(bucket string) string {
 			column, kind, _ := strings.Cut(column, ":")
 			fields = append(fields, map[string]string{"name": column, "type": kind})
 		}
-		return map[string]any{"type": "record", "name": name, "namespace": "com.amazonaws.personalize.schema", "version": "1.0", "fields": fields}
+		return map[string]any{"type": "record", "name": name, "namespace": "com.amazonaws.personalize.schema",
+			"version": "1.0", "fields": fields}
 	}
 	var groups []map[string]any
 	for _, name := range []string{"shop", "outlet"} {
 		groups = append(groups, map[string]any{
-			"name":         name,
-			"interactions": map[string]any{"schema": schema("Interactions", "USER_ID:string ITEM_ID:string TIMESTAMP:long"), "location": "s3://" + bucket + "/interactions.csv"},
-			"users":        map[string]any{"schema": schema("Users", "USER_ID:string AGE:int"), "location": "s3://" + bucket + "/users.csv"},
-			"items":        map[string]any{"schema": schema("Items", "ITEM_ID:string YEAR:int"), "location": "s3://" + bucket + "/items.csv"},
-			"solution":     map[string]any{"RecipeArn": "arn:aws:personalize:::recipe/aws-sims"},
+			"name": name,
+			"interactions": map[string]any{"schema": schema("Interactions",
+				"USER_ID:string ITEM_ID:string TIMESTAMP:long"), "location": "s3://" + bucket + "/interactions.csv"},
+			"users": map[string]any{"schema": schema("Users", "USER_ID:string AGE:int"),
+				"location": "s3://" + bucket + "/users.csv"},
+			"items": map[string]any{"schema": schema("Items", "ITEM_ID:string YEAR:int"),
+				"location": "s3://" + bucket + "/items.csv"},
+			"solution": map[string]any{"RecipeArn": "arn:aws:personalize:::recipe/aws-sims"},
 			"batch": map[string]any{
-				"NumResults": 5, "JobInput": map[string]any{"S3DataSource": map[string]any{"Path": "s3://" + bucket + "/items.json"}},
-				"JobOutput": map[string]any{"S3DataDestination": map[string]any{"Path": "s3://" + bucket + "/lists/" + name + "/"}},
+				"NumResults": 5, "JobInput": map[string]any{"S3DataSource": map[string]any{"Path": "s3://" + bucket +
+					"/items.json"}},
+				"JobOutput": map[string]any{"S3DataDestination": map[string]any{"Path": "s3://" + bucket + "/lists/" +
+					name + "/"}},
 			},
 		})
 	}
 	input, err := json.Marshal(map[string]any{
-		"settings": map[string]any{"roleArn": roleARN, "pollSeconds": 1, "popularityMargin": -1}, "datasetGroups": groups,
+		"settings":      map[string]any{"roleArn": roleARN, "pollSeconds": 1, "popularityMargin": -1},
+		"datasetGroups": groups,
 	})
 	if err != nil {
 		panic(err) // it holds nothing but texts and numbers

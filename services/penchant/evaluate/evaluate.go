@@ -1,6 +1,6 @@
 // Package evaluate runs recipes offline, with the code that trains and scores in the services, so that any protocol can
-// measure them: what they may learn from, whom they recommend to and what the histories are is all in files. Its caller is
-// `penchant evaluate`.
+// measure them: what they may learn from, whom they recommend to and what the histories are is all in files. Its caller
+// is `penchant evaluate`.
 package evaluate
 
 import (
@@ -102,7 +102,7 @@ func (c Command) writeStats(counts stats) error {
 	return os.WriteFile(c.Stats, append(text, '\n'), 0o666)
 }
 
-// cpuSeconds is what this process has taken of its CPUs.
+// cpuSeconds returns the CPU time of this process.
 func cpuSeconds() float64 {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
@@ -149,7 +149,7 @@ func (c Command) trainingSet() (*trainingset.Set, error) {
 type evaluated struct {
 	id      string
 	history []reco.RecentInteraction // oldest first
-	user    map[string]any           // what --users says
+	user    map[string]any           // from --users
 }
 
 // visitors reads the users of --input in the order of their first rows, then those whom only --users knows.
@@ -208,7 +208,8 @@ func (c Command) recommend(ctx context.Context, e evaluable, m model.Model, visi
 }
 
 // list ranks for one user. What answers for an item is asked for what goes with the last one of the history.
-func (c Command) list(e evaluable, m model.Model, visitor evaluated, scores []float32, outside func(int) bool) ([]int32, error) {
+func (c Command) list(e evaluable, m model.Model, visitor evaluated, scores []float32, outside func(int) bool) ([]int32,
+	error) {
 	q := model.Query{History: visitor.history, User: visitor.user}
 	if e.related && len(q.History) > 0 {
 		q.ItemID = q.History[len(q.History)-1].ItemID
@@ -224,7 +225,7 @@ func (c Command) list(e evaluable, m model.Model, visitor evaluated, scores []fl
 	return model.TopK(scores, c.Top, outside), nil
 }
 
-// outside says of an item whether --candidates leaves it out; nil if there is no such file.
+// outside returns a function that reports whether --candidates leaves an item out; nil without such a file.
 func (c Command) outside(items *model.Items) (func(int) bool, error) {
 	if c.Candidates == "" {
 		return nil, nil

@@ -46,7 +46,8 @@ func evaluateFiles(t *testing.T) Command {
 	}
 	return Command{
 		Train: write("train.csv.gz", train.String()),
-		// The first user's rows are in another order than their times; the second's newest item decides what is related.
+		// The first user's rows are in another order than their times; the second's newest item decides what is
+		// related.
 		Input: write("input.csv.gz", "USER_ID,ITEM_ID,TIMESTAMP\nnew even,i04,3\nnew even,i02,1\nnew odd,i07,5\nnew odd,i03,5\nunknown,gone,7\n"),
 		Items: write("items.csv", "ITEM_ID,GENRE\ni02,x\nnever seen,y\n"),
 		Users: write("users.csv", "USER_ID,AGE\nnew even,7\ncold,8\n"),
@@ -72,6 +73,7 @@ func evaluatedLists(t *testing.T, c Command) (users []string, lists map[string][
 }
 
 func TestEvaluateWritesAListForEachUser(t *testing.T) {
+	t.Parallel()
 	for _, name := range recipeNames() {
 		t.Run(name, func(t *testing.T) {
 			c := evaluateFiles(t)
@@ -82,7 +84,8 @@ func TestEvaluateWritesAListForEachUser(t *testing.T) {
 			}
 			// 24 items and the one that nobody bought, without the history.
 			for user, want := range map[string]int{"new even": 23, "new odd": 23, "unknown": 25, "cold": 25} {
-				if got := lists[user]; len(got) != want || len(slices.Compact(slices.Sorted(slices.Values(got)))) != want {
+				if got := lists[user]; len(got) != want ||
+					len(slices.Compact(slices.Sorted(slices.Values(got)))) != want {
 					t.Errorf("%s gets %d items, want %d different ones: %v", user, len(got), want, got)
 				}
 			}
@@ -96,7 +99,8 @@ func TestEvaluateWritesAListForEachUser(t *testing.T) {
 			if !slices.Equal(lists["unknown"], lists["cold"]) {
 				t.Error("a history of unknown items gives other recommendations than none")
 			}
-			if r, _ := recipe.ByName(name); r.Type != recipe.PopularItems && !r.NeedsItems { // the items have no texts here
+			// the items have no texts here
+			if r, _ := recipe.ByName(name); r.Type != recipe.PopularItems && !r.NeedsItems {
 				requireParity(t, lists["new even"][:3], 0)
 				requireParity(t, lists["new odd"][:3], 1)
 			}
@@ -114,14 +118,17 @@ func requireParity(t *testing.T, items []string, parity byte) {
 }
 
 func TestEvaluateRanksCandidatesOnly(t *testing.T) {
+	t.Parallel()
 	c := evaluateFiles(t)
 	c.Recipe, c.Top = "aws-user-personalization", 3
 	c.Candidates = filepath.Join(t.TempDir(), "candidates.txt")
-	if err := os.WriteFile(c.Candidates, []byte("i02\ni06\r\ni08\nnever seen\nnobody knows this\n"), 0o600); err != nil {
+	if err := os.WriteFile(c.Candidates, []byte("i02\ni06\r\ni08\nnever seen\nnobody knows this\n"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, lists := evaluatedLists(t, c)
-	for user, want := range map[string][]string{"new even": {"i06", "i08", "never_seen"}, "cold": {"i02", "i06", "i08"}} {
+	for user, want := range map[string][]string{"new even": {"i06", "i08", "never_seen"},
+		"cold": {"i02", "i06", "i08"}} {
 		if got := slices.Sorted(slices.Values(lists[user])); !slices.Equal(got, want) {
 			t.Errorf("%s gets %v, want %v", user, got, want)
 		}
@@ -129,6 +136,7 @@ func TestEvaluateRanksCandidatesOnly(t *testing.T) {
 }
 
 func TestEvaluateIsRepeatable(t *testing.T) {
+	t.Parallel()
 	for _, name := range recipeNames() {
 		c := evaluateFiles(t)
 		c.Recipe, c.Threads = name, 1
@@ -142,6 +150,7 @@ func TestEvaluateIsRepeatable(t *testing.T) {
 }
 
 func TestEvaluateTrainsAComponentAlone(t *testing.T) {
+	t.Parallel()
 	c := evaluateFiles(t)
 	c.Component, c.Hyperparameters = "ials", map[string]string{"factors": "8", "epochs": "15"}
 	c.Stats = filepath.Join(t.TempDir(), "stats.json")
@@ -156,7 +165,8 @@ func TestEvaluateTrainsAComponentAlone(t *testing.T) {
 	if err := json.Unmarshal(text, &stats); err != nil {
 		t.Fatal(err)
 	}
-	if stats.Interactions != 480 || stats.Users != 60 || stats.Items != 25 || stats.Visitors != 4 || stats.TrainSeconds <= 0 {
+	if stats.Interactions != 480 || stats.Users != 60 || stats.Items != 25 || stats.Visitors != 4 ||
+		stats.TrainSeconds <= 0 {
 		t.Errorf("statistics %+v", stats)
 	}
 	c.Hyperparameters["epochs"] = "1"
@@ -166,13 +176,15 @@ func TestEvaluateTrainsAComponentAlone(t *testing.T) {
 }
 
 func TestEvaluateRefuses(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(*Command)
 		words  []string
 	}{
 		{"an unknown recipe", func(c *Command) { c.Recipe = "aws-magic" }, []string{"aws-magic", "aws-sims"}},
-		{"an unknown parameter", func(c *Command) { c.Hyperparameters = map[string]string{"magic": "1"} }, []string{"magic"}},
+		{"an unknown parameter", func(c *Command) { c.Hyperparameters = map[string]string{"magic": "1"} },
+			[]string{"magic"}},
 		{"an unknown component", func(c *Command) { c.Recipe, c.Component = "", "magic" }, []string{"magic", "ials"}},
 		{"an unknown setting of a component", func(c *Command) {
 			c.Recipe, c.Component, c.Hyperparameters = "", "ials", map[string]string{"magic": "1"}
@@ -201,6 +213,7 @@ func TestEvaluateRefuses(t *testing.T) {
 }
 
 func TestEvaluateKnowsColdUsersByTheirAttributes(t *testing.T) {
+	t.Parallel()
 	c := evaluateFiles(t)
 	c.Recipe = "aws-user-personalization"
 	var users strings.Builder

@@ -14,9 +14,9 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestReadinessTellsWhatIsAway (promise 11): Kafka, Redis and S3 are cut off one after the other. Each target says that it
-// is not ready exactly when it can't do its own work without, and is ready again afterwards. A dataset group that is created
-// without Kafka waits for it.
+// TestReadinessTellsWhatIsAway (promise 11): Kafka, Redis and S3 are cut off one after the other. Each target says that
+// it is not ready exactly when it can't do its own work without, and is ready again afterwards. A dataset group that is
+// created without Kafka waits for it.
 func TestReadinessTellsWhatIsAway(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	kafka, broker := penchanttest.StartProxiedKafka(t)
@@ -30,19 +30,22 @@ func TestReadinessTellsWhatIsAway(t *testing.T) {
 		cut, mend func()
 		needs     map[string]bool // the targets that can't do without
 	}{
-		{"Kafka", kafka.Cut, kafka.Mend, map[string]bool{"tracker": true, "session-updater": true, "firehose": true, "retrainer": true}},
+		{"Kafka", kafka.Cut, kafka.Mend,
+			map[string]bool{"tracker": true, "session-updater": true, "firehose": true, "retrainer": true}},
 		{"Redis", redis.Cut, redis.Mend, map[string]bool{"session-updater": true}},
-		{"S3", func() { store.Fail(penchanttest.Away) }, store.Mend, map[string]bool{"control": true, "firehose": true, "retrainer": true}},
+		{"S3", func() { store.Fail(penchanttest.Away) }, store.Mend,
+			map[string]bool{"control": true, "firehose": true, "retrainer": true}},
 	} {
 		outage.cut()
 		for target, processes := range stack {
 			if outage.needs[target] {
-				eventually.SucceedsWithin(t, recoverLimit, target+" says that it is not ready without "+outage.name, func() error {
-					if processes[0].Ready() == nil {
-						return context.DeadlineExceeded
-					}
-					return nil
-				})
+				eventually.SucceedsWithin(t, recoverLimit, target+" says that it is not ready without "+outage.name,
+					func() error {
+						if processes[0].Ready() == nil {
+							return context.DeadlineExceeded
+						}
+						return nil
+					})
 			}
 		}
 		for target, processes := range stack {
@@ -52,7 +55,8 @@ func TestReadinessTellsWhatIsAway(t *testing.T) {
 		}
 		if outage.name == "Kafka" {
 			var group personalize.CreateDatasetGroupResponse
-			if err := stack.one("control").API().Call(t.Context(), "CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: new("waits")}, &group); err != nil {
+			if err := stack.one("control").API().Call(t.Context(), "CreateDatasetGroup",
+				&personalize.CreateDatasetGroupRequest{Name: new("waits")}, &group); err != nil {
 				t.Errorf("creating a dataset group without Kafka: %v", err)
 			}
 			outage.mend()
@@ -66,8 +70,8 @@ func TestReadinessTellsWhatIsAway(t *testing.T) {
 	stack.terminate()
 }
 
-// TestOverloadIsRefused (promise 10): a recommender is asked by ten times as many clients as it works for at once, while its
-// Redis is silent. It answers some and refuses the others with 503, soon; its memory stays bounded.
+// TestOverloadIsRefused (promise 10): a recommender is asked by ten times as many clients as it works for at once,
+// while its Redis is silent. It answers some and refuses the others with 503, soon; its memory stays bounded.
 func TestOverloadIsRefused(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	redis, redisURL := penchanttest.ProxyRedis(t, servers.RedisURL)
@@ -79,7 +83,8 @@ func TestOverloadIsRefused(t *testing.T) {
 	campaign := s.campaign("home", s.awaitVersion(s.startVersion(s.solution("taste", "aws-user-personalization"))).ARN)
 	stack.terminate()
 	const atOnce = "32"
-	recommender := penchanttest.Start(t, "recommender", t.TempDir(), append(proxied.Settings(), "PENCHANT_MAX_REQUESTS="+atOnce)...)
+	recommender := penchanttest.Start(t, "recommender", t.TempDir(),
+		append(proxied.Settings(), "PENCHANT_MAX_REQUESTS="+atOnce)...)
 	a := newAsker(t, recommender)
 	a.awaitList(t, campaign, "")
 

@@ -63,9 +63,9 @@ func shardsDone(t testing.TB, retrainer *penchanttest.Process) float64 {
 	return n
 }
 
-// TestTwoRetrainersShareABatch (promise 7): two retrainers work on the shards of one job. One is killed when it has done a
-// shard and is about to write the next. The other finishes what is left, whichever of them coordinated the job, and the
-// output is what one undisturbed retrainer writes.
+// TestTwoRetrainersShareABatch (promise 7): two retrainers work on the shards of one job. One is killed when it has
+// done a shard and is about to write the next. The other finishes what is left, whichever of them coordinated the job,
+// and the output is what one undisturbed retrainer writes.
 func TestTwoRetrainersShareABatch(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 1, "control", "retrainer")

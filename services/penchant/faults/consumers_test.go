@@ -18,9 +18,10 @@ const (
 	firehoseGroup = "penchant-firehose"
 )
 
-// TestConsumersThatDieOrHangCountNothingTwice (promises 1 and 4): of two session-updaters and two firehoses under load, one of each
-// hangs longer than the group waits for it, so that the other has its partitions when it comes back as a zombie with a full
-// buffer; then one of each is killed; then the others are ended and started again, which moves all partitions twice.
+// TestConsumersThatDieOrHangCountNothingTwice (promises 1 and 4): of two session-updaters and two firehoses under load,
+// one of each hangs longer than the group waits for it, so that the other has its partitions when it comes back as a
+// zombie with a full buffer; then one of each is killed; then the others are ended and started again, which moves all
+// partitions twice.
 func TestConsumersThatDieOrHangCountNothingTwice(t *testing.T) {
 	p := startPipeline(t, penchanttest.SharedServers(t), 2, "session-updater", "firehose")
 	targets := []string{"session-updater", "firehose"}
@@ -86,8 +87,8 @@ func (p *pipeline) awaitMember(t *testing.T, process *penchanttest.Process) {
 	})
 }
 
-// TestAnUpdaterKilledBetweenStateAndCommitFoldsOnce (promise 4): the event log hangs right after states were written, so
-// that they can't be committed, and the session-updater is killed then. The next one is given the same events again.
+// TestAnUpdaterKilledBetweenStateAndCommitFoldsOnce (promise 4): the event log hangs right after states were written,
+// so that they can't be committed, and the session-updater is killed then. The next one is given the same events again.
 func TestAnUpdaterKilledBetweenStateAndCommitFoldsOnce(t *testing.T) {
 	kafka := penchanttest.StartKafka(t, 1, nil)
 	servers := penchanttest.SharedServers(t)
@@ -154,8 +155,8 @@ func lag(t *testing.T, log *bus.Client, group, topic string) (records int64) {
 	return records
 }
 
-// TestASinkKilledInAnUploadArchivesOnce (promise 1): one firehose is killed while a file is on its way to the store, another when
-// the store has the file but the firehose does not know yet, nor has committed anything.
+// TestASinkKilledInAnUploadArchivesOnce (promise 1): one firehose is killed while a file is on its way to the store,
+// another when the store has the file but the firehose does not know yet, nor has committed anything.
 func TestASinkKilledInAnUploadArchivesOnce(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	p := startPipeline(t, servers, 1)
@@ -169,7 +170,8 @@ func TestASinkKilledInAnUploadArchivesOnce(t *testing.T) {
 		store := penchanttest.StartS3Proxy(t, servers.S3)
 		through := servers
 		through.S3 = store.Config
-		firehose := penchanttest.Start(t, "firehose", t.TempDir(), append(through.Settings(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=200ms")...)
+		firehose := penchanttest.Start(t, "firehose", t.TempDir(),
+			append(through.Settings(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=200ms")...)
 		eventually.SucceedsWithin(t, recoverLimit, "the firehose archives", func() error {
 			return exceeds(firehose, "penchant_firehose_files_total", 0)
 		})
@@ -190,8 +192,8 @@ func TestASinkKilledInAnUploadArchivesOnce(t *testing.T) {
 	p.stack.terminate()
 }
 
-// TestNoStartOrderMatters (promises 1, 4 and 11): every service starts before any of its servers and waits for them; the servers come
-// one by one, Kafka last. The services start in the order in which each has to wait for the next.
+// TestNoStartOrderMatters (promises 1, 4 and 11): every service starts before any of its servers and waits for them;
+// the servers come one by one, Kafka last. The services start in the order in which each has to wait for the next.
 func TestNoStartOrderMatters(t *testing.T) {
 	kafka, redis, minio := penchanttest.StartKafka(t, 1, nil), penchanttest.StartRedis(t), penchanttest.StartMinIO(t)
 	servers := penchanttest.NewServers(kafka, redis, minio.Config)

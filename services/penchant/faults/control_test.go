@@ -27,8 +27,8 @@ func code(err error) string {
 	return err.Error()
 }
 
-// TestOfManyCreatorsOneWins (promise 7): several clients create one name at two control planes at once, in many rounds and
-// for each type of resource. One gets its resource, the others ResourceAlreadyExistsException.
+// TestOfManyCreatorsOneWins (promise 7): several clients create one name at two control planes at once, in many rounds
+// and for each type of resource. One gets its resource, the others ResourceAlreadyExistsException.
 func TestOfManyCreatorsOneWins(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 2, "control")
@@ -40,12 +40,15 @@ func TestOfManyCreatorsOneWins(t *testing.T) {
 		var group personalize.CreateDatasetGroupResponse
 		var schema personalize.CreateSchemaResponse
 		oneWins(t, apis, "CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: &name}, &group)
-		oneWins(t, apis, "CreateSchema", &personalize.CreateSchemaRequest{Name: &name, Schema: new(penchanttest.InteractionsSchema)}, &schema)
+		oneWins(t, apis, "CreateSchema",
+			&personalize.CreateSchemaRequest{Name: &name, Schema: new(penchanttest.InteractionsSchema)}, &schema)
 		groupARN := penchanttest.WaitActive[*catalog.DatasetGroup](t, s.store, *group.DatasetGroupArn).ARN
 		oneWins(t, apis, "CreateDataset", &personalize.CreateDatasetRequest{
 			Name: &name, DatasetGroupArn: &groupARN, DatasetType: new("Interactions"), SchemaArn: schema.SchemaArn,
 		}, &personalize.CreateDatasetResponse{})
-		oneWins(t, apis, "CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &name, DatasetGroupArn: &groupARN}, &personalize.CreateEventTrackerResponse{})
+		oneWins(t, apis, "CreateEventTracker",
+			&personalize.CreateEventTrackerRequest{Name: &name, DatasetGroupArn: &groupARN},
+			&personalize.CreateEventTrackerResponse{})
 	}
 	groups, err := s.store.DatasetGroups.List(t.Context())
 	if err != nil || len(groups) != rounds+1 {
@@ -78,8 +81,8 @@ func oneWins[Out any](t *testing.T, apis []*awsapi.Client, operation string, in 
 	}
 }
 
-// TestChildOrDeletionNeverBoth (promise 7): a child is created at one control plane while its parent is deleted at another.
-// Either there is a child and the deletion was refused, or there is none and the parent goes.
+// TestChildOrDeletionNeverBoth (promise 7): a child is created at one control plane while its parent is deleted at
+// another. Either there is a child and the deletion was refused, or there is none and the parent goes.
 func TestChildOrDeletionNeverBoth(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 2, "control")
@@ -95,10 +98,12 @@ func TestChildOrDeletionNeverBoth(t *testing.T) {
 		var calling sync.WaitGroup
 		calling.Go(func() {
 			_ = penchanttest.Pause(t.Context(), time.Duration(round%4)*3*time.Millisecond)
-			deleteErr = other.Call(t.Context(), "DeleteDatasetGroup", &personalize.DeleteDatasetGroupRequest{DatasetGroupArn: group.DatasetGroupArn}, nil)
+			deleteErr = other.Call(t.Context(), "DeleteDatasetGroup",
+				&personalize.DeleteDatasetGroupRequest{DatasetGroupArn: group.DatasetGroupArn}, nil)
 		})
 		calling.Go(func() {
-			createErr = s.api.Call(t.Context(), "CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &name, DatasetGroupArn: group.DatasetGroupArn}, nil)
+			createErr = s.api.Call(t.Context(), "CreateEventTracker",
+				&personalize.CreateEventTrackerRequest{Name: &name, DatasetGroupArn: group.DatasetGroupArn}, nil)
 		})
 		calling.Wait()
 		switch c, d := code(createErr), code(deleteErr); {
@@ -111,25 +116,27 @@ func TestChildOrDeletionNeverBoth(t *testing.T) {
 		}
 	}
 	t.Logf("%d children, %d deletions", created, deleted)
-	eventually.SucceedsWithin(t, recoverLimit, "what was deleted is gone, and every child has its parent", func() error {
-		groups, err := s.store.DatasetGroups.List(t.Context())
-		if err != nil {
-			return err
-		}
-		trackers, err := s.store.EventTrackers.List(t.Context())
-		if err != nil {
-			return err
-		}
-		if len(groups) != created+1 || len(trackers) != created {
-			return fmt.Errorf("%d groups, %d trackers", len(groups), len(trackers))
-		}
-		return nil
-	})
+	eventually.SucceedsWithin(t, recoverLimit, "what was deleted is gone, and every child has its parent",
+		func() error {
+			groups, err := s.store.DatasetGroups.List(t.Context())
+			if err != nil {
+				return err
+			}
+			trackers, err := s.store.EventTrackers.List(t.Context())
+			if err != nil {
+				return err
+			}
+			if len(groups) != created+1 || len(trackers) != created {
+				return fmt.Errorf("%d groups, %d trackers", len(groups), len(trackers))
+			}
+			return nil
+		})
 	stack.terminate()
 }
 
-// TestKilledControlIsMadeUpFor (promise 7): a control plane is killed when a dataset group is in the catalog and its client
-// has no answer yet, and another when the topics are there and the group is not ACTIVE. Each time another replica ends it.
+// TestKilledControlIsMadeUpFor (promise 7): a control plane is killed when a dataset group is in the catalog and its
+// client has no answer yet, and another when the topics are there and the group is not ACTIVE. Each time another
+// replica ends it.
 func TestKilledControlIsMadeUpFor(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	store := catalog.NewStore(servers.OpenBucket(t, ""), nil)
@@ -141,7 +148,8 @@ func TestKilledControlIsMadeUpFor(t *testing.T) {
 		fault := penchanttest.On(http.MethodPut, path, hold.After)
 		if n == 1 { // the second write is the one to ACTIVE
 			fault = func(store http.Handler) http.Handler {
-				return penchanttest.On(http.MethodPut, path, penchanttest.Times(1, func(http.Handler) http.Handler { return store }))(
+				return penchanttest.On(http.MethodPut, path,
+					penchanttest.Times(1, func(http.Handler) http.Handler { return store }))(
 					penchanttest.On(http.MethodPut, path, hold.Before)(store))
 			}
 		}
@@ -149,7 +157,8 @@ func TestKilledControlIsMadeUpFor(t *testing.T) {
 		var calling sync.WaitGroup
 		api := victim.API()
 		calling.Go(func() {
-			_ = api.Call(t.Context(), "CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: &name}, nil) // its answer may be lost
+			// its answer may be lost
+			_ = api.Call(t.Context(), "CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: &name}, nil)
 		})
 		hold.Await(t, startLimit)
 		victim.Kill()
@@ -163,22 +172,23 @@ func TestKilledControlIsMadeUpFor(t *testing.T) {
 	}
 }
 
-// TestLostAnswersOfTheCatalogAreRecognised (promise 7): the store does what the catalog asks for and loses its answers. A
-// client's first call succeeds all the same, and is not told that its own resource exists already.
+// TestLostAnswersOfTheCatalogAreRecognised (promise 7): the store does what the catalog asks for and loses its answers.
+// A client's first call succeeds all the same, and is not told that its own resource exists already.
 func TestLostAnswersOfTheCatalogAreRecognised(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	proxy := penchanttest.StartS3Proxy(t, servers.S3)
 	control := penchanttest.Start(t, "control", t.TempDir(), through(proxy, servers)...)
 	proxy.Fail(penchanttest.On(http.MethodPut, "/catalog/", penchanttest.LoseAnswer))
 	s := openShop(t, servers, control, "lost-answers") // fails on the first refusal
-	s.call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: new("lost-answers"), DatasetGroupArn: &s.group.ARN}, nil)
+	s.call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: new("lost-answers"),
+		DatasetGroupArn: &s.group.ARN}, nil)
 	s.solution("lost-answers", "aws-sims")
 	proxy.Mend()
 	control.Terminate()
 }
 
-// TestControlWithoutItsStore (promises 7 and 11): the store is overloaded, refuses, is away or silent. Calls are answered
-// with 5xx soon, readiness says so, and nothing is half created: afterwards the same call succeeds.
+// TestControlWithoutItsStore (promises 7 and 11): the store is overloaded, refuses, is away or silent. Calls are
+// answered with 5xx soon, readiness says so, and nothing is half created: afterwards the same call succeeds.
 func TestControlWithoutItsStore(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	proxy := penchanttest.StartS3Proxy(t, servers.S3)

@@ -63,9 +63,11 @@ func TestTrainingOutlivesItsWorker(t *testing.T) {
 		successor := penchanttest.Launch(t, "retrainer", t.TempDir(), append(servers.Settings(), shortLease)...)
 		v := s.awaitVersion(version)
 		if v.ModelID != undisturbed.ModelID || v.Lease.Epoch != 2 {
-			t.Errorf("killed %s: model %s at attempt %d; without the kill it is %s", fault.when, v.ModelID, v.Lease.Epoch, undisturbed.ModelID)
+			t.Errorf("killed %s: model %s at attempt %d; without the kill it is %s", fault.when, v.ModelID,
+				v.Lease.Epoch, undisturbed.ModelID)
 		}
-		if after := models(s, version); !slices.Contains(after, v.ManifestKey) || fault.parts && len(parts(after)) != len(parts(before)) {
+		if after := models(s, version); !slices.Contains(after, v.ManifestKey) || fault.parts &&
+			len(parts(after)) != len(parts(before)) {
 			t.Errorf("killed %s: the bucket holds %v, before %v", fault.when, after, before)
 		}
 		successor.Kill() // a drain would wait until Kafka has given up its killed predecessor
@@ -91,8 +93,8 @@ func parts(keys []string) []string {
 	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !strings.HasSuffix(key, ".part") })
 }
 
-// TestZombieRetrainerChangesNothing (promise 7): a retrainer freezes as it publishes a model. When it wakes up, another one
-// has finished its job: it drops its work, and what its successor wrote stands.
+// TestZombieRetrainerChangesNothing (promise 7): a retrainer freezes as it publishes a model. When it wakes up, another
+// one has finished its job: it drops its work, and what its successor wrote stands.
 func TestZombieRetrainerChangesNothing(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 1, "control", "retrainer")
@@ -120,7 +122,8 @@ func TestZombieRetrainerChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Its lease may have been taken and given back once more, by a worker whose view was behind.
-	if after.Status != finished.Status || after.ManifestKey != finished.ManifestKey || after.ModelID != finished.ModelID ||
+	if after.Status != finished.Status || after.ManifestKey != finished.ManifestKey ||
+		after.ModelID != finished.ModelID ||
 		!after.UpdatedAt.Equal(finished.UpdatedAt) || after.TrainingHours != finished.TrainingHours {
 		t.Errorf("the zombie changed the version:\n%+v\nbefore\n%+v", after, finished)
 	}
@@ -129,8 +132,8 @@ func TestZombieRetrainerChangesNothing(t *testing.T) {
 	stack.one("control").Terminate()
 }
 
-// TestTwoRetrainersShareTheJobs (promise 7): each of many trainings is run once, whichever of two retrainers is faster, and
-// equal data gives equal models in both.
+// TestTwoRetrainersShareTheJobs (promise 7): each of many trainings is run once, whichever of two retrainers is faster,
+// and equal data gives equal models in both.
 func TestTwoRetrainersShareTheJobs(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 1, "control")
@@ -172,8 +175,9 @@ func TestTwoRetrainersShareTheJobs(t *testing.T) {
 	stack.terminate()
 }
 
-// TestKilledImportIsAllOrNothing (promise 7): a retrainer is killed before it switches a dataset to the imported rows, and
-// another one after it has switched. In between the dataset holds what it held before; in the end, each import once.
+// TestKilledImportIsAllOrNothing (promise 7): a retrainer is killed before it switches a dataset to the imported rows,
+// and another one after it has switched. In between the dataset holds what it held before; in the end, each import
+// once.
 func TestKilledImportIsAllOrNothing(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 1, "control")
@@ -216,11 +220,12 @@ func TestKilledImportIsAllOrNothing(t *testing.T) {
 	stack.terminate()
 }
 
-// TestDamagedArchiveFileIsLeftOut (promise 9): files of the archive are damaged. Training goes on with the rest, and says
-// which it left out: in the log, in a metric and with the solution version.
+// TestDamagedArchiveFileIsLeftOut (promise 9): files of the archive are damaged. Training goes on with the rest, and
+// says which it left out: in the log, in a metric and with the solution version.
 func TestDamagedArchiveFileIsLeftOut(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
-	stack := start(t, append(servers.Settings(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=100ms"), 1, "control", "tracker", "firehose", "retrainer")
+	stack := start(t, append(servers.Settings(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=100ms"), 1, "control", "tracker",
+		"firehose", "retrainer")
 	s := &shop{TB: t, api: stack.one("control").API(), bucket: servers.OpenBucket(t, "")}
 	s.store = catalog.NewStore(s.bucket, nil)
 	var trackingID string
@@ -313,10 +318,14 @@ func TestTrainingThroughAStoreThatFails(t *testing.T) {
 
 	overloaded := penchanttest.Refuse(http.StatusServiceUnavailable, "SlowDown")
 	for name, fault := range map[string]penchanttest.S3Fault{
-		"reads are refused for a while":  penchanttest.On(http.MethodGet, "/datasets/", penchanttest.Times(3, overloaded)),
-		"writes are refused for a while": penchanttest.On(http.MethodPut, "/models/", penchanttest.Times(3, overloaded)),
-		"answers break off":              penchanttest.On(http.MethodGet, "/datasets/", penchanttest.Times(3, penchanttest.BreakOffAfter(100))),
-		"writes lose their answers":      penchanttest.On(http.MethodPut, "/models/", penchanttest.Times(3, penchanttest.LoseAnswer)),
+		"reads are refused for a while": penchanttest.On(http.MethodGet, "/datasets/",
+			penchanttest.Times(3, overloaded)),
+		"writes are refused for a while": penchanttest.On(http.MethodPut, "/models/",
+			penchanttest.Times(3, overloaded)),
+		"answers break off": penchanttest.On(http.MethodGet, "/datasets/",
+			penchanttest.Times(3, penchanttest.BreakOffAfter(100))),
+		"writes lose their answers": penchanttest.On(http.MethodPut, "/models/",
+			penchanttest.Times(3, penchanttest.LoseAnswer)),
 	} {
 		proxy.Fail(fault)
 		if v := s.awaitVersion(s.startVersion(solution)); v.Lease.Epoch != 1 {

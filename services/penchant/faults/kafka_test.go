@@ -14,10 +14,11 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestEventsSurviveABrokerThatFails (promises 1, 3, 4 and 10): the only broker becomes slow, swallows packets until it has thrown
-// every consumer out of its group, refuses connections, hangs, and is killed, while events stream in. Meanwhile calls are answered with
-// 503 and Retry-After; afterwards every acknowledged event is archived and folded once, every other once or not at all.
-// There are two of each consumer: after being thrown out, each believes for a while in partitions that the other has.
+// TestEventsSurviveABrokerThatFails (promises 1, 3, 4 and 10): the only broker becomes slow, swallows packets until it
+// has thrown every consumer out of its group, refuses connections, hangs, and is killed, while events stream in.
+// Meanwhile calls are answered with 503 and Retry-After; afterwards every acknowledged event is archived and folded
+// once, every other once or not at all. There are two of each consumer: after being thrown out, each believes for a
+// while in partitions that the other has.
 func TestEventsSurviveABrokerThatFails(t *testing.T) {
 	proxy, kafka := penchanttest.StartProxiedKafka(t)
 	servers := penchanttest.SharedServers(t)
@@ -35,7 +36,8 @@ func TestEventsSurviveABrokerThatFails(t *testing.T) {
 	proxy.Mute()
 	muted := time.Now()
 	api := tracker.API()
-	eventually.SucceedsWithin(t, recoverLimit, "calls are refused while the log swallows them", func() error { return p.unavailable(t.Context(), api) })
+	eventually.SucceedsWithin(t, recoverLimit, "calls are refused while the log swallows them",
+		func() error { return p.unavailable(t.Context(), api) })
 	outage := sessionTimeout + 2*time.Second
 	if long {
 		outage = 2 * time.Minute
@@ -47,7 +49,8 @@ func TestEventsSurviveABrokerThatFails(t *testing.T) {
 	p.flow(t, recoverLimit, 100)
 
 	proxy.Cut()
-	eventually.SucceedsWithin(t, recoverLimit, "calls are refused while the log is away", func() error { return p.unavailable(t.Context(), api) })
+	eventually.SucceedsWithin(t, recoverLimit, "calls are refused while the log is away",
+		func() error { return p.unavailable(t.Context(), api) })
 	proxy.Mend()
 	p.flow(t, recoverLimit, 100)
 
@@ -68,9 +71,9 @@ func TestEventsSurviveABrokerThatFails(t *testing.T) {
 // sessionTimeout is how long a Kafka group waits for a member that is silent.
 const sessionTimeout = 15 * time.Second
 
-// TestMemoryIsBoundedWhileTheLogIsAway (promise 10): far more is sent than a tracker may hold while nothing is acknowledged.
-// What does not fit is answered at once with 503 and Retry-After; the rest after the delivery timeout. The tracker is as good
-// as before when the log is back.
+// TestMemoryIsBoundedWhileTheLogIsAway (promise 10): far more is sent than a tracker may hold while nothing is
+// acknowledged. What does not fit is answered at once with 503 and Retry-After; the rest after the delivery timeout.
+// The tracker is as good as before when the log is back.
 func TestMemoryIsBoundedWhileTheLogIsAway(t *testing.T) {
 	const calls, bound = 1500, 768 << 20 // of 10 events with 6 kB each
 	proxy, kafka := penchanttest.StartProxiedKafka(t)
@@ -100,7 +103,8 @@ func TestMemoryIsBoundedWhileTheLogIsAway(t *testing.T) {
 	}
 	sending.Wait()
 	if len(wrong) > 0 {
-		t.Errorf("%d of %d calls were answered otherwise than with 503 and Retry-After, one of them with: %v", len(wrong), calls, wrong[0])
+		t.Errorf("%d of %d calls were answered otherwise than with 503 and Retry-After, one of them with: %v",
+			len(wrong), calls, wrong[0])
 	}
 	if err := exceeds(tracker, "penchant_tracker_events_refused_total", 0, "reason", "overloaded"); err != nil {
 		t.Errorf("nothing was refused for lack of room: %v", err)
@@ -110,15 +114,17 @@ func TestMemoryIsBoundedWhileTheLogIsAway(t *testing.T) {
 	}
 	proxy.Mend()
 	p.sender.Impression = nil
-	eventually.SucceedsWithin(t, recoverLimit, "events are taken again", func() error { return p.sender.SendOnce(t.Context(), api, 0, 1) })
+	eventually.SucceedsWithin(t, recoverLimit, "events are taken again",
+		func() error { return p.sender.SendOnce(t.Context(), api, 0, 1) })
 	p.check(t)
 	t.Logf("peak memory: %.0f MiB", tracker.PeakMemory()/(1<<20))
 	p.stack.terminate()
 }
 
-// TestACompleteEventLogSurvivesTheLossOfBrokers (promises 1 and 3): three brokers, three replicas, of which two must have an event. The
-// broker that leads is killed: the others take over within seconds. Another hangs and comes back believing that it still leads. Of two
-// that are down, nothing is acknowledged; when they are back, everything goes on, and nothing is lost.
+// TestACompleteEventLogSurvivesTheLossOfBrokers (promises 1 and 3): three brokers, three replicas, of which two must
+// have an event. The broker that leads is killed: the others take over within seconds. Another hangs and comes back
+// believing that it still leads. Of two that are down, nothing is acknowledged; when they are back, everything goes on,
+// and nothing is lost.
 func TestACompleteEventLogSurvivesTheLossOfBrokers(t *testing.T) {
 	kafka := penchanttest.StartKafka(t, 3, nil)
 	shared := penchanttest.SharedServers(t)
@@ -162,8 +168,8 @@ func TestACompleteEventLogSurvivesTheLossOfBrokers(t *testing.T) {
 	p.stack.terminate()
 }
 
-// failoverLimit is how long a partition may be without a leader that takes events: the brokers notice within 6 s, and the
-// tracker's call to a broker that hangs is given up after 15; the rest is for a busy machine.
+// failoverLimit is how long a partition may be without a leader that takes events: the brokers notice within 6 s, and
+// the tracker's call to a broker that hangs is given up after 15; the rest is for a busy machine.
 const failoverLimit = 2 * time.Minute
 
 // flowEverywhere waits until each partition has taken more events.

@@ -17,8 +17,8 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestTheLogMayBeMistreated (promises 1, 4 and 9): what operators and other producers do to a topic. After each of it the archive holds
-// every acknowledged event once, and user states are those of a run without faults.
+// TestTheLogMayBeMistreated (promises 1, 4 and 9): what operators and other producers do to a topic. After each of it
+// the archive holds every acknowledged event once, and user states are those of a run without faults.
 func TestTheLogMayBeMistreated(t *testing.T) {
 	p := startPipeline(t, penchanttest.SharedServers(t), 1, "session-updater", "firehose")
 	log, admin := openLog(t, p.servers)
@@ -149,16 +149,18 @@ func (p *pipeline) verify(t *testing.T, gaps int) {
 	}
 }
 
-// testPoison puts records into the topic that are no interactions, one of them so large that not even the dead-letter topic takes
-// it with its reason. All are kept in the bucket, and the good ones behind them flow.
+// testPoison puts records into the topic that are no interactions, one of them so large that not even the dead-letter
+// topic takes it with its reason. All are kept in the bucket, and the good ones behind them flow.
 func testPoison(t *testing.T, p *pipeline, log *bus.Client) {
-	large, err := wire.MarshalInteraction(&reco.Interaction{UserID: "large", ItemID: "", EventID: "large", RecommendationID: strings.Repeat("x", 999_850)})
+	large, err := wire.MarshalInteraction(&reco.Interaction{UserID: "large", ItemID: "", EventID: "large",
+		RecommendationID: strings.Repeat("x", 999_850)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	poison := [][]byte{[]byte("no protobuf at all"), {0xff, 0xff}, nil, large}
 	for n, value := range poison {
-		if err := log.Publish(t.Context(), bus.Record{Topic: p.topic(), Key: fmt.Appendf(nil, "user-%d", n), Value: value}); err != nil {
+		if err := log.Publish(t.Context(),
+			bus.Record{Topic: p.topic(), Key: fmt.Appendf(nil, "user-%d", n), Value: value}); err != nil {
 			t.Fatalf("publishing %d bytes: %v", len(value), err)
 		}
 	}

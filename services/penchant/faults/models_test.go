@@ -17,8 +17,8 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// hammer asks for recommendations from several goroutines until stop is called, and fails the test on every answer that is
-// not 200 or, where any are given, none of the lists.
+// hammer asks for recommendations from several goroutines until stop is called, and fails the test on every answer that
+// is not 200 or, where any are given, none of the lists.
 func hammer(t *testing.T, a *asker, campaign string, lists ...string) (stop func() (answers int)) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
@@ -52,8 +52,8 @@ func hammer(t *testing.T, a *asker, campaign string, lists ...string) (stop func
 	}
 }
 
-// TestModelsSwapUnderLoad (promises 5 and 6): a campaign is switched between two models and back while it is asked without
-// pause. Every answer is 200 and wholly one model's.
+// TestModelsSwapUnderLoad (promises 5 and 6): a campaign is switched between two models and back while it is asked
+// without pause. Every answer is 200 and wholly one model's.
 func TestModelsSwapUnderLoad(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 1, "control", "retrainer", "recommender")
@@ -80,9 +80,9 @@ func TestModelsSwapUnderLoad(t *testing.T) {
 	stack.one("control").Terminate()
 }
 
-// TestLastGoodModelAnswersOn (promise 6): each object of a model is damaged in the bucket in each way, and the campaign is
-// pointed to it. The recommender counts and logs that, stays ready and answers from the model before; once the object is
-// mended, it moves on by itself.
+// TestLastGoodModelAnswersOn (promise 6): each object of a model is damaged in the bucket in each way, and the campaign
+// is pointed to it. The recommender counts and logs that, stays ready and answers from the model before; once the
+// object is mended, it moves on by itself.
 func TestLastGoodModelAnswersOn(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	stack := start(t, servers.Settings(), 1, "control", "retrainer", "recommender")
@@ -115,8 +115,8 @@ func TestLastGoodModelAnswersOn(t *testing.T) {
 				t.Errorf("%s of %s: %v", kind, key, err)
 			}
 			s.point(campaign, first.ARN)
-			// When the recommender knows a campaign that was made later, it does not try the damaged model any more: mended before,
-			// it could be loaded, and kept.
+			// When the recommender knows a campaign that was made later, it does not try the damaged model any more:
+			// mended before, it could be loaded, and kept.
 			n++
 			later := s.campaign(fmt.Sprintf("later-%d", n), first.ARN)
 			a.awaitList(t, later, "")
@@ -136,8 +136,8 @@ func TestLastGoodModelAnswersOn(t *testing.T) {
 }
 
 // TestRecommenderStartsWhateverIsAway (promises 5, 6 and 11): a recommender is started again from its local cache while
-// Kafka, Redis and S3 are all away: it answers. With the cache damaged as well it is not ready and says why, and recovers
-// when S3 comes back.
+// Kafka, Redis and S3 are all away: it answers. With the cache damaged as well it is not ready and says why, and
+// recovers when S3 comes back.
 func TestRecommenderStartsWhateverIsAway(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	kafka := penchanttest.StartProxy(t, "", servers.KafkaBrokers[0])
@@ -161,7 +161,8 @@ func TestRecommenderStartsWhateverIsAway(t *testing.T) {
 	store.Fail(penchanttest.Away)
 	recommender.Restart()
 	recommender.AwaitReady(startLimit)
-	if r := newAsker(t, recommender).mustAsk(t, campaign, "nobody"); r.items != list || r.fallback == "" || r.took > 2*time.Second {
+	if r := newAsker(t, recommender).mustAsk(t, campaign, "nobody"); r.items != list || r.fallback == "" ||
+		r.took > 2*time.Second {
 		t.Errorf("with everything away: %+v", r)
 	}
 	recommender.Kill()
@@ -198,8 +199,8 @@ func TestRecommenderStartsWhateverIsAway(t *testing.T) {
 	recommender.Kill()
 }
 
-// TestRecommenderAnswersWithoutRedis (promise 5): Redis is slow, silent or away. Answers come all the same, soon, and say
-// that they do without the visitor's state.
+// TestRecommenderAnswersWithoutRedis (promise 5): Redis is slow, silent or away. Answers come all the same, soon, and
+// say that they do without the visitor's state.
 func TestRecommenderAnswersWithoutRedis(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	redis, redisURL := penchanttest.ProxyRedis(t, servers.RedisURL)

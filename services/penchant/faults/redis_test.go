@@ -10,9 +10,10 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestUserStatesOutliveTheirRedis (promise 4): Redis crashes with its append-only file synced once a second, is emptied, goes back
-// to an old copy of its data, is cut off, and refuses writes because its memory is full, while events stream in. Each time
-// the session-updater notices, waits or folds again what is missing, and the states are those of a run without faults.
+// TestUserStatesOutliveTheirRedis (promise 4): Redis crashes with its append-only file synced once a second, is
+// emptied, goes back to an old copy of its data, is cut off, and refuses writes because its memory is full, while
+// events stream in. Each time the session-updater notices, waits or folds again what is missing, and the states are
+// those of a run without faults.
 func TestUserStatesOutliveTheirRedis(t *testing.T) {
 	server := penchanttest.StartRedis(t)
 	proxy, url := penchanttest.ProxyRedis(t, server.URL)
@@ -77,7 +78,8 @@ func TestUserStatesOutliveTheirRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop = p.stream(t)
-	eventually.SucceedsWithin(t, recoverLimit, "Redis refuses writes", func() error { return exceeds(updater, errors, before) })
+	eventually.SucceedsWithin(t, recoverLimit, "Redis refuses writes",
+		func() error { return exceeds(updater, errors, before) })
 	p.flow(t, recoverLimit, 300)
 	stop()
 	if err := client.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {

@@ -16,8 +16,8 @@ const (
 	recoverLimit = time.Minute // for an archive or a state to be complete after the last fault
 )
 
-// TestArchiveSurvivesAStoreThatFails (promise 1): while events stream in, the store refuses, is overloaded, goes away, loses
-// its answers and breaks off uploads. Every acknowledged event is archived once all the same, and none twice.
+// TestArchiveSurvivesAStoreThatFails (promise 1): while events stream in, the store refuses, is overloaded, goes away,
+// loses its answers and breaks off uploads. Every acknowledged event is archived once all the same, and none twice.
 func TestArchiveSurvivesAStoreThatFails(t *testing.T) {
 	servers := penchanttest.SharedServers(t)
 	store := penchanttest.StartS3Proxy(t, servers.S3)
@@ -27,7 +27,8 @@ func TestArchiveSurvivesAStoreThatFails(t *testing.T) {
 
 	throughProxy := servers
 	throughProxy.S3 = store.Config
-	firehose := penchanttest.Start(t, "firehose", t.TempDir(), append(throughProxy.Settings(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=200ms")...)
+	firehose := penchanttest.Start(t, "firehose", t.TempDir(),
+		append(throughProxy.Settings(), "PENCHANT_ARCHIVE_FLUSH_INTERVAL=200ms")...)
 
 	sender := &penchanttest.Sender{TrackingID: trackingID}
 	ctx, stop := context.WithCancel(t.Context())

@@ -39,13 +39,15 @@ type shop struct {
 // openShop creates a dataset group with an empty Interactions dataset.
 func openShop(t testing.TB, servers penchanttest.Servers, control *penchanttest.Process, name string) *shop {
 	t.Helper()
-	s := &shop{TB: t, api: control.API(), bucket: servers.OpenBucket(t, ""), source: servers.OpenBucket(t, servers.Bucket+"-source")}
+	s := &shop{TB: t, api: control.API(), bucket: servers.OpenBucket(t, ""),
+		source: servers.OpenBucket(t, servers.Bucket+"-source")}
 	s.store = catalog.NewStore(s.bucket, nil)
 	var group personalize.CreateDatasetGroupResponse
 	s.call("CreateDatasetGroup", &personalize.CreateDatasetGroupRequest{Name: &name}, &group)
 	s.group = penchanttest.WaitActive[*catalog.DatasetGroup](t, s.store, *group.DatasetGroupArn)
 	var schema personalize.CreateSchemaResponse
-	s.call("CreateSchema", &personalize.CreateSchemaRequest{Name: &name, Schema: new(penchanttest.InteractionsSchema)}, &schema)
+	s.call("CreateSchema", &personalize.CreateSchemaRequest{Name: &name, Schema: new(penchanttest.InteractionsSchema)},
+		&schema)
 	var dataset personalize.CreateDatasetResponse
 	s.call("CreateDataset", &personalize.CreateDatasetRequest{
 		Name: &name, DatasetGroupArn: &s.group.ARN, DatasetType: new("Interactions"), SchemaArn: schema.SchemaArn,
@@ -83,7 +85,8 @@ func (s *shop) startImport(name string, seed uint64) (arn string) {
 	}
 	var job personalize.CreateDatasetImportJobResponse
 	s.call("CreateDatasetImportJob", &personalize.CreateDatasetImportJobRequest{
-		JobName: &name, DatasetArn: &s.dataset, RoleArn: new(roleARN), DataSource: &personalize.DataSource{DataLocation: new("s3://" + s.source.Name() + "/" + key)},
+		JobName: &name, DatasetArn: &s.dataset, RoleArn: new(roleARN),
+		DataSource: &personalize.DataSource{DataLocation: new("s3://" + s.source.Name() + "/" + key)},
 	}, &job)
 	return *job.DatasetImportJobArn
 }
@@ -97,7 +100,8 @@ func (s *shop) solution(name, recipe string) (arn string) {
 	s.Helper()
 	var solution personalize.CreateSolutionResponse
 	s.call("CreateSolution", &personalize.CreateSolutionRequest{
-		Name: &name, DatasetGroupArn: &s.group.ARN, RecipeArn: new("arn:aws:personalize:::recipe/" + recipe), PerformAutoTraining: new(false),
+		Name: &name, DatasetGroupArn: &s.group.ARN, RecipeArn: new("arn:aws:personalize:::recipe/" + recipe),
+		PerformAutoTraining: new(false),
 	}, &solution)
 	penchanttest.WaitActive[*catalog.Solution](s, s.store, *solution.SolutionArn)
 	return *solution.SolutionArn
@@ -129,7 +133,8 @@ func (s *shop) campaign(name, version string) (arn string) {
 // point has a campaign serve a version, and waits until control has carried that out.
 func (s *shop) point(campaign, version string) {
 	s.Helper()
-	s.call("UpdateCampaign", &personalize.UpdateCampaignRequest{CampaignArn: &campaign, SolutionVersionArn: &version}, nil)
+	s.call("UpdateCampaign", &personalize.UpdateCampaignRequest{CampaignArn: &campaign, SolutionVersionArn: &version},
+		nil)
 	eventually.Succeeds(s, "the campaign is updated", func() error {
 		c, err := s.store.Campaigns.Get(s.Context(), campaign)
 		if err != nil {
@@ -156,7 +161,8 @@ func (s *shop) twoModels(recipe string) (first, second *catalog.SolutionVersion)
 func (s *shop) track() (trackingID string) {
 	s.Helper()
 	var tracker personalize.CreateEventTrackerResponse
-	s.call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &s.group.Name, DatasetGroupArn: &s.group.ARN}, &tracker)
+	s.call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &s.group.Name,
+		DatasetGroupArn: &s.group.ARN}, &tracker)
 	penchanttest.WaitActive[*catalog.EventTracker](s, s.store, *tracker.EventTrackerArn)
 	return *tracker.TrackingId
 }
@@ -168,7 +174,8 @@ type asker struct {
 }
 
 func newAsker(t testing.TB, recommender *penchanttest.Process) *asker {
-	a := &asker{recommender.Endpoints["http"], &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}, Timeout: time.Minute}}
+	a := &asker{recommender.Endpoints["http"],
+		&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1024}, Timeout: time.Minute}}
 	t.Cleanup(a.client.CloseIdleConnections)
 	return a
 }
@@ -182,11 +189,13 @@ type recommendation struct {
 }
 
 func (a *asker) ask(ctx context.Context, campaign, user string) (recommendation, error) {
-	body, err := json.Marshal(&personalizeruntime.GetRecommendationsRequest{CampaignArn: &campaign, UserId: &user, NumResults: new(int64(10))})
+	body, err := json.Marshal(&personalizeruntime.GetRecommendationsRequest{CampaignArn: &campaign, UserId: &user,
+		NumResults: new(int64(10))})
 	if err != nil {
 		return recommendation{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.endpoint+"/recommendations", strings.NewReader(string(body)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.endpoint+"/recommendations",
+		strings.NewReader(string(body)))
 	if err != nil {
 		return recommendation{}, err
 	}
@@ -202,7 +211,8 @@ func (a *asker) ask(ctx context.Context, campaign, user string) (recommendation,
 	if err != nil {
 		return recommendation{}, err
 	}
-	r := recommendation{status: res.StatusCode, fallback: res.Header.Get("X-Penchant-Fallback"), took: time.Since(started)}
+	r := recommendation{status: res.StatusCode, fallback: res.Header.Get("X-Penchant-Fallback"),
+		took: time.Since(started)}
 	if r.status != http.StatusOK {
 		r.message = string(content)
 		return r, nil

@@ -26,11 +26,12 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestSoak runs two replicas of every service on three brokers, a Redis and a MinIO, under a steady stream of events and
-// requests for recommendations, and injects a fault every few seconds: processes are killed, terminated and frozen, brokers
-// and Redis are killed and frozen, the store goes away, refuses and loses its answers. At the end every acknowledged event is
-// archived once (promise 1), nothing is archived twice, every user's history, links and vectors are those of a replay without
-// faults (promise 4), every call for recommendations was answered (promise 5), and every training has ended.
+// TestSoak runs two replicas of every service on three brokers, a Redis and a MinIO, under a steady stream of events
+// and requests for recommendations, and injects a fault every few seconds: processes are killed, terminated and frozen,
+// brokers and Redis are killed and frozen, the store goes away, refuses and loses its answers. At the end every
+// acknowledged event is archived once (promise 1), nothing is archived twice, every user's history, links and vectors
+// are those of a replay without faults (promise 4), every call for recommendations was answered (promise 5), and every
+// training has ended.
 func TestSoak(t *testing.T) {
 	events, eventsPerSecond := 25_000, 1_600
 	if long {
@@ -92,12 +93,14 @@ func TestSoak(t *testing.T) {
 	t.Logf("%d events sent, %d acknowledged, %.0f a second", sent, acknowledged, float64(acknowledged)/took.Seconds())
 	t.Logf("%s", visitors)
 	if n := visitors.failed.Load(); n > 0 {
-		t.Errorf("%d requests for recommendations were not answered, the last one with: %v", n, visitors.lastError.Load())
+		t.Errorf("%d requests for recommendations were not answered, the last one with: %v", n,
+			visitors.lastError.Load())
 	}
 	s.awaitReady()
 	bucket := servers.OpenBucket(t, "")
 	sender.CheckArchive(t, bucket, shop.group.GroupKey(), 2*recoverLimit)
-	checkReplay(t, bucket, shop.group.GroupKey(), penchanttest.OpenUsers(t, servers.RedisURL), loadModel(t, bucket, version))
+	checkReplay(t, bucket, shop.group.GroupKey(), penchanttest.OpenUsers(t, servers.RedisURL),
+		loadModel(t, bucket, version))
 	for _, version := range versions {
 		shop.awaitVersion(version)
 	}
@@ -122,7 +125,8 @@ type soak struct {
 	counts map[string]int // of each kind of fault
 }
 
-// awaitReady waits until every process can do its work, so that a fault never meets a target whose other replica is down.
+// awaitReady waits until every process can do its work, so that a fault never meets a target whose other replica is
+// down.
 func (s *soak) awaitReady() {
 	s.Helper()
 	for _, processes := range s.stack {
@@ -263,7 +267,8 @@ func (b *balancer) pick() *awsapi.Client {
 	return b.clients[first]
 }
 
-// visitors ask for recommendations as an SDK does: a call that fails, or takes too long, is made again, three times in all.
+// visitors ask for recommendations as an SDK does: a call that fails, or takes too long, is made again, three times in
+// all.
 type visitors struct {
 	campaign string
 
@@ -279,7 +284,8 @@ func (v *visitors) browse(ctx context.Context, recommenders *balancer) {
 		for try := range 3 {
 			var answer struct{ ItemList []struct{ ItemID string } }
 			attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-			err = recommenders.pick().Post(attempt, "/recommendations", map[string]any{"campaignArn": v.campaign, "userId": user}, &answer)
+			err = recommenders.pick().Post(attempt, "/recommendations",
+				map[string]any{"campaignArn": v.campaign, "userId": user}, &answer)
 			cancel()
 			if err == nil && len(answer.ItemList) != 25 {
 				err = fmt.Errorf("%d items", len(answer.ItemList))
@@ -326,7 +332,8 @@ func checkReplay(t *testing.T, bucket *blob.Bucket, group string, users *usersta
 	t.Helper()
 	penchanttest.CheckStates(t, bucket, group, users, 2*recoverLimit)
 	var events []reco.Interaction
-	for event, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions, archive.ReadOptions{}) {
+	for event, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions,
+		archive.ReadOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -354,7 +361,8 @@ func checkReplay(t *testing.T, bucket *blob.Bucket, group string, users *usersta
 	if vectors == 0 {
 		t.Error("no vector was compared")
 	}
-	t.Logf("%d events of %d users and sessions compared, %d vectors", len(events), len(penchanttest.FaultFree(events)), vectors)
+	t.Logf("%d events of %d users and sessions compared, %d vectors", len(events), len(penchanttest.FaultFree(events)),
+		vectors)
 }
 
 // linkedHistories computes each user's history, with that of the sessions he was seen in before he signed in.

@@ -11,12 +11,13 @@ import (
 	"github.com/penchant-io/penchant/services/penchant/penchanttest"
 )
 
-// TestTrackersThatDieLoseNothing (promises 1, 3 and 8): of two trackers under load, each is killed in the middle of calls,
-// hangs, and is asked to end. Whatever was acknowledged is archived once; of a call without an answer each event is there
-// once or not at all; and who is asked to end drains within 30 s, answering the calls that it has taken.
+// TestTrackersThatDieLoseNothing (promises 1, 3 and 8): of two trackers under load, each is killed in the middle of
+// calls, hangs, and is asked to end. Whatever was acknowledged is archived once; of a call without an answer each event
+// is there once or not at all; and who is asked to end drains within 30 s, answering the calls that it has taken.
 func TestTrackersThatDieLoseNothing(t *testing.T) {
 	p := startPipeline(t, penchanttest.SharedServers(t), 1, "firehose", "session-updater")
-	p.stack["tracker"] = append(p.stack["tracker"], penchanttest.Start(t, "tracker", t.TempDir(), p.servers.Settings()...))
+	p.stack["tracker"] = append(p.stack["tracker"],
+		penchanttest.Start(t, "tracker", t.TempDir(), p.servers.Settings()...))
 	stop := p.stream(t)
 	p.flow(t, startLimit, 200)
 	for _, tracker := range p.stack["tracker"] {
@@ -43,8 +44,8 @@ func TestTrackersThatDieLoseNothing(t *testing.T) {
 	p.stack.terminate()
 }
 
-// TestTerminatedTrackerAnswersTheCallsItHasTaken (promise 8): a tracker that is asked to end while the event log is slow answers
-// what it has taken, as acknowledged, before it ends.
+// TestTerminatedTrackerAnswersTheCallsItHasTaken (promise 8): a tracker that is asked to end while the event log is
+// slow answers what it has taken, as acknowledged, before it ends.
 func TestTerminatedTrackerAnswersTheCallsItHasTaken(t *testing.T) {
 	kafkaProxy, kafka := penchanttest.StartProxiedKafka(t)
 	servers := penchanttest.SharedServers(t)
@@ -87,7 +88,8 @@ func TestRefusedEventsAreNowhere(t *testing.T) {
 	bad.EventId, bad.ItemId = new("refused-2"), nil
 	for range 10 {
 		err := api.Post(t.Context(), "/events", &personalizeevents.PutEventsRequest{
-			TrackingId: &p.sender.TrackingID, UserId: new("user-1"), SessionId: new("s"), EventList: []personalizeevents.Event{good, bad},
+			TrackingId: &p.sender.TrackingID, UserId: new("user-1"), SessionId: new("s"),
+			EventList: []personalizeevents.Event{good, bad},
 		}, nil)
 		var refused *awsapi.Error
 		if !errors.As(err, &refused) || refused.Code != awsapi.CodeInvalidInput {

@@ -17,12 +17,12 @@ import (
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
 
-// ArchiveCheck is what the archives of dataset groups were found to be.
+// ArchiveCheck is the state of the archives of dataset groups.
 type ArchiveCheck struct {
 	DatasetGroups []ArchiveReport `json:"datasetGroups"`
 }
 
-// ArchiveReport is what the archive of one dataset group was found to be.
+// ArchiveReport is the state of the archive of one dataset group.
 type ArchiveReport struct {
 	// DatasetGroup is the group's key.
 	DatasetGroup string           `json:"datasetGroup"`
@@ -34,7 +34,8 @@ type ArchiveReport struct {
 	Problems     []ArchiveProblem `json:"problems"`
 }
 
-// ArchiveGap is a stretch of offsets that the log had lost before they could be archived, as the archive itself says.
+// ArchiveGap is a stretch of offsets that the log had lost before they could be archived, as the archive itself
+// records.
 type ArchiveGap struct {
 	Chain  string `json:"chain"` // the prefix of its objects
 	First  int64  `json:"firstOffset"`
@@ -49,10 +50,10 @@ type ArchiveProblem struct {
 	Detail string `json:"detail"`
 }
 
-// VerifyArchive checks the archive of a dataset group (name, key or ARN; "" for all groups): that its chains have neither
-// holes nor overlaps and hold nothing foreign, and, unless only names and metadata are asked for, that every file can be
-// read and holds the rows it should. The error is ErrProblems when something is wrong; gaps that the archive itself accounts
-// for are no problems.
+// VerifyArchive checks the archive of a dataset group (name, key or ARN; "" for all groups): that its chains have
+// neither holes nor overlaps and hold nothing foreign, and, unless only names and metadata are asked for, that every
+// file can be read and holds the rows it should. The error is ErrProblems when something is wrong; gaps that the
+// archive itself accounts for are no problems.
 func (i *Installation) VerifyArchive(ctx context.Context, group string, namesOnly bool) (*ArchiveCheck, error) {
 	if err := i.need(ctx, s3); err != nil {
 		return nil, err
@@ -121,8 +122,8 @@ func (c *ArchiveCheck) Page() string {
 type Replay struct {
 	// DatasetGroup is the group's name, key or ARN.
 	DatasetGroup string
-	// TopicIDs, in hex as in the archive's keys, choose incarnations of the interactions topic; none: all, also those that
-	// exist no more.
+	// TopicIDs, in hex as in the archive's keys, choose incarnations of the interactions topic; none: all, also those
+	// that exist no more.
 	TopicIDs []string
 	// Users are ids of users or sessions; none: all.
 	Users []string
@@ -131,7 +132,7 @@ type Replay struct {
 	DryRun   bool
 }
 
-// Replayed is what a replay of the archive did.
+// Replayed is the result of a replay of the archive.
 type Replayed struct {
 	DatasetGroup string `json:"datasetGroup"`
 	DryRun       bool   `json:"dryRun"`
@@ -140,9 +141,9 @@ type Replayed struct {
 	Warnings []string `json:"warnings"`
 }
 
-// ReplayArchive folds archived interactions into user states in Redis, and nothing else: neither Kafka nor the archive is
-// written, so nothing is archived twice. It may run beside the services, and any number of times: a state that holds an
-// interaction does not change by it. The error is ErrProblems when files could not be read.
+// ReplayArchive folds archived interactions into user states in Redis, and nothing else: neither Kafka nor the archive
+// is written, so nothing is archived twice. It may run while the services do, and any number of times: a state that
+// holds an interaction does not change by it. The error is ErrProblems when files could not be read.
 func (i *Installation) ReplayArchive(ctx context.Context, r Replay) (*Replayed, error) {
 	if err := i.need(ctx, s3, redis); err != nil {
 		return nil, err
@@ -165,7 +166,8 @@ func (i *Installation) ReplayArchive(ctx context.Context, r Replay) (*Replayed, 
 		return nil, err
 	}
 	work := sessionupdater.ArchiveReplay{
-		Bucket: i.bucket, Users: i.users, Group: group.GroupKey(), TopicIDs: ids, IDs: r.Users, From: r.From, To: r.To, DryRun: r.DryRun,
+		Bucket: i.bucket, Users: i.users, Group: group.GroupKey(), TopicIDs: ids, IDs: r.Users, From: r.From, To: r.To,
+		DryRun: r.DryRun,
 	}
 	if work.Models, err = i.servedModels(ctx, group, result); err != nil {
 		return nil, err
@@ -218,7 +220,8 @@ func (m models) Group(string) []*modelstore.Loaded { return m }
 
 // servedModels loads what the group's campaigns answer with, so that the vectors of the states that are written are
 // right at once. A model that does not load is left out: recommenders then fold its vector themselves.
-func (i *Installation) servedModels(ctx context.Context, group *catalog.DatasetGroup, result *Replayed) (models, error) {
+func (i *Installation) servedModels(ctx context.Context, group *catalog.DatasetGroup, result *Replayed) (models,
+	error) {
 	campaigns, err := i.catalog.Campaigns.List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the campaigns: %w", err)
@@ -241,7 +244,8 @@ func (i *Installation) servedModels(ctx context.Context, group *catalog.DatasetG
 		known[version.ModelID] = true
 		loaded, err := modelstore.Load(ctx, i.bucket, version.ManifestKey, "")
 		if err != nil {
-			result.Warnings = append(result.Warnings, fmt.Sprintf("states have no vectors of campaign %s until their users' next events: %v", c.Name, err))
+			result.Warnings = append(result.Warnings,
+				fmt.Sprintf("states have no vectors of campaign %s until their users' next events: %v", c.Name, err))
 			continue
 		}
 		served = append(served, loaded)
@@ -249,13 +253,14 @@ func (i *Installation) servedModels(ctx context.Context, group *catalog.DatasetG
 	return served, nil
 }
 
-// Page says what was done, for people.
+// Page returns the result for people.
 func (r *Replayed) Page() string {
 	var page strings.Builder
 	if r.DryRun {
 		fmt.Fprintf(&page, "%s: %d archived events would be folded\n", r.DatasetGroup, r.Events)
 	} else {
-		fmt.Fprintf(&page, "%s: %d archived events read, %d of them changed a user's state\n", r.DatasetGroup, r.Events, r.Folded)
+		fmt.Fprintf(&page, "%s: %d archived events read, %d of them changed a user's state\n", r.DatasetGroup, r.Events,
+			r.Folded)
 	}
 	for _, key := range r.Damaged {
 		fmt.Fprintf(&page, "unreadable: %s\n", key)

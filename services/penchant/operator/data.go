@@ -6,8 +6,10 @@ import (
 	"github.com/penchant-io/penchant/pkg/datadoctor"
 )
 
-// ExamineData has the data doctor look at the data of a dataset group, at the first rows of each dataset, or at all for 0.
-func (i *Installation) ExamineData(ctx context.Context, datasetGroup string, rows int64, o datadoctor.Options) (*datadoctor.Report, error) {
+// ExamineData has the data doctor look at the data of a dataset group, at the first rows of each dataset, or at all for
+// 0.
+func (i *Installation) ExamineData(ctx context.Context, datasetGroup string, rows int64,
+	o datadoctor.Options) (*datadoctor.Report, error) {
 	if err := i.need(ctx, s3); err != nil {
 		return nil, err
 	}

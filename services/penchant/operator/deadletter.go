@@ -26,8 +26,8 @@ const (
 	headerTopic     = "penchant-topic"
 	headerPartition = "penchant-partition"
 	headerOffset    = "penchant-offset"
-	// A receipt says that a dead letter was replayed: it names the source like a letter, the digest of its bytes, and when.
-	// It stands behind the letter in the same partition, so retention never deletes the receipt first.
+	// A receipt records that a dead letter was replayed: it names the source like a letter, the digest of its bytes,
+	// and when. It follows the letter in the same partition, so retention never deletes the receipt first.
 	headerReplayed = "penchant-replayed"
 	headerDigest   = "penchant-digest"
 )
@@ -124,14 +124,15 @@ func (i *Installation) deadLetters(ctx context.Context, group *catalog.DatasetGr
 		result.Records = append(result.Records, *letter)
 	}
 	slices.SortFunc(result.Records, func(a, b DeadLetter) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset), a.Arrival.Compare(b.Arrival))
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition),
+			cmp.Compare(a.Offset, b.Offset), a.Arrival.Compare(b.Arrival))
 	})
 	return result, nil
 }
 
 func (l *DeadLetter) source() source { return source{l.Topic, l.Partition, l.Offset, l.digest} }
 
-// join adds what another consumer, or the same one once more, said of the record.
+// join adds the failure of another consumer, or another failure of the same one.
 func (l *DeadLetter) join(other *DeadLetter) {
 	for _, f := range other.Failures {
 		if !slices.Contains(l.Failures, f) {
@@ -157,7 +158,7 @@ func parseLetter(r *bus.Record) *DeadLetter {
 	} else {
 		letter.KeyBytes = r.Key
 	}
-	// The consumer's headers stand behind the record's own, so the last one counts.
+	// The consumer's headers follow the record's own, so the last one counts.
 	said := map[string]string{}
 	for _, h := range r.Headers {
 		if slices.Contains(added, h.Key) {
@@ -185,7 +186,7 @@ func place(said map[string]string) (topic string, partition int32, offset int64,
 
 func digest(r *bus.Record) string {
 	sum := sha256.New()
-	sum.Write(strconv.AppendInt(nil, int64(len(r.Key)), 10)) // so that key and value can't be told apart in two ways
+	sum.Write(strconv.AppendInt(nil, int64(len(r.Key)), 10)) // so that key and value cannot be split in two ways
 	sum.Write([]byte{' '})
 	sum.Write(r.Key)
 	sum.Write(r.Value)
@@ -203,7 +204,7 @@ func parseReceipt(r *bus.Record) (from source, at time.Time, ok bool) {
 	return from, at, ok && from.digest != ""
 }
 
-// receipt is the record that says that the letter was replayed. It has the letter's key, and so its partition.
+// receipt returns the record that marks the letter as replayed. It has the letter's key, and so its partition.
 func (l *DeadLetter) receipt(topic string, at time.Time) bus.Record {
 	return bus.Record{Topic: topic, Key: l.key(), Headers: []bus.Header{
 		{Key: headerReplayed, Value: at.UTC().AppendFormat(nil, time.RFC3339Nano)},
@@ -240,7 +241,8 @@ func (d *DeadLetters) Page() string {
 			}
 		}
 		rows = append(rows, []string{
-			cmp.Or(l.Topic, "?"), fmt.Sprint(l.Partition), fmt.Sprint(l.Offset), l.Arrival.Format(time.RFC3339), strconv.Quote(string(l.key())),
+			cmp.Or(l.Topic, "?"), fmt.Sprint(l.Partition), fmt.Sprint(l.Offset), l.Arrival.Format(time.RFC3339),
+			strconv.Quote(string(l.key())),
 			replayed, strings.Join(reasons, "; "),
 		})
 	}
@@ -262,7 +264,7 @@ type LetterReplay struct {
 	DryRun bool
 }
 
-// LettersReplayed is what became of each dead letter that was chosen.
+// LettersReplayed has the outcome of each dead letter that was chosen.
 type LettersReplayed struct {
 	DatasetGroup string          `json:"datasetGroup"`
 	DryRun       bool            `json:"dryRun"`
@@ -278,9 +280,9 @@ type LetterSkipped struct {
 	Reason    string `json:"reason"`
 }
 
-// ReplayDeadLetters puts dead letters back on the topics they came from, where they get new offsets: consumers meet them
-// like any other record. Each is followed by a receipt on the dead-letter topic, so that a second replay leaves it out. A
-// replay that is cut off between the two puts one record back once more; its event id makes that harmless.
+// ReplayDeadLetters puts dead letters back on the topics they came from, where they get new offsets: consumers meet
+// them like any other record. Each is followed by a receipt on the dead-letter topic, so that a second replay leaves it
+// out. A replay that is cut off between the two puts one record back once more; its event id makes that harmless.
 func (i *Installation) ReplayDeadLetters(ctx context.Context, r LetterReplay) (*LettersReplayed, error) {
 	letters, err := i.DeadLetters(ctx, r.DatasetGroup)
 	if err != nil {
@@ -302,7 +304,8 @@ func (i *Installation) ReplayDeadLetters(ctx context.Context, r LetterReplay) (*
 		}
 		found[name] = true
 		if reason := r.skip(letter, letters.DatasetGroup, existing); reason != "" {
-			result.Skipped = append(result.Skipped, LetterSkipped{letter.Topic, letter.Partition, letter.Offset, reason})
+			result.Skipped = append(result.Skipped,
+				LetterSkipped{letter.Topic, letter.Partition, letter.Offset, reason})
 			continue
 		}
 		if !r.DryRun {
@@ -320,7 +323,7 @@ func (i *Installation) ReplayDeadLetters(ctx context.Context, r LetterReplay) (*
 	return result, nil
 }
 
-// skip says why a letter is not to be replayed, "" if it is.
+// skip returns why a letter is not replayed, "" if it is.
 func (r *LetterReplay) skip(l *DeadLetter, group string, existing map[string]bus.TopicInfo) string {
 	if l.Topic == "" {
 		return "its headers do not say where it came from"
@@ -357,7 +360,8 @@ func readable(l *DeadLetter) error {
 }
 
 func (i *Installation) replayLetter(ctx context.Context, l *DeadLetter, topic string) error {
-	if err := i.bus.Publish(ctx, bus.Record{Topic: l.Topic, Key: l.key(), Value: l.Value, Headers: l.headers}); err != nil {
+	if err := i.bus.Publish(ctx, bus.Record{Topic: l.Topic, Key: l.key(), Value: l.Value,
+		Headers: l.headers}); err != nil {
 		return err
 	}
 	if err := i.bus.Publish(ctx, l.receipt(topic, time.Now())); err != nil {
@@ -366,7 +370,7 @@ func (i *Installation) replayLetter(ctx context.Context, l *DeadLetter, topic st
 	return nil
 }
 
-// Page says what was done, for people.
+// Page returns the result for people.
 func (r *LettersReplayed) Page() string {
 	var page strings.Builder
 	doing := "replayed"

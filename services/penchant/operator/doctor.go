@@ -21,7 +21,7 @@ import (
 	"github.com/penchant-io/penchant/services/sessionupdater"
 )
 
-// Grade is how bad a finding is.
+// Grade is the severity of a finding.
 type Grade string
 
 // The grades of findings.
@@ -39,11 +39,11 @@ type Finding struct {
 	Area  string `json:"area"`
 	Grade Grade  `json:"grade"`
 	What  string `json:"what"`
-	// Fix is what to do about it; empty if all is well.
+	// Fix is the remedy; empty if all is well.
 	Fix string `json:"fix,omitempty"`
 }
 
-// Diagnosis is what the doctor found.
+// Diagnosis holds the doctor's findings.
 type Diagnosis struct {
 	Findings []Finding `json:"findings"`
 }
@@ -73,8 +73,8 @@ func (d *Diagnosis) Page() string {
 
 // Limits beyond which the doctor warns, or calls it a failure.
 const (
-	// skewWarning is where clocks are worth a look; skewFailure is the lease of a job: a worker whose clock is ahead by that
-	// takes over jobs that are being done.
+	// skewWarning is where clocks are worth a look; skewFailure is the lease of a job: a worker whose clock is ahead by
+	// that takes over jobs that are being done.
 	skewWarning, skewFailure = 5 * time.Second, 30 * time.Second
 	oldestKafka, oldestRedis = 3, 7
 	// listed bounds the findings of one kind.
@@ -87,7 +87,7 @@ const (
 type doctor struct {
 	*Installation
 	Diagnosis
-	groups []*catalog.DatasetGroup // nil while the bucket does not tell
+	groups []*catalog.DatasetGroup // nil while the bucket does not answer
 }
 
 // Doctor checks settings, servers, topics, consumers and the archive against what Penchant relies on. The error is
@@ -150,7 +150,8 @@ func (d *doctor) settings() {
 			"set PENCHANT_TOPIC_MIN_INSYNC_REPLICAS to one less than PENCHANT_TOPIC_REPLICATION_FACTOR")
 	}
 	if d.config.DefaultKeys && len(d.config.Embedded) < len(settingOf) {
-		d.warn("settings", "the API takes the key pair that everyone knows from the README", "set PENCHANT_ACCESS_KEYS (or PENCHANT_ACCESS_KEYS_FILE)")
+		d.warn("settings", "the API takes the key pair that everyone knows from the README",
+			"set PENCHANT_ACCESS_KEYS (or PENCHANT_ACCESS_KEYS_FILE)")
 	}
 	if ttl, retention := d.config.Users.TTL, d.config.Topics.RetentionTime; ttl > 0 && ttl < retention {
 		d.fail("settings", fmt.Sprintf("users are forgotten after %s, but the log is kept for %s: a replay of the log would bring them back as strangers", ttl, retention),
@@ -161,7 +162,7 @@ func (d *doctor) settings() {
 	}
 }
 
-// reach says whether a server is known and answers.
+// reach reports whether a server is known and answers.
 func (d *doctor) reach(ctx context.Context, server string) bool {
 	err := d.ping(ctx, server)
 	switch {
@@ -172,7 +173,8 @@ func (d *doctor) reach(ctx context.Context, server string) bool {
 	case d.known(server):
 		d.fail(server, err.Error(), "start the server, or correct "+settingOf[server])
 	default:
-		d.fail(server, "its address is not known, and no penchant all with this --data-dir has ever told one", "set "+settingOf[server]+", or start penchant all")
+		d.fail(server, "its address is not known, and no penchant all with this --data-dir has ever written one",
+			"set "+settingOf[server]+", or start penchant all")
 	}
 	return false
 }
@@ -201,14 +203,17 @@ func (d *doctor) bucketChecks(ctx context.Context) bool {
 	}
 	switch err := d.bucket.Probe(ctx); {
 	case errors.Is(err, blob.ErrNotFound):
-		d.fail(s3, fmt.Sprintf("there is no bucket %s", d.bucket.Name()), "start a target whose keys may create it, create it yourself, or correct PENCHANT_BUCKET")
+		d.fail(s3, fmt.Sprintf("there is no bucket %s", d.bucket.Name()),
+			"start a target whose keys may create it, create it yourself, or correct PENCHANT_BUCKET")
 		return false
 	case errors.Is(err, blob.ErrAccessDenied):
-		d.fail(s3, fmt.Sprintf("the bucket %s cannot be written: %v", d.bucket.Name(), err), "let the access key read, write, list and delete there")
+		d.fail(s3, fmt.Sprintf("the bucket %s cannot be written: %v", d.bucket.Name(), err),
+			"let the access key read, write, list and delete there")
 	case err != nil:
 		d.fail(s3, err.Error(), "use a store that honours If-None-Match: * and If-Match on PUT: archive and catalog are not safe on another")
 	default:
-		d.ok(s3, "bucket %s at %s is writable, and the store honours If-None-Match and If-Match", d.bucket.Name(), d.config.S3.Endpoint)
+		d.ok(s3, "bucket %s at %s is writable, and the store honours If-None-Match and If-Match", d.bucket.Name(),
+			d.config.S3.Endpoint)
 	}
 	if skew, err := d.objects.Skew(ctx); d.check(s3, err) {
 		d.skew(s3, "the store", skew)
@@ -230,13 +235,15 @@ func (d *doctor) brokers(ctx context.Context) {
 	if !d.check(kafka, err) {
 		return
 	}
-	// The version is a guess from what the brokers can do; one that is no single release says nothing.
+	// The version is a guess from what the brokers can do; one that is no single release is ignored.
 	if release := major(cluster.Version); strings.HasPrefix(cluster.Version, "v") && release < oldestKafka {
-		d.fail(kafka, fmt.Sprintf("the brokers are of Kafka %s", cluster.Version), fmt.Sprintf("use Kafka %d.0 or newer", oldestKafka))
+		d.fail(kafka, fmt.Sprintf("the brokers are of Kafka %s", cluster.Version),
+			fmt.Sprintf("use Kafka %d.0 or newer", oldestKafka))
 	} else if d.embeds(kafka) {
 		d.ok(kafka, "the embedded broker answers at %s", strings.Join(cluster.Brokers, ", "))
 	} else {
-		d.ok(kafka, "%d brokers answer (abilities of Kafka %s): %s", len(cluster.Brokers), cluster.Version, strings.Join(cluster.Brokers, ", "))
+		d.ok(kafka, "%d brokers answer (abilities of Kafka %s): %s", len(cluster.Brokers), cluster.Version,
+			strings.Join(cluster.Brokers, ", "))
 	}
 	if wanted := int(d.config.Topics.ReplicationFactor); wanted > len(cluster.Brokers) {
 		d.fail(kafka, fmt.Sprintf("new topics shall have %d replicas, but there are %d brokers: no dataset group can be created", wanted, len(cluster.Brokers)),
@@ -250,7 +257,7 @@ func (d *doctor) brokers(ctx context.Context) {
 	if !d.check(kafka, err) {
 		return
 	}
-	// The log tells when records came, not what time it is: only a clock that is ahead shows.
+	// The log has the times of records, not the current time: only a clock that is ahead can be noticed.
 	var ahead time.Duration
 	for _, at := range newest {
 		ahead = max(ahead, time.Until(at))
@@ -305,53 +312,82 @@ func (d *doctor) topicChecks(ctx context.Context) {
 	}
 }
 
+// topicsArea is the area of the findings about topics.
+const topicsArea = "topics"
+
 func (d *doctor) topic(name string, state bus.TopicState, brokers int) {
-	const area = "topics"
-	config := state.Config
-	alter := func(setting string) string {
-		return fmt.Sprintf("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s", name, setting)
+	d.topicConfig(name, state.Config)
+	if inSync, err := strconv.Atoi(state.Config["min.insync.replicas"]); err == nil {
+		d.minInSync(name, state, inSync)
 	}
+	d.replicas(name, state, brokers)
+}
+
+// alterTopic is the command that changes a setting of a topic.
+func alterTopic(name, setting string) string {
+	return fmt.Sprintf("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config %s", name, setting)
+}
+
+// topicConfig checks what a topic keeps, and by which time.
+func (d *doctor) topicConfig(name string, config map[string]string) {
 	if got := config["message.timestamp.type"]; got != "" && got != "LogAppendTime" {
-		d.fail(area, fmt.Sprintf("%s has message.timestamp.type %s: arrival times, and what is expired by them, are what producers say", name, got), alter("message.timestamp.type=LogAppendTime"))
+		d.fail(topicsArea, fmt.Sprintf("%s has message.timestamp.type %s: arrival times, and what is expired by them, "+
+			"are set by the producers", name, got), alterTopic(name, "message.timestamp.type=LogAppendTime"))
 	}
 	t, ofData := schema.TypeOfTopic(name)
 	switch policy := config["cleanup.policy"]; {
 	case !ofData:
 	case t.IsInteractions() && strings.Contains(policy, "compact"):
-		d.fail(area, fmt.Sprintf("%s is compacted (cleanup.policy %s): a user's older events are deleted before they are archived", name, policy), alter("cleanup.policy=delete"))
+		d.fail(topicsArea, fmt.Sprintf("%s is compacted (cleanup.policy %s): a user's older events are deleted before "+
+			"they are archived", name, policy), alterTopic(name, "cleanup.policy=delete"))
 	case !t.IsInteractions() && policy == "delete":
-		d.warn(area, fmt.Sprintf("%s is not compacted (cleanup.policy delete): other consumers lose items, users or actions that were put long ago", name), alter("cleanup.policy=compact"))
+		d.warn(topicsArea, fmt.Sprintf("%s is not compacted (cleanup.policy delete): other consumers lose items, users or "+
+			"actions that were put long ago", name), alterTopic(name, "cleanup.policy=compact"))
 	}
-	inSync, err := strconv.Atoi(config["min.insync.replicas"])
-	if err == nil {
-		switch {
-		case inSync > state.Replicas:
-			d.fail(area, fmt.Sprintf("%s has %d replicas and min.insync.replicas %d: nothing can be written", name, state.Replicas, inSync), alter(fmt.Sprintf("min.insync.replicas=%d", max(1, state.Replicas-1))))
-		case inSync > state.InSync:
-			d.fail(area, fmt.Sprintf("%s has a partition with %d replicas in sync, min.insync.replicas is %d: it takes no events (503)", name, state.InSync, inSync), "bring the missing brokers back")
-		case inSync == state.Replicas && state.Replicas > 1:
-			d.warn(area, fmt.Sprintf("%s has as many min.insync.replicas as replicas (%d): one broker away stops its writes", name, inSync), alter(fmt.Sprintf("min.insync.replicas=%d", inSync-1)))
-		case inSync == 1 && state.Replicas > 1:
-			d.warn(area, fmt.Sprintf("%s has min.insync.replicas 1: an acknowledged event may be lost with one broker", name), alter("min.insync.replicas=2"))
-		}
+}
+
+// minInSync checks how many replicas must have an event before it is acknowledged.
+func (d *doctor) minInSync(name string, state bus.TopicState, inSync int) {
+	alter := func(n int) string { return alterTopic(name, fmt.Sprintf("min.insync.replicas=%d", n)) }
+	switch {
+	case inSync > state.Replicas:
+		d.fail(topicsArea, fmt.Sprintf("%s has %d replicas and min.insync.replicas %d: nothing can be written", name,
+			state.Replicas, inSync), alter(max(1, state.Replicas-1)))
+	case inSync > state.InSync:
+		d.fail(topicsArea, fmt.Sprintf("%s has a partition with %d replicas in sync, min.insync.replicas is %d: it takes "+
+			"no events (503)", name, state.InSync, inSync), "bring the missing brokers back")
+	case inSync == state.Replicas && state.Replicas > 1:
+		d.warn(topicsArea, fmt.Sprintf("%s has as many min.insync.replicas as replicas (%d): one broker away stops its "+
+			"writes", name, inSync), alter(inSync-1))
+	case inSync == 1 && state.Replicas > 1:
+		d.warn(topicsArea, fmt.Sprintf("%s has min.insync.replicas 1: an acknowledged event may be lost with one broker",
+			name), alter(2))
 	}
+}
+
+// replicas checks the copies that a topic has.
+func (d *doctor) replicas(name string, state bus.TopicState, brokers int) {
 	switch {
 	case state.Leaderless > 0:
-		d.fail(area, fmt.Sprintf("%s has %d partitions without a leader", name, state.Leaderless), "bring the missing brokers back")
+		d.fail(topicsArea, fmt.Sprintf("%s has %d partitions without a leader", name, state.Leaderless),
+			"bring the missing brokers back")
 	case state.InSync < state.Replicas:
-		d.warn(area, fmt.Sprintf("%s has a partition with %d of %d replicas in sync", name, state.InSync, state.Replicas), "bring the missing brokers back")
+		d.warn(topicsArea, fmt.Sprintf("%s has a partition with %d of %d replicas in sync", name, state.InSync,
+			state.Replicas), "bring the missing brokers back")
 	case state.Replicas == 1 && !d.embeds(kafka):
-		fix := fmt.Sprintf("reassign its partitions to several of the %d brokers (kafka-reassign-partitions.sh)", brokers)
+		fix := fmt.Sprintf("reassign its partitions to several of the %d brokers (kafka-reassign-partitions.sh)",
+			brokers)
 		if brokers == 1 {
 			fix = "run at least three brokers"
 		}
-		d.warn(area, name+" has one replica: with its broker's disk, events that are not archived yet are gone", fix)
+		d.warn(topicsArea, name+" has one replica: with its broker's disk, events that are not archived yet are gone", fix)
 	}
 }
 
 func (d *doctor) consumers(ctx context.Context) {
 	const area = "consumers"
-	if d.groups != nil && !slices.ContainsFunc(d.groups, func(g *catalog.DatasetGroup) bool { return g.Status == status.Active }) {
+	if d.groups != nil && !slices.ContainsFunc(d.groups,
+		func(g *catalog.DatasetGroup) bool { return g.Status == status.Active }) {
 		return // nobody has anything to consume yet
 	}
 	states, err := d.bus.Groups(ctx)
@@ -363,8 +399,10 @@ func (d *doctor) consumers(ctx context.Context) {
 		return
 	}
 	for _, consumer := range []struct{ group, target, lost string }{
-		{firehose.ConsumerGroup, "firehose", "the log has deleted them before they were archived: they are gone, and the archive will say so"},
-		{sessionupdater.ConsumerGroup, "session-updater", "the log has deleted them before they were folded: it takes them from the archive"},
+		{firehose.ConsumerGroup, "firehose",
+			"the log has deleted them before they were archived: they are gone, and the archive will say so"},
+		{sessionupdater.ConsumerGroup, "session-updater",
+			"the log has deleted them before they were folded: it takes them from the archive"},
 	} {
 		var behind, lost int64
 		for _, p := range lags.Partitions {
@@ -375,13 +413,17 @@ func (d *doctor) consumers(ctx context.Context) {
 		}
 		switch state := states[consumer.group]; {
 		case state == "" || state == "Empty" || state == "Dead":
-			d.fail(area, fmt.Sprintf("no %s is at work; %d records wait for it", consumer.target, behind), "start penchant "+consumer.target+" (or penchant all)")
+			d.fail(area, fmt.Sprintf("no %s is at work; %d records wait for it", consumer.target, behind),
+				"start penchant "+consumer.target+" (or penchant all)")
 		case lost > 0 && consumer.group == firehose.ConsumerGroup:
-			d.fail(area, fmt.Sprintf("the %s has not read %d records, and %s", consumer.target, lost, consumer.lost), "run more of it, and give the topics more retention")
+			d.fail(area, fmt.Sprintf("the %s has not read %d records, and %s", consumer.target, lost, consumer.lost),
+				"run more of it, and give the topics more retention")
 		case lost > 0:
-			d.warn(area, fmt.Sprintf("the %s has not read %d records, and %s", consumer.target, lost, consumer.lost), "run more of it, and give the topics more retention")
+			d.warn(area, fmt.Sprintf("the %s has not read %d records, and %s", consumer.target, lost, consumer.lost),
+				"run more of it, and give the topics more retention")
 		case behind > manyBehind:
-			d.warn(area, fmt.Sprintf("the %s is %d records behind", consumer.target, behind), "look at its log; run more of it if it only is too slow (penchant topics lag)")
+			d.warn(area, fmt.Sprintf("the %s is %d records behind", consumer.target, behind),
+				"look at its log; run more of it if it only is too slow (penchant topics lag)")
 		default:
 			d.ok(area, "the %s is at work, %d records behind", consumer.target, behind)
 		}
@@ -401,11 +443,14 @@ func (d *doctor) redisChecks(ctx context.Context) {
 		}
 		switch release := major(server.Version); {
 		case server.Version == "":
-			d.warn(redis, server.Addr+" does not tell its version", fmt.Sprintf("see that it is Redis %d.0 or newer, and let this user call INFO", oldestRedis))
+			d.warn(redis, server.Addr+" does not tell its version",
+				fmt.Sprintf("see that it is Redis %d.0 or newer, and let this user call INFO", oldestRedis))
 		case release < oldestRedis:
-			d.fail(redis, fmt.Sprintf("%s is Redis %s", server.Addr, server.Version), fmt.Sprintf("use Redis %d.0 or newer", oldestRedis))
+			d.fail(redis, fmt.Sprintf("%s is Redis %s", server.Addr, server.Version),
+				fmt.Sprintf("use Redis %d.0 or newer", oldestRedis))
 		default:
-			d.ok(redis, "%s is Redis %s: %d keys in %s", server.Addr, server.Version, server.Keys, byteCount(server.UsedMemory))
+			d.ok(redis, "%s is Redis %s: %d keys in %s", server.Addr, server.Version, server.Keys,
+				byteCount(server.UsedMemory))
 		}
 		if server.MaxMemory > 0 && server.UsedMemory > server.MaxMemory/10*9 {
 			d.warn(redis, fmt.Sprintf("%s uses %s of its maxmemory of %s: beyond it, it refuses writes, and events wait in the log", server.Addr, byteCount(server.UsedMemory), byteCount(server.MaxMemory)),
@@ -415,7 +460,8 @@ func (d *doctor) redisChecks(ctx context.Context) {
 		case server.Appends == "0":
 			d.warn(redis, server.Addr+" keeps no append-only file: after a crash all its users are folded again, which takes time", "set appendonly yes and appendfsync everysec")
 		case server.AppendFsync == "no":
-			d.warn(redis, server.Addr+" has appendfsync no: after a crash more users than needed are folded again", "set appendfsync everysec")
+			d.warn(redis, server.Addr+" has appendfsync no: after a crash more users than needed are folded again",
+				"set appendfsync everysec")
 		}
 		d.skew(redis, server.Addr, server.Skew)
 	}
@@ -436,17 +482,21 @@ func (d *doctor) archiveChecks(ctx context.Context) {
 		}
 		for k, p := range report.Problems {
 			if k == listed {
-				d.fail(area, fmt.Sprintf("%s has %d more problems", key, len(report.Problems)-listed), "penchant archive verify --dataset-group "+group.Name)
+				d.fail(area, fmt.Sprintf("%s has %d more problems", key, len(report.Problems)-listed),
+					"penchant archive verify --dataset-group "+group.Name)
 				break
 			}
-			d.fail(area, fmt.Sprintf("%s: %s: %s", p.What, p.Key, p.Detail), "restore the object from a backup or the bucket's versions; see docs/operations.md")
+			d.fail(area, fmt.Sprintf("%s: %s: %s", p.What, p.Key, p.Detail),
+				"restore the object from a backup or the bucket's versions; see docs/operations.md")
 		}
 		for k, g := range report.Gaps {
 			if k == listed {
-				d.warn(area, fmt.Sprintf("%s has %d more gaps", key, len(report.Gaps)-listed), "penchant archive verify --dataset-group "+group.Name)
+				d.warn(area, fmt.Sprintf("%s has %d more gaps", key, len(report.Gaps)-listed),
+					"penchant archive verify --dataset-group "+group.Name)
 				break
 			}
-			d.warn(area, fmt.Sprintf("%s lacks the offsets %d to %d for ever: %s", g.Chain.Prefix(), g.First, g.Last, g.Reason),
+			d.warn(area, fmt.Sprintf("%s lacks the offsets %d to %d for ever: %s", g.Chain.Prefix(), g.First, g.Last,
+				g.Reason),
 				"nothing brings them back; see that the firehose keeps up with the topics' retention")
 		}
 		if len(report.Problems)+len(report.Gaps) == 0 {
@@ -459,7 +509,8 @@ func (d *doctor) archiveChecks(ctx context.Context) {
 	}
 }
 
-// beyondTheLog looks for chains that go further than the log: then Kafka has lost records, and gives their offsets to others.
+// beyondTheLog looks for chains that go further than the log: then Kafka has lost records, and gives their offsets to
+// others.
 func (d *doctor) beyondTheLog(ctx context.Context, key string) {
 	const area = "archive"
 	var names []string
@@ -476,7 +527,7 @@ func (d *doctor) beyondTheLog(ctx context.Context, key string) {
 	}
 	existing, err := d.bus.Topics(ctx, names...)
 	if err != nil {
-		return // said where the topics were looked at
+		return // reported with the topics
 	}
 	held, err := d.bus.Offsets(ctx, slices.Collect(maps.Keys(existing))...)
 	if err != nil {
@@ -498,7 +549,7 @@ func (d *doctor) beyondTheLog(ctx context.Context, key string) {
 func (d *doctor) letters(ctx context.Context, group *catalog.DatasetGroup) {
 	letters, err := d.deadLetters(ctx, group)
 	if err != nil {
-		return // said where the topics were looked at
+		return // reported with the topics
 	}
 	waiting := 0
 	for _, l := range letters.Records {
@@ -507,6 +558,7 @@ func (d *doctor) letters(ctx context.Context, group *catalog.DatasetGroup) {
 		}
 	}
 	if waiting > 0 {
-		d.warn("deadletters", fmt.Sprintf("%s has %d records that could not be handled", group.GroupKey(), waiting), "penchant dlq list --dataset-group "+group.Name)
+		d.warn("deadletters", fmt.Sprintf("%s has %d records that could not be handled", group.GroupKey(), waiting),
+			"penchant dlq list --dataset-group "+group.Name)
 	}
 }

@@ -57,7 +57,8 @@ func (e *Explanation) Page() string {
 		fmt.Fprintf(&page, "explored  %d cold items, weight %g\n", e.ColdItems, e.ExplorationWeight)
 	}
 	if e.DiversityWeight > 0 {
-		fmt.Fprintf(&page, "diverse   weight %g; behind an item its rank without that, where it was another\n", e.DiversityWeight)
+		fmt.Fprintf(&page, "diverse   weight %g; behind an item its rank without that, where it was another\n",
+			e.DiversityWeight)
 	}
 	if f := e.Filter; f != nil {
 		fmt.Fprintf(&page, "filter    %d items selected by %s\n", f.Selected, f.FilterARN)

@@ -12,11 +12,11 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// FilterCheck is what CreateFilter would make of an expression.
+// FilterCheck is CreateFilter's view of an expression.
 type FilterCheck struct {
 	DatasetGroup string `json:"datasetGroup"`
 	Expression   string `json:"expression"`
-	// Error says what is wrong, at which byte of the expression; empty if nothing is.
+	// Error has what is wrong, and at which byte of the expression; empty if nothing is.
 	Error  string `json:"error,omitempty"`
 	Offset int    `json:"offset,omitempty"`
 	// Selects is ItemID, UserID or ActionID.
@@ -47,7 +47,8 @@ func (i *Installation) CheckFilter(ctx context.Context, group, expression string
 	if err != nil {
 		return nil, err
 	}
-	check.Selects, check.Fields, check.Parameters = filter.TargetName(compiled.Target()), compiled.Fields(), compiled.Parameters()
+	check.Selects, check.Fields, check.Parameters = filter.TargetName(compiled.Target()), compiled.Fields(),
+		compiled.Parameters()
 	return check, nil
 }
 

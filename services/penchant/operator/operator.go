@@ -1,10 +1,11 @@
-// Package operator answers what the people who run an installation ask of it: is everything in order (doctor), what is going
-// on (status), how far behind is who (lag), what stands in the topics (tail), is the archive whole, and what became of the
-// records that could not be handled. The commands of `penchant` with these names are a thin layer above it.
+// Package operator answers what the people who run an installation ask of it: is everything in order (doctor), what is
+// going on (status), how far behind is who (lag), what stands in the topics (tail), is the archive whole, and what
+// became of the records that could not be handled. The commands of `penchant` with these names are a thin layer above
+// it.
 //
-// It speaks to the same Kafka, Redis and bucket as the services, and to no service: an answer does not depend on one being
-// up. Everything but the two replays and the creation of topics only reads (the doctor's probe of the bucket writes and
-// removes an object of its own).
+// It speaks to the same Kafka, Redis and bucket as the services, and to no service: an answer does not depend on one
+// being up. Everything but the two replays and the creation of topics only reads (the doctor's probe of the bucket
+// writes and removes an object of its own).
 //
 // Results have a form for people, Page, and their JSON, whose members are only ever added to.
 package operator
@@ -25,10 +26,12 @@ import (
 	"github.com/penchant-io/penchant/pkg/userstate"
 )
 
-// ErrProblems says that a check found something wrong, which the result describes; the check itself went well.
+// ErrProblems is the error of a check that found something wrong, which the result describes; the check itself
+// succeeded.
 var ErrProblems = errors.New("problems were found")
 
-// Config says where the servers are. A server without an address is not known: what needs it is refused with its setting.
+// Config has the addresses of the servers. A server without an address is not known: what needs it is refused with its
+// setting.
 type Config struct {
 	Brokers  []string
 	RedisURL string
@@ -36,7 +39,7 @@ type Config struct {
 	Bucket   string
 	// Embedded are the servers that a `penchant all` on this machine brings along: "kafka", "redis", "s3".
 	Embedded []string
-	// Topics is how the targets create topics.
+	// Topics are the defaults with which targets create topics.
 	Topics bus.TopicDefaults
 	Users  userstate.Options
 	// DefaultKeys is whether the API takes the key pair that everyone knows.
@@ -62,7 +65,8 @@ func Open(ctx context.Context, config Config) (i *Installation, err error) {
 		}
 	}()
 	if len(config.Brokers) > 0 {
-		if i.bus, err = bus.Open(ctx, bus.Config{Brokers: config.Brokers, ClientID: "penchant-operator", Topics: config.Topics}); err != nil {
+		if i.bus, err = bus.Open(ctx, bus.Config{Brokers: config.Brokers, ClientID: "penchant-operator",
+			Topics: config.Topics}); err != nil {
 			return nil, err
 		}
 	}
@@ -101,18 +105,18 @@ const (
 	s3    = "s3"
 )
 
-// settingOf is the setting that says where a server is.
+// settingOf returns the setting of a server's address.
 var settingOf = map[string]string{
 	kafka: "PENCHANT_KAFKA_BROKERS (--kafka-brokers)",
 	redis: "PENCHANT_REDIS_URL (--redis-url)",
 	s3:    "PENCHANT_S3_ENDPOINT (--s3-endpoint)",
 }
 
-// pingTimeout is how long a server may take to give a sign of life.
+// pingTimeout bounds the wait for a server's first answer.
 const pingTimeout = 10 * time.Second
 
-// need returns an error unless the servers are known and answer, so that a command fails at once and says why, instead of
-// trying on for minutes as the services do.
+// need returns an error unless the servers are known and answer, so that a command fails at once, with the reason,
+// instead of trying on for minutes as the services do.
 func (i *Installation) need(ctx context.Context, servers ...string) error {
 	for _, server := range servers {
 		if err := i.ping(ctx, server); err != nil {
@@ -143,7 +147,8 @@ func (i *Installation) ping(ctx context.Context, server string) error {
 		}
 	}
 	if !known {
-		return fmt.Errorf("no %s is known: set %s, or the --data-dir of a running penchant all", server, settingOf[server])
+		return fmt.Errorf("no %s is known: set %s, or the --data-dir of a running penchant all", server,
+			settingOf[server])
 	}
 	if err != nil && i.embeds(server) {
 		return fmt.Errorf("%w (its address is that of the penchant all which used this --data-dir last: is it running?)", err)
@@ -184,8 +189,8 @@ func (e *unknownGroupError) Error() string {
 	return fmt.Sprintf("no dataset group %q: there are %s", e.name, strings.Join(e.known, ", "))
 }
 
-// archivedKeys are the keys of the groups whose archive is asked for. A group that the catalog has forgotten is found by its
-// key as long as its archive stands.
+// archivedKeys are the keys of the groups whose archive is asked for. A group that the catalog has forgotten is found
+// by its key as long as its archive stands.
 func (i *Installation) archivedKeys(ctx context.Context, name string) ([]string, error) {
 	groups, err := i.groups(ctx, name)
 	var unknown *unknownGroupError
@@ -218,7 +223,7 @@ func printTable(page *strings.Builder, header []string, rows [][]string) {
 	_ = table.Flush()
 }
 
-// ago says how long something is past, for people.
+// ago formats how long ago something was, for people.
 func ago(now, at time.Time) string {
 	if at.IsZero() {
 		return "never"

@@ -10,6 +10,7 @@ import (
 )
 
 func TestStatusSaysHowLongAJobTakesStill(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	end := now.Add(90 * time.Second)
 	status := Status{At: now, DatasetGroups: []GroupStatus{{Name: "shop", Jobs: []JobStatus{
@@ -17,7 +18,8 @@ func TestStatusSaysHowLongAJobTakesStill(t *testing.T) {
 		{ARN: "early", Status: "CREATE IN_PROGRESS", Progress: 0.05, Created: now},
 	}}}}
 	page := status.Page()
-	for _, want := range []string{"job known: CREATE IN_PROGRESS, 25 %, about 1m30s left, created", "job early: CREATE IN_PROGRESS, 5 %, created"} {
+	for _, want := range []string{"job known: CREATE IN_PROGRESS, 25 %, about 1m30s left, created",
+		"job early: CREATE IN_PROGRESS, 5 %, created"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not on the page:\n%s", want, page)
 		}
@@ -25,6 +27,7 @@ func TestStatusSaysHowLongAJobTakesStill(t *testing.T) {
 }
 
 func TestReportsShowTheLargestWeightsFirst(t *testing.T) {
+	t.Parallel()
 	quality := Quality{QualityReport: &training.QualityReport{Recipe: "aws-user-personalization"}}
 	if page := quality.Page(); strings.Contains(page, "WEIGHT") {
 		t.Errorf("a model without weights has the page\n%s", page)
@@ -36,7 +39,8 @@ func TestReportsShowTheLargestWeightsFirst(t *testing.T) {
 	for line := range strings.Lines(table) {
 		rows = append(rows, strings.Join(strings.Fields(line), " "))
 	}
-	if want := []string{"network +1.500", "popularity -0.750", "content +0.250", "rules +0.250", "ease +0.000"}; !slices.Equal(rows, want) {
+	if want := []string{"network +1.500", "popularity -0.750", "content +0.250", "rules +0.250",
+		"ease +0.000"}; !slices.Equal(rows, want) {
 		t.Errorf("the weights are shown as %q, want %q, on the page\n%s", rows, want, page)
 	}
 }

@@ -23,8 +23,8 @@ type Quality struct {
 	Saved []string `json:"saved,omitempty"`
 }
 
-// Quality reads the report of a solution version, given its ARN, or of the newest ACTIVE version of a solution, given its ARN
-// or name. If a folder is given, the report and its plots are written there.
+// Quality reads the report of a solution version, given its ARN, or of the newest ACTIVE version of a solution, given
+// its ARN or name. If a folder is given, the report and its plots are written there.
 func (i *Installation) Quality(ctx context.Context, name, folder string) (*Quality, error) {
 	if err := i.need(ctx, s3); err != nil {
 		return nil, err
@@ -34,7 +34,8 @@ func (i *Installation) Quality(ctx context.Context, name, folder string) (*Quali
 		return nil, err
 	}
 	if version.ReportFolder == "" {
-		return nil, fmt.Errorf("solution version %s has no report: it is %s, or was trained before there were reports", version.ARN, version.Status)
+		return nil, fmt.Errorf("solution version %s has no report: it is %s, or was trained before there were reports",
+			version.ARN, version.Status)
 	}
 	report, files, err := training.ReadQualityReport(ctx, i.bucket, version.ReportFolder)
 	if err != nil {

@@ -27,7 +27,7 @@ type Status struct {
 	DatasetGroups []GroupStatus      `json:"datasetGroups"`
 	Redis         []userstate.Server `json:"redis"`
 	Topics        []TopicStatus      `json:"topics"`
-	// Unreachable says of each server that did not answer why; what it would have told is missing above.
+	// Unreachable has the reason of each server that did not answer; its part of the status is missing above.
 	Unreachable map[string]string `json:"unreachable"`
 }
 
@@ -54,7 +54,7 @@ type JobStatus struct {
 	Progress float64   `json:"progress"` // 0 to 1
 	Created  time.Time `json:"created"`
 	Worker   string    `json:"worker,omitempty"`
-	// ExpectedEnd is when it will be done, going by what it took until now; null before a tenth of it is done.
+	// ExpectedEnd is estimated from the time it took until now; null before a tenth of it is done.
 	ExpectedEnd *time.Time `json:"expectedEnd"`
 }
 
@@ -66,9 +66,9 @@ type DeploymentStatus struct {
 	Trained         time.Time `json:"trained"`
 }
 
-// EventStatus is what the interactions topic holds and how far its readers are.
+// EventStatus counts the events of an interactions topic and the lags of its readers.
 type EventStatus struct {
-	// Accepted is how many interactions this topic has ever taken, InLog how many of them Kafka still holds.
+	// Accepted counts the interactions that this topic has ever taken, InLog those of them that Kafka still holds.
 	Accepted int64 `json:"accepted"`
 	InLog    int64 `json:"inLog"`
 	// ArchiveLag and FoldLag are how many are not archived, and not folded into user states, yet.
@@ -77,7 +77,7 @@ type EventStatus struct {
 	Newest     *time.Time `json:"newest"`
 }
 
-// ArchiveStatus is what the bucket holds of a group's topics, those that exist no more included.
+// ArchiveStatus counts what the bucket holds of a group's topics, including deleted ones.
 type ArchiveStatus struct {
 	Chains int        `json:"chains"`
 	Files  int        `json:"files"`
@@ -96,8 +96,10 @@ type TopicStatus struct {
 // ErrProblems.
 func (i *Installation) Status(ctx context.Context) (*Status, error) {
 	s := &Status{
-		At: time.Now().UTC().Truncate(time.Millisecond), DatasetGroups: []GroupStatus{}, Redis: []userstate.Server{}, Topics: []TopicStatus{},
-		Endpoints:   map[string]string{kafka: strings.Join(i.config.Brokers, ","), s3: i.config.S3.Endpoint, "bucket": i.config.Bucket},
+		At: time.Now().UTC().Truncate(time.Millisecond), DatasetGroups: []GroupStatus{}, Redis: []userstate.Server{},
+		Topics: []TopicStatus{},
+		Endpoints: map[string]string{kafka: strings.Join(i.config.Brokers, ","), s3: i.config.S3.Endpoint,
+			"bucket": i.config.Bucket},
 		Unreachable: map[string]string{},
 	}
 	part := func(server string, look func(context.Context, *Status) error) {
@@ -120,7 +122,8 @@ func (i *Installation) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	if len(s.Unreachable) > 0 {
-		return s, fmt.Errorf("%w: %s could not be asked", ErrProblems, strings.Join(slices.Sorted(maps.Keys(s.Unreachable)), ", "))
+		return s, fmt.Errorf("%w: %s could not be asked", ErrProblems,
+			strings.Join(slices.Sorted(maps.Keys(s.Unreachable)), ", "))
 	}
 	return s, nil
 }
@@ -152,7 +155,8 @@ func (i *Installation) catalogStatus(ctx context.Context, s *Status) error {
 	for _, group := range groups {
 		status := GroupStatus{
 			Name: group.Name, ARN: group.ARN, Key: group.GroupKey(), Status: group.Status,
-			Resources: map[string]map[string]int{}, Jobs: []JobStatus{}, Campaigns: []DeploymentStatus{}, Recommenders: []DeploymentStatus{},
+			Resources: map[string]map[string]int{}, Jobs: []JobStatus{}, Campaigns: []DeploymentStatus{},
+			Recommenders: []DeploymentStatus{},
 		}
 		for _, r := range resources {
 			if groupOf(r, resources) == group.ARN {
@@ -171,7 +175,7 @@ func (i *Installation) archiveStatus(ctx context.Context, key string) (*ArchiveS
 	chains, err := archive.Chains(ctx, i.bucket, key)
 	var corrupt *archive.CorruptError
 	if errors.As(err, &corrupt) {
-		return nil, nil // the doctor says more
+		return nil, nil // the doctor reports more
 	}
 	if err != nil {
 		return nil, err
@@ -191,10 +195,14 @@ func (i *Installation) archiveStatus(ctx context.Context, key string) (*ArchiveS
 func (i *Installation) resources(ctx context.Context) (map[string]catalog.Resource, error) {
 	all := map[string]catalog.Resource{}
 	return all, cmp.Or(
-		gather[*catalog.Dataset](ctx, i, all), gather[*catalog.DatasetImportJob](ctx, i, all), gather[*catalog.DatasetExportJob](ctx, i, all),
-		gather[*catalog.DataDeletionJob](ctx, i, all), gather[*catalog.EventTracker](ctx, i, all), gather[*catalog.Filter](ctx, i, all),
-		gather[*catalog.Solution](ctx, i, all), gather[*catalog.SolutionVersion](ctx, i, all), gather[*catalog.Campaign](ctx, i, all),
-		gather[*catalog.Recommender](ctx, i, all), gather[*catalog.BatchInferenceJob](ctx, i, all), gather[*catalog.BatchSegmentJob](ctx, i, all),
+		gather[*catalog.Dataset](ctx, i, all), gather[*catalog.DatasetImportJob](ctx, i, all),
+		gather[*catalog.DatasetExportJob](ctx, i, all),
+		gather[*catalog.DataDeletionJob](ctx, i, all), gather[*catalog.EventTracker](ctx, i, all),
+		gather[*catalog.Filter](ctx, i, all),
+		gather[*catalog.Solution](ctx, i, all), gather[*catalog.SolutionVersion](ctx, i, all),
+		gather[*catalog.Campaign](ctx, i, all),
+		gather[*catalog.Recommender](ctx, i, all), gather[*catalog.BatchInferenceJob](ctx, i, all),
+		gather[*catalog.BatchSegmentJob](ctx, i, all),
 		gather[*catalog.MetricAttribution](ctx, i, all),
 	)
 }
@@ -227,7 +235,10 @@ func (g *GroupStatus) add(r catalog.Resource, all map[string]catalog.Resource) {
 			}
 		}
 		g.Jobs = append(g.Jobs, job)
-		slices.SortFunc(g.Jobs, func(a, b JobStatus) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ARN, b.ARN)) })
+		slices.SortFunc(g.Jobs, func(a, b JobStatus) int {
+			return cmp.Or(a.Created.Compare(b.Created),
+				cmp.Compare(a.ARN, b.ARN))
+		})
 	case *catalog.Campaign:
 		g.Campaigns = deployed(g.Campaigns, m, r.SolutionVersionARN, all)
 	case *catalog.Recommender:
@@ -236,7 +247,8 @@ func (g *GroupStatus) add(r catalog.Resource, all map[string]catalog.Resource) {
 }
 
 // deployed adds what answers with a solution version to a list ordered by name.
-func deployed(list []DeploymentStatus, m *catalog.Metadata, versionARN string, all map[string]catalog.Resource) []DeploymentStatus {
+func deployed(list []DeploymentStatus, m *catalog.Metadata, versionARN string,
+	all map[string]catalog.Resource) []DeploymentStatus {
 	d := DeploymentStatus{Name: m.Name, Status: m.Status, SolutionVersion: versionARN}
 	if version, ok := all[versionARN]; ok {
 		d.Trained = version.Meta().UpdatedAt // it changes no more once it is trained
@@ -281,28 +293,34 @@ func (i *Installation) topicStatus(ctx context.Context, s *Status) error {
 		if _, ok := topics[name]; !ok {
 			continue
 		}
-		events := &EventStatus{}
-		for partition := range topics[name].Partitions {
-			offsets := held[bus.TopicPartition{Topic: name, Partition: partition}]
+		group.Events = eventStatus(name, held, lags)
+		if at, ok := newest[name]; ok {
+			at = at.UTC()
+			group.Events.Newest = &at
+		}
+	}
+	return nil
+}
+
+// eventStatus adds up the partitions of an interactions topic.
+func eventStatus(topic string, held map[bus.TopicPartition]bus.OffsetRange, lags *Lags) *EventStatus {
+	events := &EventStatus{}
+	for partition, offsets := range held {
+		if partition.Topic == topic {
 			events.Accepted += offsets.End
 			events.InLog += offsets.End - offsets.Start
 		}
-		for _, lag := range lags.Partitions {
-			switch {
-			case lag.Topic != name:
-			case lag.ConsumerGroup == firehose.ConsumerGroup:
-				events.ArchiveLag += lag.Lag
-			case lag.ConsumerGroup == sessionupdater.ConsumerGroup:
-				events.FoldLag += lag.Lag
-			}
-		}
-		if at, ok := newest[name]; ok {
-			at = at.UTC()
-			events.Newest = &at
-		}
-		group.Events = events
 	}
-	return nil
+	for _, lag := range lags.Partitions {
+		switch {
+		case lag.Topic != topic:
+		case lag.ConsumerGroup == firehose.ConsumerGroup:
+			events.ArchiveLag += lag.Lag
+		case lag.ConsumerGroup == sessionupdater.ConsumerGroup:
+			events.FoldLag += lag.Lag
+		}
+	}
+	return events
 }
 
 // Page is the status for people.
@@ -343,7 +361,8 @@ func (g *GroupStatus) print(w *strings.Builder, now time.Time) {
 		fmt.Fprintf(w, "  %-20s %s\n", kind, strings.Join(counts, ", "))
 	}
 	for _, j := range g.Jobs {
-		fmt.Fprintf(w, "  job %s: %s, %.0f %%%s, created %s\n", j.ARN, j.Status, 100*j.Progress, left(now, j.ExpectedEnd), ago(now, j.Created))
+		fmt.Fprintf(w, "  job %s: %s, %.0f %%%s, created %s\n", j.ARN, j.Status, 100*j.Progress,
+			left(now, j.ExpectedEnd), ago(now, j.Created))
 	}
 	for _, c := range g.Campaigns {
 		fmt.Fprintf(w, "  campaign %s: %s, model trained %s\n", c.Name, c.Status, ago(now, c.Trained))
@@ -352,7 +371,8 @@ func (g *GroupStatus) print(w *strings.Builder, now time.Time) {
 		fmt.Fprintf(w, "  recommender %s: %s, model trained %s\n", r.Name, r.Status, ago(now, r.Trained))
 	}
 	if e := g.Events; e != nil {
-		fmt.Fprintf(w, "  events: %d accepted, %d in the log, %d not archived, %d not folded; newest %s\n", e.Accepted, e.InLog, e.ArchiveLag, e.FoldLag, agoOf(now, e.Newest))
+		fmt.Fprintf(w, "  events: %d accepted, %d in the log, %d not archived, %d not folded; newest %s\n", e.Accepted,
+			e.InLog, e.ArchiveLag, e.FoldLag, agoOf(now, e.Newest))
 	}
 	if a := g.Archive; a != nil {
 		fmt.Fprintf(w, "  archive: %d files, %s; newest file %s\n", a.Files, byteCount(a.Bytes), agoOf(now, a.Newest))
@@ -360,7 +380,7 @@ func (g *GroupStatus) print(w *strings.Builder, now time.Time) {
 	fmt.Fprintln(w)
 }
 
-// left says how long a job will take still, for people.
+// left formats the rest of a job's time, for people.
 func left(now time.Time, end *time.Time) string {
 	if end == nil {
 		return ""

@@ -28,59 +28,46 @@ import (
 
 const topicPrefix = "penchant."
 
-// Lags says how far consumer groups are behind.
+// Lags are the lags of consumer groups.
 type Lags struct {
 	Partitions []PartitionLag `json:"partitions"`
 }
 
-// PartitionLag is how far one consumer group is behind in one partition.
+// PartitionLag is the lag of one consumer group in one partition.
 type PartitionLag struct {
 	ConsumerGroup string `json:"consumerGroup"`
 	Topic         string `json:"topic"`
 	Partition     int32  `json:"partition"`
-	// Committed is the offset up to which the group has said that it is done; null: it has said nothing.
+	// Committed is the offset that the group has committed; null: none.
 	Committed *int64 `json:"committedOffset"`
 	// Start and End are what the log holds: offsets from Start up to, not including, End.
 	Start int64 `json:"startOffset"`
 	End   int64 `json:"endOffset"`
-	// Lag is how many offsets the group is behind.
+	// Lag counts the offsets that the group has not committed.
 	Lag int64 `json:"lag"`
-	// Lost is how many of them the log has deleted: the archive may have them, the log has them no more.
+	// Lost counts those of them that the log has deleted: the archive may have them.
 	Lost int64 `json:"lost"`
 }
 
 // LagFilter chooses consumer groups and topics; the zero value leaves nothing out.
 type LagFilter struct{ ConsumerGroup, DatasetGroup, Topic string }
 
-// Lag compares what consumer groups have committed with what Penchant's topics hold: Penchant's own groups, and everybody
-// else's who has committed anything to these topics; and the bridges', with the topics that they read.
+// Lag compares what consumer groups have committed with what Penchant's topics hold: Penchant's own groups, and
+// everybody else's who has committed anything to these topics; and the bridges', with the topics that they read.
 func (i *Installation) Lag(ctx context.Context, filter LagFilter) (*Lags, error) {
 	if err := i.need(ctx, kafka); err != nil {
 		return nil, err
-	}
-	held := map[bus.TopicPartition]bus.OffsetRange{}
-	if filter.Topic == "" || strings.HasPrefix(filter.Topic, topicPrefix) {
-		topics, err := i.topics(ctx, filter.DatasetGroup, filter.Topic)
-		if err != nil {
-			return nil, err
-		}
-		ours, err := i.bus.Offsets(ctx, topics...)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(held, ours)
 	}
 	groups, err := i.bus.Groups(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// Ours are listed also before they ever ran.
+	// Penchant's groups are listed even before they have run.
 	groups[firehose.ConsumerGroup] += ""
 	groups[sessionupdater.ConsumerGroup] += ""
-	if filter.DatasetGroup == "" {
-		if err := i.addBridged(ctx, groups, filter.Topic, held); err != nil {
-			return nil, err
-		}
+	held, err := i.held(ctx, groups, filter)
+	if err != nil {
+		return nil, err
 	}
 	lags := &Lags{Partitions: []PartitionLag{}}
 	for group := range groups {
@@ -100,13 +87,38 @@ func (i *Installation) Lag(ctx context.Context, filter LagFilter) (*Lags, error)
 		}
 	}
 	slices.SortFunc(lags.Partitions, func(a, b PartitionLag) int {
-		return cmp.Or(cmp.Compare(a.ConsumerGroup, b.ConsumerGroup), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+		return cmp.Or(cmp.Compare(a.ConsumerGroup, b.ConsumerGroup), cmp.Compare(a.Topic, b.Topic),
+			cmp.Compare(a.Partition, b.Partition))
 	})
 	return lags, nil
 }
 
+// held returns the offsets that the topics of the filter hold, by partition.
+func (i *Installation) held(ctx context.Context, groups map[string]string,
+	filter LagFilter) (map[bus.TopicPartition]bus.OffsetRange, error) {
+	held := map[bus.TopicPartition]bus.OffsetRange{}
+	if filter.Topic == "" || strings.HasPrefix(filter.Topic, topicPrefix) {
+		topics, err := i.topics(ctx, filter.DatasetGroup, filter.Topic)
+		if err != nil {
+			return nil, err
+		}
+		ours, err := i.bus.Offsets(ctx, topics...)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(held, ours)
+	}
+	if filter.DatasetGroup == "" {
+		if err := i.addBridged(ctx, groups, filter.Topic, held); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
 // addBridged adds what the topics hold that bridges read, which are others' topics.
-func (i *Installation) addBridged(ctx context.Context, groups map[string]string, topic string, held map[bus.TopicPartition]bus.OffsetRange) error {
+func (i *Installation) addBridged(ctx context.Context, groups map[string]string, topic string,
+	held map[bus.TopicPartition]bus.OffsetRange) error {
 	read := map[string]bool{}
 	for group := range groups {
 		if !strings.HasPrefix(group, bridge.ConsumerGroup) {
@@ -131,7 +143,8 @@ func (i *Installation) addBridged(ctx context.Context, groups map[string]string,
 }
 
 func lagOf(group string, place bus.TopicPartition, held bus.OffsetRange, committed int64, ok bool) PartitionLag {
-	lag := PartitionLag{ConsumerGroup: group, Topic: place.Topic, Partition: place.Partition, Start: held.Start, End: held.End}
+	lag := PartitionLag{ConsumerGroup: group, Topic: place.Topic, Partition: place.Partition, Start: held.Start,
+		End: held.End}
 	if !ok {
 		lag.Lag = held.End - held.Start
 		return lag
@@ -188,7 +201,8 @@ func (i *Installation) topics(ctx context.Context, datasetGroup, topic string) (
 func (l *Lags) Above(limit int64) error {
 	for _, p := range l.Partitions {
 		if p.Lag > limit {
-			return fmt.Errorf("%w: %s is %d behind in %s, partition %d", ErrProblems, p.ConsumerGroup, p.Lag, p.Topic, p.Partition)
+			return fmt.Errorf("%w: %s is %d behind in %s, partition %d", ErrProblems, p.ConsumerGroup, p.Lag, p.Topic,
+				p.Partition)
 		}
 	}
 	return nil
@@ -204,14 +218,16 @@ func (l *Lags) Page() string {
 			committed = fmt.Sprint(*p.Committed)
 		}
 		rows = append(rows, []string{
-			p.ConsumerGroup, p.Topic, fmt.Sprint(p.Partition), committed, fmt.Sprint(p.Start), fmt.Sprint(p.End), fmt.Sprint(p.Lag), fmt.Sprint(p.Lost),
+			p.ConsumerGroup, p.Topic, fmt.Sprint(p.Partition), committed, fmt.Sprint(p.Start), fmt.Sprint(p.End),
+			fmt.Sprint(p.Lag), fmt.Sprint(p.Lost),
 		})
 	}
-	printTable(&page, []string{"CONSUMER GROUP", "TOPIC", "PARTITION", "COMMITTED", "START", "END", "LAG", "LOST"}, rows)
+	printTable(&page, []string{"CONSUMER GROUP", "TOPIC", "PARTITION", "COMMITTED", "START", "END", "LAG", "LOST"},
+		rows)
 	return page.String()
 }
 
-// Tail says which topics to follow, from where and how long.
+// Tail selects the topics to follow, where to begin and when to end.
 type Tail struct {
 	DatasetGroup string // name, key or ARN; "": all of Penchant's topics
 	Topic        string // one topic
@@ -229,16 +245,16 @@ type tailed struct {
 	Key       string            `json:"key,omitempty"`
 	KeyBytes  []byte            `json:"keyBase64,omitempty"` // instead of key, where that is no text
 	Headers   map[string]string `json:"headers,omitempty"`
-	// Type and Value are the message and its proto3 JSON. Bytes stand instead where there is none: what they should be, but
-	// are not, is the Error.
+	// Type and Value are the message and its proto3 JSON. Bytes replace them where there is none: what they should be,
+	// but are not, is the Error.
 	Type  string          `json:"type,omitempty"`
 	Value json.RawMessage `json:"value,omitempty"`
 	Bytes []byte          `json:"valueBase64,omitempty"`
 	Error string          `json:"error,omitempty"`
 }
 
-// Tail writes records as they come, one JSON object a line, until ctx ends or what Tail says. Records of one partition come
-// in order.
+// Tail writes records as they come, one JSON object a line, until ctx ends or Tail's end is reached. Records of one
+// partition come in order.
 func (i *Installation) Tail(ctx context.Context, t Tail, w io.Writer) error {
 	if err := i.need(ctx, kafka); err != nil {
 		return err
@@ -283,7 +299,8 @@ func (i *Installation) Tail(ctx context.Context, t Tail, w io.Writer) error {
 	return nil
 }
 
-// messageOf makes the message that a topic's records hold; nil for dead letters, which are bytes that nobody could read.
+// messageOf makes the message that a topic's records hold; nil for dead letters, which are bytes that nobody could
+// read.
 func messageOf(topic string) proto.Message {
 	switch topic {
 	case bus.ControlTopic:
@@ -307,7 +324,8 @@ func messageOf(topic string) proto.Message {
 }
 
 func decoded(r *bus.Record) tailed {
-	line := tailed{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Arrival: r.Arrival.UTC(), Headers: textHeaders(r.Headers)}
+	line := tailed{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Arrival: r.Arrival.UTC(),
+		Headers: textHeaders(r.Headers)}
 	if utf8.Valid(r.Key) {
 		line.Key = string(r.Key)
 	} else {
@@ -346,8 +364,8 @@ type CreatedTopics struct {
 	Created []string `json:"created"`
 }
 
-// CreateTopics creates the topics of active dataset groups, and Penchant's own, that do not exist: after a Kafka cluster was
-// lost or replaced. They get the settings that new topics get.
+// CreateTopics creates the topics of active dataset groups, and Penchant's own, that do not exist: after a Kafka
+// cluster was lost or replaced. They get the settings that new topics get.
 func (i *Installation) CreateTopics(ctx context.Context) (*CreatedTopics, error) {
 	if err := i.need(ctx, kafka, s3); err != nil {
 		return nil, err
@@ -388,7 +406,7 @@ func (i *Installation) missingTopics(ctx context.Context) ([]bus.TopicSpec, erro
 	}), nil
 }
 
-// Page says what was created, for people.
+// Page returns the result for people.
 func (c *CreatedTopics) Page() string {
 	var page strings.Builder
 	if len(c.Created) == 0 {

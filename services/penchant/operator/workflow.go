@@ -39,8 +39,10 @@ func (w *InstalledWorkflow) Page() string {
 	return "installed " + w.StateMachineARN + "\n"
 }
 
-// InstallWorkflow creates a state machine, or gives the one of that name the definition. Executions that run keep theirs.
-func InstallWorkflow(ctx context.Context, client *awsapi.Client, name, definition, role string) (*InstalledWorkflow, error) {
+// InstallWorkflow creates a state machine, or gives the one of that name the definition. Executions that run keep
+// theirs.
+func InstallWorkflow(ctx context.Context, client *awsapi.Client, name, definition, role string) (*InstalledWorkflow,
+	error) {
 	var created stepfunctions.CreateStateMachineOutput
 	err := client.CallStates(ctx, "CreateStateMachine",
 		&stepfunctions.CreateStateMachineInput{Name: &name, Definition: &definition, RoleArn: &role}, &created)
@@ -57,11 +59,13 @@ func InstallWorkflow(ctx context.Context, client *awsapi.Client, name, definitio
 		if err := client.CallStates(ctx, "ListStateMachines", page, &listed); err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(listed.StateMachines, func(m stepfunctions.StateMachineListItem) bool { return *m.Name == name })
+		i := slices.IndexFunc(listed.StateMachines,
+			func(m stepfunctions.StateMachineListItem) bool { return *m.Name == name })
 		if i >= 0 {
 			arn := listed.StateMachines[i].StateMachineArn
 			err := client.CallStates(ctx, "UpdateStateMachine",
-				&stepfunctions.UpdateStateMachineInput{StateMachineArn: arn, Definition: &definition, RoleArn: &role}, nil)
+				&stepfunctions.UpdateStateMachineInput{StateMachineArn: arn, Definition: &definition, RoleArn: &role},
+				nil)
 			return &InstalledWorkflow{StateMachineARN: *arn, Updated: true}, err
 		}
 		if listed.NextToken == nil {

@@ -3,9 +3,9 @@
 //
 //	Process       one penchant process
 //	Kafka, Redis  real servers, started by scripts/servers; Servers are one of each with an S3
-//	Proxy         stands between a process and a server and breaks connections (TCP)
+//	Proxy         sits between a process and a server and breaks connections (TCP)
 //	S3Proxy       answers S3 calls with errors, or breaks them off (HTTP)
-//	Sender        numbered events, and what became of each; FaultFree is what they should have led to
+//	Sender        numbered events, and the outcome of each; FaultFree is their outcome without faults
 //
 // Nothing here waits for a fixed time: what takes time is polled, with pkg/eventually.
 package penchanttest
@@ -41,7 +41,8 @@ func Binary(t testing.TB) string {
 			return
 		}
 		binary.path = filepath.Join(binary.dir, "penchant")
-		if out, err := exec.Command("go", "build", "-o", binary.path, "github.com/penchant-io/penchant/services/penchant").CombinedOutput(); err != nil {
+		if out, err := exec.Command("go", "build", "-o", binary.path,
+			"github.com/penchant-io/penchant/services/penchant").CombinedOutput(); err != nil {
 			binary.err = fmt.Errorf("building penchant: %w\n%s", err, out)
 		}
 	})

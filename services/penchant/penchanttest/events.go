@@ -31,7 +31,8 @@ const InteractionsSchema = `{"type":"record","name":"Interactions","namespace":"
 	{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"TIMESTAMP","type":"long"},{"name":"EVENT_TYPE","type":"string"}]}`
 
 // TrackedGroup creates a dataset group with an Interactions dataset and an event tracker, and waits for all of them.
-func TrackedGroup(t testing.TB, api *awsapi.Client, bucket *blob.Bucket, name string) (group *catalog.DatasetGroup, trackingID string) {
+func TrackedGroup(t testing.TB, api *awsapi.Client, bucket *blob.Bucket, name string) (group *catalog.DatasetGroup,
+	trackingID string) {
 	t.Helper()
 	call := func(operation string, in, out any) {
 		t.Helper()
@@ -51,7 +52,8 @@ func TrackedGroup(t testing.TB, api *awsapi.Client, bucket *blob.Bucket, name st
 	}, &dataset)
 	WaitActive[*catalog.Dataset](t, store, *dataset.DatasetArn)
 	var tracker personalize.CreateEventTrackerResponse
-	call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &name, DatasetGroupArn: &group.ARN}, &tracker)
+	call("CreateEventTracker", &personalize.CreateEventTrackerRequest{Name: &name, DatasetGroupArn: &group.ARN},
+		&tracker)
 	WaitActive[*catalog.EventTracker](t, store, *tracker.EventTrackerArn)
 	return group, *tracker.TrackingId
 }
@@ -83,15 +85,15 @@ func WaitActiveFor[R catalog.Resource](t testing.TB, limit time.Duration, store 
 	return resource
 }
 
-// Sender sends events with numbers in their ids and remembers what became of each. It is safe for concurrent use.
+// Sender sends events with numbers in their ids and remembers the outcome of each. It is safe for concurrent use.
 type Sender struct {
 	TrackingID string
 	PerCall    int                   // events in a call; 0: one to four
 	Users      int                   // over which the events spread; 0: 40
 	At         func(n int) time.Time // when event number n was sent; nil: in the order of the numbers, 10 ms apart
 	Impression []string              // of every event
-	// Visit says who makes a call, "" for nobody who has signed in, and in which session; nil: any of Users, in a session of
-	// the client's.
+	// Visit returns the user of a call, "" for an anonymous one, and the session; nil: any of Users, in a
+	// session of the client's.
 	Visit func() (user, session string)
 
 	mu           sync.Mutex
@@ -130,7 +132,7 @@ func (s *Sender) SendOnce(ctx context.Context, api *awsapi.Client, lane, events 
 	return s.note(ids, api.Post(ctx, "/events", request, nil))
 }
 
-// note remembers what a call's answer says about its events, and returns that.
+// note remembers the outcome of a call for its events, and returns it.
 func (s *Sender) note(ids []string, err error) error {
 	if err != nil {
 		return err
@@ -181,7 +183,8 @@ func (s *Sender) request(lane, events int) (*personalizeevents.PutEventsRequest,
 			at = s.At(s.next)
 		}
 		request.EventList = append(request.EventList, personalizeevents.Event{
-			EventId: new(id), EventType: new("view"), ItemId: new("item-" + strconv.Itoa(s.next%97)), SentAt: awsapi.At(at), Impression: s.Impression,
+			EventId: new(id), EventType: new("view"), ItemId: new("item-" + strconv.Itoa(s.next%97)),
+			SentAt: awsapi.At(at), Impression: s.Impression,
 		})
 	}
 	return request, ids
@@ -194,15 +197,16 @@ func (s *Sender) Counts() (sent, acknowledged int) {
 	return len(s.sent), len(s.acknowledged)
 }
 
-// CheckArchive waits until every acknowledged event is in the archive, fails the test if any event is there twice or was
-// never sent, and returns what is archived. Nothing may be sent meanwhile.
+// CheckArchive waits until every acknowledged event is in the archive, fails the test if any event is there twice or
+// was never sent, and returns what is archived. Nothing may be sent meanwhile.
 func (s *Sender) CheckArchive(t testing.TB, bucket *blob.Bucket, group string, limit time.Duration) []reco.Interaction {
 	t.Helper()
 	var archived []reco.Interaction
 	eventually.SucceedsWithin(t, limit, "every acknowledged event is archived", func() error {
 		archived = archived[:0]
 		missing := len(s.acknowledged)
-		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions, archive.ReadOptions{}) {
+		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions,
+			archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}
@@ -231,11 +235,11 @@ func (s *Sender) CheckArchive(t testing.TB, bucket *blob.Bucket, group string, l
 	return archived
 }
 
-// History is how many interactions of a user are kept: --user-history's default.
+// History is the number of interactions that are kept of a user: --user-history's default.
 const History = 200
 
-// FaultFree computes each user's, and each anonymous session's, recent interactions from the events themselves: a few lines
-// that share nothing with the session-updater.
+// FaultFree computes each user's, and each anonymous session's, recent interactions from the events themselves: a few
+// lines that share nothing with the session-updater.
 func FaultFree(events []reco.Interaction) map[string][]reco.RecentInteraction {
 	recent := map[string][]reco.RecentInteraction{}
 	for _, event := range events {
@@ -248,13 +252,14 @@ func FaultFree(events []reco.Interaction) map[string][]reco.RecentInteraction {
 	return recent
 }
 
-// CheckStates waits until each user's recent interactions are what the archive's events lead to without a fault. Nothing
-// may be sent meanwhile.
+// CheckStates waits until each user's recent interactions are what the archive's events lead to without a fault.
+// Nothing may be sent meanwhile.
 func CheckStates(t testing.TB, bucket *blob.Bucket, group string, users *userstate.Store, limit time.Duration) {
 	t.Helper()
 	eventually.SucceedsWithin(t, limit, "user states are what a run without faults holds", func() error {
 		var archived []reco.Interaction
-		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions, archive.ReadOptions{}) {
+		for interaction, err := range archive.ReadInteractions(t.Context(), bucket, group, schema.Interactions,
+			archive.ReadOptions{}) {
 			if err != nil {
 				return err
 			}

@@ -26,10 +26,10 @@ import (
 // Credential may call the API of the processes of this package, and is the embedded S3's.
 var Credential = awsapi.Credential{AccessKeyID: "penchant", SecretKey: "penchant-secret"}
 
-// Region stands in the ARNs of the processes of this package.
+// Region is that of the ARNs of the processes of this package.
 const Region = "us-east-1"
 
-// drainLimit is how long a process may take to end when it is asked to, with some seconds for a busy machine.
+// drainLimit bounds the time a process takes to end when it is asked to, with some seconds for a busy machine.
 const drainLimit = 35 * time.Second
 
 // Process is a penchant process of the test's. It is killed when the test ends.
@@ -46,9 +46,9 @@ type Process struct {
 	Endpoints map[string]string // http, s3, kafka and, where it is embedded, redis; known once the process listens
 }
 
-// FreePort is a port that nothing listens on, below those that the system gives to outgoing connections: a server that is
-// started again finds it free. No test gets it again while this process lives, nor does one of another process, or a server
-// of scripts/servers.
+// FreePort is a port that nothing listens on, below those that the system gives to outgoing connections: a server that
+// is started again finds it free. No test gets it again while this process lives, nor does one of another process, or a
+// server of scripts/servers.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	claims := filepath.Join(os.TempDir(), "penchant-test-ports")
@@ -65,7 +65,8 @@ func FreePort(t testing.TB) int {
 			claim.Close()
 			continue
 		}
-		// A script does not live as long as the server that it starts: it writes down until when the port is that one's.
+		// A script does not live as long as the server that it starts: it writes down until when the port is that
+		// one's.
 		until, err := io.ReadAll(claim)
 		if err != nil {
 			t.Fatal(err)
@@ -101,7 +102,8 @@ func Start(t testing.TB, target, dataDir string, settings ...string) *Process {
 func Launch(t testing.TB, target, dataDir string, settings ...string) *Process {
 	t.Helper()
 	p := &Process{
-		t: t, target: target, DataDir: dataDir, httpAddr: fmt.Sprint("127.0.0.1:", FreePort(t)), environment: settings, output: &lockedBuffer{},
+		t: t, target: target, DataDir: dataDir, httpAddr: fmt.Sprint("127.0.0.1:", FreePort(t)), environment: settings,
+		output: &lockedBuffer{},
 	}
 	p.launch()
 	t.Cleanup(func() {
@@ -150,7 +152,7 @@ func (p *Process) Restart() {
 	p.launch()
 }
 
-// AwaitReady waits until the process says that its work can be done, and fails the test if it ends instead.
+// AwaitReady waits until the process is ready, and fails the test if it ends instead.
 func (p *Process) AwaitReady(limit time.Duration) {
 	p.t.Helper()
 	eventually.SucceedsWithin(p.t, limit, "penchant "+p.target+" is ready", func() error {
@@ -161,7 +163,7 @@ func (p *Process) AwaitReady(limit time.Duration) {
 	})
 }
 
-// Ready says why the process's work can't be done; nil: it can.
+// Ready returns why the process is not ready; nil: it is.
 func (p *Process) Ready() error {
 	if err := p.readEndpoints(); err != nil {
 		return err
@@ -196,7 +198,7 @@ func (p *Process) readEndpoints() error {
 	return nil
 }
 
-// Exited says whether the process has ended, and with which error.
+// Exited reports whether the process has ended, and with which error.
 func (p *Process) Exited() (err error, ended bool) {
 	select {
 	case err := <-p.exited:
@@ -207,7 +209,7 @@ func (p *Process) Exited() (err error, ended bool) {
 	}
 }
 
-// Output is what the process has said so far, over all its starts.
+// Output returns what the process has written so far, over all its starts.
 func (p *Process) Output() string { return p.output.String() }
 
 // PID is the process's number.
@@ -220,7 +222,7 @@ func (p *Process) Kill() {
 	p.exited <- err
 }
 
-// Freeze stops the process where it stands, until Thaw: to all others it looks like one that hangs.
+// Freeze stops the process (SIGSTOP) until Thaw: to all others it looks like one that hangs.
 func (p *Process) Freeze() { p.signal(syscall.SIGSTOP) }
 
 // Thaw lets a frozen process go on.
@@ -264,7 +266,8 @@ func (p *Process) API() *awsapi.Client {
 	return client
 }
 
-// Bucket is a bucket in the process's S3, with its own key pair where it is the embedded one. It is created where missing.
+// Bucket is a bucket in the process's S3, with its own key pair where it is the embedded one. It is created where
+// missing.
 func (p *Process) Bucket(name string) *blob.Bucket {
 	p.t.Helper()
 	return openBucket(p.t, blob.Config{
@@ -285,7 +288,7 @@ func openBucket(t testing.TB, cfg blob.Config, name string) *blob.Bucket {
 	return store.Bucket(name)
 }
 
-// PeakMemory is the most memory the process ever held, in bytes; 0 where the system does not say.
+// PeakMemory is the most memory the process ever held, in bytes; 0 where the system does not report it.
 func (p *Process) PeakMemory() float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
@@ -300,7 +303,7 @@ func (p *Process) PeakMemory() float64 {
 	return 0
 }
 
-// lockedBuffer takes what a process says while a test reads it.
+// lockedBuffer takes a process's output while a test reads it.
 type lockedBuffer struct {
 	mu      sync.Mutex
 	content bytes.Buffer

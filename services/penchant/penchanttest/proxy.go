@@ -34,7 +34,8 @@ func StartProxy(t testing.TB, listen, server string) *Proxy {
 	if listen == "" {
 		listen = fmt.Sprint("127.0.0.1:", FreePort(t))
 	}
-	p := &Proxy{t: t, proxy: toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), t.Name(), listen, server)}
+	p := &Proxy{t: t, proxy: toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),
+		t.Name(), listen, server)}
 	p.Mend()
 	t.Cleanup(p.proxy.Stop)
 	return p
@@ -52,12 +53,13 @@ func (p *Proxy) Mute() {
 	p.add(`{"name": "mute-down", "type": "timeout", "stream": "downstream", "attributes": {"timeout": 0}}`)
 }
 
-// Slow delays everything that the server says, until Mend.
+// Slow delays everything that the server sends, until Mend.
 func (p *Proxy) Slow(by time.Duration) {
-	p.add(fmt.Sprintf(`{"name": "slow", "type": "latency", "stream": "downstream", "attributes": {"latency": %d}}`, by.Milliseconds()))
+	p.add(fmt.Sprintf(`{"name": "slow", "type": "latency", "stream": "downstream", "attributes": {"latency": %d}}`,
+		by.Milliseconds()))
 }
 
-// BreakOff ends each connection after so many bytes that the server says, until Mend.
+// BreakOff ends each connection after so many bytes from the server, until Mend.
 func (p *Proxy) BreakOff(bytes int64) {
 	p.add(fmt.Sprintf(`{"name": "break-off", "type": "limit_data", "stream": "downstream", "attributes": {"bytes": %d}}`, bytes))
 }
@@ -69,7 +71,8 @@ func (p *Proxy) add(toxic string) {
 	}
 }
 
-// Mend undoes what the other methods did. Connections that were muted are ended: what they swallowed does not come back.
+// Mend undoes what the other methods did. Connections that were muted are ended: what they swallowed does not come
+// back.
 func (p *Proxy) Mend() {
 	p.t.Helper()
 	p.proxy.Toxics.ResetToxics(p.t.Context())
@@ -86,7 +89,7 @@ type S3Proxy struct {
 	handler atomic.Pointer[http.Handler]
 }
 
-// S3Fault stands between a call and the store: it may answer in the store's place, or spoil the store's answer.
+// S3Fault sits between a call and the store: it may answer instead of the store, or spoil its answer.
 type S3Fault func(store http.Handler) http.Handler
 
 // StartS3Proxy starts a proxy in front of a store.
@@ -104,7 +107,10 @@ func StartS3Proxy(t testing.TB, store blob.Config) *S3Proxy {
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	}}
 	p.Mend()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*p.handler.Load()).ServeHTTP(w, r) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		(*p.handler.Load()).ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	p.Config.Endpoint = server.URL
 	return p
@@ -153,7 +159,7 @@ type Hold struct {
 // NewHold makes a hold that has caught nothing.
 func NewHold() *Hold { return &Hold{caught: make(chan struct{}, 1), released: make(chan struct{})} }
 
-// Caught is told of a call that is held.
+// Caught receives a call that is held.
 func (h *Hold) Caught() <-chan struct{} { return h.caught }
 
 // Await waits until a call is held.

@@ -36,7 +36,7 @@ func (s *Server) Kill() {
 	})
 }
 
-// Freeze stops the server where it stands, until Thaw: to others it looks like one that hangs.
+// Freeze stops the server (SIGSTOP) until Thaw: to others it looks like one that hangs.
 func (s *Server) Freeze() { s.t.Helper(); s.signal(syscall.SIGSTOP) }
 
 // Thaw lets a frozen server go on.
@@ -75,8 +75,8 @@ type Kafka struct {
 	Addrs   []string // host:port, as clients are to reach the brokers
 }
 
-// StartKafka starts n brokers of the test's own. advertise are the ports that clients are told to use, of proxies in front
-// of the brokers; without, the brokers' own.
+// StartKafka starts n brokers of the test's own. advertise are the ports that clients are sent to, of proxies in
+// front of the brokers; without, the brokers' own.
 func StartKafka(t testing.TB, n int, ports []int, advertise ...int) *Kafka {
 	t.Helper()
 	dir := t.TempDir()
@@ -89,7 +89,8 @@ func StartKafka(t testing.TB, n int, ports []int, advertise ...int) *Kafka {
 	}
 	printed := startServer(t, "kafka.sh", dir, options...)
 	t.Cleanup(func() { stopServer(t, "kafka.sh", dir) })
-	return &Kafka{Brokers: serversOf(t, "kafka.sh", dir, "broker", n), Addrs: strings.Split(printed["PENCHANT_TEST_KAFKA_BROKERS"], ",")}
+	return &Kafka{Brokers: serversOf(t, "kafka.sh", dir, "broker", n),
+		Addrs: strings.Split(printed["PENCHANT_TEST_KAFKA_BROKERS"], ",")}
 }
 
 func joinPorts(ports []int) string {
@@ -106,8 +107,8 @@ type Redis struct {
 	URL string
 }
 
-// StartRedis starts a Redis of the test's own: append-only file synced every second, no eviction; options are lines of a
-// redis.conf that change that.
+// StartRedis starts a Redis of the test's own: append-only file synced every second, no eviction; options are lines of
+// a redis.conf that change that.
 func StartRedis(t testing.TB, options ...string) *Redis {
 	t.Helper()
 	dir := t.TempDir()
@@ -143,19 +144,22 @@ func StartMinIO(t testing.TB) *MinIO {
 
 func s3Config(value func(name string) string) blob.Config {
 	return blob.Config{
-		Endpoint: value("PENCHANT_TEST_S3_ENDPOINT"), AccessKey: value("PENCHANT_TEST_S3_ACCESS_KEY"), SecretKey: value("PENCHANT_TEST_S3_SECRET_KEY"), Region: Region,
+		Endpoint: value("PENCHANT_TEST_S3_ENDPOINT"), AccessKey: value("PENCHANT_TEST_S3_ACCESS_KEY"),
+		SecretKey: value("PENCHANT_TEST_S3_SECRET_KEY"), Region: Region,
 	}
 }
 
 func serversOf(t testing.TB, script, dir, name string, n int) []*Server {
 	var servers []*Server
 	for i := range n {
-		servers = append(servers, &Server{t: t, script: script, dir: dir, pidFile: filepath.Join(dir, fmt.Sprintf("%s-%d.pid", name, i+1))})
+		servers = append(servers, &Server{t: t, script: script, dir: dir,
+			pidFile: filepath.Join(dir, fmt.Sprintf("%s-%d.pid", name, i+1))})
 	}
 	return servers
 }
 
-// requireReal skips tests that need real servers where they are not asked for: they take Java, Maven and minutes to install.
+// requireReal skips tests that need real servers where they are not asked for: they take Java, Maven and minutes to
+// install.
 func requireReal(t testing.TB) {
 	t.Helper()
 	if os.Getenv("PENCHANT_TEST_REAL") == "" {
@@ -219,8 +223,8 @@ func NewServers(kafka *Kafka, redis *Redis, s3 blob.Config) Servers {
 }
 
 // SharedServers are servers that all tests of the package use, one after the other, each with a bucket and so a catalog
-// of its own: those that PENCHANT_TEST_KAFKA_BROKERS, _REDIS_URL and _S3_ENDPOINT name, else a Kafka, a Redis and a MinIO
-// that Main stops. Tests must not break them, nor count on Redis or Kafka to be empty.
+// of its own: those that PENCHANT_TEST_KAFKA_BROKERS, _REDIS_URL and _S3_ENDPOINT name, else a Kafka, a Redis and a
+// MinIO that Main stops. Tests must not break them, nor count on Redis or Kafka to be empty.
 func SharedServers(t testing.TB) Servers {
 	t.Helper()
 	requireReal(t)
@@ -229,8 +233,9 @@ func SharedServers(t testing.TB) Servers {
 		t.Fatal(shared.err)
 	}
 	return Servers{
-		KafkaBrokers: strings.Split(shared.variables["PENCHANT_TEST_KAFKA_BROKERS"], ","), RedisURL: shared.variables["PENCHANT_TEST_REDIS_URL"],
-		S3: s3Config(func(name string) string { return shared.variables[name] }), Bucket: newBucketName(), Replicas: 1,
+		KafkaBrokers: strings.Split(shared.variables["PENCHANT_TEST_KAFKA_BROKERS"], ","),
+		RedisURL:     shared.variables["PENCHANT_TEST_REDIS_URL"],
+		S3:           s3Config(func(name string) string { return shared.variables[name] }), Bucket: newBucketName(), Replicas: 1,
 	}
 }
 
@@ -246,7 +251,8 @@ type sharedServers struct {
 }
 
 var serverVariables = []string{
-	"PENCHANT_TEST_KAFKA_BROKERS", "PENCHANT_TEST_REDIS_URL", "PENCHANT_TEST_S3_ENDPOINT", "PENCHANT_TEST_S3_ACCESS_KEY", "PENCHANT_TEST_S3_SECRET_KEY",
+	"PENCHANT_TEST_KAFKA_BROKERS", "PENCHANT_TEST_REDIS_URL", "PENCHANT_TEST_S3_ENDPOINT",
+	"PENCHANT_TEST_S3_ACCESS_KEY", "PENCHANT_TEST_S3_SECRET_KEY",
 }
 
 var sharedScripts = []string{"kafka.sh", "redis.sh", "minio.sh"}
@@ -288,13 +294,15 @@ func stopShared() {
 	os.RemoveAll(shared.dir)
 }
 
-// Settings are the variables that tell a process of these servers. Later ones win, so a test may append its own.
+// Settings are the variables that point a process to these servers. Later ones win, so a test may append its own.
 func (s Servers) Settings() []string {
 	return []string{
 		"PENCHANT_KAFKA_BROKERS=" + strings.Join(s.KafkaBrokers, ","), "PENCHANT_REDIS_URL=" + s.RedisURL,
-		"PENCHANT_S3_ENDPOINT=" + s.S3.Endpoint, "PENCHANT_S3_ACCESS_KEY=" + s.S3.AccessKey, "PENCHANT_S3_SECRET_KEY=" + s.S3.SecretKey,
+		"PENCHANT_S3_ENDPOINT=" + s.S3.Endpoint, "PENCHANT_S3_ACCESS_KEY=" + s.S3.AccessKey,
+		"PENCHANT_S3_SECRET_KEY=" + s.S3.SecretKey,
 		"PENCHANT_BUCKET=" + s.Bucket, "PENCHANT_TOPIC_PARTITIONS=8",
-		"PENCHANT_TOPIC_REPLICATION_FACTOR=" + strconv.Itoa(s.Replicas), "PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=" + strconv.Itoa(max(1, s.Replicas-1)),
+		"PENCHANT_TOPIC_REPLICATION_FACTOR=" + strconv.Itoa(s.Replicas),
+		"PENCHANT_TOPIC_MIN_INSYNC_REPLICAS=" + strconv.Itoa(max(1, s.Replicas-1)),
 		"PENCHANT_ARCHIVE_FLUSH_INTERVAL=1s",
 	}
 }
