@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -74,5 +75,36 @@ func TestTargetNamesMissingServers(t *testing.T) {
 				t.Errorf("%s: %v; it should name %s: %v", target, err, setting, needed)
 			}
 		}
+	}
+}
+
+// TestAProcessIsReadyAndDrains starts every service on free ports, as `penchant all` does. It runs before the parallel tests,
+// since a process can embed one S3 only.
+func TestAProcessIsReadyAndDrains(t *testing.T) {
+	settings := defaults(t)
+	const anyPort = "127.0.0.1:0"
+	settings.HTTPAddr, settings.KafkaAddr, settings.RedisAddr, settings.S3Addr = anyPort, anyPort, anyPort, anyPort
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	all, err := New(ctx, Config{Settings: settings, Target: All, Log: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- all.Run(ctx) }()
+	if err := all.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckHealth(ctx, strings.TrimPrefix(all.Endpoint(), "http://")); err != nil {
+		t.Error(err)
+	}
+	client := all.Client()
+	defer client.Close()
+	if err := client.Call(ctx, "ListDatasetGroups", struct{}{}, nil); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("draining: %v", err)
 	}
 }
