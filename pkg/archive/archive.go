@@ -52,7 +52,8 @@ type ChainID struct {
 
 // Prefix returns the prefix of the chain's objects, with a trailing slash.
 func (id ChainID) Prefix() string {
-	return fmt.Sprintf("%s%s/%s/%s/%05d/", root, id.Group, id.Type.Folder(), hex.EncodeToString(id.TopicID[:]), id.Partition)
+	return fmt.Sprintf("%s%s/%s/%s/%05d/", root, id.Group, id.Type.Folder(), hex.EncodeToString(id.TopicID[:]),
+		id.Partition)
 }
 
 func (id ChainID) key(first int64) string {

@@ -145,7 +145,9 @@ func get(ctx context.Context, b *blob.Bucket, key string) (data []byte, metadata
 		return nil, nil, fmt.Errorf("reading %s: %w", key, err)
 	}
 	if want, ok := info.Metadata[metadataChecksum]; ok && want != checksum(data) {
-		return nil, nil, &CorruptError{key, fmt.Errorf("the checksum is %s, but was %s when it was written", checksum(data), want)}
+		return nil, nil, &CorruptError{
+			key, fmt.Errorf("the checksum is %s, but was %s when it was written", checksum(data), want),
+		}
 	}
 	return data, info.Metadata, nil
 }

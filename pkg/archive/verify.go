@@ -97,7 +97,9 @@ func (v *verification) name(info blob.Info) (id ChainID, first int64, ok bool) {
 }
 
 // metadata reads where the file ends, and so where the next one must begin. last is -1 if the metadata is damaged.
-func (v *verification) metadata(key string, id ChainID, first int64, metadata map[string]string) (last int64, err error) {
+func (v *verification) metadata(
+	key string, id ChainID, first int64, metadata map[string]string,
+) (last int64, err error) {
 	last, err = lastOffset(key, first, metadata)
 	if err != nil {
 		return -1, v.unreadable(key, err)
@@ -135,7 +137,8 @@ func (v *verification) rows(key string, t schema.Type, data []byte, first, last 
 			return false
 		}
 		if offset <= previous || offset > last {
-			v.problem(key, Misplaced, fmt.Sprintf("offset %d after %d in the file of %d to %d", offset, previous, first, last))
+			v.problem(key, Misplaced, fmt.Sprintf("offset %d after %d in the file of %d to %d", offset, previous, first,
+				last))
 			return false
 		}
 		previous = offset

@@ -38,7 +38,8 @@ func Parse(text string) (Expression, error) {
 	parts := pattern.FindStringSubmatch(text)
 	switch {
 	case parts == nil:
-		return Expression{}, fmt.Errorf("%q is none of SAMPLECOUNT(), SUM(Items.COLUMN), SUM(Interactions.COLUMN)", text)
+		return Expression{}, fmt.Errorf("%q is none of SAMPLECOUNT(), SUM(Items.COLUMN), SUM(Interactions.COLUMN)",
+			text)
 	case parts[1] == "":
 		return Expression{Function: SampleCount}, nil
 	}

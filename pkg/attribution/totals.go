@@ -197,7 +197,8 @@ func (t *Totals) report(begin int64, rows map[row]amount) Report {
 			value = float64(rows[r].interactions)
 		}
 		report.Rows = append(report.Rows,
-			[]string{m.Name, m.EventType, strconv.FormatFloat(value, 'f', -1, 64), string(m.Expression.Function), r.source, strconv.FormatInt(begin, 10)})
+			[]string{m.Name, m.EventType, strconv.FormatFloat(value, 'f', -1, 64), string(m.Expression.Function),
+				r.source, strconv.FormatInt(begin, 10)})
 	}
 	return report
 }
@@ -238,7 +239,8 @@ func FileName(method string, at time.Time) string {
 func CSV(reports ...Report) []byte {
 	var buffer bytes.Buffer
 	w := csv.NewWriter(&buffer)
-	_ = w.Write([]string{"METRIC_NAME", "EVENT_TYPE", "VALUE", "MATH_FUNCTION", "EVENT_ATTRIBUTION_SOURCE", "TIMESTAMP"}) // into memory
+	_ = w.Write([]string{"METRIC_NAME", "EVENT_TYPE", "VALUE", "MATH_FUNCTION", "EVENT_ATTRIBUTION_SOURCE",
+		"TIMESTAMP"}) // into memory
 	for _, report := range reports {
 		_ = w.WriteAll(report.Rows)
 	}

@@ -100,9 +100,11 @@ func (r *Report) Finding(code, column string) *Finding {
 // Page is the report for people.
 func (r *Report) Page() string {
 	var page strings.Builder
-	fmt.Fprintf(&page, "%s of %s with %s", counted(r.Interactions, "interaction"), counted(r.Users, "user"), counted(r.Items, "item"))
+	fmt.Fprintf(&page, "%s of %s with %s", counted(r.Interactions, "interaction"), counted(r.Users, "user"),
+		counted(r.Items, "item"))
 	if r.Oldest != nil {
-		fmt.Fprintf(&page, ", from %s to %s", r.Oldest.Time().Format(time.DateOnly), r.Newest.Time().Format(time.DateOnly))
+		fmt.Fprintf(&page, ", from %s to %s", r.Oldest.Time().Format(time.DateOnly),
+			r.Newest.Time().Format(time.DateOnly))
 	}
 	page.WriteString("\n")
 	for _, name := range r.Partial {
@@ -122,7 +124,8 @@ func (r *Report) Page() string {
 			fmt.Fprintf(&page, "%34sfix: %s\n", "", f.Fix)
 		}
 	}
-	fmt.Fprintf(&page, "%s, %s, %s\n\n", counted(int64(r.Errors), "error"), counted(int64(r.Warnings), "warning"), counted(int64(r.Notes), "note"))
+	fmt.Fprintf(&page, "%s, %s, %s\n\n", counted(int64(r.Errors), "error"), counted(int64(r.Warnings), "warning"),
+		counted(int64(r.Notes), "note"))
 	for _, v := range r.Recipes {
 		switch {
 		case !v.Trainable:

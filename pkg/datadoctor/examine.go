@@ -162,9 +162,11 @@ func NewExaminer(o Options) *Examiner {
 	e := &Examiner{
 		options: o, types: soleTypes(),
 		interactions: interactionFacts{byType: map[string]int64{}, oldest: math.MaxInt64, newest: math.MinInt64},
-		users:        newSample[userFacts](o.KeptIDs), items: newSample[itemFacts](o.KeptIDs), rows: newSample[rowFacts](o.KeptRows),
+		users:        newSample[userFacts](o.KeptIDs), items: newSample[itemFacts](o.KeptIDs),
+		rows:     newSample[rowFacts](o.KeptRows),
 		entities: map[schema.Type]*entityFacts{}, columns: map[schema.Type]map[string]*columnFacts{},
-		judged: map[string]map[string]any{}, actions: map[string]int64{}, cut: map[schema.Type]bool{}, invalid: map[invalidKey]*invalidFacts{}, names: map[uint64]string{},
+		judged: map[string]map[string]any{}, actions: map[string]int64{}, cut: map[schema.Type]bool{},
+		invalid: map[invalidKey]*invalidFacts{}, names: map[uint64]string{},
 	}
 	e.users.thinning = e.countHeavy
 	return e
@@ -357,7 +359,8 @@ func (e *Examiner) Invalid(t schema.Type, row *dataset.RowError) {
 // Refused takes why a whole file would be refused.
 func (e *Examiner) Refused(t schema.Type, reason string) {
 	e.refused = append(e.refused, Finding{
-		Code: "FILE_REFUSED", Level: Error, Dataset: t.DatasetType(), Message: reason, Fix: "correct the file: an import refuses it whole",
+		Code: "FILE_REFUSED", Level: Error, Dataset: t.DatasetType(), Message: reason,
+		Fix: "correct the file: an import refuses it whole",
 	})
 }
 

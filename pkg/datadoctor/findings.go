@@ -37,7 +37,8 @@ const (
 func (e *Examiner) Report() *Report {
 	f := &e.interactions
 	r := &Report{
-		AsOf: awsapi.At(e.options.AsOf), Interactions: f.rows - f.repeats, Users: e.userCount(), Items: e.itemCount(), Findings: append([]Finding{}, e.refused...),
+		AsOf: awsapi.At(e.options.AsOf), Interactions: f.rows - f.repeats, Users: e.userCount(), Items: e.itemCount(),
+		Findings: append([]Finding{}, e.refused...),
 	}
 	if f.newest >= f.oldest {
 		r.Oldest, r.Newest = awsapi.At(time.UnixMilli(f.oldest)), awsapi.At(time.UnixMilli(f.newest))
@@ -46,7 +47,8 @@ func (e *Examiner) Report() *Report {
 		r.Partial = append(r.Partial, t.DatasetType())
 	}
 	for _, examine := range []func() []Finding{
-		e.invalidRows, e.size, e.repeatedRows, e.times, e.order, e.eventTypes, e.usersFindings, e.itemsFindings, e.columnFindings,
+		e.invalidRows, e.size, e.repeatedRows, e.times, e.order, e.eventTypes, e.usersFindings, e.itemsFindings,
+		e.columnFindings,
 	} {
 		r.Findings = append(r.Findings, examine()...)
 	}
@@ -117,11 +119,13 @@ func (e *Examiner) invalidRows() (found []Finding) {
 		f := e.invalid[key]
 		finding := Finding{
 			Code: "INVALID_VALUE", Level: Error, Dataset: key.dataset.DatasetType(), Column: key.column, Count: f.rows,
-			Message: fmt.Sprintf("%s cannot be imported, the first on line %d: the value %s", counted(f.rows, "row"), f.line, key.reason),
-			Fix:     "correct or leave out these rows: an import with one of them fails",
+			Message: fmt.Sprintf("%s cannot be imported, the first on line %d: the value %s", counted(f.rows, "row"),
+				f.line, key.reason),
+			Fix: "correct or leave out these rows: an import with one of them fails",
 		}
 		if key.column == "" {
-			finding.Message = fmt.Sprintf("%s cannot be imported, the first on line %d: %s", counted(f.rows, "row"), f.line, key.reason)
+			finding.Message = fmt.Sprintf("%s cannot be imported, the first on line %d: %s", counted(f.rows, "row"),
+				f.line, key.reason)
 		}
 		if strings.Contains(key.reason, "milliseconds") {
 			finding.Code, finding.Fix = "TIMESTAMP_IN_MILLISECONDS", "divide the column by 1000: times are Unix seconds"
@@ -139,7 +143,8 @@ func (e *Examiner) size() (found []Finding) {
 	if least := int64(e.options.MinInteractions); rows < least {
 		found = append(found, Finding{
 			Code: "TOO_FEW_INTERACTIONS", Level: Error, Dataset: interactionsName, Count: rows, Of: least,
-			Message: fmt.Sprintf("there are %s, training needs %d", counted(rows, "interaction"), least), Fix: "gather or import more of them",
+			Message: fmt.Sprintf("there are %s, training needs %d", counted(rows, "interaction"), least),
+			Fix:     "gather or import more of them",
 		})
 	}
 	users := e.activeUsers(-1)
@@ -153,12 +158,14 @@ func (e *Examiner) size() (found []Finding) {
 	if items := e.itemCount(); items < fewItems && rows > 0 {
 		found = append(found, Finding{
 			Code: "FEW_ITEMS", Level: Warning, Dataset: interactionsName, Count: items, Of: fewItems,
-			Message: fmt.Sprintf("%s interactions: a list of recommendations shows most of them to everyone", have(items, "item")),
+			Message: fmt.Sprintf("%s interactions: a list of recommendations shows most of them to everyone",
+				have(items, "item")),
 		})
 	}
 	if n := e.interactions.unknown; n > 0 {
 		found = append(found, Finding{
-			Code: "INCOMPLETE_INTERACTIONS", Level: level(n, e.interactions.rows, few, most), Dataset: interactionsName, Count: n, Of: e.interactions.rows,
+			Code: "INCOMPLETE_INTERACTIONS", Level: level(n, e.interactions.rows, few, most), Dataset: interactionsName,
+			Count: n, Of: e.interactions.rows,
 			Message: of(n, e.interactions.rows, "interaction") + " name no user or no item, and count for nothing",
 		})
 	}
@@ -187,7 +194,8 @@ func (e *Examiner) repeatedRows() (found []Finding) {
 	repeats, all := again(&e.rows)+f.dropped, f.rows+f.dropped
 	if repeats > 0 {
 		found = append(found, Finding{
-			Code: "DUPLICATE_ROWS", Level: level(repeats, all, few, never), Dataset: interactionsName, Count: repeats, Of: all, Estimated: !e.rows.exact(),
+			Code: "DUPLICATE_ROWS", Level: level(repeats, all, few, never), Dataset: interactionsName, Count: repeats,
+			Of: all, Estimated: !e.rows.exact(),
 			Message: of(repeats, all, "row") + " repeat another in every column, and count once",
 			Fix:     "export each event once; events that differ in nothing but are several need a column that tells them apart",
 		})
@@ -199,7 +207,8 @@ func (e *Examiner) repeatedRows() (found []Finding) {
 		}
 		if repeats := again(&f.ids); repeats > 0 {
 			found = append(found, Finding{
-				Code: "DUPLICATE_IDS", Level: level(repeats, f.rows, few, never), Dataset: t.DatasetType(), Count: repeats, Of: f.rows, Estimated: !f.ids.exact(),
+				Code: "DUPLICATE_IDS", Level: level(repeats, f.rows, few, never), Dataset: t.DatasetType(),
+				Count: repeats, Of: f.rows, Estimated: !f.ids.exact(),
 				Message: of(repeats, f.rows, "row") + " have an id that another row has; the last one counts",
 				Fix:     "export one row for each id",
 			})
@@ -222,19 +231,22 @@ func (e *Examiner) times() (found []Finding) {
 	add := func(code string, n int64, grade Level, message, fix string) {
 		if n > 0 {
 			found = append(found, Finding{
-				Code: code, Level: grade, Dataset: interactionsName, Column: "TIMESTAMP", Count: n, Of: rows, Message: of(n, rows, "interaction") + " " + message, Fix: fix,
+				Code: code, Level: grade, Dataset: interactionsName, Column: "TIMESTAMP", Count: n, Of: rows,
+				Message: of(n, rows, "interaction") + " " + message, Fix: fix,
 			})
 		}
 	}
 	add("TIMESTAMP_IN_FUTURE", f.future, level(f.future, rows, 0, some),
 		"lie in the future: they count as the newest of all in every training, and what is measured on them is known from nowhere",
 		"check the time zone and the unit of the column, and leave out what is planned and has not happened")
-	add("TIMESTAMP_BEFORE_1970", f.negative, level(f.negative, rows, 0, most), "lie before 1970", "check the unit of the column: times are Unix seconds")
+	add("TIMESTAMP_BEFORE_1970", f.negative, level(f.negative, rows, 0, most), "lie before 1970",
+		"check the unit of the column: times are Unix seconds")
 	add("TIMESTAMP_BEFORE_2000", f.early, level(f.early, rows, 0, never), "lie between 1970 and 2000",
 		"check the unit of the column: times are Unix seconds; 0 often stands for a time that is not known")
 	if rows > 1 && f.dates == rows && f.oldest != f.newest {
 		found = append(found, Finding{
-			Code: "TIMESTAMPS_ARE_DATES", Level: Note, Dataset: interactionsName, Column: "TIMESTAMP", Count: rows, Of: rows,
+			Code: "TIMESTAMPS_ARE_DATES", Level: Note, Dataset: interactionsName, Column: "TIMESTAMP", Count: rows,
+			Of:      rows,
 			Message: "all times are midnight: in which order things happened on a day is known from the order of the rows only",
 			Fix:     "export the time of day",
 		})
@@ -243,7 +255,8 @@ func (e *Examiner) times() (found []Finding) {
 	late := e.items.count(func(i *itemFacts) bool { return i.dated && i.events > 0 && i.first < i.created })
 	if late > 0 {
 		found = append(found, Finding{
-			Code: "ITEM_CREATED_AFTER_USE", Level: level(late, created, few, never), Dataset: schema.Items.DatasetType(), Column: "CREATION_TIMESTAMP",
+			Code: "ITEM_CREATED_AFTER_USE", Level: level(late, created, few, never),
+			Dataset: schema.Items.DatasetType(), Column: "CREATION_TIMESTAMP",
 			Count: late, Of: created, Estimated: !e.items.exact(),
 			Message: of(late, created, "item") + " were created after their first interaction: they are taken for new when they are not",
 			Fix:     "CREATION_TIMESTAMP is when the item could first be seen, not when its row was changed; both columns are Unix seconds, UTC",
@@ -264,9 +277,10 @@ func (e *Examiner) order() []Finding {
 		grade = Note // too few to be trained on anyway
 	}
 	return []Finding{{
-		Code: "ORDER_UNKNOWN", Level: grade, Dataset: interactionsName, Column: "TIMESTAMP", Count: tied, Of: several, Estimated: !e.users.exact(),
-		Message: of(tied, several, "user") + " with several interactions had them all at one time: what leads to what cannot be learned from them",
-		Fix:     "TIMESTAMP is when the interaction happened, not when it was exported",
+		Code: "ORDER_UNKNOWN", Level: grade, Dataset: interactionsName, Column: "TIMESTAMP", Count: tied, Of: several,
+		Estimated: !e.users.exact(),
+		Message:   of(tied, several, "user") + " with several interactions had them all at one time: what leads to what cannot be learned from them",
+		Fix:       "TIMESTAMP is when the interaction happened, not when it was exported",
 	}}
 }
 
@@ -285,10 +299,12 @@ func (e *Examiner) eventTypes() (found []Finding) {
 		})
 	case len(types) > personalizeTypes:
 		found = append(found, Finding{
-			Code: "MANY_EVENT_TYPES", Level: Warning, Dataset: interactionsName, Column: "EVENT_TYPE", Count: int64(len(types)), Of: personalizeTypes,
+			Code: "MANY_EVENT_TYPES", Level: Warning, Dataset: interactionsName, Column: "EVENT_TYPE",
+			Count: int64(len(types)), Of: personalizeTypes,
 			Estimated: len(types) == keptTypes,
-			Message:   fmt.Sprintf("there are %d event types, or more; Amazon Personalize takes %d", len(types), personalizeTypes),
-			Fix:       "check that the column holds types such as view and purchase",
+			Message: fmt.Sprintf("there are %d event types, or more; Amazon Personalize takes %d", len(types),
+				personalizeTypes),
+			Fix: "check that the column holds types such as view and purchase",
 		})
 	}
 	return found
@@ -299,7 +315,8 @@ func (e *Examiner) usersFindings() (found []Finding) {
 	single := e.users.count(func(u *userFacts) bool { return u.events > 0 && !u.severalItems })
 	if single > 0 {
 		found = append(found, Finding{
-			Code: "ONE_ITEM_USERS", Level: level(single, users, most, never), Dataset: interactionsName, Column: "USER_ID", Count: single, Of: users,
+			Code: "ONE_ITEM_USERS", Level: level(single, users, most, never), Dataset: interactionsName,
+			Column: "USER_ID", Count: single, Of: users,
 			Estimated: !e.users.exact(),
 			Message:   of(single, users, "user") + " have interactions with one item only: nothing about which items go together is learned from them",
 			Fix:       "check that USER_ID is the same on each of a user's visits",
@@ -311,7 +328,8 @@ func (e *Examiner) usersFindings() (found []Finding) {
 		strangers := e.users.count(func(u *userFacts) bool { return u.named && !u.hasRow })
 		if strangers > 0 {
 			found = append(found, Finding{
-				Code: "UNKNOWN_USERS", Level: level(strangers, named, few, nearlyAll), Dataset: interactionsName, Column: "USER_ID", Count: strangers, Of: named,
+				Code: "UNKNOWN_USERS", Level: level(strangers, named, few, nearlyAll), Dataset: interactionsName,
+				Column: "USER_ID", Count: strangers, Of: named,
 				Estimated: !e.users.exact(),
 				Message:   of(strangers, named, "user") + " with interactions are not in the Users dataset",
 				Fix:       "import their rows; where there are many, check that both datasets write ids in the same way",
@@ -352,11 +370,14 @@ func (e *Examiner) bots(users int64) []Finding {
 		total += n
 	}
 	finding := Finding{
-		Code: "BOTS", Level: Warning, Dataset: interactionsName, Column: "USER_ID", Count: int64(len(counts)), Of: users,
-		Message: fmt.Sprintf("%s %s of all interactions, as no person can: machines, or one id for many people", have(int64(len(counts)), "user"), percent(total, events)),
-		Fix:     "leave them out",
+		Code: "BOTS", Level: Warning, Dataset: interactionsName, Column: "USER_ID", Count: int64(len(counts)),
+		Of: users,
+		Message: fmt.Sprintf("%s %s of all interactions, as no person can: machines, or one id for many people",
+			have(int64(len(counts)), "user"), percent(total, events)),
+		Fix: "leave them out",
 	}
-	for _, hash := range slices.SortedFunc(maps.Keys(counts), func(a, b uint64) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) }) {
+	for _, hash := range slices.SortedFunc(maps.Keys(counts),
+		func(a, b uint64) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) }) {
 		if name := e.names[hash]; name != "" && len(finding.Examples) < examples {
 			finding.Examples = append(finding.Examples, fmt.Sprintf("%s (%d)", name, counts[hash]))
 		}
@@ -388,18 +409,22 @@ func (e *Examiner) itemsFindings() (found []Finding) {
 	}
 	if unknown > 0 && e.whole(schema.Items) {
 		found = append(found, Finding{
-			Code: "UNKNOWN_ITEMS", Level: level(strange, events, few, nearlyAll), Dataset: interactionsName, Column: "ITEM_ID",
-			Count: e.items.scaled(unknown), Of: e.items.scaled(used), Estimated: !e.items.exact(),
-			Message: fmt.Sprintf("%s with interactions are not in the Items dataset; they have %s of the interactions", of(e.items.scaled(unknown), e.items.scaled(used), "item"), percent(strange, events)),
-			Fix:     "import their rows; where there are many, check that both datasets write ids in the same way",
+			Code: "UNKNOWN_ITEMS", Level: level(strange, events, few, nearlyAll), Dataset: interactionsName,
+			Column: "ITEM_ID",
+			Count:  e.items.scaled(unknown), Of: e.items.scaled(used), Estimated: !e.items.exact(),
+			Message: fmt.Sprintf("%s with interactions are not in the Items dataset; they have %s of the interactions",
+				of(e.items.scaled(unknown), e.items.scaled(used), "item"), percent(strange, events)),
+			Fix: "import their rows; where there are many, check that both datasets write ids in the same way",
 		})
 	}
 	if dead > 0 && e.interactions.rows > 0 && e.whole(schema.Interactions) {
 		found = append(found, Finding{
-			Code: "DEAD_ITEMS", Level: level(dead, rows, most, never), Dataset: schema.Items.DatasetType(), Column: "ITEM_ID",
-			Count: e.items.scaled(dead), Of: e.items.scaled(rows), Estimated: !e.items.exact(),
-			Message: of(e.items.scaled(dead), e.items.scaled(rows), "item") + " of the Items dataset have no interactions: they are recommended by their columns, or by exploration, or not at all",
-			Fix:     "leave out what can no longer be had",
+			Code: "DEAD_ITEMS", Level: level(dead, rows, most, never), Dataset: schema.Items.DatasetType(),
+			Column: "ITEM_ID",
+			Count:  e.items.scaled(dead), Of: e.items.scaled(rows), Estimated: !e.items.exact(),
+			Message: of(e.items.scaled(dead), e.items.scaled(rows),
+				"item") + " of the Items dataset have no interactions: they are recommended by their columns, or by exploration, or not at all",
+			Fix: "leave out what can no longer be had",
 		})
 	}
 	return found
@@ -428,17 +453,20 @@ func (e *Examiner) columnFinding(t schema.Type, name string, c *columnFacts) *Fi
 	distinct := c.values.size()
 	switch {
 	case c.filled() == 0:
-		return &Finding{Code: "EMPTY_COLUMN", Level: Warning, Count: c.nulls, Message: "the column has no values at all", Fix: "fill it, or leave it out of the schema"}
+		return &Finding{Code: "EMPTY_COLUMN", Level: Warning, Count: c.nulls,
+			Message: "the column has no values at all", Fix: "fill it, or leave it out of the schema"}
 	case distinct == 1 && c.filled() > 1 && !optional:
 		return &Finding{
-			Code: "CONSTANT_COLUMN", Level: Warning, Count: c.filled(), Message: "the column has one value only: it tells nothing apart", Fix: "leave it out of the schema",
+			Code: "CONSTANT_COLUMN", Level: Warning, Count: c.filled(),
+			Message: "the column has one value only: it tells nothing apart", Fix: "leave it out of the schema",
 		}
 	case float64(c.nulls) >= most*float64(c.rows):
 		grade := Warning
 		if optional {
 			grade = Note
 		}
-		return &Finding{Code: "MOSTLY_NULL", Level: grade, Count: c.nulls, Message: of(c.nulls, c.rows, "row") + " have no value", Fix: "fill the column, or leave it out"}
+		return &Finding{Code: "MOSTLY_NULL", Level: grade, Count: c.nulls,
+			Message: of(c.nulls, c.rows, "row") + " have no value", Fix: "fill the column, or leave it out"}
 	case c.isCategorical(field, known) && c.filled() >= judgeable && float64(distinct) >= nearlyAll*float64(c.filled()):
 		grade := Note
 		if field.Categorical {
@@ -446,11 +474,13 @@ func (e *Examiner) columnFinding(t schema.Type, name string, c *columnFacts) *Fi
 		}
 		return &Finding{
 			Code: "NEARLY_UNIQUE_COLUMN", Level: grade, Count: distinct, Estimated: !c.values.exact(),
-			Message: fmt.Sprintf("%d different values in %s: rows have nothing in common by it", distinct, counted(c.filled(), "row")),
-			Fix:     "leave ids and the like out; prose belongs into a textual column (of items), numbers into numeric ones",
+			Message: fmt.Sprintf("%d different values in %s: rows have nothing in common by it", distinct,
+				counted(c.filled(), "row")),
+			Fix: "leave ids and the like out; prose belongs into a textual column (of items), numbers into numeric ones",
 		}
 	case float64(c.nulls) >= some*float64(c.rows):
-		return &Finding{Code: "NULLS", Level: Note, Count: c.nulls, Message: of(c.nulls, c.rows, "row") + " have no value"}
+		return &Finding{Code: "NULLS", Level: Note, Count: c.nulls,
+			Message: of(c.nulls, c.rows, "row") + " have no value"}
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ func (f Files) Examine(o Options) (*Report, error) {
 }
 
 func (e *Examiner) interactionsFile(path string) error {
-	for i, err := range dataset.CheckInteractionsCSV(path, func(row *dataset.RowError) { e.Invalid(schema.Interactions, row) }) {
+	for i, err := range dataset.CheckInteractionsCSV(path,
+		func(row *dataset.RowError) { e.Invalid(schema.Interactions, row) }) {
 		if err != nil {
 			return err
 		}
@@ -142,7 +143,8 @@ func (g Group) examine(ctx context.Context, e *Examiner, t schema.Type) error {
 				imported = p.Version
 				e.NextImport(t)
 			}
-			if err := take(e, t, &left, dataset.Entities(ctx, g.Bucket, dataset.Version{Parts: []dataset.Part{p}}), add); err != nil {
+			if err := take(e, t, &left, dataset.Entities(ctx, g.Bucket, dataset.Version{Parts: []dataset.Part{p}}),
+				add); err != nil {
 				return err
 			}
 		}

@@ -109,7 +109,8 @@ func hashID(id string) uint64 { return xxhash.Sum64String(id) }
 // hashInteraction is equal for interactions that are equal in everything but the event id.
 func hashInteraction(i *reco.Interaction, scratch []byte) (uint64, []byte) {
 	b := scratch[:0]
-	for _, text := range [...]string{i.UserID, i.SessionID, i.ItemID, i.EventType, i.RecommendationID, i.EventAttributionSource} {
+	for _, text := range [...]string{i.UserID, i.SessionID, i.ItemID, i.EventType, i.RecommendationID,
+		i.EventAttributionSource} {
 		b = appendText(b, text)
 	}
 	b = binary.LittleEndian.AppendUint64(b, uint64(i.TimestampMS))

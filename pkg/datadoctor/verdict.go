@@ -59,7 +59,8 @@ func (e *Examiner) trainable(r *recipe.Recipe) error {
 // judgedSet shows recipes what the columns of the items hold.
 func (e *Examiner) judgedSet() *trainingset.Set {
 	set := &trainingset.Set{
-		Items: slices.Sorted(maps.Keys(e.judged)), UserStart: []int32{0}, ItemRows: map[int32]reco.Entity{}, ItemSchema: e.options.Schemas[schema.Items],
+		Items: slices.Sorted(maps.Keys(e.judged)), UserStart: []int32{0}, ItemRows: map[int32]reco.Entity{},
+		ItemSchema: e.options.Schemas[schema.Items],
 	}
 	for n, id := range set.Items {
 		set.ItemRows[int32(n)] = reco.Entity{ID: id, Properties: e.judged[id]}

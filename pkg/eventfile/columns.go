@@ -96,7 +96,8 @@ func itemInteractionLayout() layout[reco.Interaction] {
 				}
 				return textValue(joinIDs(i.Impression))
 			}, func(i *reco.Interaction, v parquet.Value) { i.Impression = splitIDs(string(v.ByteArray())) }},
-			textColumn("EVENT_ATTRIBUTION_SOURCE", true, func(i *reco.Interaction) *string { return &i.EventAttributionSource }),
+			textColumn("EVENT_ATTRIBUTION_SOURCE", true,
+				func(i *reco.Interaction) *string { return &i.EventAttributionSource }),
 		},
 		back: slices.Concat([]fixed[reco.Interaction]{
 			textColumn("EVENT_ID", false, func(i *reco.Interaction) *string { return &i.EventID }),

@@ -60,7 +60,8 @@ func newWriter[T any](w io.Writer, l layout[T], columns []column) (*writer[T], e
 	for _, key := range slices.Sorted(maps.Keys(l.metadata)) {
 		options = append(options, parquet.KeyValueMetadata(key, l.metadata[key]))
 	}
-	return &writer[T]{layout: l, columns: columns, names: names, file: parquet.NewGenericWriter[any](w, options...)}, nil
+	return &writer[T]{layout: l, columns: columns, names: names,
+		file: parquet.NewGenericWriter[any](w, options...)}, nil
 }
 
 func (w *writer[T]) write(rows []T) error {

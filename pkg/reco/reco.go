@@ -44,7 +44,8 @@ func (i *Interaction) Key() string {
 // Recent is the part of the interaction that user states keep.
 func (i *Interaction) Recent() RecentInteraction {
 	return RecentInteraction{
-		EventID: i.EventID, ItemID: i.ItemID, EventType: i.EventType, EventValue: i.EventValue, TimestampMS: i.TimestampMS,
+		EventID: i.EventID, ItemID: i.ItemID, EventType: i.EventType, EventValue: i.EventValue,
+		TimestampMS: i.TimestampMS,
 	}
 }
 

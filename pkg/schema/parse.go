@@ -71,7 +71,8 @@ func (d *document) schema() (*Schema, error) {
 	}
 	t, ok := ParseType(d.Name)
 	if !ok {
-		return nil, fmt.Errorf("schema name %s is not one of Interactions, Items, Users, Actions, Action_Interactions", quote(d.Name))
+		return nil, fmt.Errorf("schema name %s is not one of Interactions, Items, Users, Actions, Action_Interactions",
+			quote(d.Name))
 	}
 	if d.Fields == nil || len(*d.Fields) == 0 {
 		return nil, errors.New("schema has no fields")
@@ -92,7 +93,8 @@ func (d *docField) field(position int) (Field, error) {
 		return Field{}, fmt.Errorf("field %d has no name", position+1)
 	}
 	if !legalName(d.Name) {
-		return Field{}, fmt.Errorf("field %s: a name consists of letters, digits and underscores, at most %d", quote(d.Name), maxName)
+		return Field{}, fmt.Errorf("field %s: a name consists of letters, digits and underscores, at most %d",
+			quote(d.Name), maxName)
 	}
 	f := Field{Name: d.Name, Categorical: d.Categorical, Textual: d.Textual}
 	var err error
@@ -143,7 +145,8 @@ func parseFieldType(raw json.RawMessage) (kind Kind, nullable bool, err error) {
 		default:
 			k, ok := parseKind(name)
 			if !ok {
-				return 0, false, fmt.Errorf("type %s is not one of string, int, long, float, double, boolean, null", quote(name))
+				return 0, false, fmt.Errorf("type %s is not one of string, int, long, float, double, boolean, null",
+					quote(name))
 			}
 			kind = k
 			kinds++
@@ -189,7 +192,8 @@ func (s *Schema) checkNames() error {
 	for _, f := range s.Fields {
 		plain := strings.ToLower(strings.ReplaceAll(f.Name, "_", ""))
 		if other, ok := seen[plain]; ok {
-			return fmt.Errorf("field %s: duplicates field %s (names are compared without case and underscores)", f.Name, other)
+			return fmt.Errorf("field %s: duplicates field %s (names are compared without case and underscores)", f.Name,
+				other)
 		}
 		seen[plain] = f.Name
 	}
@@ -244,9 +248,11 @@ func (s *Schema) checkMetadataCount() error {
 	}
 	switch {
 	case metadata < rules.minMetadata:
-		return fmt.Errorf("the %s dataset requires at least %d metadata field besides the required and reserved ones", s.Type, rules.minMetadata)
+		return fmt.Errorf("the %s dataset requires at least %d metadata field besides the required and reserved ones",
+			s.Type, rules.minMetadata)
 	case metadata > rules.maxMetadata:
-		return fmt.Errorf("the %s dataset has %d metadata fields, at most %d are allowed", s.Type, metadata, rules.maxMetadata)
+		return fmt.Errorf("the %s dataset has %d metadata fields, at most %d are allowed", s.Type, metadata,
+			rules.maxMetadata)
 	}
 	return nil
 }

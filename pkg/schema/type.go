@@ -38,7 +38,8 @@ var types = map[Type]traits{
 	Users:        {dataset: "USERS", stream: "users", record: "user", id: "USER_ID"},
 	Actions:      {dataset: "ACTIONS", stream: "actions", record: "action", id: "ACTION_ID"},
 	ActionInteractions: {
-		dataset: "ACTION_INTERACTIONS", stream: "action-interactions", record: "action-interaction", id: "ACTION_ID", history: 900,
+		dataset: "ACTION_INTERACTIONS", stream: "action-interactions", record: "action-interaction", id: "ACTION_ID",
+		history: 900,
 	},
 }
 

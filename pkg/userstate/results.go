@@ -101,7 +101,8 @@ func (s *Store) PublishResults(ctx context.Context, group, name string, set *Res
 		if err == nil && former.Created.After(set.Created) {
 			return false, s.dropResults(ctx, group, set)
 		}
-		answers, err := s.runScript(ctx, s.change, switchScript, []call{{[]string{resultSetsKey(group)}, []any{name, text, next}}})
+		answers, err := s.runScript(ctx, s.change, switchScript,
+			[]call{{[]string{resultSetsKey(group)}, []any{name, text, next}}})
 		if err != nil {
 			return false, fmt.Errorf("publishing results: %w", err)
 		}
@@ -130,7 +131,9 @@ func (s *Store) dropResults(ctx context.Context, group string, set *ResultSet) e
 
 // resultSet reads what is current under a name, and the text it is stored as. An expired one is returned with
 // ErrNoResultSet.
-func (s *Store) resultSet(ctx context.Context, client redis.Cmdable, group, name string) (set *ResultSet, text string, err error) {
+func (s *Store) resultSet(
+	ctx context.Context, client redis.Cmdable, group, name string,
+) (set *ResultSet, text string, err error) {
 	text, err = client.HGet(ctx, resultSetsKey(group), name).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil, "", ErrNoResultSet

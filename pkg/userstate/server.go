@@ -99,7 +99,8 @@ func askServer(ctx context.Context, node *redis.Client) (Server, error) {
 		return Server{}, err
 	}
 	server := Server{
-		Addr: node.Options().Addr, Version: info["redis_version"], RunID: info["run_id"], Policy: info["maxmemory_policy"],
+		Addr: node.Options().Addr, Version: info["redis_version"], RunID: info["run_id"],
+		Policy:     info["maxmemory_policy"],
 		UsedMemory: number(info["used_memory"]), MaxMemory: number(info["maxmemory"]), Appends: info["aof_enabled"],
 	}
 	if server.Keys, err = node.DBSize(ctx).Result(); err != nil {
@@ -122,7 +123,8 @@ func askServer(ctx context.Context, node *redis.Client) (Server, error) {
 func readInfo(ctx context.Context, node *redis.Client) (map[string]string, error) {
 	text, err := node.Info(ctx).Result()
 	if err != nil {
-		if refused := err.Error(); strings.HasPrefix(refused, "NOPERM") || strings.HasPrefix(refused, "ERR unknown command") {
+		if refused := err.Error(); strings.HasPrefix(refused, "NOPERM") || strings.HasPrefix(refused,
+			"ERR unknown command") {
 			return nil, nil
 		}
 		return nil, err

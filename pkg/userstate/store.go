@@ -77,8 +77,9 @@ func Open(_ context.Context, rawURL string, opts Options) (*Store, error) {
 			recent: cmp.Or(opts.History, schema.Interactions.History()), sessions: cmp.Or(opts.Sessions, 20),
 			actions: schema.ActionInteractions.History(),
 		},
-		save: redis.NewScript(saveScript), advance: redis.NewScript(advanceScript), change: redis.NewScript(switchScript),
-		marks: map[string]reading{},
+		save: redis.NewScript(saveScript), advance: redis.NewScript(advanceScript),
+		change: redis.NewScript(switchScript),
+		marks:  map[string]reading{},
 	}
 	if cluster {
 		s.perCall = 1

@@ -133,7 +133,8 @@ func (m *Mapping) check() error {
 
 func (m *Mapping) sources() (all []*source) {
 	e := &m.event
-	for _, s := range []*source{e.UserID, e.SessionID, e.EventType, e.ItemID, e.SentAt, e.EventID, e.EventValue, e.RecommendationID, e.Impression, e.EventAttributionSource} {
+	for _, s := range []*source{e.UserID, e.SessionID, e.EventType, e.ItemID, e.SentAt, e.EventID, e.EventValue,
+		e.RecommendationID, e.Impression, e.EventAttributionSource} {
 		if s != nil {
 			all = append(all, s)
 		}
@@ -239,7 +240,8 @@ func (e *eventDocument) names(in input, id string) (event Event, err error) {
 		return value
 	}
 	event.UserID, event.SessionID = text("userId", e.UserID), text("sessionId", e.SessionID)
-	event.EventType, event.ItemId = awsapi.Present(text("eventType", e.EventType)), awsapi.Present(text("itemId", e.ItemID))
+	event.EventType, event.ItemId = awsapi.Present(text("eventType", e.EventType)), awsapi.Present(text("itemId",
+		e.ItemID))
 	event.RecommendationId = awsapi.Present(text("recommendationId", e.RecommendationID))
 	if given := text("eventId", e.EventID); given != "" {
 		id = given
@@ -301,7 +303,8 @@ func (m *Mapping) propertiesOf(in input) (*awsapi.JSONText, error) {
 // valid holds the event to the rules of the API's model, so that a call is not refused for one of its events.
 func (e *Event) valid() error {
 	tracking := "checked when it is sent"
-	request := personalizeevents.PutEventsRequest{TrackingId: &tracking, UserId: awsapi.Present(e.UserID), SessionId: &e.SessionID, EventList: []personalizeevents.Event{e.Event}}
+	request := personalizeevents.PutEventsRequest{TrackingId: &tracking, UserId: awsapi.Present(e.UserID),
+		SessionId: &e.SessionID, EventList: []personalizeevents.Event{e.Event}}
 	err := request.Validate()
 	var refusal *awsapi.Error
 	if errors.As(err, &refusal) {

@@ -26,9 +26,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "penchant_bridge_records_total",
 			Help: "Records of the source topics by what became of them: forwarded, passed_over or dead_letter. One whose events the tracker refuses counts as forwarded and as dead_letter.",
 		}, []string{"topic", "outcome"}),
-		events: prometheus.NewCounter(prometheus.CounterOpts{Name: "penchant_bridge_events_total", Help: "Events that the tracker has acknowledged, repeats included."}),
+		events: prometheus.NewCounter(prometheus.CounterOpts{Name: "penchant_bridge_events_total",
+			Help: "Events that the tracker has acknowledged, repeats included."}),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "penchant_bridge_call_seconds", Help: "PutEvents calls by how they ended: ok, refused (the events are wrong) or failed (and repeated).",
+			Name:    "penchant_bridge_call_seconds",
+			Help:    "PutEvents calls by how they ended: ok, refused (the events are wrong) or failed (and repeated).",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}, []string{"result"}),
 	}

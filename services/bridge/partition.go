@@ -60,7 +60,8 @@ func (p *partition) Handle(ctx context.Context, batch []bus.Record) (int64, erro
 		if last < p.next {
 			continue
 		}
-		if err := p.forward(ctx, slices.DeleteFunc(slices.Clone(chunk), func(r bus.Record) bool { return r.Offset < p.next })); err != nil {
+		if err := p.forward(ctx, slices.DeleteFunc(slices.Clone(chunk),
+			func(r bus.Record) bool { return r.Offset < p.next })); err != nil {
 			return bus.NoCommit, err
 		}
 		p.next = last + 1
@@ -164,7 +165,8 @@ func (p *partition) send(ctx context.Context, call []mapped) error {
 			return p.bury(ctx, call[0].record, err)
 		}
 		if p.service.reached(err) {
-			p.service.config.Log.Warn("the tracker does not take events; they are sent again until it does", zap.Error(err))
+			p.service.config.Log.Warn("the tracker does not take events; they are sent again until it does",
+				zap.Error(err))
 		}
 		wait := retryPace.Delay(attempt)
 		var stated *awsapi.Error
@@ -178,7 +180,8 @@ func (p *partition) send(ctx context.Context, call []mapped) error {
 }
 
 func requestOf(trackingID string, call []mapped) *personalizeevents.PutEventsRequest {
-	request := &personalizeevents.PutEventsRequest{TrackingId: &trackingID, UserId: awsapi.Present(call[0].UserID), SessionId: &call[0].SessionID}
+	request := &personalizeevents.PutEventsRequest{TrackingId: &trackingID, UserId: awsapi.Present(call[0].UserID),
+		SessionId: &call[0].SessionID}
 	for n := range call {
 		request.EventList = append(request.EventList, call[n].Event.Event)
 	}
@@ -235,12 +238,14 @@ func (p *partition) bury(ctx context.Context, r *bus.Record, reason error) error
 		case err == nil:
 			p.service.metrics.record(r.Topic, deadLetter)
 			p.service.config.Log.Warn("a record can't become an event; it is among the dead letters",
-				zap.String("topic", r.Topic), zap.Int32("partition", r.Partition), zap.Int64("offset", r.Offset), zap.NamedError("reason", reason))
+				zap.String("topic", r.Topic), zap.Int32("partition", r.Partition), zap.Int64("offset",
+					r.Offset), zap.NamedError("reason", reason))
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
-		p.service.config.Log.Error("the dead-letter topic does not take a record, which is repeated", zap.Error(fmt.Errorf("publishing a dead letter: %w", err)))
+		p.service.config.Log.Error("the dead-letter topic does not take a record, which is repeated",
+			zap.Error(fmt.Errorf("publishing a dead letter: %w", err)))
 		if retryPace.Wait(p.owned, attempt) != nil {
 			return p.owned.Err()
 		}

@@ -66,7 +66,8 @@ const autoUnit = "auto"
 
 // formats of times that have names; others are layouts as Go's package time has them.
 var formats = map[string]string{
-	"rfc3339": time.RFC3339Nano, "rfc1123": time.RFC1123, "rfc1123z": time.RFC1123Z, "rfc850": time.RFC850, "ansic": time.ANSIC, "clf": "02/Jan/2006:15:04:05 -0700",
+	"rfc3339": time.RFC3339Nano, "rfc1123": time.RFC1123, "rfc1123z": time.RFC1123Z, "rfc850": time.RFC850,
+	"ansic": time.ANSIC, "clf": "02/Jan/2006:15:04:05 -0700",
 }
 
 // UnmarshalYAML reads a path, a constant, or a sourceDocument.
@@ -92,12 +93,15 @@ func (s *source) UnmarshalYAML(node *yaml.Node) error {
 // decodeStrictly refuses members that mean nothing, which a node's own Decode does not.
 func decodeStrictly(node *yaml.Node, into *sourceDocument) error {
 	if node.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: a source is a path, a constant, or an object with path, header, key or value", node.Line)
+		return fmt.Errorf("line %d: a source is a path, a constant, or an object with path, header, key or value",
+			node.Line)
 	}
-	known := []string{"path", "header", "key", "value", "default", "values", "others", "unit", "format", "timezone", "separator"}
+	known := []string{"path", "header", "key", "value", "default", "values", "others", "unit", "format", "timezone",
+		"separator"}
 	for i := 0; i < len(node.Content); i += 2 {
 		if name := node.Content[i].Value; !slices.Contains(known, name) {
-			return fmt.Errorf("line %d: a source has no member %s: it has %s", node.Content[i].Line, name, strings.Join(known, ", "))
+			return fmt.Errorf("line %d: a source has no member %s: it has %s", node.Content[i].Line, name,
+				strings.Join(known, ", "))
 		}
 	}
 	return node.Decode(into)
@@ -158,7 +162,8 @@ func (s *source) setFormat(d *sourceDocument) (err error) {
 		if named, ok := formats[strings.ToLower(d.Format)]; ok {
 			s.layout = named
 		} else if time.Unix(0, 0).UTC().Format(s.layout) == s.layout {
-			return fmt.Errorf("format %q: it is a name such as rfc3339, or a layout such as 2006-01-02 15:04:05", d.Format)
+			return fmt.Errorf("format %q: it is a name such as rfc3339, or a layout such as 2006-01-02 15:04:05",
+				d.Format)
 		}
 	}
 	if d.Timezone != "" {

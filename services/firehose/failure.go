@@ -59,7 +59,8 @@ func (p *partition) keep(ctx context.Context, f *failure) error {
 	}
 	f.kept = true
 	p.service.metrics.failures.WithLabelValues(p.Topic).Inc()
-	p.log.Warn("a record cannot be archived; it is kept in archive-errors", zap.Int64("offset", f.record.Offset), zap.Error(f.reason))
+	p.log.Warn("a record cannot be archived; it is kept in archive-errors", zap.Int64("offset", f.record.Offset),
+		zap.Error(f.reason))
 	return nil
 }
 
@@ -87,7 +88,8 @@ func (p *partition) tell(ctx context.Context, f *failure) error {
 		return fmt.Errorf("publishing to the dead-letter topic: %w", err)
 	}
 	p.service.metrics.errors.WithLabelValues(p.Topic).Inc()
-	p.log.Error("the dead-letter topic does not take a record, which is kept in archive-errors", zap.Int64("offset", f.record.Offset), zap.Error(err))
+	p.log.Error("the dead-letter topic does not take a record, which is kept in archive-errors",
+		zap.Int64("offset", f.record.Offset), zap.Error(err))
 	f.told = true
 	return nil
 }

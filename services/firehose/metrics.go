@@ -16,16 +16,18 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, live func(chan<- prometheus.Metric)) (*metrics, error) {
 	var all []prometheus.Collector
 	counter := func(what, help string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "penchant_firehose_" + what, Help: help}, []string{"topic"})
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "penchant_firehose_" + what, Help: help},
+			[]string{"topic"})
 		all = append(all, c)
 		return c
 	}
 	m := &metrics{
-		files:      counter("files_total", "Files written to the archive."),
-		bytes:      counter("bytes_total", "Bytes of the files written."),
-		records:    counter("records_total", "Records archived as rows."),
-		repeats:    counter("repeats_total", "Records dropped because their event id had come shortly before."),
-		failures:   counter("dead_letters_total", "Records that could not be archived as rows, kept in archive-errors."),
+		files:   counter("files_total", "Files written to the archive."),
+		bytes:   counter("bytes_total", "Bytes of the files written."),
+		records: counter("records_total", "Records archived as rows."),
+		repeats: counter("repeats_total", "Records dropped because their event id had come shortly before."),
+		failures: counter("dead_letters_total",
+			"Records that could not be archived as rows, kept in archive-errors."),
 		gaps:       counter("gaps_total", "Stretches of offsets that the log had lost before they were archived."),
 		gapOffsets: counter("gap_offsets_total", "Offsets in such stretches."),
 		superseded: counter("superseded_total", "Files that another sink had written first."),

@@ -69,7 +69,8 @@ func (p *partition) start(ctx context.Context) (int64, error) {
 		}
 	}
 	if p.target.contiguous() && p.next < p.Assignment.Start {
-		if err := p.closeGap(ctx, p.Assignment.Start-1, "the log was trimmed before these offsets were archived"); err != nil {
+		if err := p.closeGap(ctx, p.Assignment.Start-1,
+			"the log was trimmed before these offsets were archived"); err != nil {
 			return 0, err
 		}
 	}
@@ -299,7 +300,8 @@ func (p *partition) closeGap(ctx context.Context, last int64, reason string) err
 		default:
 			p.service.metrics.gaps.WithLabelValues(p.Topic).Inc()
 			p.service.metrics.gapOffsets.WithLabelValues(p.Topic).Add(float64(last - first + 1))
-			p.log.Error("records are missing in the archive for ever: "+reason, zap.Int64("first", first), zap.Int64("last", last))
+			p.log.Error("records are missing in the archive for ever: "+reason, zap.Int64("first", first),
+				zap.Int64("last", last))
 		}
 	}
 	p.next = max(p.next, p.chain.Next())
@@ -319,7 +321,8 @@ func (p *partition) readWindow(ctx context.Context) error {
 		for ids, err := range p.chain.NewestEventIDs(ctx) {
 			var corrupt *archive.CorruptError
 			if errors.As(err, &corrupt) {
-				p.log.Error("an archived file cannot be read; repeats of its events may be archived again", zap.Error(err))
+				p.log.Error("an archived file cannot be read; repeats of its events may be archived again",
+					zap.Error(err))
 			} else if err != nil {
 				return fmt.Errorf("reading back event ids: %w", err)
 			}

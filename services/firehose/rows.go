@@ -47,7 +47,9 @@ func newRows(t schema.Type) rows {
 	}
 }
 
-func interactionRows(decode func([]byte) (reco.Interaction, error), marshal func(*reco.Interaction) ([]byte, error)) rows {
+func interactionRows(
+	decode func([]byte) (reco.Interaction, error), marshal func(*reco.Interaction) ([]byte, error),
+) rows {
 	return &typedRows[reco.Interaction]{
 		decode:  decode,
 		marshal: marshal,

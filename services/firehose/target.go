@@ -59,7 +59,8 @@ func (s *schemas) parse(resource *catalog.Schema) *schema.Schema {
 	}
 	parsed, err := schema.Parse(resource.Document, resource.Domain)
 	if err != nil {
-		s.log.Error("a schema in the catalog cannot be parsed; its columns follow from the values", zap.String("schema", resource.ARN), zap.Error(err))
+		s.log.Error("a schema in the catalog cannot be parsed; its columns follow from the values",
+			zap.String("schema", resource.ARN), zap.Error(err))
 		parsed = nil
 	}
 	if s.parsed == nil {

@@ -125,7 +125,8 @@ func (d *catalogDirectory) interactions(ctx context.Context, trackingID string) 
 	return d.stream(ctx, dataset, tracker.ARN)
 }
 
-var errUnknownTracker = refusal{"unknown_tracker", awsapi.InvalidInput("The tracking id is not that of an event tracker.")}
+var errUnknownTracker = refusal{"unknown_tracker",
+	awsapi.InvalidInput("The tracking id is not that of an event tracker.")}
 
 func (d *catalogDirectory) actionInteractions(ctx context.Context, trackingID string) (*Stream, error) {
 	known, ok, err := d.view.DatasetByTrackingID(ctx, trackingID)
@@ -145,7 +146,8 @@ func (d *catalogDirectory) actionInteractions(ctx context.Context, trackingID st
 	return d.stream(ctx, dataset, dataset.ARN)
 }
 
-var errUnknownDataset = refusal{"unknown_tracker", awsapi.ResourceNotFound("The tracking id is not that of an Action_Interactions dataset.")}
+var errUnknownDataset = refusal{"unknown_tracker",
+	awsapi.ResourceNotFound("The tracking id is not that of an Action_Interactions dataset.")}
 
 func (d *catalogDirectory) entities(ctx context.Context, datasetARN string) (*Stream, error) {
 	if resource.TypeOf(datasetARN) != resource.Dataset {
@@ -170,7 +172,8 @@ func (d *catalogDirectory) stream(ctx context.Context, dataset *catalog.Dataset,
 	if err != nil || !ok {
 		return nil, missing(dataset.DatasetGroupARN, err)
 	}
-	document, ok, err := find[*catalog.Schema](ctx, d.view, dataset.SchemaARN, func(*catalog.Schema) bool { return true })
+	document, ok, err := find[*catalog.Schema](ctx, d.view, dataset.SchemaARN,
+		func(*catalog.Schema) bool { return true })
 	if err != nil || !ok {
 		return nil, missing(dataset.SchemaARN, err)
 	}

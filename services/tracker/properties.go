@@ -20,7 +20,8 @@ type properties struct {
 // membersOnly are the keys that properties must not hold, because they are members of the call or the event; without
 // case and underscores.
 var membersOnly = map[string]bool{
-	"userid": true, "sessionid": true, "eventtype": true, "timestamp": true, "recommendationid": true, "impression": true,
+	"userid": true, "sessionid": true, "eventtype": true, "timestamp": true, "recommendationid": true,
+	"impression": true,
 }
 
 // eventProperties reads an event's properties. Keys that name no column are ignored; a column without a value is null,
@@ -73,7 +74,8 @@ func entityProperties(text *awsapi.JSONText, s *schema.Schema) (map[string]any, 
 	}
 	for _, field := range s.Fields {
 		if _, given := columns[field.Name]; !given && !field.Nullable && !s.FirstClass(field.Name) {
-			return nil, invalid("properties: %s is missing, and the schema does not allow null", schema.CamelCase(field.Name))
+			return nil, invalid("properties: %s is missing, and the schema does not allow null",
+				schema.CamelCase(field.Name))
 		}
 	}
 	return columns, nil

@@ -13,7 +13,9 @@ import (
 
 // PutActionInteractions takes what users did with actions. It keeps PutEvents' promises: all or nothing, and 200 only
 // once the event log has acknowledged every one. The tracking id is not an event tracker's but the dataset's own.
-func (s *Service) PutActionInteractions(ctx context.Context, req *personalizeevents.PutActionInteractionsRequest) (*awsapi.Empty, error) {
+func (s *Service) PutActionInteractions(
+	ctx context.Context, req *personalizeevents.PutActionInteractionsRequest,
+) (*awsapi.Empty, error) {
 	if err := s.putActionInteractions(ctx, req); err != nil {
 		s.metrics.refused(schema.ActionInteractions, len(req.ActionInteractions), err)
 		return nil, err
@@ -22,7 +24,9 @@ func (s *Service) PutActionInteractions(ctx context.Context, req *personalizeeve
 	return nil, nil
 }
 
-func (s *Service) putActionInteractions(ctx context.Context, req *personalizeevents.PutActionInteractionsRequest) error {
+func (s *Service) putActionInteractions(
+	ctx context.Context, req *personalizeevents.PutActionInteractionsRequest,
+) error {
 	if err := s.admit(); err != nil {
 		return err
 	}

@@ -83,7 +83,9 @@ const maxEventBytes = 10 << 10
 
 // interactionOf makes an event the interaction that the rest of Penchant works with: with an id, with a time in
 // milliseconds, and with the values of the schema's columns in the columns' types.
-func interactionOf(req *personalizeevents.PutEventsRequest, event *personalizeevents.Event, stream *Stream) (reco.Interaction, error) {
+func interactionOf(
+	req *personalizeevents.PutEventsRequest, event *personalizeevents.Event, stream *Stream,
+) (reco.Interaction, error) {
 	sentAt, err := milliseconds("sentAt", *event.SentAt)
 	if err != nil {
 		return reco.Interaction{}, err

@@ -105,10 +105,14 @@ func New(cfg Config) (*Service, error) {
 // Register adds the tracker's operations.
 func (s *Service) Register(r *awsapi.Router) {
 	awsapi.HandlePath(r, "/events", "PutEvents", s.PutEvents, s.metrics.countRefusals(schema.Interactions))
-	awsapi.HandlePath(r, "/items", "PutItems", s.PutItems, s.metrics.countRefusals(schema.Items), awsapi.MaxBody(maxEntitiesBody))
-	awsapi.HandlePath(r, "/users", "PutUsers", s.PutUsers, s.metrics.countRefusals(schema.Users), awsapi.MaxBody(maxEntitiesBody))
-	awsapi.HandlePath(r, "/actions", "PutActions", s.PutActions, s.metrics.countRefusals(schema.Actions), awsapi.MaxBody(maxEntitiesBody))
-	awsapi.HandlePath(r, "/action-interactions", "PutActionInteractions", s.PutActionInteractions, s.metrics.countRefusals(schema.ActionInteractions))
+	awsapi.HandlePath(r, "/items", "PutItems", s.PutItems, s.metrics.countRefusals(schema.Items),
+		awsapi.MaxBody(maxEntitiesBody))
+	awsapi.HandlePath(r, "/users", "PutUsers", s.PutUsers, s.metrics.countRefusals(schema.Users),
+		awsapi.MaxBody(maxEntitiesBody))
+	awsapi.HandlePath(r, "/actions", "PutActions", s.PutActions, s.metrics.countRefusals(schema.Actions),
+		awsapi.MaxBody(maxEntitiesBody))
+	awsapi.HandlePath(r, "/action-interactions", "PutActionInteractions", s.PutActionInteractions,
+		s.metrics.countRefusals(schema.ActionInteractions))
 }
 
 // maxEntitiesBody has room for ten items with 32,000 characters of properties, each character written as two escapes of
