@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/penchant-io/penchant/pkg/backoff"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/resource/status"
 )
@@ -363,7 +364,8 @@ func (a *attempt[R]) handedBack(ctx context.Context) string {
 func (a *attempt[R]) write(ctx context.Context, doing string, change func(R)) bool {
 	detached, cancel := detachWithTimeout(ctx, settleTimeout)
 	defer cancel()
-	for delay := 100 * time.Millisecond; ; delay = min(2*delay, 5*time.Second) {
+	pace := backoff.Exponential{First: 100 * time.Millisecond, Max: 5 * time.Second}
+	for n := 0; ; n++ {
 		err := a.lease.Release(detached, func(r R) error {
 			change(r)
 			r.Meta().ExpectedEnd = time.Time{}
@@ -377,10 +379,7 @@ func (a *attempt[R]) write(ctx context.Context, doing string, change func(R)) bo
 			return false
 		}
 		a.log.Warn(doing+" failed, retrying", zap.Error(err))
-		select {
-		case <-detached.Done():
-		case <-time.After(delay):
-		}
+		_ = pace.Wait(detached, n) // once it has ended, the next attempt is the last
 	}
 }
 
