@@ -1,15 +1,15 @@
-// Package attributes keeps what is known of a dataset group's items, users and actions where filters and metadata can look
-// it up: as a filter.Table in memory. The recommender follows the data with Live; a batch job loads it once with
+// Package attributes keeps what is known of a dataset group's items, users and actions where filters and metadata can
+// look it up: as a filter.Table in memory. The recommender follows the data with Live; a batch job loads it once with
 // Source.Load.
 //
-// What an entity is comes from two sides, imports and Put calls, and the newest record counts whole. An imported record is
-// as old as the end of its import, a put one as its arrival in Kafka, exactly as in dataset.Load: a FULL import drops the
-// records of earlier imports and keeps those that were put, unless it brings a record of the same id. Put records are read
-// from the compacted topics, which keep the newest of each id for ever.
+// What an entity is comes from two sides, imports and Put calls, and the newest record counts whole. An imported record
+// is as old as the end of its import, a put one as its arrival in Kafka, exactly as in dataset.Load: a FULL import
+// drops the records of earlier imports and keeps those that were put, unless it brings a record of the same id. Put
+// records are read from the compacted topics, which keep the newest of each id forever.
 //
-// Unless a campaign returns metadata, columns of prose are left out and strings that are longer than any filter can spell
-// are kept as digests. A table costs about 60 bytes and its id for each row, 4 to 8 bytes for each number or string, and
-// each different string once; Limit bounds the whole of a process.
+// Unless a campaign returns metadata, columns of prose are left out and strings that are longer than any filter can
+// spell are kept as digests. A table costs about 60 bytes and its id for each row, 4 to 8 bytes for each number or
+// string, and each different string once; Limit bounds the whole of a process.
 package attributes
 
 import (
@@ -52,7 +52,7 @@ type Table struct {
 // moment orders the records of an id: by time, then by place in the log, as all records of an id are in one partition.
 type moment struct {
 	nanos, offset int64
-	deleted       bool // what it says is that there is no record any more
+	deleted       bool // the record was deleted
 }
 
 func (m moment) after(o moment) bool {
@@ -84,7 +84,8 @@ func newTable(s *schema.Schema, text bool, b *budget) *Table {
 				t.shortened = append(t.shortened, f.Name)
 			}
 		}
-		s = &schema.Schema{Type: s.Type, Fields: slices.DeleteFunc(slices.Clone(s.Fields), func(f schema.Field) bool { return f.Textual })}
+		prose := func(f schema.Field) bool { return f.Textual }
+		s = &schema.Schema{Type: s.Type, Fields: slices.DeleteFunc(slices.Clone(s.Fields), prose)}
 	}
 	t.Table = filter.NewTable(s)
 	return t
@@ -122,7 +123,8 @@ func (t *Table) putAt(e reco.Entity, at moment) error {
 	return nil
 }
 
-// longestSpelt is how many bytes a value can have that a filter's expression spells; the values of placeholders are shorter.
+// longestSpelt is how many bytes a value can have that a filter's expression spells; the values of placeholders are
+// shorter.
 const longestSpelt = 4 * filter.MaxExpression
 
 // shorten replaces a string that is equal to nothing but itself with its digest: filters answer the same.
@@ -159,8 +161,8 @@ func (t *Table) Record(id string) map[string]any {
 	return record
 }
 
-// UserRecord returns a user's attributes for filters. A user without a record has none, which an empty map stands for, if
-// they are known by their events; of a user who is not known it returns nil.
+// UserRecord returns a user's attributes for filters. A user without a record who is known by their events gets an
+// empty map, and an unknown user nil.
 func (t *Table) UserRecord(id string, known bool) map[string]any {
 	record := t.Record(id)
 	if record == nil && known {
@@ -197,7 +199,8 @@ func (t *Table) release() {
 // putRecord takes a record of a topic of entities. One that cannot be decoded is the firehose's to report.
 func (t *Table) putRecord(r bus.Record) error {
 	if len(r.Value) == 0 {
-		return t.putAt(reco.Entity{ID: string(r.Key)}, moment{nanos: r.Arrival.UnixNano(), offset: r.Offset, deleted: true})
+		at := moment{nanos: r.Arrival.UnixNano(), offset: r.Offset, deleted: true}
+		return t.putAt(reco.Entity{ID: string(r.Key)}, at)
 	}
 	e, err := wire.UnmarshalEntity(r.Value)
 	if err != nil {

@@ -176,6 +176,7 @@ func (s *shop) becomes(live *attributes.Live, want string) {
 }
 
 func TestTheNewestRecordCounts(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	live := s.live(0)
 	s.becomes(live, "- - - -")
@@ -195,6 +196,7 @@ func TestTheNewestRecordCounts(t *testing.T) {
 }
 
 func TestProseIsKeptOnDemand(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.imports(dataset.Full, "a,x,1,once upon a time")
 	live := s.live(0)
@@ -212,6 +214,7 @@ func TestProseIsKeptOnDemand(t *testing.T) {
 }
 
 func TestWhatIsTooMuchIsNotLoaded(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.imports(dataset.Full, "a,x,1,", "b,x,1,")
 	live := s.live(100)

@@ -54,8 +54,9 @@ func (f *Filters) Changed(arn string) {
 	}
 }
 
-// Resolve returns a filter of the catalog for a caller that wants to select rows of target in a dataset group. The error
-// is a *FilterError where the filter is not active, of another group, for another target, or does not fit the datasets.
+// Resolve returns a filter of the catalog for a caller that wants to select rows of target in a dataset group. The
+// error is a *FilterError where the filter is not active, of another group, for another target, or does not fit the
+// datasets.
 func (f *Filters) Resolve(stored *catalog.Filter, groupARN string, target schema.Type) (*filter.Filter, error) {
 	unfit := func(format string, args ...any) (*filter.Filter, error) {
 		return nil, &FilterError{stored.ARN, fmt.Sprintf(format, args...)}
@@ -71,7 +72,8 @@ func (f *Filters) Resolve(stored *catalog.Filter, groupARN string, target schema
 		return nil, err
 	}
 	if compiled.Target() != target {
-		return unfit("selects by %s, it must select by %s", filter.TargetName(compiled.Target()), filter.TargetName(target))
+		return unfit("selects by %s, it must select by %s",
+			filter.TargetName(compiled.Target()), filter.TargetName(target))
 	}
 	return compiled, nil
 }

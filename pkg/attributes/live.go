@@ -29,7 +29,7 @@ type Need struct {
 // Config is what a Live works with.
 type Config struct {
 	Source
-	// Needs says which tables to hold. It is asked whenever the catalog changes, and must be quick.
+	// Needs returns the tables to hold. It is called whenever the catalog changes, and must be quick.
 	Needs func() []Need
 	// Limit bounds the memory of all tables together, in bytes as estimated; 0: no bound.
 	Limit      int64
@@ -37,8 +37,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
-// Live holds the tables that are needed and keeps them up to date: a record that was put is there as soon as Kafka has it,
-// an import as soon as the catalog tells of it. A failure is retried ever less often, up to five seconds; meanwhile
+// Live holds the tables that are needed and keeps them up to date: a record that was put is there as soon as Kafka has
+// it, an import as soon as the catalog has it. Failures are retried less and less often, up to five seconds; meanwhile
 // what is there stays.
 type Live struct {
 	config Config
@@ -61,12 +61,12 @@ var ErrNotLoaded = errors.New("the attributes are being loaded")
 const (
 	// resyncInterval bounds how long a lost notice of the catalog goes unnoticed.
 	resyncInterval = 2 * time.Second
-	// manifestInterval is how often a dataset's manifest is read though the catalog tells of no new version: removing a
+	// manifestInterval is how often a dataset's manifest is read although the catalog has no new version: removing a
 	// dataset's data makes none.
 	manifestInterval = 30 * time.Second
-	// patience is how long Table waits for a table that is being loaded.
-	patience     = time.Second
-	patiencePoll = 5 * time.Millisecond
+	// tableTimeout is how long Table waits for a table that is being loaded.
+	tableTimeout = time.Second
+	tablePoll    = 5 * time.Millisecond
 )
 
 // retryPace spaces the attempts to read a table, or to keep it up to date.
@@ -74,10 +74,13 @@ var retryPace = backoff.Exponential{First: 200 * time.Millisecond, Max: 5 * time
 
 // NewLive returns a Live that holds nothing until Run runs.
 func NewLive(config Config) (*Live, error) {
-	l := &Live{config: config, budget: budget{limit: config.Limit}, wake: make(chan struct{}, 1), followers: map[place]*follower{}}
+	l := &Live{
+		config: config, budget: budget{limit: config.Limit}, wake: make(chan struct{}, 1), followers: map[place]*follower{},
+	}
 	for _, c := range []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "penchant_attributes_bytes", Help: "Memory of the attributes of items, users and actions, as estimated.",
+			Name: "penchant_attributes_bytes",
+			Help: "Memory of the attributes of items, users and actions, as estimated.",
 		}, func() float64 { return float64(l.budget.used.Load()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "penchant_attributes_loading", Help: "Tables of attributes that are needed and not there yet.",
@@ -102,17 +105,17 @@ func (l *Live) loading() float64 {
 	return float64(n)
 }
 
-// Table returns a table. While it is being loaded the caller waits a moment; then the error matches ErrNotLoaded and says
-// why it takes so long.
+// Table returns a table. While it is being loaded the caller waits a moment; then the error matches ErrNotLoaded and
+// gives the reason why it takes so long.
 func (l *Live) Table(ctx context.Context, group string, t schema.Type) (*Table, error) {
 	table, reason := l.table(group, t)
 	if table != nil {
 		return table, nil
 	}
-	nudge(l.wake)
-	deadline := time.NewTimer(patience)
+	signal(l.wake)
+	deadline := time.NewTimer(tableTimeout)
 	defer deadline.Stop()
-	poll := time.NewTicker(patiencePoll)
+	poll := time.NewTicker(tablePoll)
 	defer poll.Stop()
 	for {
 		select {
@@ -149,7 +152,7 @@ func (l *Live) table(group string, t schema.Type) (table *Table, reason string) 
 
 // Run holds what is needed until ctx ends.
 func (l *Live) Run(ctx context.Context) error {
-	unsubscribe := l.config.View.Subscribe(func(string) { nudge(l.wake) })
+	unsubscribe := l.config.View.Subscribe(func(string) { signal(l.wake) })
 	defer unsubscribe()
 	defer l.stopAll()
 	tick := time.NewTicker(resyncInterval)
@@ -190,7 +193,7 @@ func (l *Live) sync(ctx context.Context) {
 			l.followers[at] = f
 		}
 		f.need.Store(&need)
-		nudge(f.wake)
+		signal(f.wake)
 	}
 }
 
@@ -211,7 +214,7 @@ func (l *Live) stopAll() {
 	}
 }
 
-func nudge(wake chan<- struct{}) {
+func signal(wake chan<- struct{}) {
 	select {
 	case wake <- struct{}{}:
 	default:
@@ -234,15 +237,15 @@ func (f *follower) stop() {
 	f.running.Wait()
 }
 
-// run reads the data whole, keeps it up to date as long as that can be done by adding to it, and begins anew beside what
-// is being used.
+// run reads the data whole, keeps it up to date as long as that can be done by adding to it, and then reads it again
+// while the old table is in use.
 func (f *follower) run(ctx context.Context) {
 	var used *reading
 	defer func() { used.stop() }()
 	for attempt := 0; ctx.Err() == nil; {
 		next, err := f.read(ctx)
 		if err != nil {
-			f.tell(ctx, err)
+			f.fail(ctx, err)
 			delay := retryPace.Delay(attempt)
 			if errors.Is(err, ErrTooMuch) {
 				delay = time.Minute // each attempt reads everything
@@ -262,18 +265,18 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// tell notes and logs a failure; one that lasts is logged once.
-func (f *follower) tell(ctx context.Context, err error) {
+// fail records and logs a failure; one that lasts is logged once.
+func (f *follower) fail(ctx context.Context, err error) {
 	before := f.failure.Swap(&err)
 	if ctx.Err() == nil && (before == nil || (*before).Error() != err.Error()) {
 		need := f.need.Load()
-		f.live.config.Log.Warn("attributes could not be read, trying on", zap.String("group", need.Group.GroupKey()),
+		f.live.config.Log.Warn("reading attributes failed, retrying", zap.String("group", need.Group.GroupKey()),
 			zap.String("dataset", need.Type.DatasetType()), zap.Error(err))
 	}
 }
 
-// reading is the data of one full import, or of none, with all that was put: what one table is made of. Other data, another
-// schema or another dataset make another reading.
+// reading is the data of one full import, or of none, with all that was put: what one table is made of. Other data,
+// another schema or another dataset make another reading.
 type reading struct {
 	table     *Table
 	datasetID string
@@ -373,7 +376,7 @@ func (f *follower) keep(ctx context.Context, r *reading) {
 		case <-ctx.Done():
 			return
 		case err := <-r.failed:
-			f.tell(ctx, err) // what there is answers on
+			f.fail(ctx, err) // what there is answers on
 			continue
 		case <-f.wake:
 		case <-tick.C:
@@ -381,11 +384,11 @@ func (f *follower) keep(ctx context.Context, r *reading) {
 		}
 		stale, err := f.update(ctx, r, look)
 		if err != nil {
-			f.tell(ctx, err)
+			f.fail(ctx, err)
 			if retryPace.Wait(ctx, 0) != nil {
 				return
 			}
-			nudge(f.wake)
+			signal(f.wake)
 			continue
 		}
 		if stale {
@@ -394,7 +397,7 @@ func (f *follower) keep(ctx context.Context, r *reading) {
 	}
 }
 
-// update compares the reading with the catalog and the manifest. look asks for the manifest whatever the catalog says.
+// update compares the reading with the catalog and the manifest. With look the manifest is read in any case.
 func (f *follower) update(ctx context.Context, r *reading, look bool) (stale bool, err error) {
 	need, source := f.need.Load(), f.live.config.Source
 	d := source.dataset(need.Group.ARN, need.Type)

@@ -11,6 +11,7 @@ import (
 
 // Strings that no filter can spell cost a table little, equal what they equalled, and are whole where they are shown.
 func TestLongStringsAreKeptShort(t *testing.T) {
+	t.Parallel()
 	s, err := schema.Parse(`{"type":"record","name":"Items","namespace":"com.amazonaws.personalize.schema","version":"1.0","fields":[
 		{"name":"ITEM_ID","type":"string"},{"name":"NOTE","type":["null","string"]}]}`, "")
 	if err != nil {

@@ -16,7 +16,7 @@ type Share struct {
 	Share float64 `json:"share"`
 }
 
-// Allocation says which arm each slot has. A user's slot never changes, so he changes his arm only when his slot does.
+// Allocation maps slots to arms. A user's slot never changes, so they change their arm only when their slot does.
 type Allocation struct {
 	// Ranges cover the slots from 0 on without a gap.
 	Ranges []Range `json:"ranges"`
@@ -32,7 +32,8 @@ type Range struct {
 // Arm is the arm of a user; "" in an allocation without slots.
 func (a Allocation) Arm(user Hash) string {
 	slot := user.slot()
-	at, found := slices.BinarySearchFunc(a.Ranges, slot, func(r Range, slot int) int { return cmp.Compare(r.From, slot) })
+	byFrom := func(r Range, slot int) int { return cmp.Compare(r.From, slot) }
+	at, found := slices.BinarySearchFunc(a.Ranges, slot, byFrom)
 	if !found {
 		at--
 	}
@@ -42,8 +43,9 @@ func (a Allocation) Arm(user Hash) string {
 	return a.Ranges[at].Arm
 }
 
-// Reallocate gives arms the shares that they are to have from now on. It moves as few slots as can be: an arm whose share grows, or
-// that is new, takes slots from those whose share shrinks, or that are gone; everybody else stays where he is.
+// Reallocate gives arms the shares that they are to have from now on. It moves as few slots as can be: an arm whose
+// share grows, or that is new, takes slots from those whose share shrinks, or that are gone; everybody else stays where
+// he is.
 func (a Allocation) Reallocate(shares []Share) (Allocation, error) {
 	wanted, err := slotsOf(shares)
 	if err != nil {

@@ -28,6 +28,7 @@ func owners(a Allocation) []string {
 
 // Whatever changes, no more users move than must, and only from arms that shrink to arms that grow.
 func TestAChangeOfSharesMovesAsFewUsersAsCanBe(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	var a Allocation
 	before := map[string]float64{}
@@ -74,6 +75,7 @@ func TestAChangeOfSharesMovesAsFewUsersAsCanBe(t *testing.T) {
 }
 
 func TestSharesThatAreNone(t *testing.T) {
+	t.Parallel()
 	for _, shares := range [][]Share{
 		nil, {{"a", 0.5}}, {{"a", 0.7}, {"b", 0.7}}, {{"a", -0.5}, {"b", 1.5}}, {{"a", math.NaN()}}, {{"a", math.Inf(1)}},
 	} {
@@ -92,6 +94,7 @@ func TestSharesThatAreNone(t *testing.T) {
 
 // Ten million users: each arm has its share, and adding arms and changing shares moves those who must, as documented.
 func TestTenMillionAssignments(t *testing.T) {
+	t.Parallel()
 	users := 10_000_000
 	if raced {
 		users = 1_000_000 // there is nothing to race for
@@ -147,6 +150,7 @@ func TestTenMillionAssignments(t *testing.T) {
 
 // The arms of one experiment say nothing about those of another, nor about the clusters.
 func TestAssignmentsAreIndependent(t *testing.T) {
+	t.Parallel()
 	a := allocate(t, Allocation{}, Share{"a", 0.5}, Share{"b", 0.5})
 	var both [2][2]int64
 	var halves [2][2]int64

@@ -101,7 +101,8 @@ func Decode(data []byte, plan Plan) (*Tally, error) {
 		decodeArm(&t.arms[t.place(a.Name)], a)
 	}
 	t.SetPlan(plan)
-	t.moved, t.beyond, t.forgotten, t.lost, t.ratioLogEvidence = m.Moved, m.Beyond, m.Forgotten, m.Lost, m.RatioLogEvidence
+	t.moved, t.beyond, t.forgotten, t.lost = m.Moved, m.Beyond, m.Forgotten, m.Lost
+	t.ratioLogEvidence = m.RatioLogEvidence
 	if m.UntilMs > 0 {
 		t.Until = time.UnixMilli(m.UntilMs).UTC()
 	}
@@ -150,7 +151,8 @@ func check(m *penchantv1.ExperimentTally) error {
 		return fmt.Errorf("the progress of a topic has no topic id")
 	}
 	for _, a := range m.Arms {
-		if len(a.Users) != Clusters || len(a.Impressions) != Clusters || len(a.Rewards) != Clusters || len(a.GuardRewards) != Clusters {
+		if len(a.Users) != Clusters || len(a.Impressions) != Clusters ||
+			len(a.Rewards) != Clusters || len(a.GuardRewards) != Clusters {
 			return fmt.Errorf("arm %s has not %d clusters", a.Name, Clusters)
 		}
 	}

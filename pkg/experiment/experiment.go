@@ -1,20 +1,22 @@
-// Package experiment is the arithmetic of experiments: which arm answers whom, what is counted of answers and events, and what
-// that says about the arms. It knows neither Kafka nor the catalog. The recommender asks an Allocation for a user's arm, the
-// retrainer keeps a Tally of what was shown and what came of it, and control reads the Results.
+// Package experiment is the arithmetic of experiments: which arm answers whom, what is counted of answers and events,
+// and what follows from it about the arms. It knows neither Kafka nor the catalog. The recommender asks an Allocation
+// for a user's arm, the retrainer keeps a Tally of what was shown and what came of it, and control reads the Results.
 //
-// The unit is the user: he is assigned as a whole, so his answers and events are no independent observations. Users are
-// therefore counted in groups (clusters), into which they fall at random, and what varies is how the groups differ: the
-// variance of a ratio of two sums over clusters (the delta method, as in Deng, Knoblich and Lu, "Applying the Delta Method in
-// Metric Analytics", KDD 2018, on cluster randomisation). It needs a fixed amount of memory, however many users there are.
+// The unit is the user: they are assigned as a whole, so their answers and events are not independent observations.
+// Users are therefore counted in groups (clusters), into which they fall at random, and what varies is how the groups
+// differ: the variance of a ratio of two sums over clusters (the delta method, as in Deng, Knoblich and Lu, "Applying
+// the Delta Method in Metric Analytics", KDD 2018, on cluster randomisation). It needs a fixed amount of memory,
+// however many users there are.
 //
-// Everything may be looked at as often as one likes. The tests are mixtures of likelihood ratios over effects of a scale that is
-// fixed at the first look: Robbins, "Statistical Methods Related to the Law of the Iterated Logarithm" (1970); the mixture SPRT of
-// Johari, Koomen, Pekelis and Walsh, "Always Valid Inference" (Operations Research 70(3), 2022); the Gaussian mixture boundary
-// of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
-// sequences" (Annals of Statistics 52(6), 2024), section 2.2. Their guarantee is an asymptotic one, so a test begins when both arms have some data
-// (leastRewards, leastClusters). A user who comes back adds to his own sum instead of being a new observation; his later
-// answers resemble his earlier ones, so the sums move less from look to look than independent ones of the same variance
-// would, and by Slepian's inequality cross a boundary less often: the tests err on the safe side.
+// Everything may be looked at as often as one likes. The tests are mixtures of likelihood ratios over effects of a
+// scale that is fixed at the first look: Robbins, "Statistical Methods Related to the Law of the Iterated Logarithm"
+// (1970); the mixture SPRT of Johari, Koomen, Pekelis and Walsh, "Always Valid Inference" (Operations Research 70(3),
+// 2022); the Gaussian mixture boundary of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit
+// theory and asymptotic confidence sequences" (Annals of Statistics 52(6), 2024), section 2.2. Their guarantee is an
+// asymptotic one, so a test begins when both arms have some data (leastRewards, leastClusters). A user who comes back
+// adds to their own sum instead of being a new observation; their later answers resemble their earlier ones, so the
+// sums move less from look to look than independent ones of the same variance would, and by Slepian's inequality cross
+// a boundary less often: the tests err on the safe side.
 package experiment
 
 import (
@@ -33,7 +35,7 @@ const (
 	PerUser       Unit = "USER"       // a user who was given any
 )
 
-// Direction says which way a guard metric must not go.
+// Direction is the way that a guard metric must not go.
 type Direction string
 
 // The directions.
@@ -72,7 +74,7 @@ type Plan struct {
 	Phases [][]Share
 }
 
-// Hash is where a user stands among all users of an experiment.
+// Hash is a user's place among all users of an experiment.
 type Hash uint64
 
 // HashOf hashes a user's id, or that of an anonymous session.

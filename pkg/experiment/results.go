@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Results is what an experiment says, in the shape in which clients get it.
+// Results are the results of an experiment, in the shape in which clients get them.
 type Results struct {
 	// CountedUntil is the arrival of the newest records that are counted, seconds since the Unix epoch.
 	CountedUntil float64     `json:"countedUntil"`
@@ -28,7 +28,8 @@ type ArmResult struct {
 type RateResult struct {
 	Rewards int64   `json:"rewards"`
 	Rate    float64 `json:"rate"`
-	// Interval is where the true rate is, at every look, with the experiment's confidence; nil before there is enough data.
+	// Interval is where the true rate is, at every look, with the experiment's confidence; nil before there is enough
+	// data.
 	Interval *Interval `json:"interval,omitempty"`
 	// Comparison is nil for the control, and before there is enough data.
 	Comparison *Comparison `json:"comparison,omitempty"`
@@ -46,16 +47,16 @@ type Comparison struct {
 	Difference float64  `json:"difference"`
 	Relative   float64  `json:"relative"`
 	Interval   Interval `json:"interval"` // of Difference
-	// EValue is the largest evidence against equality there was, PValue its reciprocal: both hold however often one looks. A guard's
-	// are against the arm's being no worse.
+	// EValue is the largest evidence against equality there was, PValue its reciprocal: both hold however often one
+	// looks. A guard's are against the arm's being no worse.
 	EValue float64 `json:"eValue"`
 	PValue float64 `json:"pValue"`
-	// Significant says that PValue is at most what the experiment's confidence leaves, shared among the arms.
+	// Significant is set if PValue is at most what the experiment's confidence leaves, shared among the arms.
 	Significant bool `json:"significant"`
 }
 
-// SampleRatio says whether the arms have the users that their shares ask for. Where they do not, something is wrong with how
-// users are answered or counted, and the results are not to be believed.
+// SampleRatio compares the arms' users with the arms' shares. Where they do not, something is wrong
+// with how users are answered or counted, and the results are not to be believed.
 type SampleRatio struct {
 	EValue   float64 `json:"eValue"`
 	PValue   float64 `json:"pValue"`
@@ -67,7 +68,8 @@ const mismatchBelow = 0.01
 
 // LeftOut is what is not counted.
 type LeftOut struct {
-	// MovedImpressions were shown by an arm that was not their user's first, UsersBeyondBound to users after the first MostUsers.
+	// MovedImpressions were shown by an arm that was not their user's first, UsersBeyondBound to users after the first
+	// MostUsers.
 	MovedImpressions int64 `json:"movedImpressions,omitempty"`
 	BeyondUsers      int64 `json:"impressionsBeyondUserBound,omitempty"`
 	// ForgottenImpressions count without the rewards of the end of their window.
@@ -80,7 +82,9 @@ type LeftOut struct {
 func (t *Tally) Results() Results {
 	r := Results{
 		SampleRatio: SampleRatio{EValue: eValue(t.ratioLogEvidence), PValue: math.Exp(-t.ratioLogEvidence)},
-		LeftOut:     LeftOut{MovedImpressions: t.moved, BeyondUsers: t.beyond, ForgottenImpressions: t.forgotten, LostRecords: t.lost},
+		LeftOut: LeftOut{
+			MovedImpressions: t.moved, BeyondUsers: t.beyond, ForgottenImpressions: t.forgotten, LostRecords: t.lost,
+		},
 	}
 	if !t.Until.IsZero() {
 		r.CountedUntil = float64(t.Until.UnixMilli()) / float64(time.Second/time.Millisecond)
@@ -88,7 +92,8 @@ func (t *Tally) Results() Results {
 	r.SampleRatio.Mismatch = r.SampleRatio.PValue < mismatchBelow
 	for n := range t.arms {
 		a := &t.arms[n]
-		result := ArmResult{Name: a.name, Metric: t.rate(n, t.plan.Metric.Per, rewardsOf, func(a *arm) *test { return &a.test })}
+		metric := t.rate(n, t.plan.Metric.Per, rewardsOf, func(a *arm) *test { return &a.test })
+		result := ArmResult{Name: a.name, Metric: metric}
 		for _, c := range a.clusters {
 			result.Users += c.users
 			result.Impressions += c.impressions

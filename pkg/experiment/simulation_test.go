@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// simulation is an experiment on users who come back: each has a taste of his own, so that his answers resemble one another.
+// simulation is an experiment on users who come back: each has a taste of his own, so that his answers resemble one
+// another.
 type simulation struct {
 	// rates of the arms: rewards per impression of the average user.
 	rates [2]float64
@@ -97,9 +98,10 @@ func (s simulation) repeat(runs int) totals {
 	return sum
 }
 
-// Where there is no difference none is reported but with the stated probability, though every experiment is looked at at every
-// step; where there is one, it is found, and the interval has it.
+// Where there is no difference none is reported but with the stated probability, though every experiment is looked at
+// at every step; where there is one, it is found, and the interval has it.
 func TestThousandsOfExperiments(t *testing.T) {
+	t.Parallel()
 	const alpha = 0.05
 	equal := simulation{rates: [2]float64{0.15, 0.15}, shareOfNew: 0.5, perStep: 60, steps: 30, guard: Lower, effect: 0.3}
 	got := equal.repeat(1000)

@@ -12,13 +12,13 @@ import (
 const (
 	// MostUsers bounds the users of one experiment who are counted: later ones are answered, but add nothing.
 	MostUsers = 1 << 20
-	// mostOpen bounds the answers whose rewards are waited for. Where more are given within the window, the oldest are no
-	// longer waited for, in all arms alike.
+	// mostOpen bounds the answers whose rewards are waited for. Where more are given within the window, the oldest are
+	// no longer waited for, in all arms alike.
 	mostOpen = 1 << 20
 )
 
-// Tally is what has been counted of one experiment. What it says depends only on the answers and events that it was given, not
-// on when or in how many steps.
+// Tally is what has been counted of one experiment. Its results depend only on the answers and events that it was
+// given, not on when or in how many steps.
 type Tally struct {
 	plan   Plan
 	arms   []arm
@@ -31,7 +31,7 @@ type Tally struct {
 	moved, beyond, forgotten, lost int64
 	ratioLogEvidence               float64
 
-	// Until and Progress say how far the log has been counted.
+	// Until and Progress are how far the log has been counted.
 	Until    time.Time
 	Progress map[string]Progress
 }
@@ -61,7 +61,10 @@ type openAnswer struct {
 
 // NewTally has counted nothing.
 func NewTally(plan Plan) *Tally {
-	t := &Tally{places: map[string]int{}, users: map[Hash]uint8{}, open: map[uint64]*openAnswer{}, phases: map[int][]int64{}, Progress: map[string]Progress{}}
+	t := &Tally{
+		places: map[string]int{}, users: map[Hash]uint8{}, open: map[uint64]*openAnswer{}, phases: map[int][]int64{},
+		Progress: map[string]Progress{},
+	}
 	t.SetPlan(plan)
 	return t
 }
@@ -93,8 +96,8 @@ type Answer struct {
 	At    time.Time
 }
 
-// Show counts an answer. A user counts for the arm of his first answer; answers of another arm, which he has come to by a change
-// of shares, do not count, nor do their rewards.
+// Show counts an answer. A user counts for the arm of their first answer; answers of another arm, which they have come
+// to by a change of shares, do not count, nor do their rewards.
 func (t *Tally) Show(a Answer) {
 	place, known := t.places[a.Arm]
 	key := xxhash.Sum64String(a.RecommendationID)
@@ -134,7 +137,8 @@ func (t *Tally) countPhase(phase, place int) {
 	t.phases[phase] = counts
 }
 
-// Happen counts an event that names an answer. An answer is rewarded once for each item: a click that is reported twice is one.
+// Happen counts an event that names an answer. An answer is rewarded once for each item: a click that is reported twice
+// is one.
 func (t *Tally) Happen(i *reco.Interaction) {
 	if i.RecommendationID == "" {
 		return
@@ -183,7 +187,8 @@ func (t *Tally) Lose(records int64) { t.lost += records }
 func (t *Tally) Look() {
 	for n := range t.arms[1:] {
 		other := &t.arms[n+1]
-		other.test.look(compare(t.arms[0].sums(t.plan.Metric.Per, rewardsOf), other.sums(t.plan.Metric.Per, rewardsOf)), t.plan.Effect, logEvidence)
+		control, sums := t.arms[0].sums(t.plan.Metric.Per, rewardsOf), other.sums(t.plan.Metric.Per, rewardsOf)
+		other.test.look(compare(control, sums), t.plan.Effect, logEvidence)
 		if g := t.plan.Guard; g != nil {
 			d := compare(t.arms[0].sums(g.Per, guardRewardsOf), other.sums(g.Per, guardRewardsOf))
 			if g.Worse == Lower {

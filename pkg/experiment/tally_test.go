@@ -41,6 +41,7 @@ func count(r Results, arm int) string {
 }
 
 func TestWhatCounts(t *testing.T) {
+	t.Parallel()
 	tally := NewTally(plan())
 	tally.Show(answer("1", "ada", "control", 0))
 	tally.Show(answer("1", "ada", "control", 0)) // a record that came twice
@@ -99,6 +100,7 @@ func filled(t *testing.T) *Tally {
 
 // A tally that was written down and read again goes on as the one that was not.
 func TestATallyIsWrittenDown(t *testing.T) {
+	t.Parallel()
 	tally := filled(t)
 	data, err := tally.Encode()
 	if err != nil {
@@ -161,6 +163,7 @@ func FuzzDecode(f *testing.F) {
 
 // A share that grows is a new phase: its users are to come by its shares, and none is held against the old ones.
 func TestTheSampleRatioFollowsTheShares(t *testing.T) {
+	t.Parallel()
 	p := plan()
 	p.Phases = append(p.Phases, []Share{{"control", 0.2}, {"new", 0.8}})
 	var a Allocation

@@ -13,7 +13,7 @@ import (
 // Bound is a filter whose parameters have values. It is read-only and safe for concurrent use.
 type Bound struct {
 	filter *Filter
-	// clauses stand for the filter's expressions, in their order.
+	// clauses are the filter's expressions, in their order.
 	clauses []clause
 }
 
@@ -37,8 +37,8 @@ type test struct {
 }
 
 // Bind puts the values of parameters into the filter, in the syntax of filterValues: a comma-separated list, strings in
-// quotes, numbers with or without. Text without quotes is a string. Its errors are *Error and the client's: a value for an
-// unknown parameter, none for one of an INCLUDE, one of the wrong type, or several where one is compared.
+// quotes, numbers with or without. Text without quotes is a string. Its errors are *Error and the client's: a value for
+// an unknown parameter, none for one of an INCLUDE, one of the wrong type, or several where one is compared.
 func (f *Filter) Bind(values map[string]string) (*Bound, error) {
 	lists := make(map[string][]listed, len(values))
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -64,8 +64,8 @@ func (f *Filter) Bind(values map[string]string) (*Bound, error) {
 // DependsOnSubject reports whether the filter can select other rows for another subject.
 func (b *Bound) DependsOnSubject() bool {
 	f := b.filter
-	return f.currentItem || slices.ContainsFunc([]schema.Type{schema.Users, schema.Interactions, schema.ActionInteractions},
-		func(t schema.Type) bool { return f.Uses(t.DatasetType()) })
+	uses := func(t schema.Type) bool { return f.Uses(t.DatasetType()) }
+	return f.currentItem || uses(schema.Users) || uses(schema.Interactions) || uses(schema.ActionInteractions)
 }
 
 func (f *Filter) known() string {
@@ -126,7 +126,8 @@ func (t *test) bind(p *predicate, values map[string][]listed) error {
 		for _, v := range list {
 			value, err := newOperand(v.text, &p.column)
 			if err != nil {
-				return &Error{Parameter: o.parameter, Offset: v.offset, Message: fmt.Sprintf("found %s, but %s", shorten(v.text), err)}
+				message := fmt.Sprintf("found %s, but %s", shorten(v.text), err)
+				return &Error{Parameter: o.parameter, Offset: v.offset, Message: message}
 			}
 			t.add(value)
 		}
@@ -169,7 +170,8 @@ type listed struct {
 	offset int
 }
 
-// parseValues reads the values of a parameter. Values without quotes end at a comma and have no white space around them.
+// parseValues reads the values of a parameter. Values without quotes end at a comma and have no white space around
+// them.
 func parseValues(text string) ([]listed, *Error) {
 	fail := func(offset int, format string, arguments ...any) ([]listed, *Error) {
 		return nil, &Error{Offset: offset, Message: fmt.Sprintf(format, arguments...)}

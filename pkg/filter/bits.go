@@ -97,7 +97,8 @@ const (
 	// denseFrom is the size below which a set is a list, however small the table.
 	denseFrom = 1024
 	// A set becomes bits when it holds more than one row in denseShare, where both take the same memory, and a list
-	// again when it holds less than one in sparseShare: a table that grows leaves behind what was dense when it was small.
+	// again when it holds less than one in sparseShare: a table that grows leaves behind what was dense when it was
+	// small.
 	denseShare  = 32
 	sparseShare = 128
 )

@@ -31,6 +31,7 @@ func selected(t *testing.T, text string, c filtertest.Case) ([]string, *filter.S
 }
 
 func TestCases(t *testing.T) {
+	t.Parallel()
 	names := make(map[string]bool)
 	for _, c := range filtertest.Cases() {
 		if names[c.Name] {

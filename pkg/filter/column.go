@@ -14,7 +14,7 @@ func grow[T any](values []T, row int32) []T {
 	return values
 }
 
-// present says which rows of a column have a value.
+// present is the set of rows that have a value in a column.
 type present struct{ bits bitset }
 
 func (p *present) put(row int32, has bool) {
@@ -31,8 +31,8 @@ func (p *present) put(row int32, has bool) {
 
 func (p *present) has(row int32) bool { return int(row>>6) < len(p.bits) && p.bits.has(row) }
 
-// numberColumn is a column of numbers. Reals are kept as integers of the same order, so that one comparison, which is faster
-// on integers, serves both.
+// numberColumn is a column of numbers. Reals are kept as integers of the same order, so that one comparison, which is
+// faster on integers, serves both.
 type numberColumn struct {
 	present
 	real   bool
@@ -85,7 +85,7 @@ func realOf(order int64) float64 {
 	return math.Float64frombits(uint64(order))
 }
 
-// booleans is a column that cannot be asked for, only shown.
+// booleans is a boolean column. Filters cannot use it; answers show it.
 type booleans struct {
 	present
 	values present
@@ -104,7 +104,7 @@ func (c *booleans) value(row int32) any {
 	return c.values.has(row)
 }
 
-// prose is a textual column, which cannot be asked for either.
+// prose is a textual column. Filters cannot use it either.
 type prose struct {
 	present
 	values []string
@@ -129,7 +129,7 @@ func (c *prose) value(row int32) any {
 	return c.values[row]
 }
 
-// textColumn is a column of strings that can be asked for. Each different string is kept once and knows its rows; a row
+// textColumn is a column of strings that filters can use. Each different string is kept once and knows its rows; a row
 // holds the numbers of its strings.
 type textColumn struct {
 	// split columns hold several categories, joined with a bar.
@@ -139,8 +139,8 @@ type textColumn struct {
 	rows    []rowSet
 	// free are the numbers of strings that no row has any more.
 	free []uint32
-	// cells hold for each row 0 for none, one more than the number of the only string, or several and the place in lists
-	// where their count and their numbers stand.
+	// cells hold for each row 0 for none, one more than the number of the only string, or several and the place in
+	// lists where their count and their numbers stand.
 	cells []uint32
 	lists []uint32
 	// garbage is how much of lists belongs to no row any more.

@@ -55,7 +55,8 @@ func (c *numberColumn) match(t *test, within, b bitset) {
 			word := uint64(0)
 			for i, v := range block {
 				// The last span that does not begin above the value.
-				at, exact := slices.BinarySearchFunc(spans, v, func(s span, v int64) int { return cmp.Compare(s.low, v) })
+				byLow := func(s span, v int64) int { return cmp.Compare(s.low, v) }
+				at, exact := slices.BinarySearchFunc(spans, v, byLow)
 				if exact || at > 0 && v <= spans[at-1].high {
 					word |= 1 << (i & 63)
 				}
@@ -82,7 +83,8 @@ func (s span) of(block []int64) uint64 {
 // sparse is up to how many wanted rows of a word are faster looked at one by one.
 const sparse = 8
 
-// each puts what compare finds in each block of 64 values into b, where there is a value and within, if not nil, has the row.
+// each puts what compare finds in each block of 64 values into b, where there is a value and within, if not nil, has
+// the row.
 func (c *numberColumn) each(within, b bitset, compare func(block []int64) uint64) {
 	for i, wanted := range c.bits {
 		if within != nil {

@@ -12,6 +12,7 @@ import (
 )
 
 func TestExplainSaysWhatEachExpressionDid(t *testing.T) {
+	t.Parallel()
 	const (
 		comedies  = `INCLUDE ItemID WHERE Items.GENRES IN ("Comedy")`
 		dramas    = `include itemid where Items.GENRES in ("Drama")`
@@ -42,6 +43,7 @@ func TestExplainSaysWhatEachExpressionDid(t *testing.T) {
 }
 
 func TestFilterDescribesItself(t *testing.T) {
+	t.Parallel()
 	f, err := filter.Compile(`INCLUDE ItemID WHERE items.price < CurrentItem.YEAR AND Items.genres IN ("a", $B, $A) AND Items.PRICE > $B
 		| EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ('x\'y') IF CurrentUser.age > $C AND CurrentUser.AGE < 90`, filtertest.Schemas())
 	if err != nil {

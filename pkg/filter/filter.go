@@ -1,9 +1,9 @@
-// Package filter is the filter language of Amazon Personalize: it compiles expressions, keeps the attributes that they ask
-// for, and evaluates them for whoever wants recommendations.
+// Package filter is the filter language of Amazon Personalize: it compiles expressions, keeps the attributes that they
+// ask for, and evaluates them for whoever wants recommendations.
 //
 // The control service compiles an expression at CreateFilter to check it. The recommender compiles it again, keeps the
 // attributes of items and actions in a Table each, binds the filterValues of a request and selects the rows that may be
-// recommended; batch and segment jobs do the same, the latter over a Table of users. What an expression can say:
+// recommended; batch and segment jobs do the same, the latter over a Table of users. An expression looks like this:
 //
 //	INCLUDE ItemID WHERE Items.GENRES IN ("Comedy","Drama") AND Items.YEAR >= $YEAR IF CurrentUser.AGE > 18
 //	| EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("watch")
@@ -68,9 +68,9 @@ type Schemas map[string]*schema.Schema
 type Error struct {
 	// Parameter is the name of the parameter whose value is wrong; empty for an error of the expression.
 	Parameter string
-	// Offset is where in the expression or in the parameter's value the error stands, in bytes.
+	// Offset is the place of the error in the expression or in the parameter's value, in bytes.
 	Offset int
-	// Message says what stands there and what is allowed.
+	// Message names what was found there and what is allowed.
 	Message string
 }
 
@@ -115,7 +115,8 @@ func checkLength(text string) error {
 	if length <= MaxExpression {
 		return nil
 	}
-	return &Error{Offset: limit, Message: fmt.Sprintf("the expression has %d characters, at most %d are allowed", length, MaxExpression)}
+	message := fmt.Sprintf("the expression has %d characters, at most %d are allowed", length, MaxExpression)
+	return &Error{Offset: limit, Message: message}
 }
 
 // Target is the type of the rows that the filter keeps or removes: Items, Users or Actions.
@@ -171,7 +172,7 @@ type predicate struct {
 // column is a column of a dataset, or of the current user or item.
 type column struct {
 	dataset schema.Type
-	// prefix is what stands before the dot.
+	// prefix is the text before the dot.
 	prefix string
 	name   string
 	kind   columnKind
@@ -215,7 +216,7 @@ func (o operator) negated() bool { return o == notIn || o == notEqual }
 type operand struct {
 	// parameter is the name of a parameter; then nothing else is set.
 	parameter string
-	// any is the star that stands for every event type.
+	// any is the star that matches every event type.
 	any    bool
 	text   string
 	number number

@@ -14,8 +14,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// FuzzCompile holds Compile to never panicking, to errors that stand within the expression, and to filters that, printed,
-// compile to the same.
+// FuzzCompile holds Compile to never panicking, to errors that stand within the expression, and to filters that,
+// printed, compile to the same.
 func FuzzCompile(f *testing.F) {
 	for _, c := range filtertest.Cases() {
 		f.Add(c.Expression)
@@ -175,6 +175,7 @@ func compareScenario(t *testing.T, data []byte) {
 
 // TestSelectAgainstRows runs what FuzzSelect does on some hundred scenarios.
 func TestSelectAgainstRows(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 7))
 	for range 600 {
 		data := make([]byte, random.IntN(8))

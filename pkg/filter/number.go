@@ -28,7 +28,8 @@ func parseNumber(text string) (number, error) {
 	if len(mantissa)-len(unsigned) > 1 || whole == "" || !allDigits(whole) || !allDigits(fraction) {
 		return number{}, errNotNumber
 	}
-	if e := strings.TrimLeft(exponentText, "+-"); hasExponent && (e == "" || len(exponentText)-len(e) > 1 || !allDigits(e)) {
+	e := strings.TrimLeft(exponentText, "+-")
+	if hasExponent && (e == "" || len(exponentText)-len(e) > 1 || !allDigits(e)) {
 		return number{}, errNotNumber
 	}
 	real, err := strconv.ParseFloat(text, 64)
@@ -189,7 +190,8 @@ func attributeNumber(value any) (number, bool) {
 	return number{}, false
 }
 
-// compares reports whether an attribute stands to the number as the operator says; a negated operator means its opposite.
+// compares reports whether an attribute stands to the number as the operator says; a negated operator means its
+// opposite.
 func (n number) compares(value any, op operator) bool {
 	switch v := value.(type) {
 	case int64:

@@ -86,7 +86,8 @@ func (p *parser) parseTarget() error {
 		return p.unexpected("ItemID, UserID or ActionID")
 	}
 	if first := len(p.filter.expressions) == 1; !first && targets[i] != p.filter.target {
-		return p.fail("found %s, but all expressions of a filter have the same target, here %s", p.token.describe(), TargetName(p.filter.target))
+		return p.fail("found %s, but all expressions of a filter have the same target, here %s",
+			p.token.describe(), TargetName(p.filter.target))
 	}
 	p.filter.target = targets[i]
 	return p.advance()
@@ -173,7 +174,8 @@ func (p *parser) entityColumn() (column, error) {
 	case p.isKeyword("CurrentUser"):
 		return column{}, p.fail("found %s, but the current user can only be asked for after IF", p.token.describe())
 	case p.isKeyword("CurrentItem"):
-		return column{}, p.fail("found %s, but the current item can only stand on the right of an operator", p.token.describe())
+		return column{}, p.fail("found %s, but the current item can only stand on the right of an operator",
+			p.token.describe())
 	case p.token.kind != word:
 		return column{}, p.unexpected(allowed)
 	}
@@ -182,7 +184,8 @@ func (p *parser) entityColumn() (column, error) {
 		return column{}, p.unexpected(allowed)
 	}
 	if t != target && t != eventsOf(target) {
-		return column{}, p.fail("found %s, but a filter of %s can only ask for %s", p.token.describe(), TargetName(target), allowed)
+		return column{}, p.fail("found %s, but a filter of %s can only ask for %s",
+			p.token.describe(), TargetName(target), allowed)
 	}
 	return p.parseColumn(t, string(t))
 }
@@ -198,7 +201,8 @@ func (p *parser) userColumn() (column, error) {
 // parseCurrentItem reads the column of the current item that c is compared with.
 func (p *parser) parseCurrentItem(c *column) (*column, error) {
 	if c.dataset != schema.Items || p.filter.target != schema.Items {
-		return nil, p.fail("found %s, but only a column of Items can be compared with the current item", p.token.describe())
+		return nil, p.fail("found %s, but only a column of Items can be compared with the current item",
+			p.token.describe())
 	}
 	start := p.token.offset
 	current, err := p.parseColumn(schema.Items, "CurrentItem")
@@ -206,7 +210,8 @@ func (p *parser) parseCurrentItem(c *column) (*column, error) {
 		return nil, err
 	}
 	if (c.kind == numbers) != (current.kind == numbers) {
-		return nil, &Error{Offset: start, Message: fmt.Sprintf("%s and %s cannot be compared: one is numeric and the other is not", c, &current)}
+		message := fmt.Sprintf("%s and %s cannot be compared: one is numeric and the other is not", c, &current)
+		return nil, &Error{Offset: start, Message: message}
 	}
 	p.filter.currentItem = true
 	return &current, nil
@@ -275,7 +280,7 @@ func resolve(s *schema.Schema, t schema.Type, prefix string, name token) (column
 	return c, nil
 }
 
-// filterable lists the first columns of a dataset that can be asked for.
+// filterable lists the first columns of a dataset that filters can use.
 func filterable(s *schema.Schema) string {
 	const most = 10
 	var names []string
@@ -297,7 +302,8 @@ func (p *parser) note(c *column, offset int) error {
 	dataset := c.dataset.DatasetType()
 	if field := dataset + "." + c.name; !slices.Contains(p.filter.fields, field) {
 		if len(p.filter.fields) == MaxFields {
-			return &Error{Offset: offset, Message: fmt.Sprintf("%s is one field too many: a filter can use at most %d different fields", field, MaxFields)}
+			message := fmt.Sprintf("%s is one field too many: a filter can use at most %d different fields", field, MaxFields)
+			return &Error{Offset: offset, Message: message}
 		}
 		p.filter.fields = append(p.filter.fields, field)
 	}
@@ -389,7 +395,8 @@ func (p *parser) parseOperand(c *column) (operand, error) {
 			return operand{}, p.fail("found %s, but %w", t.describe(), err)
 		}
 	case t.kind == digits:
-		return operand{}, p.fail("found the number %s, but %s is not numeric, allowed is a string in quotes or a parameter", t.source, c)
+		return operand{}, p.fail("found the number %s, but %s is not numeric, allowed is a string in quotes or a parameter",
+			t.source, c)
 	case c.kind == numbers:
 		return operand{}, p.unexpected("a number or a parameter")
 	default:

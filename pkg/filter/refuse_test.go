@@ -10,6 +10,7 @@ import (
 )
 
 func TestInvalidExpressionsAreRefused(t *testing.T) {
+	t.Parallel()
 	schemas := filtertest.Schemas()
 	for _, c := range filtertest.InvalidExpressions() {
 		_, err := filter.Compile(c.Expression, schemas)
@@ -26,6 +27,7 @@ func TestInvalidExpressionsAreRefused(t *testing.T) {
 }
 
 func TestInvalidValuesAreRefused(t *testing.T) {
+	t.Parallel()
 	schemas := filtertest.Schemas()
 	for _, c := range filtertest.InvalidValues() {
 		f, err := filter.Compile(c.Expression, schemas)
@@ -59,6 +61,7 @@ func checkError(t *testing.T, about string, err *filter.Error, words []string) {
 }
 
 func TestDatasetsThatAreAbsentAreNamed(t *testing.T) {
+	t.Parallel()
 	all := filtertest.Schemas()
 	for _, c := range []struct{ expression, absent, found string }{
 		{`INCLUDE ItemID WHERE Items.GENRES IN ("a")`, "ITEMS", "no Items dataset"},

@@ -77,7 +77,8 @@ func (s *scanner) next() (token, error) {
 		t := s.take(parameter, 1+length)
 		t.value = t.source[1:]
 		return t, nil
-	case strings.HasPrefix(s.text[s.at:], "!="), strings.HasPrefix(s.text[s.at:], "<="), strings.HasPrefix(s.text[s.at:], ">="):
+	case strings.HasPrefix(s.text[s.at:], "!="), strings.HasPrefix(s.text[s.at:], "<="),
+		strings.HasPrefix(s.text[s.at:], ">="):
 		return s.take(symbol, 2), nil
 	case strings.IndexByte("().,|*=<>", c) >= 0:
 		return s.take(symbol, 1), nil
@@ -87,7 +88,8 @@ func (s *scanner) next() (token, error) {
 	case '“', '”', '„', '‘', '’':
 		return token{}, s.fail("found the character %s, strings stand in \" or '", s.text[s.at:s.at+size])
 	}
-	return token{}, s.fail("found the character %s, which means nothing outside of a string", shorten(s.text[s.at:s.at+size]))
+	return token{}, s.fail("found the character %s, which means nothing outside of a string",
+		shorten(s.text[s.at:s.at+size]))
 }
 
 // name reads the name of a column, which may look like a number.
@@ -144,7 +146,7 @@ func (s *scanner) fail(format string, arguments ...any) error {
 	return &Error{Offset: s.at, Message: fmt.Errorf(format, arguments...).Error()}
 }
 
-// unquote reads the string at the beginning of text and says how long it is with its quotes. A backslash takes the
+// unquote reads the string at the beginning of text and returns its length with the quotes. A backslash takes the
 // special meaning from a quote or a backslash that follows it, and is itself before anything else.
 func unquote(text string) (value string, length int, err error) {
 	var b strings.Builder

@@ -20,19 +20,19 @@ const (
 type Subject struct {
 	// History is what Interactions.EVENT_TYPE sees: of each event type the newest EventsPerType count.
 	History []reco.RecentInteraction
-	// ActionHistory is what Action_Interactions.EVENT_TYPE sees, with the action in ItemID: of each event type the newest
-	// ActionEventsPerType count.
+	// ActionHistory is what Action_Interactions.EVENT_TYPE sees, with the action in ItemID: of each event type the
+	// newest ActionEventsPerType count.
 	ActionHistory []reco.RecentInteraction
-	// User holds the attributes of the current user by schema name. A user with events but no record has none, which an
-	// empty map says; nil means that nothing is known of the user, and no IF holds.
+	// User holds the attributes of the current user by schema name. A user with events but no record has an empty map;
+	// nil means that nothing is known of the user, and no IF holds.
 	User map[string]any
 	// UserID is what CurrentUser.USER_ID sees.
 	UserID string
 	// CurrentItem is the id of the item for which related ones are wanted.
 	CurrentItem string
-	// EventTypes is what Interactions.EVENT_TYPE sees in a UserID filter, whose rows are users: the types of the events that
-	// a user has, in any order. It is asked at most once for each row, and must not call the table. Which events count
-	// makes no difference here, since the newest of each type always do.
+	// EventTypes is what Interactions.EVENT_TYPE sees in a UserID filter, whose rows are users: the types of the events
+	// that a user has, in any order. It is asked at most once for each row, and must not call the table. Which events
+	// count makes no difference here, since the newest of each type always do.
 	EventTypes func(userID string) []string
 }
 
@@ -76,7 +76,7 @@ func (s *Selection) Count() int { return s.count }
 // Rows walks the selected rows in ascending order.
 func (s *Selection) Rows() iter.Seq[int32] { return s.rows.rows() }
 
-// Explain tells what each expression did, in the order of the filter.
+// Explain returns what each expression did, in the order of the filter.
 func (s *Selection) Explain() []Clause { return slices.Clone(s.clauses) }
 
 // Select evaluates the filter for a subject against all rows that the table has at this moment.
@@ -219,12 +219,12 @@ func (e *evaluation) all(tests []test, b bitset) {
 	}
 }
 
-// complement reports whether a test selects the rows that match does not. NOT IN of event types is no complement: it asks
-// for an event of another type, not for the absence of one.
+// complement reports whether a test selects the rows that match does not. NOT IN of event types is no complement: it
+// asks for an event of another type, not for the absence of one.
 func (t *test) complement() bool { return t.op.negated() && t.column.kind != eventTypes }
 
-// match adds the rows that match a test to b, which is empty; if it is a complement, those that match its opposite. Rows
-// that are not in within may be left out; nil: all rows count.
+// match adds the rows that match a test to b, which is empty; if it is a complement, those that match its opposite.
+// Rows that are not in within may be left out; nil: all rows count.
 func (e *evaluation) match(t *test, within, b bitset) {
 	if t.current != nil {
 		t = e.withCurrentItem(t)

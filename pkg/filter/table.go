@@ -7,8 +7,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Table holds the attributes of items, users or actions, column by column. Readers and writers may work at the same time;
-// a reader waits for one Put at most, a Put for the readers at work.
+// Table holds the attributes of items, users or actions, column by column. Readers and writers may work at the same
+// time; a reader waits for one Put at most, a Put for the readers at work.
 type Table struct {
 	mu  sync.RWMutex
 	ids []string
@@ -52,7 +52,8 @@ func newAttributes(f schema.Field) attributes {
 	return newTextColumn(f.Categorical)
 }
 
-// Put replaces the whole record of an id; a new id gets the next row. Properties that the schema doesn't have are left out.
+// Put replaces the whole record of an id; a new id gets the next row. Properties that the schema doesn't have are left
+// out.
 func (t *Table) Put(e reco.Entity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

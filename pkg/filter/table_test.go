@@ -20,6 +20,7 @@ var tableSchema = &schema.Schema{Type: schema.Items, Fields: []schema.Field{
 }}
 
 func TestRowSetIsASet(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{10, 3000, 100_000} {
 		random := rand.New(rand.NewPCG(3, uint64(size)))
 		var set rowSet
@@ -61,6 +62,7 @@ func checkRowSet(t *testing.T, set *rowSet, want map[int32]bool, size int) {
 }
 
 func TestPutReplacesTheWholeRecord(t *testing.T) {
+	t.Parallel()
 	table := NewTable(tableSchema)
 	full := map[string]any{"TAGS": "a||b|a", "NAME": "x|y", "PRICE": 1.5, "YEAR": int64(1970), "ADULT": false, "ABOUT": ""}
 	want := func(record map[string]any) {
@@ -97,6 +99,7 @@ func TestPutReplacesTheWholeRecord(t *testing.T) {
 }
 
 func TestTableWithoutSchema(t *testing.T) {
+	t.Parallel()
 	table := NewTable(nil)
 	table.Put(reco.Entity{ID: "a", Properties: map[string]any{"X": "y"}})
 	table.Add("b")
@@ -112,6 +115,7 @@ func TestTableWithoutSchema(t *testing.T) {
 }
 
 func TestStringsThatNoRowHasAreForgotten(t *testing.T) {
+	t.Parallel()
 	table := NewTable(tableSchema)
 	for i := range 20_000 {
 		table.Put(reco.Entity{ID: fmt.Sprint(i % 10), Properties: map[string]any{"NAME": fmt.Sprint("name ", i), "TAGS": fmt.Sprintf("t%d|u%d|common", i, i)}})
@@ -129,6 +133,7 @@ func TestStringsThatNoRowHasAreForgotten(t *testing.T) {
 
 // TestSelectManyRows has rows enough for each form of posting lists and for whole blocks of numbers.
 func TestSelectManyRows(t *testing.T) {
+	t.Parallel()
 	const rows = 50_001
 	table := NewTable(tableSchema)
 	put := func(row int, tags string) {
@@ -187,6 +192,7 @@ func TestSelectManyRows(t *testing.T) {
 }
 
 func TestSelectionDoesNotChange(t *testing.T) {
+	t.Parallel()
 	table := NewTable(tableSchema)
 	for i := range 70 {
 		table.Put(reco.Entity{ID: fmt.Sprint(i), Properties: map[string]any{"NAME": "x"}})
@@ -209,6 +215,7 @@ func TestSelectionDoesNotChange(t *testing.T) {
 // TestSelectWhileRecordsArrive has one writer and several readers; each record says the same in three columns, so a
 // reader that met half of one would see it.
 func TestSelectWhileRecordsArrive(t *testing.T) {
+	t.Parallel()
 	table := NewTable(tableSchema)
 	torn := mustBind(t, `INCLUDE ItemID WHERE Items.TAGS IN ("even") AND Items.YEAR != 0 | INCLUDE ItemID WHERE Items.TAGS IN ("odd") AND Items.NAME != "odd"`)
 	done := make(chan struct{})
@@ -244,6 +251,7 @@ func TestSelectWhileRecordsArrive(t *testing.T) {
 }
 
 func TestNumbersAreExact(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{"0", "-0", "+7", "7.", "7.0", "-7.5", "1e3", "1E+3", "12.5e1", "1e-3", "-1e-3", "123e-2", "1e18", "1e19", "-1e19", "9223372036854775807", "9223372036854775807.000",
 		"9223372036854775807.5", "9223372036854775808", "-9223372036854775808", "-9223372036854775808.5", "-9223372036854775809", "922337203685477580.7e1", "1e308", "-1e308", "5e-324", "1e-400", "000123", "0.0000000000000000000000001e25"} {
 		n, err := parseNumber(text)

@@ -30,8 +30,8 @@ type ActionRequest struct {
 	Now     time.Time
 }
 
-// ListActions lists actions, best first. An action that has expired is never listed, nor is one that the user has had to
-// do with within its REPEAT_FREQUENCY.
+// ListActions lists actions, best first. An action that has expired is never listed, nor is one that the user has had
+// to do with within its REPEAT_FREQUENCY.
 func ListActions(req *ActionRequest) ([]Pick, error) {
 	scores, err := req.Scorer.Score(nil)
 	if err != nil {

@@ -78,8 +78,8 @@ func (c *candidates) exclude(id string) {
 	}
 }
 
-// picks returns a list of k items: the best of the candidates, reordered, and behind them as many as are missing of those
-// that the filter selects and the model does not know.
+// picks returns a list of k items: the best of the candidates, reordered, and behind them as many as are missing of
+// those that the filter selects and the model does not know.
 func (c *candidates) picks(scores Scores, k int) []Pick {
 	var best []int32
 	if c.reorder == nil || k <= 0 {
@@ -122,8 +122,8 @@ func (c *candidates) best(scores Scores, k int) []int32 {
 	return scores.bestOf(few, k)
 }
 
-// unknown returns the ids of up to k items that the filter selects and the model does not know, the newest first: they are
-// in the Items dataset, but came after the training.
+// unknown returns the ids of up to k items that the filter selects and the model does not know, the newest first: they
+// are in the Items dataset, but came after the training.
 func (c *candidates) unknown(k int) []string {
 	if c.selection == nil || k <= 0 {
 		return nil

@@ -9,8 +9,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
-// Catalogue is what all lists of one model are made from: its items, and the rows of the attributes' table that they are.
-// It is read-only and safe for concurrent use, and takes 8 bytes for each item.
+// Catalogue is what all lists of one model are made from: its items, and the rows of the attributes' table that they
+// are. It is read-only and safe for concurrent use, and takes 8 bytes for each item.
 type Catalogue struct {
 	items       *model.Items
 	hidesEvents []string
@@ -41,7 +41,8 @@ func NewCatalogue(r *recipe.Recipe, items *model.Items) *Catalogue {
 	}
 }
 
-// WithAttributes returns the catalogue with the attributes of its items. Items that the table does not have are given rows.
+// WithAttributes returns the catalogue with the attributes of its items. Items that the table does not have are given
+// rows.
 func (c *Catalogue) WithAttributes(table *filter.Table, attributes Attributes) *Catalogue {
 	with := *c
 	with.table, with.attributes = table, attributes
@@ -75,8 +76,8 @@ func (c *Catalogue) item(row int32) int32 {
 	return c.byRow[row]
 }
 
-// Newest lists the newest items, the newest first. Items whose creation the attributes do not hold are as old as novelty
-// (nil: unknown) has them.
+// Newest lists the newest items, the newest first. Items whose creation the attributes do not hold are as old as
+// novelty (nil: unknown) has them.
 func (c *Catalogue) Newest(novelty *exploration.Novelty) []exploration.ColdItem {
 	return exploration.Newest(c.items, novelty, func(item int) int64 { return c.attributes.Created(c.rows[item]) })
 }

@@ -29,8 +29,8 @@ func (c *Catalogue) Diversity(settings diversity.Settings, items *schema.Schema)
 	return &Diversity{settings: settings, table: c.table, rows: c.rows, numbers: diversity.NewCategories(columns)}
 }
 
-// Prepare looks up the categories of all items, for callers that make many lists: the popular items are in most of them.
-// Then any number of lists can be made at once.
+// Prepare looks up the categories of all items, for callers that make many lists: the popular items are in most of
+// them. Then any number of lists can be made at once.
 func (d *Diversity) Prepare() {
 	prepared := make([][]int32, len(d.rows))
 	for item := range prepared {

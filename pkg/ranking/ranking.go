@@ -1,9 +1,10 @@
-// Package ranking makes lists. From the scores of a model, the attributes of its items, the filters of a request and the
-// settings for exploration, diversity and promotion it makes the list that a user is shown. The recommender calls it for
-// each request and batch jobs call it for each line of their input, so both give the same lists for the same input.
+// Package ranking makes lists. From the scores of a model, the attributes of its items, the filters of a request and
+// the settings for exploration, diversity and promotion it makes the list that a user is shown. The recommender calls
+// it for each request and batch jobs call it for each line of their input, so both give the same lists for the same
+// input.
 //
-// The package is pure: it does no I/O, reads no clock, and draws only what the seeds in a request decide. A list is made
-// in this order:
+// The package is pure: it does no I/O, reads no clock, and draws only what the seeds in a request decide. A list is
+// made in this order:
 //
 //  1. The Scorer scores the items.
 //  2. Exploration lifts the scores of cold items.
@@ -27,8 +28,8 @@ type Request struct {
 	Scorer Scorer
 	// Results is the length of the list, as far as there are enough items.
 	Results int
-	// Subject is the user or item that the list is for: what filters see of them. Items that the recipe hides from users
-	// with certain events are found in its History.
+	// Subject is the user or item that the list is for: what filters see of them. Items that the recipe hides from
+	// users with certain events are found in its History.
 	Subject filter.Subject
 	// Filter selects the items that are not promoted; nil: there is no filter, and the list holds only items that the
 	// model knows.
@@ -63,8 +64,8 @@ type List struct {
 	Excluded int
 	// Lifted is the number of cold items whose scores were lifted.
 	Lifted int
-	// Reordered are the items of a list that was made diverse, with the ranks that they had by score; promoted items are
-	// not among them. It is nil where the list was not made diverse.
+	// Reordered are the items of a list that was made diverse, with the ranks that they had by score; promoted items
+	// are not among them. It is nil where the list was not made diverse.
 	Reordered []Reordered
 
 	lifted []lifted

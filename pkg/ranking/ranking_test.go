@@ -42,8 +42,8 @@ var shopSchemas = filter.Schemas{
 	"INTERACTIONS": {Type: schema.Interactions, Fields: []schema.Field{{Name: "EVENT_TYPE"}}},
 }
 
-// shop is a catalogue whose model knows red0, blue1, red2, … blue9, of which blue9 has no record, and whose dataset also
-// has green-old and green-new.
+// shop is a catalogue whose model knows red0, blue1, red2, … blue9, of which blue9 has no record, and whose dataset
+// also has green-old and green-new.
 func shop(t *testing.T, recipeName string) *Catalogue {
 	t.Helper()
 	r, ok := recipe.ByName(recipeName)

@@ -4,11 +4,11 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 )
 
-// Scorer scores items for one list. Requests differ in which items they need: a ranking needs those of its list, any other
-// request all that may be recommended. A Scorer may score more than it is asked for.
+// Scorer scores items for one list. Requests differ in which items they need: a ranking needs those of its list, any
+// other request all that may be recommended. A Scorer may score more than it is asked for.
 type Scorer interface {
-	// Score returns the scores of the given items, or of the whole catalogue for nil. The list that is made from them may
-	// change them.
+	// Score returns the scores of the given items, or of the whole catalogue for nil. The list that is made from them
+	// may change them.
 	Score(items []int32) (Scores, error)
 }
 
@@ -20,8 +20,8 @@ type Scores struct {
 // ScoresOf returns scores that a model has written: item i of its catalogue has values[i].
 func ScoresOf(values []float32) Scores { return Scores{values} }
 
-// ModelScorer returns a Scorer that has a model answer a query with the scores of its whole catalogue, in a buffer of the
-// catalogue's length.
+// ModelScorer returns a Scorer that has a model answer a query with the scores of its whole catalogue, in a buffer of
+// the catalogue's length.
 func ModelScorer(m model.Model, query model.Query, buffer []float32) Scorer {
 	return modelScorer{m, query, buffer}
 }
@@ -46,8 +46,8 @@ func (s Scores) of(item int32) float32 { return s.values[item] }
 // best returns the k best items, best first, without those for which skip (nil: none) reports true.
 func (s Scores) best(k int, skip func(item int) bool) []int32 { return model.TopK(s.values, k, skip) }
 
-// bestOf returns the k best of some items, best first. The items are in ascending order, so of equal scores the lower item
-// wins, as everywhere.
+// bestOf returns the k best of some items, best first. The items are in ascending order, so of equal scores the lower
+// item wins, as everywhere.
 func (s Scores) bestOf(items []int32, k int) []int32 {
 	theirs := make([]float32, len(items))
 	for i, item := range items {

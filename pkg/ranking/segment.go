@@ -18,8 +18,8 @@ type SegmentRequest struct {
 	Subject filter.Subject
 }
 
-// ListUsers lists the users of a segment that the filter selects, by descending affinity. The segmenter is asked for more
-// and more users until the segment is full or there are no others.
+// ListUsers lists the users of a segment that the filter selects, by descending affinity. The segmenter is asked for
+// more and more users until the segment is full or there are no others.
 func ListUsers(req *SegmentRequest) ([]string, error) {
 	var ids []string
 	for wanted := req.Results; ; wanted *= 4 {

@@ -17,8 +17,8 @@ const (
 	maxActions     = 100
 )
 
-// GetActionRecommendations lists the actions that a user is most likely to take, best first. An action that has expired is
-// never among them, nor is one that they have had to do with within its REPEAT_FREQUENCY.
+// GetActionRecommendations lists the actions that a user is most likely to take, best first. An action that has expired
+// is never among them, nor is one that they have had to do with within its REPEAT_FREQUENCY.
 func (s *Service) GetActionRecommendations(
 	ctx context.Context, apiRequest *personalizeruntime.GetActionRecommendationsRequest,
 ) (*personalizeruntime.GetActionRecommendationsResponse, error) {

@@ -34,8 +34,8 @@ func BenchmarkGetRecommendations(b *testing.B) {
 	}
 }
 
-// BenchmarkFilteredRecommendations measures requests for popular items, to which a filter that keeps 1 % of 100,000 items is
-// applied, and the same without filter.
+// BenchmarkFilteredRecommendations measures requests for popular items, to which a filter that keeps 1 % of 100,000
+// items is applied, and the same without filter.
 func BenchmarkFilteredRecommendations(b *testing.B) {
 	const items = 100_000
 	s := open(b)

@@ -45,8 +45,8 @@ type catalogueKey struct{ group, model string }
 
 func newCatalogues() *catalogues { return &catalogues{known: map[catalogueKey]*catalogue{}} }
 
-// of returns the catalogue of a model with the attributes of a table. Catalogues of models that are no longer served are
-// dropped when another is made.
+// of returns the catalogue of a model with the attributes of a table. Catalogues of models that are no longer served
+// are dropped when another is made.
 func (c *catalogues) of(
 	serving *modelstore.Serving, table *attributes.Table, served func() []*modelstore.Serving,
 ) *catalogue {

@@ -74,9 +74,9 @@ func first(list []string, is ...func(string) bool) []string {
 	return append(front, rest...)
 }
 
-// With a weight of 0.9 the most similar item decides, and relevance among those that are as similar, so that the lists can be
-// told from the one without: red items have all categories in common, one in three with blue ones, and none with blue11, which
-// has no record.
+// With a weight of 0.9 the most similar item decides, and relevance among those that are as similar, so that the lists
+// can be told from the one without: red items have all categories in common, one in three with blue ones, and none with
+// blue11, which has no record.
 func TestListsAreMadeDiverse(t *testing.T) {
 	s := openStocked(t)
 	s.sees("reader", true, "red1", "red2", "red5")

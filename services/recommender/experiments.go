@@ -16,14 +16,14 @@ import (
 type assignment struct {
 	experiment *catalog.Experiment
 	arm        catalog.ExperimentArm
-	// counts is set if the arm is credited with what is shown: not after the experiment was stopped, nor where the control
-	// answers because the user's arm cannot.
+	// counts is set if the arm is credited with what is shown: not after the experiment was stopped, nor where the
+	// control answers because the user's arm cannot.
 	counts bool
 }
 
-// assign finds the model that answers a request. For an experiment it is the model of the user's arm, which the request is
-// assigned to. The arm depends on the experiment and the user's id alone, so every recommender assigns the same. A campaign
-// that is on trial may fail: its users are then answered by the control.
+// assign finds the model that answers a request. For an experiment it is the model of the user's arm, which the request
+// is assigned to. The arm depends on the experiment and the user's id alone, so every recommender assigns the same. A
+// campaign that is on trial may fail: its users are then answered by the control.
 func (s *Service) assign(ctx context.Context, req *request) (*modelstore.Serving, error) {
 	if resource.TypeOf(req.arn) != resource.Experiment {
 		return s.serving(ctx, req)

@@ -35,10 +35,11 @@ type Explanation struct {
 	Filter          *FilterEffect     `json:"filter,omitempty"`
 	Promotion       *FilterEffect     `json:"promotion,omitempty"`
 	ItemList        []ExplainedAnswer `json:"itemList"`
-	// RanksBeforeDiversity are the ranks that the items of a diverse list had by their scores alone, without promoted ones.
+	// RanksBeforeDiversity are the ranks that the items of a diverse list had by their scores alone, without promoted
+	// ones.
 	RanksBeforeDiversity []ItemRank `json:"ranksBeforeDiversity,omitempty"`
-	// Contributions are, for each item of the list, the terms of its score before exploration and objective. Models that do
-	// not consist of several parts have none.
+	// Contributions are, for each item of the list, the terms of its score before exploration and objective. Models
+	// that do not consist of several parts have none.
 	Contributions []ItemContributions `json:"contributions,omitempty"`
 }
 
@@ -79,14 +80,14 @@ type ClauseEffect struct {
 	// Applied is false where the IF did not hold or an EXCLUDE lacked the parameter Missing.
 	Applied bool   `json:"applied"`
 	Missing string `json:"missing,omitempty"`
-	// Matched is the number of items that the condition matched, Removed the number that it removed of those that earlier
-	// expressions left.
+	// Matched is the number of items that the condition matched, Removed the number that it removed of those that
+	// earlier expressions left.
 	Matched int `json:"matched"`
 	Removed int `json:"removed"`
 }
 
-// ExplainRecommendations answers as GetRecommendations does and explains how the answer came about. It is not published as
-// shown.
+// ExplainRecommendations answers as GetRecommendations does and explains how the answer came about. It is not published
+// as shown.
 func (s *Service) ExplainRecommendations(
 	ctx context.Context, req *personalizeruntime.GetRecommendationsRequest,
 ) (*Explanation, error) {

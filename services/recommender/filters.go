@@ -35,8 +35,8 @@ type boundFilter struct {
 	bound  *filter.Bound
 }
 
-// bind finds the filter that a request names, puts the request's values in and checks that the request has what the filter
-// asks about. Without a filter it returns nil.
+// bind finds the filter that a request names, puts the request's values in and checks that the request has what the
+// filter asks about. Without a filter it returns nil.
 func (s *Service) bind(
 	ctx context.Context, serving *modelstore.Serving, req *request, ref *filterRef,
 ) (*boundFilter, error) {
@@ -62,8 +62,8 @@ func (s *Service) bind(
 	return f, f.validate(serving.Loaded.Recipe, req)
 }
 
-// findFilter finds a filter in the view, and in the catalog itself where the view would refuse it: the notice may still be
-// under way.
+// findFilter finds a filter in the view, and in the catalog itself where the view would refuse it: the notice may still
+// be under way.
 func (s *Service) findFilter(ctx context.Context, arn string) (*catalog.Filter, error) {
 	view := s.config.View
 	stored, known := catalog.Lookup[*catalog.Filter](view, arn)

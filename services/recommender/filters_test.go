@@ -77,8 +77,8 @@ func (s *shop) filter(name, expression string) string {
 	return f.ARN
 }
 
-// openStocked is openTrained with records: of each colour, the items 0 to 11 cost 0 to 11, and two items that no model knows
-// are in the Items dataset. blue11 has no record.
+// openStocked is openTrained with records: of each colour, the items 0 to 11 cost 0 to 11, and two items that no model
+// knows are in the Items dataset. blue11 has no record.
 func openStocked(t testing.TB) *shop {
 	t.Helper()
 	s := openTrained(t)

@@ -187,7 +187,8 @@ func trainOn(t testing.TB, r *recipe.Recipe, history func(*trainingset.Builder))
 	return m
 }
 
-// taste is a history in which half of the users like red items and half like blue ones, after red0, the most popular item.
+// taste is a history in which half of the users like red items and half like blue ones, after red0, the most popular
+// item.
 func taste(b *trainingset.Builder) {
 	for user := range 60 {
 		for event := range 8 {

@@ -16,9 +16,9 @@ import (
 )
 
 // impressions counts how often cold items were shown, to anybody by any replica, or chosen. It counts what answers held
-// (and so the implicit impressions of events), the explicit impressions of events that name no answer, and, with a weight
-// of InteractionWorth, the events themselves. It counts from the start of the process on, and only the items that are
-// explored.
+// (and so the implicit impressions of events), the explicit impressions of events that name no answer, and, with a
+// weight of InteractionWorth, the events themselves. It counts from the start of the process on, and only the items
+// that are explored.
 type impressions struct {
 	bus *bus.Client
 	log *zap.Logger

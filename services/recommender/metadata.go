@@ -22,14 +22,16 @@ func validateMetadata(serving *modelstore.Serving, columns map[string][]string) 
 		return nil
 	}
 	if !serving.Metadata() {
-		return awsapi.InvalidInput("metadataColumns: %s was not created with enableMetadataWithRecommendations", serving.ARN())
+		return awsapi.InvalidInput("metadataColumns: %s was not created with enableMetadataWithRecommendations",
+			serving.ARN())
 	}
 	for key, list := range columns {
 		if key != metadataDataset {
 			return awsapi.InvalidInput("metadataColumns: the key %s is unknown; it must be %s", key, metadataDataset)
 		}
 		if n := len(list); n > maxMetadataColumns {
-			return awsapi.InvalidInput("metadataColumns: %d columns are asked for; there must be at most %d", n, maxMetadataColumns)
+			return awsapi.InvalidInput("metadataColumns: %d columns are asked for; there must be at most %d",
+				n, maxMetadataColumns)
 		}
 	}
 	return nil

@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}),
 		unfiltered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "penchant_recommender_unfiltered_total",
-			Help: "Requests refused because the attributes that their filter or metadata needs could not be loaded yet.",
+			Help: "Requests refused because the attributes for their filter or metadata could not be loaded yet.",
 		}),
 		overloaded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "penchant_recommender_overloaded_total",
@@ -53,7 +53,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}, []string{"experiment", "arm"})
 	m.shadows = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "penchant_recommender_shadow_answers_total",
-		Help: "Requests to shadow campaigns, by outcome: answered, dropped (the recommender had no time for it) or failed.",
+		Help: "Requests to shadow campaigns, by outcome: answered, dropped (there was no time for it) or failed.",
 	}, []string{"outcome"})
 	m.overlap = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "penchant_recommender_shadow_overlap_ratio",

@@ -10,8 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// partitions knows how many partitions the interactions of each group have, which it takes to know whether user states are
-// complete. Kafka is asked in the background, once for each group: the number never changes.
+// partitions knows how many partitions the interactions of each group have, which it takes to know whether user states
+// are complete. Kafka is asked in the background, once for each group: the number never changes.
 type partitions struct {
 	bus   *bus.Client
 	log   *zap.Logger

@@ -40,7 +40,9 @@ func (s *Service) recommend(
 }
 
 // recommendWith answers a request from a model that was chosen.
-func (s *Service) recommendWith(ctx context.Context, serving *modelstore.Serving, req *request) (*answer, *trace, error) {
+func (s *Service) recommendWith(
+	ctx context.Context, serving *modelstore.Serving, req *request,
+) (*answer, *trace, error) {
 	if err := validateRecommendations(serving.Loaded.Recipe, req); err != nil {
 		return nil, nil, err
 	}
@@ -66,9 +68,9 @@ func (s *Service) recommendWith(ctx context.Context, serving *modelstore.Serving
 	return a, t, nil
 }
 
-// GetPersonalizedRanking orders a list of items by how well they suit a visitor. Items that the model does not know come
-// last, in the order of the list and without a score. An item given twice is answered once, and one that the filter does
-// not select is not answered.
+// GetPersonalizedRanking orders a list of items by how well they suit a visitor. Items that the model does not know
+// come last, in the order of the list and without a score. An item given twice is answered once, and one that the
+// filter does not select is not answered.
 func (s *Service) GetPersonalizedRanking(
 	ctx context.Context, apiRequest *personalizeruntime.GetPersonalizedRankingRequest,
 ) (*personalizeruntime.GetPersonalizedRankingResponse, error) {
@@ -86,7 +88,9 @@ func (s *Service) GetPersonalizedRanking(
 	}
 	s.shown.offer(a)
 	s.shadows.offer(a, s.rankWith)
-	return &personalizeruntime.GetPersonalizedRankingResponse{RecommendationId: &a.id, PersonalizedRanking: a.items}, nil
+	return &personalizeruntime.GetPersonalizedRankingResponse{
+		RecommendationId: &a.id, PersonalizedRanking: a.items,
+	}, nil
 }
 
 // rankWith orders a list by the scores of a model that was chosen.

@@ -1,24 +1,24 @@
-// Package recommender answers GetRecommendations, GetPersonalizedRanking and GetActionRecommendations. Each request takes
-// the same way, which recommend.go shows in this order and actions.go for actions:
+// Package recommender answers GetRecommendations, GetPersonalizedRanking and GetActionRecommendations. Each request
+// takes the same way, which recommend.go shows in this order and actions.go for actions:
 //
 //	request.go → experiments.go → trace.go, visitor.go, filters.go → score.go → pkg/ranking → answer.go
 //	 (parse)      (which model)     (what the answer depends on)      (slot)      (the list)
 //
 // explain.go describes an answer from its trace, and results.go looks up what batch jobs have computed.
 //
-// The service holds no state of its own. Models come from modelstore.Registry, visitors from Redis, the attributes of items
-// and users, where filters or metadata ask for them, from attributes.Live. Each answer is also published to the dataset
-// group's recommendations topic: under its recommendationId, the record has the items that were shown, by which model and
-// to whom. Replicas need not know each other. Once it has a good model the service keeps answering: without Redis as to an
-// unknown visitor (with a header that says so), without S3 from what is in memory, without Kafka unpublished. Only a
-// request with a filter whose attributes were never loaded is refused with 503, rather than answered with items that the
-// filter may exclude.
+// The service holds no state of its own. Models come from modelstore.Registry, visitors from Redis, the attributes of
+// items and users, where filters or metadata ask for them, from attributes.Live. Each answer is also published to the
+// dataset group's recommendations topic: under its recommendationId, the record has the items that were shown, by which
+// model and to whom. Replicas need not know each other. Once it has a good model the service keeps answering: without
+// Redis as to an unknown visitor (with a header that says so), without S3 from what is in memory, without Kafka
+// unpublished. Only a request with a filter whose attributes were never loaded is refused with 503, rather than
+// answered with items that the filter may exclude.
 //
-// A filter is applied before the best items are taken, so that lists are full as long as enough items pass. Items that pass
-// and that the model does not know fill up the rest, the newest first and without a score.
+// A filter is applied before the best items are taken, so that lists are full as long as enough items pass. Items that
+// pass and that the model does not know fill up the rest, the newest first and without a score.
 //
-// Experiments are called like campaigns: experiments.go finds the arm that answers the user, shadows.go computes what others
-// would have answered.
+// Experiments are called like campaigns: experiments.go finds the arm that answers the user, shadows.go computes what
+// others would have answered.
 //
 // The context of requests is validated and changes nothing, as no recipe here reads it.
 package recommender
@@ -49,8 +49,8 @@ type Config struct {
 	Bus    *bus.Client
 	Bucket *blob.Bucket
 	Options
-	// Explore lets recipes that explore show cold items, by their campaigns' explorationWeight. Without it equal state gives
-	// equal lists.
+	// Explore lets recipes that explore show cold items, by their campaigns' explorationWeight. Without it equal state
+	// gives equal lists.
 	Explore bool
 	// UserStateTimeout bounds the wait for a visitor's state; then they are answered as an unknown one. 0: 200 ms.
 	UserStateTimeout time.Duration

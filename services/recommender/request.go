@@ -16,8 +16,8 @@ const (
 	defaultResults = 25
 	maxResults     = 500
 	maxRanked      = 500
-	// maxBody has room for 500 items of 256 characters, or a context of 150 values of 1000, each character written as two
-	// escapes of six bytes.
+	// maxBody has room for 500 items of 256 characters, or a context of 150 values of 1000, each character written as
+	// two escapes of six bytes.
 	maxBody = 2 << 20
 	// maxWithMetadata bounds lists with metadata.
 	maxWithMetadata = 50
@@ -100,7 +100,8 @@ func parseFilter(arn *string, values map[string]string) (*filterRef, error) {
 		}
 		return nil, nil
 	}
-	return &filterRef{member: "filterArn", target: schema.Items, arn: *arn, values: values}, validateARN("filterArn", *arn, "filter")
+	ref := &filterRef{member: "filterArn", target: schema.Items, arn: *arn, values: values}
+	return ref, validateARN("filterArn", *arn, "filter")
 }
 
 func parsePromotion(p personalizeruntime.Promotion) (*promotion, error) {
@@ -121,7 +122,8 @@ func (r *request) limit(plain int) int {
 	return plain
 }
 
-// validateRecommendations checks that the recipe answers GetRecommendations and that the request has what it answers from.
+// validateRecommendations checks that the recipe answers GetRecommendations and that the request has what it answers
+// from.
 func validateRecommendations(r *recipe.Recipe, req *request) error {
 	switch {
 	case r.Type == recipe.PersonalizedRanking:

@@ -21,8 +21,8 @@ const (
 	slotTimeout = time.Second
 )
 
-// slots bounds the requests that score at once: more would not be answered sooner, and each holds a vector as long as the
-// catalogue.
+// slots bounds the requests that score at once: more would not be answered sooner, and each holds a vector as long as
+// the catalogue.
 type slots chan struct{}
 
 func newSlots() slots { return make(slots, slotsPerCPU*runtime.GOMAXPROCS(0)) }

@@ -11,9 +11,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource"
 )
 
-// shadows has the shadow campaigns of experiments answer the experiment's requests in the background, and publishes those
-// answers to the recommendations topic. A request has been answered before its shadows begin; they are computed one at a
-// time, and only while the recommender has time for it. What there is no time for is dropped and counted.
+// shadows has the shadow campaigns of experiments answer the experiment's requests in the background, and publishes
+// those answers to the recommendations topic. A request has been answered before its shadows begin; they are computed
+// one at a time, and only while the recommender has time for it. What there is no time for is dropped and counted.
 type shadows struct {
 	service *Service
 	queue   chan shadow

@@ -12,8 +12,8 @@ import (
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
-// shown publishes answers to the recommendations topic of the dataset group, in the background. Its queue is bounded: an
-// answer that finds it full is not published, but counted.
+// shown publishes answers to the recommendations topic of the dataset group, in the background. Its queue is bounded:
+// an answer that finds it full is not published, but counted.
 type shown struct {
 	bus     *bus.Client
 	log     *zap.Logger
@@ -57,8 +57,8 @@ func (s *shown) run(ctx context.Context) {
 	}
 }
 
-// gather waits for an answer and takes those that are queued behind it. It reports false when ctx has ended and the queue
-// is empty.
+// gather waits for an answer and takes those that are queued behind it. It reports false when ctx has ended and the
+// queue is empty.
 func (s *shown) gather(ctx context.Context) (batch []*answer, more bool) {
 	select {
 	case a := <-s.queue:

@@ -22,8 +22,8 @@ const (
 	fallbackArm = "experiment-arm-unavailable"
 )
 
-// visitor is what is known of the user, or the anonymous session, that a request is for. Where their state cannot be read
-// they are answered as a stranger, and fallback is the reason.
+// visitor is what is known of the user, or the anonymous session, that a request is for. Where their state cannot be
+// read they are answered as a stranger, and fallback is the reason.
 type visitor struct {
 	known    bool // there are events of them
 	history  []reco.RecentInteraction
@@ -52,10 +52,10 @@ func (s *Service) reportFallback(ctx context.Context, reason string) {
 	}
 }
 
-// lookUp reads what is known of a visitor: their recent interactions, and their vector if the session-updater has folded
-// one for this model. Without a vector the model folds the history itself. When Redis is slow or down, visitors lose their
-// history, never their answer. While Redis is being rebuilt after a loss, they are answered from what is back, with a
-// header that says so.
+// lookUp reads what is known of a visitor: their recent interactions, and their vector if the session-updater has
+// folded one for this model. Without a vector the model folds the history itself. When Redis is slow or down, visitors
+// lose their history, never their answer. While Redis is being rebuilt after a loss, they are answered from what is
+// back, with a header that says so.
 func (s *Service) lookUp(ctx context.Context, serving *modelstore.Serving, userID string) visitor {
 	ctx, cancel := context.WithTimeout(ctx, s.config.UserStateTimeout)
 	defer cancel()

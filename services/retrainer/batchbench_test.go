@@ -25,9 +25,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// PENCHANT_BENCH_USERS asks for a batch inference of so many users on data like MovieLens 1M (165 interactions a user, 3,700
-// items), by one retrainer and by two: some minutes for 100,000. PENCHANT_BENCH_THREADS=1 leaves out the one that uses all
-// processors.
+// PENCHANT_BENCH_USERS asks for a batch inference of so many users on data like MovieLens 1M (165 interactions a user,
+// 3,700 items), by one retrainer and by two: some minutes for 100,000. PENCHANT_BENCH_THREADS=1 leaves out the one that
+// uses all processors.
 func TestBatchInferenceThroughput(t *testing.T) {
 	users, err := strconv.Atoi(os.Getenv("PENCHANT_BENCH_USERS"))
 	if err != nil {

@@ -58,7 +58,8 @@ func TestBatchInferenceIsDiverse(t *testing.T) {
 		t.Error("a filter that selects everything changes the lists")
 	}
 
-	// With this weight the first of the other colour comes second; from then on both colours are there, and relevance decides.
+	// With this weight the first of the other colour comes second; from then on both colours are there, and relevance
+	// decides.
 	_, diverse := run("diverse", 5, "", map[string]string{"diversityWeight": "0.9"})
 	mixed := 0
 	for n, a := range diverse {

@@ -27,8 +27,8 @@ import (
 )
 
 // historySource reads a group's interactions as they were when a model was trained, for batch jobs: Personalize answers
-// them without what came later. User states know better by then, so the histories come from where training found
-// them: imported data, archive and log, up to the model's data cut. Of imports later than the cut nothing counts, unless a
+// them without what came later. User states know better by then, so the histories come from where training found them:
+// imported data, archive and log, up to the model's data cut. Of imports later than the cut nothing counts, unless a
 // FULL one has replaced the data that the model saw: then the current data stands in for it.
 type historySource struct {
 	bucket *blob.Bucket
@@ -94,8 +94,8 @@ func (h *historySource) archived(ctx context.Context) iter.Seq2[reco.Interaction
 	}
 }
 
-// histories are the newest interactions of a number of users, each as in a user state: by (event time, event id), with the
-// anonymous events of sessions that turned out to be theirs.
+// histories are the newest interactions of a number of users, each as in a user state: by (event time, event id), with
+// the anonymous events of sessions that turned out to be theirs.
 type histories struct {
 	items   *model.Items
 	unknown unknownItems
@@ -232,8 +232,8 @@ func (h *histories) finish(rows []historyRow) []historyRow {
 	return rows[max(0, len(rows)-h.newest):]
 }
 
-// of is a user's history, oldest first, in memory that the next call with the same scratch uses again; an unknown user's is
-// empty.
+// of is a user's history, oldest first, in memory that the next call with the same scratch uses again; an unknown
+// user's is empty.
 func (h *histories) of(userID string, scratch *historyScratch) []reco.RecentInteraction {
 	user, ok := h.users[userID]
 	if !ok {
@@ -265,8 +265,8 @@ type historyScratch struct {
 	values  []float64
 }
 
-// unknownItems numbers the items that the model does not know, from -1 downwards. Filters ask for them: such an item can fill
-// up a list.
+// unknownItems numbers the items that the model does not know, from -1 downwards. Filters ask for them: such an item
+// can fill up a list.
 type unknownItems struct {
 	mu      sync.RWMutex
 	ids     []string
@@ -338,8 +338,8 @@ func (t *eventTypes) name(n uint16) string {
 	return t.names[n]
 }
 
-// sessionHistories are the anonymous events of the sessions in which wanted users were seen. Those of a session in which
-// several users were seen, or whose id is a user's, are nobody's. One goroutine uses it.
+// sessionHistories are the anonymous events of the sessions in which wanted users were seen. Those of a session in
+// which several users were seen, or whose id is a user's, are nobody's. One goroutine uses it.
 type sessionHistories struct {
 	histories *histories
 	owners    map[string]int32 // nobody: not to be claimed

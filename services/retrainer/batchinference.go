@@ -39,17 +39,17 @@ const (
 	// longestList is how many items a ranking may be asked for, as at runtime.
 	longestList = 500
 
-	// The input is answered in blocks, for each of which the data is read once. A block ends where its lines have so much
-	// text, or where the histories of its users become too many (Config.BatchRows).
+	// The input is answered in blocks, for each of which the data is read once. A block ends where its lines have so
+	// much text, or where the histories of its users become too many (Config.BatchRows).
 	blockLines = 500_000
 	blockBytes = 128 << 20
 	// chunkLines are answered together, in parallel, before they are written.
 	chunkLines = 1024
 )
 
-// inferBatch runs a batch inference job: each line of the input files is answered by one line of a file of the same name
-// with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives the
-// same. Where several retrainers are at work they share the job (batchshards.go).
+// inferBatch runs a batch inference job: each line of the input files is answered by one line of a file of the same
+// name with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives
+// the same. Where several retrainers are at work they share the job (batchshards.go).
 func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob, report func(float64)) (func(*catalog.BatchInferenceJob), error) {
 	started := time.Now()
 	plan, err := s.batchPlan(ctx, job)
@@ -130,8 +130,8 @@ func (b *inference) asksHistories() bool {
 		b.filter != nil && (b.filter.Uses(schema.Interactions.DatasetType()) || b.filter.users != nil)
 }
 
-// openItems prepares the catalogue that lists are made from, with the attributes of items where the filter, exploration or
-// diversity ask for them. Exploration is of the items that are new when the job is created.
+// openItems prepares the catalogue that lists are made from, with the attributes of items where the filter, exploration
+// or diversity ask for them. Exploration is of the items that are new when the job is created.
 func (b *inference) openItems(ctx context.Context, group *catalog.DatasetGroup) error {
 	b.catalogue = ranking.NewCatalogue(b.loaded.Recipe, b.loaded.Model.Items())
 	var explores exploration.Settings
@@ -563,8 +563,8 @@ func (b *inference) showsScores() bool {
 	return b.loaded.Recipe.Type == recipe.PersonalizedRanking || b.loaded.Recipe.Scores == recipe.CatalogueScores
 }
 
-// appendScores appends a score for each item. Items that the model does not know have none at runtime; here a 0 keeps the
-// two lists equally long.
+// appendScores appends a score for each item. Items that the model does not know have none at runtime; here a 0 keeps
+// the two lists equally long.
 func appendScores(answer []byte, picks []ranking.Pick) []byte {
 	answer = append(answer, `,"scores":[`...)
 	for n := range picks {

@@ -20,8 +20,8 @@ import (
 // resultsAtOnce are read from the output before they are written to Redis.
 const resultsAtOnce = 512
 
-// loadResults reads a job's output back and lets it be looked up by user, or by item where the recipe finds related items,
-// if the job was created with a result set. Lines that were answered by an error are left out.
+// loadResults reads a job's output back and lets it be looked up by user, or by item where the recipe finds related
+// items, if the job was created with a result set. Lines that were answered by an error are left out.
 func (s *Service) loadResults(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, lines int) error {
 	if job.ResultSet == "" {
 		return nil

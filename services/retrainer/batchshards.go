@@ -22,12 +22,12 @@ import (
 
 // How one batch inference job is spread over the retrainers.
 //
-// Who holds the job's lease is its coordinator. It cuts the input into shards at the ends of lines, writes that plan down
-// where only the first such write counts, and creates a catalog.BatchShard for each shard. Those are jobs like any other:
-// whoever takes a shard's lease answers its lines into objects of Penchant's bucket, of which the first counts as well. When
-// all shards are done, the coordinator joins these parts, in the order of the plan, into the files that the job is asked
-// for. So a process may die or wake up at any point: plan and parts that are there stay as they are, a shard without a
-// living worker is taken over, and so is the job, by a coordinator that finds the plan and goes on.
+// Who holds the job's lease is its coordinator. It cuts the input into shards at the ends of lines, writes that plan
+// down where only the first such write counts, and creates a catalog.BatchShard for each shard. Those are jobs like any
+// other: whoever takes a shard's lease answers its lines into objects of Penchant's bucket, of which the first counts
+// as well. When all shards are done, the coordinator joins these parts, in the order of the plan, into the files that
+// the job is asked for. So a process may die or wake up at any point: plan and parts that are there stay as they are, a
+// shard without a living worker is taken over, and so is the job, by a coordinator that finds the plan and goes on.
 //
 // A job of one shard has neither plan nor parts: its coordinator answers it straight into the output.
 
@@ -246,8 +246,8 @@ func (p *batchPlan) lineEnd(ctx context.Context, in *blob.Bucket, file int, offs
 	return p.Files[file].Size, nil
 }
 
-// coordinate has the shards of a plan worked on, by whichever retrainers are there, and joins their parts. It returns how many
-// lines there were.
+// coordinate has the shards of a plan worked on, by whichever retrainers are there, and joins their parts. It returns
+// how many lines there were.
 func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, report func(float64)) (int, error) {
 	const answered = 0.95
 	arns := make([]string, len(plan.Shards))
@@ -405,8 +405,8 @@ func (s *Service) shardsWait(of *catalog.BatchShard) bool {
 	return false
 }
 
-// shardsEnded removes what a finished job leaves behind: its shards, so that nobody works on them any more, then the parts,
-// then the plan.
+// shardsEnded removes what a finished job leaves behind: its shards, so that nobody works on them any more, then the
+// parts, then the plan.
 func (s *Service) shardsEnded(ctx context.Context, jobID string) error {
 	for _, shard := range catalog.All[*catalog.BatchShard](s.config.View) {
 		if shard.JobID != jobID {

@@ -27,8 +27,8 @@ const (
 
 var segmentLimits = batchLimits{files: 1000, bytes: 1 << 30}
 
-// segment runs a batch segment job: each line of the input is answered by the users with the most affinity to its item, or
-// to the items with its attributes.
+// segment runs a batch segment job: each line of the input is answered by the users with the most affinity to its item,
+// or to the items with its attributes.
 func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, report func(float64)) (func(*catalog.BatchSegmentJob), error) {
 	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
 	if err != nil {
@@ -147,7 +147,8 @@ func (b *segmentation) file(ctx context.Context, out *output.File, lines []batch
 	return out.Close()
 }
 
-// line makes the answer to one line. Personalize echoes a request for an item as input, and one for attributes as it is.
+// line makes the answer to one line. Personalize echoes a request for an item as input, and one for attributes as it
+// is.
 func (b *segmentation) line(line batchLine) ([]byte, error) {
 	request, query, refusal := b.parse(line)
 	var users []string
@@ -175,8 +176,8 @@ func (b *segmentation) line(line batchLine) ([]byte, error) {
 	return append(answer, `]},"error":null}`+"\n"...), nil
 }
 
-// users lists the users of a segment that the filter selects. For wrong values of the filter it returns the reason why the
-// line is refused.
+// users lists the users of a segment that the filter selects. For wrong values of the filter it returns the reason why
+// the line is refused.
 func (b *segmentation) users(q model.SegmentQuery, values map[string]string) (ids []string, refusal string, err error) {
 	req := &ranking.SegmentRequest{Segmenter: b.segmenter, Query: q, Results: b.results, Subject: b.subject}
 	if b.filter != nil {

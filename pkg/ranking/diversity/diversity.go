@@ -1,16 +1,17 @@
-// Package diversity makes lists of items less alike: it re-ranks the best items of a model by their categories, as far as
-// the itemExplorationConfig of a campaign, recommender or batch inference job says. Amazon Personalize has no such setting.
+// Package diversity makes lists of items less alike: it re-ranks the best items of a model by their categories, as far
+// as the itemExplorationConfig of a campaign, recommender or batch inference job asks for. Amazon Personalize has no
+// such setting.
 //
-// It is greedy maximal marginal relevance (Carbonell, Goldstein: "The use of MMR, diversity-based reranking for reordering
-// documents and producing summaries", SIGIR 1998). From a pool of the best items the list takes, one after the other, the
-// one with the highest
+// It is greedy maximal marginal relevance (Carbonell, Goldstein: "The use of MMR, diversity-based reranking for
+// reordering documents and producing summaries", SIGIR 1998). From a pool of the best items the list takes, one after
+// the other, the one with the highest
 //
 //	(1-weight) · relevance - weight · similarity
 //
-// where relevance is the item's score, scaled so that the best of the pool has 1 and the worst 0, and similarity is that to
-// the most similar item in the list so far: the number of categories that both have, divided by the number that either has
-// (Jaccard). An item without categories resembles nothing. Of equal items the one that stood before comes first, so the best
-// item of the pool stays the first of the list.
+// where relevance is the item's score, scaled so that the best of the pool has 1 and the worst 0, and similarity is
+// that to the most similar item in the list so far: the number of categories that both have, divided by the number that
+// either has (Jaccard). An item without categories resembles nothing. Of equal items the one that stood before comes
+// first, so the best item of the pool stays the first of the list.
 package diversity
 
 import (
@@ -22,16 +23,16 @@ import (
 	"github.com/penchant-io/penchant/pkg/schema"
 )
 
-// Settings say how much a list is to vary. The zero value leaves it as it is.
+// Settings are how much a list is to vary. The zero value leaves it as it is.
 type Settings struct {
 	// Weight is 0 to 1.
 	Weight float64
-	// Column of the Items dataset is the one whose values are an item's categories; "" stands for all categorical columns.
+	// Column of the Items dataset is the one whose values are an item's categories; "" means all categorical columns.
 	Column string
 }
 
-// Read reads an itemExplorationConfig, which the control plane has checked. It is read for each request: what says nothing
-// of diversity costs no more than to look the name up.
+// Read reads an itemExplorationConfig, which the control plane has checked. It is read for each request: what says
+// nothing of diversity costs no more than to look the name up.
 func Read(config map[string]string) Settings {
 	text, given := config["diversityWeight"]
 	if !given {
@@ -58,8 +59,8 @@ func (s Settings) Columns(items *schema.Schema) []string {
 	return columns
 }
 
-// The pool is poolFactor times the list, within bounds: a larger one costs time and brings items that have no relevance left,
-// a smaller one leaves nothing to choose from.
+// The pool is poolFactor times the list, within bounds: a larger one costs time and brings items that have no relevance
+// left, a smaller one leaves nothing to choose from.
 const (
 	poolFactor   = 5
 	smallestPool = 100
@@ -85,7 +86,7 @@ func NewCategories(columns []string) *Categories {
 	return c
 }
 
-// Of is the set of an item's categories; value looks its columns up, nil stands for nothing.
+// Of returns the set of an item's categories. value looks up a column; nil means that it has no value.
 func (c *Categories) Of(value func(column string) any) []int32 {
 	var set []int32
 	for i, column := range c.columns {
@@ -104,8 +105,8 @@ func (c *Categories) Of(value func(column string) any) []int32 {
 	return set
 }
 
-// Choose chooses up to k items of a pool, which stands best first, and returns their places in the pool in the order of the
-// list. scores are by item, and so are the sets of categories.
+// Choose chooses up to k items of a pool, which is ordered best first, and returns their places in the pool in the
+// order of the list. scores are by item, and so are the sets of categories.
 func (s Settings) Choose(pool []int32, scores []float32, categories func(item int32) []int32, k int) []int {
 	k = min(k, len(pool))
 	if k <= 0 {
@@ -155,7 +156,7 @@ func relevances(pool []int32, scores []float32) []float64 {
 	return scaled
 }
 
-// nearness says how similar each item of a pool is to the most similar one that was chosen.
+// nearness holds how similar each item of a pool is to the most similar one that was chosen.
 type nearness struct {
 	most    []float64 // by place
 	sets    [][]int32 // by place
@@ -168,7 +169,8 @@ type nearness struct {
 
 func newNearness(pool []int32, categories func(item int32) []int32) *nearness {
 	n := &nearness{
-		most: make([]float64, len(pool)), sets: make([][]int32, len(pool)), holders: map[int32][]int32{}, shared: make([]int32, len(pool)),
+		most: make([]float64, len(pool)), sets: make([][]int32, len(pool)), holders: map[int32][]int32{},
+		shared: make([]int32, len(pool)),
 	}
 	for place, item := range pool {
 		n.sets[place] = categories(item)

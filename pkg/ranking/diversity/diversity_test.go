@@ -32,6 +32,7 @@ func TestSettings(t *testing.T) {
 }
 
 func TestColumns(t *testing.T) {
+	t.Parallel()
 	items := &schema.Schema{Type: schema.Items, Fields: []schema.Field{
 		{Name: "ITEM_ID"}, {Name: "GENRES", Categorical: true}, {Name: "YEAR", Kind: schema.Int}, {Name: "STORY", Textual: true}, {Name: "LANGUAGE", Categorical: true},
 	}}
@@ -46,6 +47,7 @@ func TestColumns(t *testing.T) {
 }
 
 func TestCategories(t *testing.T) {
+	t.Parallel()
 	c := NewCategories([]string{"GENRES", "LANGUAGE", "YEAR"})
 	for _, item := range []struct {
 		values map[string]any
@@ -65,6 +67,7 @@ func TestCategories(t *testing.T) {
 }
 
 func TestPool(t *testing.T) {
+	t.Parallel()
 	for k, want := range map[int]int{1: 100, 20: 100, 25: 125, 200: 1000, 500: 1000, 1500: 1500} {
 		if got := Pool(k); got != want {
 			t.Errorf("%d are chosen from %d, want %d", k, got, want)
@@ -74,6 +77,7 @@ func TestPool(t *testing.T) {
 
 // The lists are computed by hand: a letter is an item, with its score and its categories.
 func TestChoose(t *testing.T) {
+	t.Parallel()
 	type item struct {
 		score      float32
 		categories string
@@ -96,7 +100,8 @@ func TestChoose(t *testing.T) {
 		{"no weight", 0, []item{{10, "x"}, {9, "x"}, {0, "y"}}, 3, "abc"},
 		// b: 0.5·0.8 - 0.5/3 = 0.233, c: 0.5·0.6 = 0.3, d: 0.
 		{"partly alike", 0.5, []item{{10, "xy"}, {8, "yz"}, {6, "v"}, {0, "w"}}, 4, "acbd"},
-		// b: 0.5·0.8 - 0.5/3 = 0.233, c: 0.5·0.75 - 0.5/4 = 0.25; categories that only one of two has make them less alike.
+		// b: 0.5·0.8 - 0.5/3 = 0.233, c: 0.5·0.75 - 0.5/4 = 0.25; categories that only one of two has make them less
+		// alike.
 		{"categories that only one has", 0.5, []item{{10, "xy"}, {8, "xv"}, {7.5, "yzu"}, {0, "xy"}}, 4, "acbd"},
 		// After a and b, c: 0.5·0.8 - 0.5·1 = -0.1, d: 0.05, e: 0. On average, or going by a alone, c would come first.
 		{"the most similar counts, which is the newest", 0.5, []item{{10, "x"}, {9, "y"}, {8, "y"}, {1, "z"}, {0, ""}}, 5, "abdec"},
@@ -144,6 +149,7 @@ func randomPool(random *rand.Rand, n int) (pool []int32, scores []float32, sets 
 }
 
 func TestWhatHoldsForAnyPool(t *testing.T) {
+	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		pool, scores, sets := randomPool(random, 1+random.IntN(40))

@@ -1,11 +1,10 @@
-// Package exploration shows new items on purpose: it lifts the scores of cold items, as far as a campaign's, recommender's
-// or batch inference job's itemExplorationConfig says. The recommender and batch inference use it, on models of recipes
-// that explore.
+// Package exploration shows new items on purpose: it lifts the scores of cold items, as far as a campaign's,
+// recommender's or batch inference job's itemExplorationConfig asks for. It works on models of recipes that explore.
 //
-// A cold item's distance to the best item shrinks by a share that is drawn for each visitor and item: of the exponential
-// distribution, with a mean of the weight, divided by 1 + n/100 where n is how often the item was shown, and 20 for each time that it was chosen. So with
-// the weight 0.3 one in thirty new items reaches the top of a list, with 1 one in three, and an item that nobody chooses
-// makes room for others.
+// A cold item's distance to the best item shrinks by a share that is drawn for each visitor and item: of the
+// exponential distribution, with a mean of the weight, divided by 1 + n/100 where n is how often the item was shown,
+// and 20 for each time that it was chosen. So with the weight 0.3 one in thirty new items reaches the top of a list,
+// with 1 one in three, and an item that nobody chooses makes room for others.
 package exploration
 
 import (
@@ -20,7 +19,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/model"
 )
 
-// What Personalize takes where a configuration says nothing.
+// Personalize's defaults.
 const (
 	defaultWeight = 0.3
 	defaultDays   = 30
@@ -35,7 +34,7 @@ const (
 	InteractionWorth = 20
 )
 
-// Settings say how much is explored. The zero value explores nothing.
+// Settings are how much is explored. The zero value explores nothing.
 type Settings struct {
 	// Weight is 0 to 1.
 	Weight float64
@@ -52,7 +51,8 @@ func Read(config map[string]string) Settings {
 		return or
 	}
 	days := number("explorationItemAgeCutOff", defaultDays)
-	return Settings{number("explorationWeight", defaultWeight), time.Duration(min(days*24, 24*36500) * float64(time.Hour))}
+	maxAge := time.Duration(min(days*24, 24*36500) * float64(time.Hour))
+	return Settings{number("explorationWeight", defaultWeight), maxAge}
 }
 
 // ColdItem is an item that may be explored.
@@ -64,8 +64,9 @@ type ColdItem struct {
 	Interactions int64
 }
 
-// Newest lists the newest items of a catalogue, the newest first. created is what the Items dataset says now, 0 where it says
-// nothing: then the model's novelty, which may be nil, tells. Items whose creation nothing tells are never explored.
+// Newest lists the newest items of a catalogue, the newest first. created looks up the creation in the Items dataset as
+// it is now. Where that returns 0 the model's novelty counts, which may be nil. Items without a known creation are
+// never explored.
 func Newest(items *model.Items, novelty *Novelty, created func(item int) int64) []ColdItem {
 	if novelty == nil {
 		novelty = newNovelty(items.Len())
@@ -96,9 +97,13 @@ func (s Settings) Cold(newest []ColdItem, now time.Time) []ColdItem {
 	return newest[:end]
 }
 
-// Lift lifts the scores of cold items, by draws that the seed decides, and calls was with what each score was before. shown
-// says how often an item was shown since the training, InteractionWorth for each time that it was chosen; nil: never.
-func (s Settings) Lift(scores []float32, cold []ColdItem, seed uint64, shown func(id string) uint32, was func(item int32, score float32)) {
+// Lift lifts the scores of cold items, by draws that the seed decides, and calls was with what each score was before.
+// shown returns how often an item was shown since the training, InteractionWorth for each time that it was chosen; nil:
+// never.
+func (s Settings) Lift(
+	scores []float32, cold []ColdItem, seed uint64,
+	shown func(id string) uint32, was func(item int32, score float32),
+) {
 	top := model.Never
 	for _, score := range scores {
 		if score > top {

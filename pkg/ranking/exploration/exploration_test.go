@@ -16,6 +16,7 @@ import (
 )
 
 func TestColdItemsAreTheNewestOfKnownAge(t *testing.T) {
+	t.Parallel()
 	items := model.NewItems([]string{"a", "b", "c", "d"})
 	newest := Newest(items, nil, func(item int) int64 { return []int64{100, 0, 300, 100}[item] })
 	var ids []string
@@ -35,6 +36,7 @@ func TestColdItemsAreTheNewestOfKnownAge(t *testing.T) {
 
 // What the Items dataset does not tell is told by the interactions of the training.
 func TestNovelty(t *testing.T) {
+	t.Parallel()
 	b := trainingset.NewBuilder(trainingset.Options{})
 	b.AddItem(reco.Entity{ID: "dated", Properties: map[string]any{"CREATION_TIMESTAMP": int64(70)}})
 	b.AddItem(reco.Entity{ID: "unseen"})
@@ -64,6 +66,7 @@ func TestNovelty(t *testing.T) {
 }
 
 func TestTheConfigurationHasDefaults(t *testing.T) {
+	t.Parallel()
 	if got, want := Read(nil), (Settings{0.3, 30 * 24 * time.Hour}); got != want {
 		t.Errorf("got %v", got)
 	}
@@ -74,6 +77,7 @@ func TestTheConfigurationHasDefaults(t *testing.T) {
 }
 
 func TestTheWeightSaysHowManyColdItemsReachTheTop(t *testing.T) {
+	t.Parallel()
 	const visitors = 20_000
 	cold := []ColdItem{{Item: 1, ID: "cold"}, {Item: 2, ID: "never"}}
 	top := func(weight float64, shown func(string) uint32) (share float64) {

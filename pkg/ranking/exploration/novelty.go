@@ -6,8 +6,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/trainingset"
 )
 
-// Novelty is how new each item of a model was when the model was trained. It is stored beside models of recipes that
-// explore: items whose creation the Items dataset does not tell are as old as their first interaction.
+// Novelty is how new each item of a model was when the model was trained. It is stored with models of recipes that
+// explore: items without a creation in the Items dataset are as old as their first interaction.
 type Novelty struct {
 	// Created is by item, in seconds. 0 is not known.
 	Created []int64
