@@ -34,7 +34,7 @@ var bands = []band{
 	}},
 	{"services", [][]string{
 		{"services/bridge", "services/control", "services/firehose", "services/recommender", "services/retrainer", "services/sessionupdater", "services/tracker"},
-		{"services/control/datasets", "services/control/experiments", "services/control/solutions", "services/control/workflow", "services/retrainer/results", "services/retrainer/training", "services/retrainer/transfer"},
+		{"services/control/datasets", "services/control/experiments", "services/control/solutions", "services/control/workflow", "services/retrainer/batch", "services/retrainer/results", "services/retrainer/training", "services/retrainer/transfer"},
 		{"services/control/crud", "services/retrainer/groupdata", "services/retrainer/output"},
 		{"services/retrainer/jobs"},
 	}},

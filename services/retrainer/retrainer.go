@@ -3,11 +3,10 @@
 // counts the results of experiments.
 //
 // The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has expired;
-// who acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
+// whoever acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
 // one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
-// cannot overwrite what its successor did. queue.go holds this, whatever the job; training.go, importjob.go, exportjob.go,
-// deletionjob.go, batchinference.go, batchshards.go, segmentjob.go, schedule.go, report.go and experiments.go say what is done, update.go how models take in
-// new items.
+// cannot overwrite what its successor did. Package jobs holds this, whatever the job; transfer, training and batch run
+// the jobs, results counts experiments and writes reports.
 package retrainer
 
 import (
@@ -24,6 +23,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/bus"
 	"github.com/penchant-io/penchant/pkg/catalog"
 	"github.com/penchant-io/penchant/pkg/userstate"
+	"github.com/penchant-io/penchant/services/retrainer/batch"
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 	"github.com/penchant-io/penchant/services/retrainer/results"
@@ -79,7 +79,7 @@ func (c *Config) setDefaults() {
 	set(&c.Imports, 1)
 	set(&c.UserHistory, 200)
 	set(&c.BatchRows, 8_000_000)
-	set(&c.BatchShardLines, leastShardLines)
+	set(&c.BatchShardLines, batch.DefaultShardLines)
 	set(&c.AutoTrainInitialDelay, 30*time.Minute)
 	if c.AutoUpdateInterval == 0 {
 		c.AutoUpdateInterval = 2 * time.Hour
@@ -107,6 +107,7 @@ type Service struct {
 	imports     *jobs.Queue[*catalog.DatasetImportJob]
 	training    *jobs.Queue[*catalog.SolutionVersion]
 	trainer     *training.Trainer
+	inference   *batch.Inference
 	batches     *jobs.Queue[*catalog.BatchInferenceJob]
 	shards      *jobs.Queue[*catalog.BatchShard]
 	segments    *jobs.Queue[*catalog.BatchSegmentJob]
@@ -116,8 +117,6 @@ type Service struct {
 	reports     *results.Reports
 	updates     *training.Updates
 	experiments *results.Experiments
-	// answering is what the shards of the newest job are answered with; the one worker of shards uses it.
-	answering *inference
 }
 
 // New returns a retrainer that works once Run runs.
@@ -152,10 +151,17 @@ func New(config Config) (*Service, error) {
 		return nil, err
 	}
 	s.training = jobs.NewQueue(worker, "training", config.Trainings, s.trainer.Run)
-	s.batches = jobs.NewQueue(worker, "batch inference", 1, s.inferBatch)
-	s.batches.OnEnd(s.batchEnded)
-	s.shards = jobs.NewQueue(worker, "batch shard", 1, s.answerShard)
-	s.segments = jobs.NewQueue(worker, "batch segments", 1, s.segment)
+	clients := batch.Clients{Data: s.data, S3: config.S3, Threads: config.Threads, Log: config.Log}
+	s.inference = &batch.Inference{
+		Clients: clients, Users: config.Users, UserHistory: config.UserHistory, Rows: config.BatchRows,
+		ShardLines: config.BatchShardLines, Explore: config.Explore, Group: consumerGroup,
+	}
+	s.batches = jobs.NewQueue(worker, "batch inference", 1, s.inference.Run)
+	s.batches.OnEnd(s.inference.Ended)
+	s.shards = jobs.NewQueue(worker, "batch shard", 1, batch.NewShards(s.inference).Run)
+	s.inference.WakeShards = s.shards.Wake
+	segments := &batch.Segments{Clients: clients}
+	s.segments = jobs.NewQueue(worker, "batch segments", 1, segments.Run)
 	s.exports = jobs.NewQueue(worker, "export", 1, exporter.Run)
 	s.deletion = jobs.NewQueue(worker, "deletion", 1, deleter.Run)
 	s.schedule = training.NewSchedule(s.trainer, s.wake)
@@ -190,7 +196,7 @@ func (s *Service) Run(ctx context.Context) error {
 	group.Go(func() error { return s.training.Run(ctx) })
 	group.Go(func() error { return s.batches.Run(ctx) })
 	group.Go(func() error { return s.shards.Run(ctx) })
-	group.Go(func() error { return s.removeLeftovers(ctx) })
+	group.Go(func() error { return s.inference.RemoveLeftovers(ctx) })
 	group.Go(func() error { return s.segments.Run(ctx) })
 	group.Go(func() error { return s.exports.Run(ctx) })
 	group.Go(func() error { return s.deletion.Run(ctx) })

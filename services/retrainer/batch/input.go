@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"bufio"
@@ -33,8 +33,10 @@ type batchFile struct {
 	name string // s3:// address
 }
 
-// batchInput lists what an input path means: one object, or all that stand directly in a folder.
-func batchInput(ctx context.Context, store *blob.Client, location string, limits batchLimits) (*blob.Bucket, []batchFile, error) {
+// batchInput lists the files of an input path: one object, or all that are directly in a folder.
+func batchInput(
+	ctx context.Context, store *blob.Client, location string, limits batchLimits,
+) (*blob.Bucket, []batchFile, error) {
 	name, key, err := dataset.ParseLocation(location)
 	if err != nil {
 		return nil, nil, errInputPath
@@ -74,7 +76,7 @@ func batchInput(ctx context.Context, store *blob.Client, location string, limits
 	return bucket, files, nil
 }
 
-// inputError tells what the user must mend from what passes by itself.
+// inputError separates what the user must mend from what passes by itself.
 func inputError(name string, err error) error {
 	switch {
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrAccessDenied):
@@ -88,7 +90,7 @@ func inputError(name string, err error) error {
 // batchLine is a line of the input without its end.
 type batchLine struct {
 	text []byte
-	// cut says that the line was longer than what text holds of it.
+	// cut is set if the line was longer than what text holds of it.
 	cut bool
 }
 
@@ -130,5 +132,5 @@ func (r *lineReader) next() (batchLine, error) {
 	}
 }
 
-// outputName is what Personalize calls the results of an input file.
+// outputName is Personalize's name for the results of an input file.
 func outputName(input blob.Info) string { return path.Base(input.Key) + ".out" }

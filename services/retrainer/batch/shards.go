@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"bytes"
@@ -22,32 +22,34 @@ import (
 
 // How one batch inference job is spread over the retrainers.
 //
-// Who holds the job's lease is its coordinator. It cuts the input into shards at the ends of lines, writes that plan
-// down where only the first such write counts, and creates a catalog.BatchShard for each shard. Those are jobs like any
-// other: whoever takes a shard's lease answers its lines into objects of Penchant's bucket, of which the first counts
-// as well. When all shards are done, the coordinator joins these parts, in the order of the plan, into the files that
-// the job is asked for. So a process may die or wake up at any point: plan and parts that are there stay as they are, a
-// shard without a living worker is taken over, and so is the job, by a coordinator that finds the plan and goes on.
+// Whoever holds the job's lease is its coordinator. It cuts the input into shards at the ends of lines, writes that
+// plan to a place where only the first write counts, and creates a catalog.BatchShard for each shard. Those are jobs
+// like any other: whoever takes a shard's lease answers its lines into objects of Penchant's bucket, of which the first
+// counts as well. When all shards are done, the coordinator joins these parts, in the order of the plan, into the files
+// that the job is asked for. So a process may die or wake up at any point: plan and parts that are there stay as they
+// are, a shard without a living worker is taken over, and so is the job, by a coordinator that finds the plan and goes
+// on.
 //
 // A job of one shard has neither plan nor parts: its coordinator answers it straight into the output.
 
 const (
-	// A shard's least lines make up for the pass over the data that each shard costs, and for the reading of its model.
-	leastShardLines = 5_000
-	// shardsPerReplica have the faster of the retrainers do more.
+	// DefaultShardLines is the least share worth a shard: it makes up for the pass over the data that each shard costs,
+	// and for the reading of its model.
+	DefaultShardLines = 5_000
+	// shardsPerReplica is more than one, so that faster retrainers can do more.
 	shardsPerReplica = 2
 
 	batchRoot = "batch/"
 	planName  = "plan.json"
-	// shardPause is how often a coordinator looks at its shards, in memory.
+	// shardPause is the pause between a coordinator's looks at its shards, in memory.
 	shardPause = 50 * time.Millisecond
-	// leftoversInterval is how often is looked for what processes have left behind that died at the end of a job.
+	// leftoversInterval is the pause between looks for what processes left behind that died at the end of a job.
 	leftoversInterval = 10 * time.Minute
-	// lateWrite is how old an object without a plan must be to be taken for left behind.
+	// lateWrite is the age from which an object without a plan counts as left behind.
 	lateWrite = time.Hour
 )
 
-// batchPlan says who reads what of a job's input. It never changes once it is written.
+// batchPlan assigns the parts of a job's input to shards. It never changes once it is written.
 type batchPlan struct {
 	// Job is the ARN, JobID the Meta.ID.
 	Job    string        `json:"job"`
@@ -82,21 +84,21 @@ func (p *batchPlan) total() (bytes int64) {
 // name is a file's s3:// address.
 func (p *batchPlan) name(file int) string { return "s3://" + p.Bucket + "/" + p.Files[file].Key }
 
-// output is what Personalize calls the results of an input file.
+// output is Personalize's name for the results of an input file.
 func (p *batchPlan) output(file int) string { return path.Base(p.Files[file].Key) + ".out" }
 
-// batchFolder is where a job's plan and parts stand in Penchant's bucket.
+// batchFolder is the folder of a job's plan and parts in Penchant's bucket.
 func batchFolder(jobID string) string { return batchRoot + jobID + "/" }
 
 func partName(shard, piece int) string { return fmt.Sprintf("%05d-%05d.part", shard, piece) }
 
-// batchPlan finds the plan of a job that was spread before, or makes one.
-func (s *Service) batchPlan(ctx context.Context, job *catalog.BatchInferenceJob) (*batchPlan, error) {
+// batchPlan returns the plan of a job that was spread before, or makes one.
+func (s *Inference) batchPlan(ctx context.Context, job *catalog.BatchInferenceJob) (*batchPlan, error) {
 	plan, err := s.readPlan(ctx, batchFolder(job.ID))
 	if !errors.Is(err, blob.ErrNotFound) {
 		return plan, err
 	}
-	in, files, err := batchInput(ctx, s.config.S3, *job.JobInput.S3DataSource.Path, inferenceLimits)
+	in, files, err := batchInput(ctx, s.S3, *job.JobInput.S3DataSource.Path, inferenceLimits)
 	if err != nil {
 		return nil, err
 	}
@@ -122,31 +124,31 @@ func (s *Service) batchPlan(ctx context.Context, job *catalog.BatchInferenceJob)
 }
 
 // writePlan writes a plan unless there is one.
-func (s *Service) writePlan(ctx context.Context, plan *batchPlan) error {
+func (s *Inference) writePlan(ctx context.Context, plan *batchPlan) error {
 	_, err := s.planOf(batchFolder(plan.JobID)).Create(ctx, plan)
 	return err
 }
 
-func (s *Service) readPlan(ctx context.Context, folder string) (*batchPlan, error) {
+func (s *Inference) readPlan(ctx context.Context, folder string) (*batchPlan, error) {
 	plan, _, err := s.planOf(folder).Read(ctx)
 	return plan, err
 }
 
-func (s *Service) planOf(folder string) blob.Document[*batchPlan] {
-	return blob.Document[*batchPlan]{Bucket: s.config.Bucket, Key: folder + planName}
+func (s *Inference) planOf(folder string) blob.Document[*batchPlan] {
+	return blob.Document[*batchPlan]{Bucket: s.Data.Bucket, Key: folder + planName}
 }
 
-// shardsOf says into how many shards so many lines are cut. One retrainer alone gains nothing by small ones.
-func (s *Service) shardsOf(ctx context.Context, lines int64) int64 {
+// shardsOf returns into how many shards so many lines are cut. One retrainer alone gains nothing by small ones.
+func (s *Inference) shardsOf(ctx context.Context, lines int64) int64 {
 	size := int64(blockLines)
-	replicas, err := s.config.Bus.GroupMembers(ctx, consumerGroup)
+	replicas, err := s.Data.Bus.GroupMembers(ctx, s.Group)
 	if err != nil {
-		s.config.Log.Warn("counting the retrainers failed, a batch job is cut as for one", zap.Error(err))
+		s.Log.Warn("counting the retrainers failed, cutting a batch job as for one", zap.Error(err))
 	}
 	if replicas > 1 {
 		size = min(size, lines/int64(replicas*shardsPerReplica))
 	}
-	return max(1, lines/max(size, s.config.BatchShardLines))
+	return max(1, lines/max(size, s.ShardLines))
 }
 
 // guessLines estimates how many lines the input has from the begin of its first file with any.
@@ -248,7 +250,9 @@ func (p *batchPlan) lineEnd(ctx context.Context, in *blob.Bucket, file int, offs
 
 // coordinate has the shards of a plan worked on, by whichever retrainers are there, and joins their parts. It returns
 // how many lines there were.
-func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, report func(float64)) (int, error) {
+func (s *Inference) coordinate(
+	ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, report func(float64),
+) (int, error) {
 	const answered = 0.95
 	arns := make([]string, len(plan.Shards))
 	for n := range plan.Shards {
@@ -256,12 +260,12 @@ func (s *Service) coordinate(ctx context.Context, job *catalog.BatchInferenceJob
 		if err != nil {
 			return 0, err
 		}
-		if err := s.config.Store.Create(ctx, shard); err != nil && !errors.Is(err, catalog.ErrExists) {
+		if err := s.Data.Store.Create(ctx, shard); err != nil && !errors.Is(err, catalog.ErrExists) {
 			return 0, err
 		}
 		arns[n] = shard.ARN
 	}
-	s.shards.Wake()
+	s.WakeShards()
 	shards, err := s.awaitShards(ctx, arns, jobs.Between(report, 0, answered))
 	if err != nil {
 		return 0, err
@@ -297,14 +301,16 @@ func newShard(job *catalog.BatchInferenceJob, n int) (*catalog.BatchShard, error
 }
 
 // awaitShards waits until all shards are done, or one has failed.
-func (s *Service) awaitShards(ctx context.Context, arns []string, report func(float64)) ([]*catalog.BatchShard, error) {
+func (s *Inference) awaitShards(
+	ctx context.Context, arns []string, report func(float64),
+) ([]*catalog.BatchShard, error) {
 	tick := time.NewTicker(shardPause)
 	defer tick.Stop()
 	shards := make([]*catalog.BatchShard, len(arns))
 	for {
 		done, progress := 0, 0.0
 		for n, arn := range arns {
-			shard, known := catalog.Lookup[*catalog.BatchShard](s.config.View, arn)
+			shard, known := catalog.Lookup[*catalog.BatchShard](s.Data.View, arn)
 			switch {
 			case !known: // the view lags behind
 			case shard.Status == status.CreateFailed:
@@ -330,14 +336,14 @@ func (s *Service) awaitShards(ctx context.Context, arns []string, report func(fl
 }
 
 // join writes the output from the parts. Each file appears whole.
-func (s *Service) join(ctx context.Context, plan *batchPlan, out output.Folder, report func(float64)) error {
+func (s *Inference) join(ctx context.Context, plan *batchPlan, out output.Folder, report func(float64)) error {
 	var writing *output.File
 	defer func() {
 		if writing != nil {
 			writing.Abort()
 		}
 	}()
-	parts := output.Folder{Bucket: s.config.Bucket, Prefix: batchFolder(plan.JobID)}
+	parts := output.Folder{Bucket: s.Data.Bucket, Prefix: batchFolder(plan.JobID)}
 	for shard, pieces := range plan.Shards {
 		for k, p := range pieces {
 			if writing == nil {
@@ -359,25 +365,29 @@ func (s *Service) join(ctx context.Context, plan *batchPlan, out output.Folder, 
 	return nil
 }
 
-// answerShard runs one shard of a batch inference job.
-func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
-	job, err := s.config.Store.BatchInferenceJobs.Get(ctx, shard.JobARN)
+// Run runs one shard of a batch inference job.
+func (s *Shards) Run(
+	ctx context.Context, shard *catalog.BatchShard, report func(float64),
+) (func(*catalog.BatchShard), error) {
+	data := s.inference.Data
+	job, err := data.Store.BatchInferenceJobs.Get(ctx, shard.JobARN)
 	if errors.Is(err, catalog.ErrNotFound) || err == nil && (job.ID != shard.JobID || job.Finished()) {
-		return nil, errors.Join(jobs.ErrLeaseLost, s.config.Store.Delete(ctx, shard)) // a coordinator that was too late has made it
+		// A coordinator that was too late has made it.
+		return nil, errors.Join(jobs.ErrLeaseLost, data.Store.Delete(ctx, shard))
 	}
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.readPlan(ctx, batchFolder(job.ID))
+	plan, err := s.inference.readPlan(ctx, batchFolder(job.ID))
 	if err != nil {
 		return nil, err
 	}
 	if s.answering == nil || s.answering.job.ID != job.ID {
-		if s.answering, err = s.openInference(ctx, job); err != nil {
+		if s.answering, err = s.inference.openInference(ctx, job); err != nil {
 			return nil, err
 		}
 	}
-	parts := output.Folder{Bucket: s.config.Bucket, Prefix: batchFolder(job.ID)}
+	parts := output.Folder{Bucket: data.Bucket, Prefix: batchFolder(job.ID)}
 	run := &inferenceRun{
 		inference: s.answering, plan: plan, pieces: plan.Shards[shard.Number], report: report,
 		create: func(ctx context.Context, n int) *output.File {
@@ -385,7 +395,7 @@ func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, re
 		},
 	}
 	err = run.run(ctx)
-	if err != nil || !s.shardsWait(shard) {
+	if err != nil || !s.othersWait(shard) {
 		s.answering = nil // it may be large
 	}
 	if err != nil {
@@ -395,9 +405,9 @@ func (s *Service) answerShard(ctx context.Context, shard *catalog.BatchShard, re
 	return func(shard *catalog.BatchShard) { shard.Lines = run.counts }, nil
 }
 
-// shardsWait says whether another shard of a shard's job waits for a worker.
-func (s *Service) shardsWait(of *catalog.BatchShard) bool {
-	for _, shard := range catalog.All[*catalog.BatchShard](s.config.View) {
+// othersWait reports whether another shard of a shard's job waits for a worker.
+func (s *Shards) othersWait(of *catalog.BatchShard) bool {
+	for _, shard := range catalog.All[*catalog.BatchShard](s.inference.Data.View) {
 		if shard.JobID == of.JobID && shard.Number != of.Number && jobs.Waiting(shard.Meta()) {
 			return true
 		}
@@ -407,19 +417,19 @@ func (s *Service) shardsWait(of *catalog.BatchShard) bool {
 
 // shardsEnded removes what a finished job leaves behind: its shards, so that nobody works on them any more, then the
 // parts, then the plan.
-func (s *Service) shardsEnded(ctx context.Context, jobID string) error {
-	for _, shard := range catalog.All[*catalog.BatchShard](s.config.View) {
+func (s *Inference) shardsEnded(ctx context.Context, jobID string) error {
+	for _, shard := range catalog.All[*catalog.BatchShard](s.Data.View) {
 		if shard.JobID != jobID {
 			continue
 		}
-		if err := s.config.Store.Delete(ctx, shard); err != nil {
+		if err := s.Data.Store.Delete(ctx, shard); err != nil {
 			return err // with ErrLeased another process is at it, or has died in it: the plan stays for the next look
 		}
 	}
 	plan := batchFolder(jobID) + planName
 	var parts []string
 	found := false
-	for info, err := range s.config.Bucket.List(ctx, batchFolder(jobID)) {
+	for info, err := range s.Data.Bucket.List(ctx, batchFolder(jobID)) {
 		if err != nil {
 			return err
 		}
@@ -430,30 +440,30 @@ func (s *Service) shardsEnded(ctx context.Context, jobID string) error {
 		}
 	}
 	if len(parts) > 0 {
-		if err := s.config.Bucket.Delete(ctx, parts...); err != nil {
+		if err := s.Data.Bucket.Delete(ctx, parts...); err != nil {
 			return err
 		}
 	}
 	if !found {
 		return nil
 	}
-	return s.config.Bucket.Delete(ctx, plan)
+	return s.Data.Bucket.Delete(ctx, plan)
 }
 
-// batchEnded cleans up behind a job that this process brought to its end.
-func (s *Service) batchEnded(ctx context.Context, job *catalog.BatchInferenceJob) {
+// Ended cleans up behind a job that this process brought to its end.
+func (s *Inference) Ended(ctx context.Context, job *catalog.BatchInferenceJob) {
 	if err := s.shardsEnded(ctx, job.ID); err != nil && ctx.Err() == nil {
-		s.config.Log.Warn("what a batch job has left behind is removed later", zap.String("job", job.ARN), zap.Error(err))
+		s.Log.Warn("cleaning up after a batch job failed, retrying later", zap.String("job", job.ARN), zap.Error(err))
 	}
 }
 
-// removeLeftovers removes, now and then, what is left of jobs whose coordinators died before they could.
-func (s *Service) removeLeftovers(ctx context.Context) error {
+// RemoveLeftovers removes what is left of jobs whose coordinators died before they could, periodically until ctx ends.
+func (s *Inference) RemoveLeftovers(ctx context.Context) error {
 	tick := time.NewTicker(leftoversInterval)
 	defer tick.Stop()
 	for {
 		if err := s.removeLeftoversOnce(ctx); err != nil && ctx.Err() == nil {
-			s.config.Log.Warn("looking for leftovers of batch jobs failed, it is tried again", zap.Error(err))
+			s.Log.Warn("looking for leftovers of batch jobs failed, retrying", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -463,9 +473,9 @@ func (s *Service) removeLeftovers(ctx context.Context) error {
 	}
 }
 
-func (s *Service) removeLeftoversOnce(ctx context.Context) error {
+func (s *Inference) removeLeftoversOnce(ctx context.Context) error {
 	folders := map[string]time.Time{} // the newest write
-	for info, err := range s.config.Bucket.List(ctx, batchRoot) {
+	for info, err := range s.Data.Bucket.List(ctx, batchRoot) {
 		if err != nil {
 			return err
 		}
@@ -488,7 +498,7 @@ func (s *Service) removeLeftoversOnce(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) isLeftOver(ctx context.Context, jobID string, written time.Time) (bool, error) {
+func (s *Inference) isLeftOver(ctx context.Context, jobID string, written time.Time) (bool, error) {
 	plan, err := s.readPlan(ctx, batchFolder(jobID))
 	if errors.Is(err, blob.ErrNotFound) {
 		return time.Since(written) > lateWrite, nil // the part of a worker that woke up too late
@@ -496,7 +506,7 @@ func (s *Service) isLeftOver(ctx context.Context, jobID string, written time.Tim
 	if err != nil {
 		return false, err
 	}
-	job, err := s.config.Store.BatchInferenceJobs.Get(ctx, plan.Job)
+	job, err := s.Data.Store.BatchInferenceJobs.Get(ctx, plan.Job)
 	if errors.Is(err, catalog.ErrNotFound) {
 		return true, nil
 	}

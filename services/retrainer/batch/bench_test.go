@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"bytes"
@@ -29,14 +29,15 @@ import (
 // 3,700 items), by one retrainer and by two: some minutes for 100,000. PENCHANT_BENCH_THREADS=1 leaves out the one that
 // uses all processors.
 func TestBatchInferenceThroughput(t *testing.T) {
+	t.Parallel()
 	users, err := strconv.Atoi(os.Getenv("PENCHANT_BENCH_USERS"))
 	if err != nil {
 		t.Skip("set PENCHANT_BENCH_USERS to a number of users")
 	}
 	const items, perUser, trainedOn = 3700, 165, 6000
 	i := install(t)
-	d := i.interactionsDataset()
-	s := i.retrainer(func(c *Config) { c.LeaseTTL = time.Minute })
+	d := i.InteractionsDataset()
+	s := i.retrainer(func(c *config) { c.LeaseTTL = time.Minute })
 	random := rand.New(rand.NewPCG(1, 2))
 	builder := trainingset.NewBuilder(trainingset.Options{})
 	var csv bytes.Buffer
@@ -58,7 +59,7 @@ func TestBatchInferenceThroughput(t *testing.T) {
 		t.Fatal(err)
 	}
 	csv = bytes.Buffer{}
-	job := i.importJob(d, "small", mode.ImportFull, "")
+	job := i.ImportJob(d, "small", mode.ImportFull, "")
 	job.DataLocation = *i.at("in/big.csv").Path
 	if _, err := s.imports.Runner(t.Context(), job, func(float64) {}); err != nil {
 		t.Fatal(err)
@@ -103,7 +104,7 @@ func TestBatchInferenceThroughput(t *testing.T) {
 			}
 			var stops []func()
 			for range c.replicas {
-				replica := i.retrainer(func(config *Config) {
+				replica := i.retrainer(func(config *config) {
 					config.LeaseTTL, config.Threads, config.Log = time.Minute, c.threads, zap.NewNop()
 				})
 				stops = append(stops, i.Background(replica.Run))

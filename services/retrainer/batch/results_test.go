@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"encoding/json"
@@ -24,9 +24,10 @@ func openUsers(t *testing.T) *userstate.Store {
 }
 
 func TestBatchResultsCanBeLookedUp(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	users := openUsers(t)
-	s := i.retrainer(func(c *Config) { c.Users, c.BatchShardLines = users, 50 })
+	s := i.retrainer(func(c *config) { c.Users, c.BatchShardLines = users, 50 })
 	stop := i.Background(s.Run)
 	v, want := i.sharedJob(s)
 	related := i.Ends(i.Version(i.Solution("related", "aws-sims", nil), "00000001"))
@@ -43,7 +44,7 @@ func TestBatchResultsCanBeLookedUp(t *testing.T) {
 	i.put("items.json", `{"itemId":"i01","userId":"u001"}`+"\n"+`{"userId":"u002"}`+"\n")
 	newer := i.batch("newer", related, "items.json", results("mail"))
 	i.spread(s, spread, 3)
-	i.Background(i.retrainer(func(c *Config) { c.Users, c.BatchShardLines = users, 50 }).Run)
+	i.Background(i.retrainer(func(c *config) { c.Users, c.BatchShardLines = users, 50 }).Run)
 	for _, job := range []*catalog.BatchInferenceJob{newer, old, spread} {
 		i.succeeds(job)
 	}
@@ -88,9 +89,10 @@ func TestBatchResultsCanBeLookedUp(t *testing.T) {
 }
 
 func TestAJobWhoseResultsCannotBeLoadedFails(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	users := openUsers(t)
-	s := i.retrainer(func(c *Config) { c.Users, c.Attempts, c.LeaseTTL = users, 2, 200*time.Millisecond })
+	s := i.retrainer(func(c *config) { c.Users, c.Attempts, c.LeaseTTL = users, 2, 200*time.Millisecond })
 	i.Background(s.Run)
 	v, want := i.sharedJob(s)
 	users.Close()

@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"context"
@@ -22,7 +22,9 @@ const resultsAtOnce = 512
 
 // loadResults reads a job's output back and lets it be looked up by user, or by item where the recipe finds related
 // items, if the job was created with a result set. Lines that were answered by an error are left out.
-func (s *Service) loadResults(ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, lines int) error {
+func (s *Inference) loadResults(
+	ctx context.Context, job *catalog.BatchInferenceJob, plan *batchPlan, out output.Folder, lines int,
+) error {
 	if job.ResultSet == "" {
 		return nil
 	}
@@ -31,21 +33,23 @@ func (s *Service) loadResults(ctx context.Context, job *catalog.BatchInferenceJo
 		return jobs.Explain(fmt.Errorf("loading results of %s: %w", job.ARN, err),
 			"the results are in the output, but could not be loaded into Redis; the retrainer's log holds the details")
 	}
-	if s.config.Users == nil {
+	if s.Users == nil {
 		return fail(errors.New("there is no Redis"))
 	}
-	version, err := s.config.Store.SolutionVersions.Get(ctx, job.SolutionVersionARN)
+	version, err := s.Data.Store.SolutionVersions.Get(ctx, job.SolutionVersionARN)
 	if err != nil {
 		return jobs.Missing(err, "solution version", job.SolutionVersionARN)
 	}
-	group, err := s.config.Store.DatasetGroups.Get(ctx, job.DatasetGroupARN)
+	group, err := s.Data.Store.DatasetGroups.Get(ctx, job.DatasetGroupARN)
 	if err != nil {
 		return jobs.Missing(err, "dataset group", job.DatasetGroupARN)
 	}
 	used, _ := recipe.ByARN(version.RecipeARN)
 	load := &resultLoad{
-		users: s.config.Users, group: group.GroupKey(), byItem: used != nil && used.Type == recipe.RelatedItems,
-		set: &userstate.ResultSet{Job: job.ARN, Load: job.ID, Created: job.CreatedAt, Expires: time.Now().Add(job.ResultsTTL), Results: lines},
+		users: s.Users, group: group.GroupKey(), byItem: used != nil && used.Type == recipe.RelatedItems,
+		set: &userstate.ResultSet{
+			Job: job.ARN, Load: job.ID, Created: job.CreatedAt, Expires: time.Now().Add(job.ResultsTTL), Results: lines,
+		},
 	}
 	for file := range plan.Files {
 		if err := load.file(ctx, out, plan.output(file)); err != nil {
@@ -59,7 +63,8 @@ func (s *Service) loadResults(ctx context.Context, job *catalog.BatchInferenceJo
 	if err != nil {
 		return fail(err)
 	}
-	s.config.Log.Info("batch results loaded", zap.String("job", job.ARN), zap.String("result_set", job.ResultSet), zap.Int("results", load.loaded),
+	s.Log.Info("batch results loaded",
+		zap.String("job", job.ARN), zap.String("result_set", job.ResultSet), zap.Int("results", load.loaded),
 		zap.Bool("current", current), zap.Duration("took", time.Since(started)))
 	return nil
 }
@@ -103,7 +108,8 @@ func (l *resultLoad) file(ctx context.Context, out output.Folder, name string) e
 		if l.byItem {
 			id = request.ItemID
 		}
-		if l.waiting = append(l.waiting, userstate.Result{ID: id, Value: line.Output}); len(l.waiting) == resultsAtOnce {
+		l.waiting = append(l.waiting, userstate.Result{ID: id, Value: line.Output})
+		if len(l.waiting) == resultsAtOnce {
 			if err := l.flush(ctx); err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"encoding/json"
@@ -133,7 +133,7 @@ func (i *installation) publish(interactions ...reco.Interaction) {
 }
 
 // expected is what a trained version recommends to the users of the data that it was trained on.
-func (i *installation) expected(s *Service, v *catalog.SolutionVersion, k int) func(userID string) []string {
+func (i *installation) expected(s *retrainer, v *catalog.SolutionVersion, k int) func(userID string) []string {
 	i.Helper()
 	loaded, err := modelstore.Load(i.Context(), i.Bucket, v.ManifestKey, "")
 	if err != nil {
@@ -161,11 +161,12 @@ func (i *installation) expected(s *Service, v *catalog.SolutionVersion, k int) f
 }
 
 func TestBatchInference(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
+	d := i.InteractionsDataset()
 	s := i.retrainer(nil)
 	i.Background(s.Run)
-	i.finished(s, i.importJob(d, "full", mode.ImportFull, interactionsCSV(200)))
+	i.finished(s, i.ImportJob(d, "full", mode.ImportFull, retrainertest.InteractionsCSV(200)))
 	i.PutEvents(40, "click")
 	// A visitor who was a stranger at first, and one who was never more.
 	i.publish(
@@ -195,12 +196,12 @@ func TestBatchInference(t *testing.T) {
 		fmt.Fprintf(&lines, "{\"userId\": %q, \"context\":{\"DEVICE\":\"phone\"}}\r\n", id)
 	}
 	i.put("batch/users.json", lines.String()+"no json\n{\"userId\":7}\n\n{\"itemId\":\"i01\"}")
-	for name, change := range map[string]func(*Config){"at-once": nil, "in-passes": func(c *Config) { c.BatchRows = 30 }} {
+	for name, change := range map[string]func(*config){"at-once": nil, "in-passes": func(c *config) { c.BatchRows = 30 }} {
 		t.Run(name, func(t *testing.T) {
 			worker := i.retrainer(change)
 			job := i.batch(name, personal, "batch/users.json", nil)
 			// The background's worker may take it as well; so it is run here, on the side.
-			if _, err := worker.inferBatch(t.Context(), job, func(float64) {}); err != nil {
+			if _, err := worker.Inference.Run(t.Context(), job, func(float64) {}); err != nil {
 				t.Fatal(err)
 			}
 			got := i.answers("out/" + name + "/users.json.out")
@@ -280,6 +281,7 @@ func TestBatchInference(t *testing.T) {
 }
 
 func TestBatchInputIsBounded(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	for n := range 4 {
 		i.put(fmt.Sprintf("many/%d.json", n), "{}\n")
@@ -311,11 +313,12 @@ func TestBatchInputIsBounded(t *testing.T) {
 
 // Histories are those of the training set, whatever part of the data they stand in.
 func TestHistoriesAreThoseOfTheTraining(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	d := i.interactionsDataset()
+	d := i.InteractionsDataset()
 	s := i.retrainer(nil)
 	stop := i.Background(s.Run)
-	i.finished(s, i.importJob(d, "full", mode.ImportFull, interactionsCSV(700)))
+	i.finished(s, i.ImportJob(d, "full", mode.ImportFull, retrainertest.InteractionsCSV(700)))
 	stop()
 	i.PutEvents(20, "click")
 	i.publish(
@@ -327,7 +330,7 @@ func TestHistoriesAreThoseOfTheTraining(t *testing.T) {
 		reco.Interaction{EventID: "s5", SessionID: "own", UserID: "u002", EventType: "click", ItemID: "i2", TimestampMS: 9},
 	)
 	loaded, err := dataset.Load(t.Context(), dataset.LoadRequest{Bucket: i.Bucket, Group: i.Group.GroupKey(), More: func(b *trainingset.Builder) error {
-		tail, err := s.data.OpenTail(t.Context(), i.Group.GroupKey())
+		tail, err := s.Data.OpenTail(t.Context(), i.Group.GroupKey())
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"context"
@@ -31,23 +31,18 @@ type batchFilter struct {
 	users *attributes.Table
 }
 
-// attributesSource returns where the attributes of items and users are read from.
-func (s *Service) attributesSource() attributes.Source {
-	return attributes.Source{Bucket: s.config.Bucket, Bus: s.config.Bus, View: s.config.View}
-}
-
 // openFilter reads a job's filter; it returns nil for a job without one.
-func (s *Service) openFilter(
+func (s *Clients) openFilter(
 	ctx context.Context, arn string, group *catalog.DatasetGroup, target schema.Type,
 ) (*batchFilter, error) {
 	if arn == "" {
 		return nil, nil
 	}
-	resource, err := s.config.Store.Filters.Get(ctx, arn)
+	resource, err := s.Data.Store.Filters.Get(ctx, arn)
 	if err != nil {
 		return nil, jobs.Missing(err, "filter", arn)
 	}
-	source := s.attributesSource()
+	source := s.attributes()
 	compiled, err := attributes.NewFilters(source).Resolve(resource, group.ARN, target)
 	if unfit := new(attributes.FilterError); errors.As(err, &unfit) {
 		return nil, jobs.Faultf("The %w", unfit)

@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ import (
 // historySource reads a group's interactions as they were when a model was trained, for batch jobs: Personalize answers
 // them without what came later. User states know better by then, so the histories come from where training found them:
 // imported data, archive and log, up to the model's data cut. Of imports later than the cut nothing counts, unless a
-// FULL one has replaced the data that the model saw: then the current data stands in for it.
+// FULL one has replaced the data that the model saw: then the current data takes its place.
 type historySource struct {
 	bucket *blob.Bucket
 	group  string
@@ -40,13 +40,15 @@ type historySource struct {
 	parts  []dataset.Part
 }
 
-func (s *Service) openHistories(ctx context.Context, group string, cut time.Time) (*historySource, error) {
-	source := &historySource{bucket: s.config.Bucket, group: group, cut: cut, log: s.config.Bus, topic: schema.Interactions.Topic(group)}
+func (s *Clients) openHistories(ctx context.Context, group string, cut time.Time) (*historySource, error) {
+	source := &historySource{
+		bucket: s.Data.Bucket, group: group, cut: cut, log: s.Data.Bus, topic: schema.Interactions.Topic(group),
+	}
 	var err error
-	if source.tail, err = s.data.Unarchived(ctx, group, schema.Interactions); err != nil {
+	if source.tail, err = s.Data.Unarchived(ctx, group, schema.Interactions); err != nil {
 		return nil, fmt.Errorf("finding the end of the archive of %s: %w", source.topic, err)
 	}
-	v, err := dataset.Current(ctx, s.config.Bucket, group, schema.Interactions.DatasetType())
+	v, err := dataset.Current(ctx, s.Data.Bucket, group, schema.Interactions.DatasetType())
 	if err != nil && !errors.Is(err, dataset.ErrNoData) {
 		return nil, err
 	}
@@ -82,7 +84,8 @@ func (h *historySource) streamed(ctx context.Context, visit func(*reco.Interacti
 // archived leaves damaged files out: the training that made the model has named them.
 func (h *historySource) archived(ctx context.Context) iter.Seq2[reco.Interaction, error] {
 	return func(yield func(reco.Interaction, error) bool) {
-		for i, err := range archive.ReadInteractions(ctx, h.bucket, h.group, schema.Interactions, archive.ReadOptions{}) {
+		events := archive.ReadInteractions(ctx, h.bucket, h.group, schema.Interactions, archive.ReadOptions{})
+		for i, err := range events {
 			var corrupt *archive.CorruptError
 			if errors.As(err, &corrupt) {
 				continue
@@ -102,7 +105,7 @@ type histories struct {
 	newest  int // interactions of a user
 	users   map[string]int32
 	rows    [][]historyRow // by user
-	// kept says how many of the users there are rows for: when the rows become too many, the later users are given up.
+	// kept is the number of users that there are rows for: when the rows become too many, the later users are given up.
 	kept    atomic.Int32
 	count   atomic.Int64 // rows that there is memory for
 	maxRows int64
@@ -124,12 +127,16 @@ type historyRow struct {
 }
 
 func compareRows(a, b historyRow) int {
-	return cmp.Or(cmp.Compare(a.timeMS, b.timeMS), bytes.Compare(a.id[:], b.id[:]), cmp.Compare(a.item, b.item), cmp.Compare(a.typ, b.typ))
+	return cmp.Or(cmp.Compare(a.timeMS, b.timeMS), bytes.Compare(a.id[:], b.id[:]),
+		cmp.Compare(a.item, b.item), cmp.Compare(a.typ, b.typ))
 }
 
 // newHistories prepares for users, of whom the earlier are more wanted.
 func newHistories(items *model.Items, users []string, newest int, maxRows int64) *histories {
-	h := &histories{items: items, newest: newest, users: make(map[string]int32, len(users)), rows: make([][]historyRow, len(users)), maxRows: maxRows}
+	h := &histories{
+		items: items, newest: newest, users: make(map[string]int32, len(users)),
+		rows: make([][]historyRow, len(users)), maxRows: maxRows,
+	}
 	for n, id := range users {
 		h.users[id] = int32(n)
 	}
@@ -137,7 +144,7 @@ func newHistories(items *model.Items, users []string, newest int, maxRows int64)
 	return h
 }
 
-// gather reads the histories. At least the first user's is read; kept says of how many.
+// gather reads the histories. At least the first user's is read; kept is of how many.
 func (h *histories) gather(ctx context.Context, source *historySource, threads int) error {
 	sessions, err := h.sessions(ctx, source)
 	if err != nil {
@@ -232,7 +239,7 @@ func (h *histories) finish(rows []historyRow) []historyRow {
 	return rows[max(0, len(rows)-h.newest):]
 }
 
-// of is a user's history, oldest first, in memory that the next call with the same scratch uses again; an unknown
+// of returns a user's history, oldest first, in memory that the next call with the same scratch uses again. An unknown
 // user's is empty.
 func (h *histories) of(userID string, scratch *historyScratch) []reco.RecentInteraction {
 	user, ok := h.users[userID]

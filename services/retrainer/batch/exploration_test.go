@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"fmt"
@@ -14,8 +14,9 @@ import (
 
 // A new item is lifted to the top for as many users as at runtime, and for the same whenever the job is done.
 func TestBatchInferenceExplores(t *testing.T) {
+	t.Parallel()
 	i := install(t)
-	s := i.retrainer(func(c *Config) { c.Explore = true })
+	s := i.retrainer(func(c *config) { c.Explore = true })
 	stop := i.Background(s.Run)
 	const document = `{"type":"record","name":"Items","namespace":"x","fields":[
 		{"name":"ITEM_ID","type":"string"},{"name":"CREATION_TIMESTAMP","type":"long"},{"name":"COLOUR","type":["null","string"]}],"version":"1.0"}`
@@ -25,7 +26,7 @@ func TestBatchInferenceExplores(t *testing.T) {
 		fmt.Fprintf(&items, "i%02d,1000,red\n", n)
 	}
 	fmt.Fprintf(&items, "fresh,%d,red\n", time.Now().Add(-48*time.Hour).Unix())
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", mode.ImportFull, items.String()))
+	i.finished(s, i.ImportJob(i.Dataset(i.Group, "ITEMS", document), "items", mode.ImportFull, items.String()))
 	const users = 300 // who like even items
 	i.PutEvents(2*users, "click")
 	// Not in the Items dataset: as old as its first interaction.
@@ -49,7 +50,7 @@ func TestBatchInferenceExplores(t *testing.T) {
 			}
 			job.Config = &personalize.BatchInferenceJobConfig{ItemExplorationConfig: config}
 		})
-		if _, err := s.inferBatch(t.Context(), job, func(float64) {}); err != nil {
+		if _, err := s.Inference.Run(t.Context(), job, func(float64) {}); err != nil {
 			t.Fatal(err)
 		}
 		output := "out/" + name + "/users.json.out"
@@ -69,7 +70,7 @@ func TestBatchInferenceExplores(t *testing.T) {
 	if top < users*27/100 || top > users*47/100 { // e^-1 of them
 		t.Errorf("the new item is on top for %d of %d users", top, users)
 	}
-	if _, err := s.inferBatch(t.Context(), job, func(float64) {}); err != nil {
+	if _, err := s.Inference.Run(t.Context(), job, func(float64) {}); err != nil {
 		t.Fatal(err)
 	}
 	if i.get("out/exploring/users.json.out") != exploring {
@@ -95,7 +96,7 @@ func TestBatchInferenceExplores(t *testing.T) {
 	} else if _, again, _ := run("related-again", related, "1", "30"); again != of {
 		t.Error("a recipe that does not explore explores")
 	}
-	s.config.Explore = false
+	s.Explore = false
 	if _, off, _ := run("off", v, "1", "30"); off != exploiting {
 		t.Error("a retrainer without exploration explores")
 	}

@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"context"
@@ -27,10 +27,12 @@ const (
 
 var segmentLimits = batchLimits{files: 1000, bytes: 1 << 30}
 
-// segment runs a batch segment job: each line of the input is answered by the users with the most affinity to its item,
-// or to the items with its attributes.
-func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, report func(float64)) (func(*catalog.BatchSegmentJob), error) {
-	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
+// Run runs a batch segment job: each line of the input is answered by the users with the most affinity to its item, or
+// to the items with its attributes.
+func (s *Segments) Run(
+	ctx context.Context, job *catalog.BatchSegmentJob, report func(float64),
+) (func(*catalog.BatchSegmentJob), error) {
+	loaded, group, err := s.model(ctx, job.SolutionVersionARN)
 	if err != nil {
 		return nil, err
 	}
@@ -38,15 +40,18 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 	if !ok {
 		return nil, jobs.Faultf("Recipe %s makes no user segments", loaded.Recipe.ARN())
 	}
-	in, files, err := batchInput(ctx, s.config.S3, *job.JobInput.S3DataSource.Path, segmentLimits)
+	in, files, err := batchInput(ctx, s.S3, *job.JobInput.S3DataSource.Path, segmentLimits)
 	if err != nil {
 		return nil, err
 	}
-	out, err := output.Open(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
+	out, err := output.Open(ctx, s.S3, *job.JobOutput.S3DataDestination.Path)
 	if err != nil {
 		return nil, err
 	}
-	b := &segmentation{segmenter: segmenter, byAttributes: loaded.Recipe.Name == "aws-item-attribute-affinity", results: int(job.NumResults)}
+	b := &segmentation{
+		segmenter: segmenter, byAttributes: loaded.Recipe.Name == "aws-item-attribute-affinity",
+		results: int(job.NumResults),
+	}
 	if b.results == 0 {
 		b.results = defaultResults
 	}
@@ -58,7 +63,7 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 		if err != nil {
 			return nil, err
 		}
-		if b.subject.EventTypes, err = source.eventTypes(ctx, s.config.Threads); err != nil {
+		if b.subject.EventTypes, err = source.eventTypes(ctx, s.Threads); err != nil {
 			return nil, err
 		}
 	}
@@ -67,12 +72,14 @@ func (s *Service) segment(ctx context.Context, job *catalog.BatchSegmentJob, rep
 		return nil, err
 	}
 	for n, f := range files {
-		if err := b.file(ctx, out.Create(ctx, outputName(f.info), blob.PutOptions{ContentType: "application/json"}), questions[n]); err != nil {
+		file := out.Create(ctx, outputName(f.info), blob.PutOptions{ContentType: "application/json"})
+		if err := b.file(ctx, file, questions[n]); err != nil {
 			return nil, err
 		}
 		report(float64(n+1) / float64(len(files)))
 	}
-	s.config.Log.Info("batch segments written", zap.String("job", job.ARN), zap.Int("segments", b.segments), zap.Int("refused", b.refused))
+	s.Log.Info("batch segments written",
+		zap.String("job", job.ARN), zap.Int("segments", b.segments), zap.Int("refused", b.refused))
 	return nil, nil
 }
 
@@ -87,7 +94,7 @@ type segmentation struct {
 	segments, refused int
 }
 
-// segmentRequest is what a line may hold.
+// segmentRequest holds the members of a line.
 type segmentRequest struct {
 	ItemID         string            `json:"itemId"`
 	ItemAttributes string            `json:"itemAttributes"`

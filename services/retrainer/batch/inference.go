@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"bytes"
@@ -34,9 +34,9 @@ import (
 var inferenceLimits = batchLimits{files: 1000, lines: 50_000_000, bytes: 1 << 30}
 
 const (
-	// defaultResults is how many items or users a batch job lists where its request says nothing.
+	// defaultResults is how many items or users a batch job lists by default.
 	defaultResults = 25
-	// longestList is how many items a ranking may be asked for, as at runtime.
+	// longestList bounds the items of a ranking, as at runtime.
 	longestList = 500
 
 	// The input is answered in blocks, for each of which the data is read once. A block ends where its lines have so
@@ -47,16 +47,18 @@ const (
 	chunkLines = 1024
 )
 
-// inferBatch runs a batch inference job: each line of the input files is answered by one line of a file of the same
-// name with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives
-// the same. Where several retrainers are at work they share the job (batchshards.go).
-func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob, report func(float64)) (func(*catalog.BatchInferenceJob), error) {
+// Run runs a batch inference job: each line of the input files is answered by one line of a file of the same name
+// with .out behind it. Nothing is written over until a file's last line is answered, and doing the job again gives the
+// same. Where several retrainers are at work they share the job (shards.go).
+func (s *Inference) Run(
+	ctx context.Context, job *catalog.BatchInferenceJob, report func(float64),
+) (func(*catalog.BatchInferenceJob), error) {
 	started := time.Now()
 	plan, err := s.batchPlan(ctx, job)
 	if err != nil {
 		return nil, err
 	}
-	out, err := output.Open(ctx, s.config.S3, *job.JobOutput.S3DataDestination.Path)
+	out, err := output.Open(ctx, s.S3, *job.JobOutput.S3DataDestination.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +67,8 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 		if err != nil {
 			return nil, err
 		}
-		s.config.Log.Info("batch inference written", zap.String("job", job.ARN), zap.Int("files", len(plan.Files)), zap.Int("lines", lines),
+		s.Log.Info("batch inference written",
+			zap.String("job", job.ARN), zap.Int("files", len(plan.Files)), zap.Int("lines", lines),
 			zap.Int("shards", len(plan.Shards)), zap.Duration("took", time.Since(started)))
 		return nil, s.loadResults(ctx, job, plan, out, lines)
 	}
@@ -87,14 +90,14 @@ func (s *Service) inferBatch(ctx context.Context, job *catalog.BatchInferenceJob
 }
 
 // openInference reads everything that a job's lines are answered from.
-func (s *Service) openInference(ctx context.Context, job *catalog.BatchInferenceJob) (*inference, error) {
-	loaded, group, err := s.batchModel(ctx, job.SolutionVersionARN)
+func (s *Inference) openInference(ctx context.Context, job *catalog.BatchInferenceJob) (*inference, error) {
+	loaded, group, err := s.model(ctx, job.SolutionVersionARN)
 	if err != nil {
 		return nil, err
 	}
 	items := loaded.Model.Items()
 	b := &inference{
-		service: s, job: job, loaded: loaded, results: int(job.NumResults), quoted: make([][]byte, items.Len()),
+		settings: s, job: job, loaded: loaded, results: int(job.NumResults), quoted: make([][]byte, items.Len()),
 	}
 	if b.results == 0 {
 		b.results = defaultResults
@@ -116,7 +119,7 @@ func (s *Service) openInference(ctx context.Context, job *catalog.BatchInference
 			return nil, err
 		}
 	}
-	b.workers = make([]inferenceWorker, model.Threads(s.config.Threads))
+	b.workers = make([]inferenceWorker, model.Threads(s.Threads))
 	for i := range b.workers {
 		b.workers[i].scores = make([]float32, items.Len())
 	}
@@ -141,7 +144,7 @@ func (b *inference) openItems(ctx context.Context, group *catalog.DatasetGroup) 
 		if b.job.Config != nil {
 			config = b.job.Config.ItemExplorationConfig
 		}
-		if b.service.config.Explore {
+		if b.settings.Explore {
 			explores = exploration.Read(config)
 		}
 		diverse = diversity.Read(config)
@@ -152,7 +155,7 @@ func (b *inference) openItems(ctx context.Context, group *catalog.DatasetGroup) 
 		table = b.filter.table
 	case explores.Weight > 0 || diverse.Weight > 0:
 		var err error
-		if table, err = b.service.attributesSource().Load(ctx, group, schema.Items); err != nil {
+		if table, err = b.settings.attributes().Load(ctx, group, schema.Items); err != nil {
 			return err
 		}
 	default:
@@ -179,34 +182,20 @@ func (b *inference) openUsers(ctx context.Context, group *catalog.DatasetGroup) 
 		return nil
 	}
 	var err error
-	b.users, err = b.service.attributesSource().Load(ctx, group, schema.Users)
+	b.users, err = b.settings.attributes().Load(ctx, group, schema.Users)
 	return err
-}
-
-// batchModel loads the model of a solution version.
-func (s *Service) batchModel(ctx context.Context, versionARN string) (*modelstore.Loaded, *catalog.DatasetGroup, error) {
-	version, err := s.config.Store.SolutionVersions.Get(ctx, versionARN)
-	if err != nil {
-		return nil, nil, jobs.Missing(err, "solution version", versionARN)
-	}
-	group, err := s.config.Store.DatasetGroups.Get(ctx, version.DatasetGroupARN)
-	if err != nil {
-		return nil, nil, jobs.Missing(err, "dataset group", version.DatasetGroupARN)
-	}
-	loaded, err := modelstore.Load(ctx, s.config.Bucket, version.ManifestKey, "")
-	return loaded, group, err
 }
 
 // inference answers the lines of one job. One run at a time uses it.
 type inference struct {
-	service *Service
-	job     *catalog.BatchInferenceJob
-	loaded  *modelstore.Loaded
-	results int
-	source  *historySource    // nil: neither recipe nor filter asks for histories
-	filter  *batchFilter      // nil: there is none
-	users   *attributes.Table // nil: the model does not ask for them
-	quoted  [][]byte          // the items' ids as JSON
+	settings *Inference
+	job      *catalog.BatchInferenceJob
+	loaded   *modelstore.Loaded
+	results  int
+	source   *historySource    // nil: neither recipe nor filter asks for histories
+	filter   *batchFilter      // nil: there is none
+	users    *attributes.Table // nil: the model does not ask for them
+	quoted   [][]byte          // the items' ids as JSON
 
 	catalogue   *ranking.Catalogue
 	exploration *ranking.Exploration // nil: cold items are not lifted. Its seed is the line's
@@ -249,7 +238,7 @@ type question struct {
 	refusal string
 }
 
-// inferenceRequest is what a line may hold.
+// inferenceRequest holds the members of a line.
 type inferenceRequest struct {
 	UserID       string            `json:"userId"`
 	ItemID       string            `json:"itemId"`
@@ -258,7 +247,7 @@ type inferenceRequest struct {
 	Context      map[string]string `json:"context"`
 }
 
-// inferenceWorker is one goroutine's scratch memory.
+// inferenceWorker is the scratch memory of one goroutine.
 type inferenceWorker struct {
 	scores  []float32
 	history historyScratch
@@ -275,7 +264,7 @@ func (b *inferenceRun) run(ctx context.Context) (err error) {
 		}
 	}()
 	b.started, b.counts = time.Now(), make([]int, len(b.pieces))
-	b.in = b.service.config.S3.Bucket(b.plan.Bucket)
+	b.in = b.settings.S3.Bucket(b.plan.Bucket)
 	var block []question
 	for {
 		var more bool
@@ -362,7 +351,7 @@ func (b *inferenceRun) open(ctx context.Context, n int) (*openPiece, error) {
 	return &openPiece{number: n, object: object, lines: lines}, nil
 }
 
-// parse reads a line as the recipe wants it, or says what is wrong with it.
+// parse reads a line as the recipe wants it, or returns the reason why it is refused.
 func (b *inference) parse(line batchLine) (r inferenceRequest, refusal string) {
 	switch {
 	case line.cut:
@@ -399,7 +388,7 @@ func (b *inference) parse(line batchLine) (r inferenceRequest, refusal string) {
 	return r, ""
 }
 
-// histories reads those of a block's users, and says up to which question they are complete.
+// histories reads those of a block's users, and returns up to which question they are complete.
 func (b *inferenceRun) histories(ctx context.Context, block []question) (*histories, int, error) {
 	if b.source == nil {
 		return nil, len(block), nil
@@ -417,9 +406,9 @@ func (b *inferenceRun) histories(ctx context.Context, block []question) (*histor
 	if len(users) == 0 {
 		return nil, len(block), nil
 	}
-	config := b.service.config
-	known := newHistories(b.loaded.Model.Items(), users, config.UserHistory, config.BatchRows)
-	if err := known.gather(ctx, b.source, config.Threads); err != nil {
+	settings := b.settings
+	known := newHistories(b.loaded.Model.Items(), users, settings.UserHistory, settings.Rows)
+	if err := known.gather(ctx, b.source, settings.Threads); err != nil {
 		return nil, 0, err
 	}
 	b.passes++
@@ -482,7 +471,8 @@ func (b *inferenceRun) progress() {
 }
 
 func (b *inferenceRun) log(event string, more ...zap.Field) {
-	b.service.config.Log.Info(event, append(more, zap.String("job", b.job.ARN), zap.Int("lines", b.lines), zap.Int("refused", b.refused),
+	b.settings.Log.Info(event, append(more,
+		zap.String("job", b.job.ARN), zap.Int("lines", b.lines), zap.Int("refused", b.refused),
 		zap.Int("passes", b.passes), zap.Duration("took", time.Since(b.started)))...)
 }
 

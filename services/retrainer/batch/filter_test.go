@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"fmt"
@@ -31,24 +31,25 @@ const clicksDocument = `{"type":"record","name":"Interactions","namespace":"x","
 	{"name":"USER_ID","type":"string"},{"name":"ITEM_ID","type":"string"},{"name":"EVENT_TYPE","type":"string"},{"name":"TIMESTAMP","type":"long"}],"version":"1.0"}`
 
 // coloured makes a group whose items i00 to i19 are red and blue by turns, with users of whom some are members.
-func coloured(t *testing.T) (*installation, *Service) {
+func coloured(t *testing.T) (*installation, *retrainer) {
 	i := install(t)
 	s := i.retrainer(nil)
 	i.Background(s.Run)
-	i.datasetOf(i.Group, "INTERACTIONS", clicksDocument)
+	i.Dataset(i.Group, "INTERACTIONS", clicksDocument)
 	var items strings.Builder
 	items.WriteString("ITEM_ID,COLOUR,PRICE\n")
 	for n := range 20 {
 		fmt.Fprintf(&items, "i%02d,%s,%d\n", n, []string{"red", "blue"}[n%2], n)
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", itemsDocument), "items", mode.ImportFull, items.String()))
+	i.finished(s, i.ImportJob(i.Dataset(i.Group, "ITEMS", itemsDocument), "items", mode.ImportFull, items.String()))
 	const users = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"MEMBER","type":["null","string"]}],"version":"1.0"}`
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", users), "users", mode.ImportFull, "USER_ID,MEMBER\nu000,yes\nu001,no\n"))
+	i.finished(s, i.ImportJob(i.Dataset(i.Group, "USERS", users), "users", mode.ImportFull, "USER_ID,MEMBER\nu000,yes\nu001,no\n"))
 	i.PutEvents(40, "click")
 	return i, s
 }
 
 func TestBatchInferenceFilters(t *testing.T) {
+	t.Parallel()
 	i, _ := coloured(t)
 	version := func(recipe string) *catalog.SolutionVersion {
 		return i.Ends(i.Version(i.Solution(recipe, recipe, nil), "00000001"))
@@ -132,6 +133,7 @@ func (crowd) Segment(q model.SegmentQuery, k int) (users []model.ScoredUser, err
 }
 
 func TestBatchSegments(t *testing.T) {
+	t.Parallel()
 	i, s := coloured(t)
 	i.publish(reco.Interaction{EventID: "bought", UserID: "u003", SessionID: "b", EventType: "buy", ItemID: "i01", TimestampMS: 9})
 	out, err := output.Open(t.Context(), i.S3, *i.at("out").Path)
@@ -252,17 +254,18 @@ func TestBatchSegments(t *testing.T) {
 }
 
 func TestBatchInferenceKnowsNewcomersByTheirAttributes(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	s := i.retrainer(nil)
 	i.Background(s.Run)
-	i.datasetOf(i.Group, "INTERACTIONS", clicksDocument)
+	i.Dataset(i.Group, "INTERACTIONS", clicksDocument)
 	const document = `{"type":"record","name":"Users","namespace":"x","fields":[{"name":"USER_ID","type":"string"},{"name":"TOWN","type":"string","categorical":true}],"version":"1.0"}`
 	var users strings.Builder
 	users.WriteString("USER_ID,TOWN\nnew-even,Even\nnew-odd,Odd\n")
 	for u := range 80 {
 		fmt.Fprintf(&users, "u%03d,%s\n", u, []string{"Even", "Odd"}[u%2])
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "USERS", document), "users", mode.ImportFull, users.String()))
+	i.finished(s, i.ImportJob(i.Dataset(i.Group, "USERS", document), "users", mode.ImportFull, users.String()))
 	i.PutEvents(80, "click") // users of even number like even items
 	v := i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
 	i.put("in.json", `{"userId":"new-even"}`+"\n"+`{"userId":"new-odd"}`+"\n"+`{"userId":"nobody"}`)

@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 
 // The lists of a job are as diverse as its configuration says, with the scores that the items have.
 func TestBatchInferenceIsDiverse(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	s := i.retrainer(nil)
 	stop := i.Background(s.Run)
@@ -23,7 +24,7 @@ func TestBatchInferenceIsDiverse(t *testing.T) {
 	for n := range 20 {
 		fmt.Fprintf(&items, "i%02d,%s,the same\n", n, []string{"red", "blue"}[n%2])
 	}
-	i.finished(s, i.importJob(i.datasetOf(i.Group, "ITEMS", document), "items", mode.ImportFull, items.String()))
+	i.finished(s, i.ImportJob(i.Dataset(i.Group, "ITEMS", document), "items", mode.ImportFull, items.String()))
 	i.PutEvents(40, "click")
 	v := i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
 	stop()
@@ -40,7 +41,7 @@ func TestBatchInferenceIsDiverse(t *testing.T) {
 			job.NumResults, job.FilterARN = results, filter
 			job.Config = &personalize.BatchInferenceJobConfig{ItemExplorationConfig: config}
 		})
-		if _, err := s.inferBatch(t.Context(), job, func(float64) {}); err != nil {
+		if _, err := s.Inference.Run(t.Context(), job, func(float64) {}); err != nil {
 			t.Fatal(err)
 		}
 		output := "out/" + name + "/users.json.out"

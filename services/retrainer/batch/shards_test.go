@@ -1,4 +1,4 @@
-package retrainer
+package batch
 
 import (
 	"context"
@@ -33,6 +33,7 @@ func (i *installation) pieces(plan *batchPlan) (shards [][]string) {
 }
 
 func TestABatchIsCutAtTheEndsOfLines(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	line := func(n int) string { return fmt.Sprintf("{\"userId\":\"u%03d\"}\n", n) }
 	var lines strings.Builder
@@ -93,7 +94,7 @@ func TestABatchIsCutAtTheEndsOfLines(t *testing.T) {
 }
 
 // sharedJob trains a model, and prepares an input of two files and what one undisturbed retrainer makes of it.
-func (i *installation) sharedJob(s *Service) (v *catalog.SolutionVersion, want map[string]string) {
+func (i *installation) sharedJob(s *retrainer) (v *catalog.SolutionVersion, want map[string]string) {
 	i.Helper()
 	i.PutEvents(40, "click")
 	v = i.Ends(i.Version(i.Solution("personal", "aws-user-personalization", nil), "00000001"))
@@ -105,7 +106,7 @@ func (i *installation) sharedJob(s *Service) (v *catalog.SolutionVersion, want m
 	i.put("in/b.json", "")
 	i.put("in/c.json", lines.String()+`{"userId":"u001"}`)
 	alone := i.batch("alone", v, "in/", nil)
-	if _, err := s.inferBatch(i.Context(), alone, func(float64) {}); err != nil {
+	if _, err := s.Inference.Run(i.Context(), alone, func(float64) {}); err != nil {
 		i.Fatal(err)
 	}
 	want = map[string]string{}
@@ -153,9 +154,10 @@ func (i *installation) awaitReplicas(count int) {
 }
 
 // smallShards have a job of some hundred lines shared.
-func smallShards(c *Config) { c.BatchShardLines = 50 }
+func smallShards(c *config) { c.BatchShardLines = 50 }
 
 func TestTwoRetrainersShareABatch(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	trainer := i.retrainer(nil)
 	stop := i.Background(trainer.Run)
@@ -167,8 +169,8 @@ func TestTwoRetrainersShareABatch(t *testing.T) {
 	i.awaitReplicas(2)
 	// Neither goes on with a shard before the other has one.
 	both := make(chan struct{})
-	arrived := make(chan *Service, 100)
-	for _, s := range []*Service{first, second} {
+	arrived := make(chan *retrainer, 100)
+	for _, s := range []*retrainer{first, second} {
 		answer := s.shards.Runner
 		s.shards.Runner = func(ctx context.Context, shard *catalog.BatchShard, report func(float64)) (func(*catalog.BatchShard), error) {
 			arrived <- s
@@ -194,6 +196,7 @@ func TestTwoRetrainersShareABatch(t *testing.T) {
 }
 
 func TestAFailedShardFailsItsJob(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	trainer := i.retrainer(nil)
 	stop := i.Background(trainer.Run)
@@ -220,7 +223,7 @@ func TestAFailedShardFailsItsJob(t *testing.T) {
 }
 
 // spread writes a plan of so many shards down, as a coordinator among several retrainers does.
-func (i *installation) spread(s *Service, job *catalog.BatchInferenceJob, shards int64) *batchPlan {
+func (i *installation) spread(s *retrainer, job *catalog.BatchInferenceJob, shards int64) *batchPlan {
 	i.Helper()
 	plan, err := s.batchPlan(i.Context(), job)
 	if err != nil {
@@ -238,6 +241,7 @@ func (i *installation) spread(s *Service, job *catalog.BatchInferenceJob, shards
 
 // What a killed coordinator, killed workers and zombies leave behind does not change the output.
 func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	s := i.retrainer(smallShards)
 	stop := i.Background(s.Run)
@@ -260,7 +264,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 		}
 		finish := func(shard *catalog.BatchShard) {}
 		if n < 2 {
-			if finish, err = s.answerShard(t.Context(), shard, func(float64) {}); err != nil {
+			if finish, err = s.answer.Run(t.Context(), shard, func(float64) {}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -293,6 +297,7 @@ func TestASharedBatchGoesOnFromWhatIsThere(t *testing.T) {
 }
 
 func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	s := i.retrainer(smallShards)
 	stop := i.Background(s.Run)
@@ -306,7 +311,7 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 		retrainertest.Create(i.Installation, shard)
-		if _, err := s.answerShard(t.Context(), shard, func(float64) {}); err != nil {
+		if _, err := s.answer.Run(t.Context(), shard, func(float64) {}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -349,6 +354,7 @@ func TestLeftoversOfBatchesAreRemoved(t *testing.T) {
 
 // Of a part that is written twice the first counts.
 func TestPartsAreWrittenOnce(t *testing.T) {
+	t.Parallel()
 	i := install(t)
 	folder := output.Folder{Bucket: i.Bucket, Prefix: "parts/"}
 	for _, content := range []string{"first", "second"} {
