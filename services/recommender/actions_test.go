@@ -97,6 +97,7 @@ func (s *shop) post(path, body string) (*http.Response, string) {
 }
 
 func TestActionsAreRecommended(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	s := openOffers(t,
 		reco.Entity{ID: "join", Properties: map[string]any{"LEVEL": "gold", "REPEAT_FREQUENCY": int64(7)}},
@@ -165,6 +166,7 @@ func TestActionsAreRecommended(t *testing.T) {
 }
 
 func TestActionRecommendationsAreRefused(t *testing.T) {
+	t.Parallel()
 	s := openOffers(t)
 	popular, _ := recipe.ByName("aws-popularity-count")
 	s.campaign(popular, trainOn(t, popular, taste))
@@ -216,6 +218,7 @@ func TestActionRecommendationsAreRefused(t *testing.T) {
 
 // The recipe, over the AWS SDK: seven actions, of which everybody takes the first most often.
 func TestNextBestActionThroughTheSDK(t *testing.T) {
+	t.Parallel()
 	s := openOffers(t)
 	nextBest, ok := recipe.ByName("aws-next-best-action")
 	if !ok {

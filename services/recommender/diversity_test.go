@@ -78,6 +78,7 @@ func first(list []string, is ...func(string) bool) []string {
 // can be told from the one without: red items have all categories in common, one in three with blue ones, and none with
 // blue11, which has no record.
 func TestListsAreMadeDiverse(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	s.sees("reader", true, "red1", "red2", "red5")
 	affordable := s.filter("affordable", `INCLUDE ItemID WHERE Items.PRICE < 6`)
@@ -169,6 +170,7 @@ func TestListsAreMadeDiverse(t *testing.T) {
 }
 
 func TestPromotedItemsStayWhereTheyAre(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	s.sees("reader", true, "red1", "red2", "red5")
 	cheap := s.filter("cheap", `INCLUDE ItemID WHERE Items.PRICE < 4 AND Items.COLOUR IN ("red")`)
@@ -206,6 +208,7 @@ func TestPromotedItemsStayWhereTheyAre(t *testing.T) {
 
 // Who cannot know the categories yet, or has a recipe that explores nothing, answers as ever.
 func TestListsThatAreNotMadeDiverse(t *testing.T) {
+	t.Parallel()
 	s := openWith(t, func(c *Config) { c.AttributesBytes = 1 })
 	for _, name := range []string{personal, popularity} {
 		r, _ := recipe.ByName(name)

@@ -84,6 +84,7 @@ func (t *told) find(keep func(*penchantv1.RecommendationShown) bool) []*penchant
 
 // Each user is answered by his arm, the same at every call, and the log is told which it was.
 func TestAnExperimentIsAskedAsACampaignIs(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	heard := s.listen()
 	e := s.experiment("layout", nil, personal, popularity)
@@ -145,6 +146,7 @@ func refusedAs(t *testing.T, what string, err error, code string) {
 
 // After its end an experiment is still called, is answered by one arm, and counts nothing.
 func TestAStoppedExperimentServesOneArm(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	heard := s.listen()
 	e := s.experiment("layout", func(e *catalog.Experiment) { e.Stop(popularity, "enough", time.Now()) }, personal, popularity)
@@ -170,6 +172,7 @@ func TestAStoppedExperimentServesOneArm(t *testing.T) {
 
 // A campaign on trial whose model does not load costs its users the trial, not the answer.
 func TestTheControlAnswersWhereAnArmCannot(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	heard := s.listen()
 	s.must(s.store.Create(s.Context(), &catalog.SolutionVersion{
@@ -223,6 +226,7 @@ func (s *shop) counter(name, label string) float64 {
 
 // What a shadow campaign would have answered is told, and seen by nobody.
 func TestShadowsAnswerUnseen(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	heard := s.listen()
 	e := s.experiment("trial", func(e *catalog.Experiment) { e.ShadowCampaignARNs = []string{campaignARN(personal)} }, popularity, popularity)
@@ -263,6 +267,7 @@ func (m stuck) Score(model.Query, []float32) error {
 
 // However slow and broken a shadow is, requests are answered, as fast as without it.
 func TestABadShadowCostsNothing(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	e := s.experiment("trial", func(e *catalog.Experiment) { e.ShadowCampaignARNs = []string{campaignARN(personal)} }, popularity, popularity)
 	release := make(chan struct{})

@@ -16,6 +16,7 @@ import (
 // TestFilterCasesEndToEnd puts the data of the filter cases in, makes each of their filters, and compares what is
 // recommended and ranked with what must pass.
 func TestFilterCasesEndToEnd(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	all := []string{filtertest.BareItem, "never-seen"}
 	for _, e := range filtertest.Items {

@@ -108,6 +108,7 @@ func (s *shop) stock() {
 }
 
 func TestFilteredListsAreFull(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	red := s.filter("red", `INCLUDE ItemID WHERE Items.COLOUR IN ("red")`)
 	notRed := s.filter("not-red", `EXCLUDE ItemID WHERE Items.COLOUR IN ("red")`)
@@ -182,6 +183,7 @@ func isA(prefix string) func(string) bool {
 }
 
 func TestFilteredRankings(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	red := s.filter("red", `INCLUDE ItemID WHERE Items.COLOUR IN ("red")`)
 	notRed := s.filter("not-red", `EXCLUDE ItemID WHERE Items.COLOUR IN ("red")`)
@@ -201,6 +203,7 @@ func TestFilteredRankings(t *testing.T) {
 }
 
 func TestFilterRefusals(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	red := s.filter("red", `INCLUDE ItemID WHERE Items.COLOUR IN ($COLOUR)`)
 	clicked := s.filter("clicked", `INCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("click")`)
@@ -258,6 +261,7 @@ func manyValues(n int) map[string]string {
 }
 
 func TestNewRecordsAndEventsCountAtOnce(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	violet := s.filter("violet", `INCLUDE ItemID WHERE Items.COLOUR IN ("violet")`)
 	touched := s.filter("touched", `EXCLUDE ItemID WHERE Interactions.EVENT_TYPE IN ("click")`)
@@ -282,6 +286,7 @@ func TestNewRecordsAndEventsCountAtOnce(t *testing.T) {
 }
 
 func TestPromotions(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	red := s.filter("red", `INCLUDE ItemID WHERE Items.COLOUR IN ("red")`)
 	blue := s.filter("blue", `INCLUDE ItemID WHERE Items.COLOUR IN ("blue")`)
@@ -338,6 +343,7 @@ func TestPromotions(t *testing.T) {
 
 // Version 2 recipes say why an item is answered.
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	r, _ := recipe.ByName("aws-user-personalization-v2")
 	s.campaign(r, trainOn(t, r, taste))
@@ -367,6 +373,7 @@ func TestReasons(t *testing.T) {
 }
 
 func TestMetadata(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	for _, r := range []string{personal, ranker} {
 		_, err := s.store.Campaigns.Update(t.Context(), campaignARN(r), func(c *catalog.Campaign) error {
@@ -419,6 +426,7 @@ func TestMetadata(t *testing.T) {
 }
 
 func TestRecommenders(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	r, _ := recipe.ByName(personal)
 	version := s.version(r, trainOn(t, r, taste))
@@ -442,6 +450,7 @@ func TestRecommenders(t *testing.T) {
 }
 
 func TestExplanations(t *testing.T) {
+	t.Parallel()
 	s := openStocked(t)
 	s.filter("cheap-red", `INCLUDE ItemID WHERE Items.COLOUR IN ("red") | EXCLUDE ItemID WHERE Items.PRICE > 5 | EXCLUDE ItemID WHERE Items.COLOUR IN ($NOT)`)
 	s.sees("reader", true, "blue1", "blue2")
@@ -461,6 +470,7 @@ func TestExplanations(t *testing.T) {
 }
 
 func TestColdItemsAreExplored(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)
 	s := openWith(t, func(c *Config) {
 		c.Explore = true
@@ -539,6 +549,7 @@ func TestColdItemsAreExplored(t *testing.T) {
 }
 
 func TestImpressionsAreCounted(t *testing.T) {
+	t.Parallel()
 	s := openWith(t, func(c *Config) { c.Explore = true })
 	r, _ := recipe.ByName(personal)
 	s.campaign(r, trainOn(t, r, taste))
@@ -561,6 +572,7 @@ func TestImpressionsAreCounted(t *testing.T) {
 }
 
 func TestWithoutAttributesFiltersAreRefused(t *testing.T) {
+	t.Parallel()
 	s := openWith(t, func(c *Config) { c.AttributesBytes = 1 })
 	r, _ := recipe.ByName(popularity)
 	s.campaign(r, trainOn(t, r, taste))

@@ -37,6 +37,7 @@ func (s *shop) ask(router http.Handler, req map[string]any) string {
 }
 
 func TestAnswersWithoutRedis(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	req := map[string]any{"campaignArn": campaignARN(personal), "userId": "u"}
 	eventually.True(s, "states are known to be complete", func() bool { return s.ask(s.router, req) == "" })
@@ -62,6 +63,7 @@ func TestAnswersWithoutRedis(t *testing.T) {
 }
 
 func TestAnswersWhileRedisIsRebuilt(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	topics, err := s.bus.Topics(t.Context(), schema.Interactions.Topic(groupKey))
 	s.must(err)
@@ -74,6 +76,7 @@ func TestAnswersWhileRedisIsRebuilt(t *testing.T) {
 }
 
 func TestShownRecommendationsAreTold(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	resp, err := s.recommendations(map[string]any{"campaignArn": campaignARN(personal), "userId": "u1", "numResults": 3})
 	s.must(err)
@@ -99,6 +102,7 @@ func TestShownRecommendationsAreTold(t *testing.T) {
 }
 
 func TestAnswersDoNotWaitForTheLog(t *testing.T) {
+	t.Parallel()
 	m, err := newMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,7 @@ func count(list []string, colour string, top int) int {
 }
 
 func TestRecommendationsFollowTheUser(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	for _, fold := range []bool{true, false} {
 		user := map[bool]string{true: "folded", false: "not-folded"}[fold]
@@ -84,6 +85,7 @@ func TestRecommendationsFollowTheUser(t *testing.T) {
 }
 
 func TestStrangersGetWhatIsPopular(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	popular, err := s.recommendations(map[string]any{"campaignArn": campaignARN(popularity), "numResults": 500})
 	s.must(err)
@@ -105,6 +107,7 @@ func TestStrangersGetWhatIsPopular(t *testing.T) {
 }
 
 func TestRelatedItems(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	resp, err := s.recommendations(map[string]any{"campaignArn": campaignARN(related), "itemId": "blue3", "numResults": 6})
 	s.must(err)
@@ -115,6 +118,7 @@ func TestRelatedItems(t *testing.T) {
 }
 
 func TestNumResults(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	for asked, want := range map[int]int{0: 24, 1: 1, 5: 5, 500: 24} {
 		resp, err := s.recommendations(map[string]any{"campaignArn": campaignARN(popularity), "numResults": asked})
@@ -126,6 +130,7 @@ func TestNumResults(t *testing.T) {
 }
 
 func TestRankingOrdersTheList(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	s.sees("reader", false, "blue1", "blue2", "blue5")
 	resp, err := s.ranking(map[string]any{
@@ -161,6 +166,7 @@ func TestRankingOrdersTheList(t *testing.T) {
 }
 
 func TestAnswersToTheSDK(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
@@ -189,6 +195,7 @@ func TestAnswersToTheSDK(t *testing.T) {
 }
 
 func TestNewcomersAreKnownByTheirAttributes(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	s.datasets()
 	r, _ := recipe.ByName(personal)

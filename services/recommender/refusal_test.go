@@ -11,6 +11,7 @@ import (
 )
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	s := openTrained(t)
 	pending := active("campaign/pending", "pending")
 	pending.Status = status.CreatePending

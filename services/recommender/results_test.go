@@ -11,6 +11,7 @@ import (
 )
 
 func TestBatchResultsAreLookedUp(t *testing.T) {
+	t.Parallel()
 	s := open(t)
 	s.must(s.view.WaitReady(t.Context()))
 	set := &userstate.ResultSet{Job: account + "batch-inference-job/daily", Load: "1", Created: time.UnixMilli(1_700_000_000_500), Expires: time.Now().Add(time.Hour), Results: 2}
