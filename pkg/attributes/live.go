@@ -75,7 +75,8 @@ var retryPace = backoff.Exponential{First: 200 * time.Millisecond, Max: 5 * time
 // NewLive returns a Live that holds nothing until Run runs.
 func NewLive(config Config) (*Live, error) {
 	l := &Live{
-		config: config, budget: budget{limit: config.Limit}, wake: make(chan struct{}, 1), followers: map[place]*follower{},
+		config: config, budget: budget{limit: config.Limit}, wake: make(chan struct{}, 1),
+		followers: map[place]*follower{},
 	}
 	for _, c := range []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

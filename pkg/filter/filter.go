@@ -13,8 +13,8 @@
 //   - AND binds tighter than OR. Parentheses around conditions do not exist.
 //   - A missing value makes a condition false, but NOT IN and != true, which are the negations of IN and =.
 //   - A categorical value is a set of categories: IN and = hold if any of them is listed. Other strings are one value.
-//   - Event types are compared without case, by event and not by item: NOT IN ("click") means the items with an event of
-//     any type but click. Everything else is compared exactly.
+//   - Event types are compared without case, by event and not by item: NOT IN ("click") means the items with an event
+//     of any type but click. Everything else is compared exactly.
 //   - An expression whose IF does not hold, or which is an EXCLUDE and lacks a parameter, counts as not written. So of
 //     INCLUDE A IF x | INCLUDE B IF y only those that hold restrict, and all rows stay where none does.
 //   - The column that identifies a row (Items.ITEM_ID) can be compared like a string.

@@ -103,8 +103,9 @@ func (p *parser) parseWhere() error {
 			return err
 		}
 		if dataset != "" && condition.column.dataset != dataset {
-			return &Error{Offset: start, Message: fmt.Sprintf("found a condition on %s behind one on %s: AND and OR join conditions "+
-				"on one dataset, write two expressions with | between them", condition.column.dataset, dataset)}
+			message := fmt.Sprintf("found a condition on %s behind one on %s: AND and OR join conditions on one dataset, "+
+				"write two expressions with | between them", condition.column.dataset, dataset)
+			return &Error{Offset: start, Message: message}
 		}
 		dataset = condition.column.dataset
 		group = append(group, condition)
@@ -235,8 +236,8 @@ func (p *parser) parseColumn(t schema.Type, prefix string) (column, error) {
 	}
 	s := p.schemas[t.DatasetType()]
 	if s == nil {
-		return column{}, &Error{Offset: datasetToken.offset, Message: fmt.Sprintf("found %s, but the dataset group has no %s dataset",
-			datasetToken.describe(), t)}
+		message := fmt.Sprintf("found %s, but the dataset group has no %s dataset", datasetToken.describe(), t)
+		return column{}, &Error{Offset: datasetToken.offset, Message: message}
 	}
 	c, err := resolve(s, t, prefix, name)
 	if err != nil {
@@ -302,7 +303,8 @@ func (p *parser) note(c *column, offset int) error {
 	dataset := c.dataset.DatasetType()
 	if field := dataset + "." + c.name; !slices.Contains(p.filter.fields, field) {
 		if len(p.filter.fields) == MaxFields {
-			message := fmt.Sprintf("%s is one field too many: a filter can use at most %d different fields", field, MaxFields)
+			message := fmt.Sprintf("%s is one field too many: a filter can use at most %d different fields",
+				field, MaxFields)
 			return &Error{Offset: offset, Message: message}
 		}
 		p.filter.fields = append(p.filter.fields, field)
@@ -395,8 +397,8 @@ func (p *parser) parseOperand(c *column) (operand, error) {
 			return operand{}, p.fail("found %s, but %w", t.describe(), err)
 		}
 	case t.kind == digits:
-		return operand{}, p.fail("found the number %s, but %s is not numeric, allowed is a string in quotes or a parameter",
-			t.source, c)
+		return operand{}, p.fail("found the number %s, but %s is not numeric, "+
+			"allowed is a string in quotes or a parameter", t.source, c)
 	case c.kind == numbers:
 		return operand{}, p.unexpected("a number or a parameter")
 	default:

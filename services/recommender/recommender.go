@@ -102,7 +102,8 @@ func New(config Config) (*Service, error) {
 	}
 	s.shadows = &shadows{service: s, queue: make(chan shadow, shadowQueue)}
 	s.attributes, err = attributes.NewLive(attributes.Config{
-		Source: source, Needs: s.needs, Limit: int64(config.AttributesBytes), Log: config.Log, Registerer: config.Registerer,
+		Source: source, Needs: s.needs, Limit: int64(config.AttributesBytes),
+		Log: config.Log, Registerer: config.Registerer,
 	})
 	return s, err
 }
