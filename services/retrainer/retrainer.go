@@ -1,12 +1,20 @@
-// Package retrainer runs the jobs: dataset imports and exports, data deletions, trainings, batch inference and batch
-// segments, creates the solution versions of automatic training, writes the reports of metric attributions, and
-// counts the results of experiments.
+// Package retrainer runs the jobs of dataset groups: imports, exports and deletions of data, trainings, batch inference
+// and batch segments. It also creates the solution versions of automatic training, updates served models, writes the
+// reports of metric attributions, and counts the results of experiments.
 //
-// The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has expired;
-// whoever acquires the lease runs it. penchant.jobs only wakes the workers up, so a lost record costs seconds and a repeated
-// one nothing. Every write of a job's outcome is made under the lease's epoch: a worker that was presumed dead and is not
-// cannot overwrite what its successor did. Package jobs holds this, whatever the job; transfer, training and batch run
-// the jobs, results counts experiments and writes reports.
+// This package is the front door: it gives each type of job a queue and runs all of them. The work is done in its
+// rooms, which import downward and never this package:
+//
+//	retrainer                          Config, New, Run, Ready; the wake-ups
+//	  |
+//	training  batch  transfer  results     what a job does, a small struct for each type of job
+//	  |
+//	output  groupdata                  objects that appear whole; a group's schemas, and its data beyond the archive
+//	  |
+//	jobs                               queue, lease, progress, outcome, faults: the same for every type of job
+//
+// The catalog is the queue (see package jobs). penchant.jobs only wakes the workers up, so a lost record costs seconds
+// and a repeated one nothing.
 package retrainer
 
 import (
@@ -31,7 +39,7 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/transfer"
 )
 
-// Config is what a retrainer works with. The clients stay the caller's, who closes them after Run has returned.
+// Config is what a retrainer works with. The caller closes the clients after Run has returned.
 type Config struct {
 	Bus *bus.Client
 	// S3 is the store in which imports find the users' buckets; Bucket is Penchant's own bucket in it.
@@ -43,21 +51,22 @@ type Config struct {
 	Users *userstate.Store
 
 	Options
-	// Trainings and Imports bound what runs at once in this process; 0: one of each. Of every other type of job one runs.
+	// Trainings and Imports bound the jobs that run at once in this process; 0: one of each. Of other types one runs.
 	Trainings, Imports int
-	// UserHistory is how many of a user's newest interactions a batch job's recommendations are made from, the same as in
-	// user states; 0: 200.
+	// UserHistory is how many of a user's newest interactions a batch job's recommendations are made from, the same as
+	// in user states; 0: 200.
 	UserHistory int
 	// BatchRows bounds the interactions that a batch inference job holds in memory, 40 bytes each; 0: 8 million. A job
 	// whose users have more reads the data several times.
 	BatchRows int64
-	// BatchShardLines is the least share of a batch inference job, in lines, that is worth another retrainer's while; 0: 5000.
+	// BatchShardLines is the least share of a batch inference job, in lines, that is worth handing to another
+	// retrainer; 0: 5000.
 	BatchShardLines int64
 	// Explore lets batch inference show cold items, as a job's explorationWeight says, where the recipe explores.
 	Explore bool
 	// Attempts is how often a job is started before it fails for good, if each time its process ends or breaks; 0: 5.
 	Attempts int
-	// LeaseTTL is after how long without a sign of life a job is taken over; 0: 30 s.
+	// LeaseTTL is how long a job may go without a sign of life before another retrainer takes it over; 0: 30 s.
 	LeaseTTL time.Duration
 	// Now is the clock of the schedule; nil: time.Now.
 	Now func() time.Time
@@ -68,9 +77,7 @@ type Config struct {
 	heartbeat time.Duration // of tests
 }
 
-const (
-	consumerGroup = "penchant-retrainer"
-)
+const consumerGroup = "penchant-retrainer"
 
 func (c *Config) setDefaults() {
 	set(&c.MinInteractions, training.UsualMinInteractions)
@@ -99,24 +106,22 @@ func set[T int | int64 | time.Duration](field *T, value T) {
 
 // Service is the retrainer.
 type Service struct {
-	config Config
-	worker *jobs.Worker
-	data   *groupdata.Source
+	config  Config
+	worker  *jobs.Worker
+	data    *groupdata.Source
+	trainer *training.Trainer
+	wakeUps *bus.Consumer
 
-	wakeUps     *bus.Consumer
-	imports     *jobs.Queue[*catalog.DatasetImportJob]
-	training    *jobs.Queue[*catalog.SolutionVersion]
-	trainer     *training.Trainer
-	inference   *batch.Inference
-	batches     *jobs.Queue[*catalog.BatchInferenceJob]
-	shards      *jobs.Queue[*catalog.BatchShard]
-	segments    *jobs.Queue[*catalog.BatchSegmentJob]
-	exports     *jobs.Queue[*catalog.DatasetExportJob]
-	deletion    *jobs.Queue[*catalog.DataDeletionJob]
-	schedule    *training.Schedule
-	reports     *results.Reports
-	updates     *training.Updates
-	experiments *results.Experiments
+	// queues are those of all types of jobs.
+	queues []queue
+	// periodic is what runs beside the queues.
+	periodic []func(context.Context) error
+}
+
+// queue is a jobs.Queue of any type of job.
+type queue interface {
+	Run(ctx context.Context) error
+	Wake()
 }
 
 // New returns a retrainer that works once Run runs.
@@ -131,48 +136,15 @@ func New(config Config) (*Service, error) {
 	}
 	s := &Service{config: config, worker: worker}
 	s.data = &groupdata.Source{Store: config.Store, View: config.View, Bucket: config.Bucket, Bus: config.Bus}
-	s.reports = results.NewReports(results.ReportsConfig{
-		Worker: worker, Data: s.data, Target: config.S3, Now: config.Now, Log: config.Log,
-	})
-	importer := &transfer.Importer{
-		Data: s.data, Source: config.S3, ReportMetrics: s.reports.Import,
-		MinInteractions: config.MinInteractions, MinUsers: config.MinUsers, Now: config.Now, Log: config.Log,
-	}
-	exporter := &transfer.Exporter{Data: s.data, Target: config.S3, Log: config.Log}
-	deleter := &transfer.Deleter{Data: s.data, Source: config.S3, Users: config.Users, Log: config.Log}
-	s.imports = jobs.NewQueue(worker, "import", config.Imports, importer.Run)
-	s.trainer, err = training.NewTrainer(training.Config{
-		Worker: worker, Data: s.data, MinInteractions: config.MinInteractions, MinUsers: config.MinUsers,
-		Seed: config.Seed, Threads: config.Threads, SearchTime: config.SearchTime,
-		AutoTrainInitialDelay: config.AutoTrainInitialDelay, AutoUpdateInterval: config.AutoUpdateInterval,
-		Now: config.Now, Log: config.Log, Registerer: config.Registerer,
-	})
+	reports, err := s.openResults()
 	if err != nil {
 		return nil, err
 	}
-	s.training = jobs.NewQueue(worker, "training", config.Trainings, s.trainer.Run)
-	clients := batch.Clients{Data: s.data, S3: config.S3, Threads: config.Threads, Log: config.Log}
-	s.inference = &batch.Inference{
-		Clients: clients, Users: config.Users, UserHistory: config.UserHistory, Rows: config.BatchRows,
-		ShardLines: config.BatchShardLines, Explore: config.Explore, Group: consumerGroup,
-	}
-	s.batches = jobs.NewQueue(worker, "batch inference", 1, s.inference.Run)
-	s.batches.OnEnd(s.inference.Ended)
-	s.shards = jobs.NewQueue(worker, "batch shard", 1, batch.NewShards(s.inference).Run)
-	s.inference.WakeShards = s.shards.Wake
-	segments := &batch.Segments{Clients: clients}
-	s.segments = jobs.NewQueue(worker, "batch segments", 1, segments.Run)
-	s.exports = jobs.NewQueue(worker, "export", 1, exporter.Run)
-	s.deletion = jobs.NewQueue(worker, "deletion", 1, deleter.Run)
-	s.schedule = training.NewSchedule(s.trainer, s.wake)
-	s.updates = training.NewUpdates(s.trainer)
-	s.experiments, err = results.NewExperiments(results.ExperimentsConfig{
-		Data: s.data, Interval: config.ExperimentInterval, Now: config.Now,
-		Log: config.Log, Registerer: config.Registerer,
-	})
-	if err != nil {
+	s.openTransfer(reports)
+	if err := s.openTraining(); err != nil {
 		return nil, err
 	}
+	s.openBatch()
 	s.wakeUps, err = bus.NewConsumer(bus.ConsumerConfig{
 		Client: config.Bus, Group: consumerGroup, Log: config.Log, Registerer: config.Registerer,
 	}, func(a bus.Assignment) bus.PartitionConsumer { return wakeUps{wake: s.wake, from: a.End} })
@@ -183,27 +155,83 @@ func New(config Config) (*Service, error) {
 	return s, nil
 }
 
+func (s *Service) openResults() (*results.Reports, error) {
+	c := &s.config
+	reports := results.NewReports(results.ReportsConfig{
+		Worker: s.worker, Data: s.data, Target: c.S3, Now: c.Now, Log: c.Log,
+	})
+	experiments, err := results.NewExperiments(results.ExperimentsConfig{
+		Data: s.data, Interval: c.ExperimentInterval, Now: c.Now, Log: c.Log, Registerer: c.Registerer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.periodic = append(s.periodic, reports.Run, experiments.Run)
+	return reports, nil
+}
+
+func (s *Service) openTransfer(reports *results.Reports) {
+	c := &s.config
+	importer := &transfer.Importer{
+		Data: s.data, Source: c.S3, ReportMetrics: reports.Import,
+		MinInteractions: c.MinInteractions, MinUsers: c.MinUsers, Now: c.Now, Log: c.Log,
+	}
+	exporter := &transfer.Exporter{Data: s.data, Target: c.S3, Log: c.Log}
+	deleter := &transfer.Deleter{Data: s.data, Source: c.S3, Users: c.Users, Log: c.Log}
+	s.queues = append(s.queues,
+		jobs.NewQueue(s.worker, "import", c.Imports, importer.Run),
+		jobs.NewQueue(s.worker, "export", 1, exporter.Run),
+		jobs.NewQueue(s.worker, "deletion", 1, deleter.Run))
+}
+
+func (s *Service) openTraining() (err error) {
+	c := &s.config
+	s.trainer, err = training.NewTrainer(training.Config{
+		Worker: s.worker, Data: s.data, MinInteractions: c.MinInteractions, MinUsers: c.MinUsers,
+		Seed: c.Seed, Threads: c.Threads, SearchTime: c.SearchTime,
+		AutoTrainInitialDelay: c.AutoTrainInitialDelay, AutoUpdateInterval: c.AutoUpdateInterval,
+		Now: c.Now, Log: c.Log, Registerer: c.Registerer,
+	})
+	if err != nil {
+		return err
+	}
+	s.queues = append(s.queues, jobs.NewQueue(s.worker, "training", c.Trainings, s.trainer.Run))
+	s.periodic = append(s.periodic,
+		training.NewSchedule(s.trainer, s.wake).Run, training.NewUpdates(s.trainer).Run)
+	return nil
+}
+
+func (s *Service) openBatch() {
+	c := &s.config
+	clients := batch.Clients{Data: s.data, S3: c.S3, Threads: c.Threads, Log: c.Log}
+	inference := &batch.Inference{
+		Clients: clients, Users: c.Users, UserHistory: c.UserHistory, Rows: c.BatchRows,
+		ShardLines: c.BatchShardLines, Explore: c.Explore, Group: consumerGroup,
+	}
+	segments := &batch.Segments{Clients: clients}
+	batches := jobs.NewQueue(s.worker, "batch inference", 1, inference.Run)
+	batches.OnEnd(inference.Ended)
+	shards := jobs.NewQueue(s.worker, "batch shard", 1, batch.NewShards(inference).Run)
+	inference.WakeShards = shards.Wake
+	s.queues = append(s.queues, batches, shards, jobs.NewQueue(s.worker, "batch segments", 1, segments.Run))
+	s.periodic = append(s.periodic, inference.RemoveLeftovers)
+}
+
 // Name implements process.Service.
 func (s *Service) Name() string { return "retrainer" }
 
-// Run works on jobs until ctx ends. A job under way is then given back at once, for another worker.
+// Run works on jobs until ctx ends. Running jobs are then handed back at once, for another retrainer.
 func (s *Service) Run(ctx context.Context) error {
 	unsubscribe := s.config.View.Subscribe(func(string) { s.wake() })
 	defer unsubscribe()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.wakeUps.Run(ctx) })
-	group.Go(func() error { return s.imports.Run(ctx) })
-	group.Go(func() error { return s.training.Run(ctx) })
-	group.Go(func() error { return s.batches.Run(ctx) })
-	group.Go(func() error { return s.shards.Run(ctx) })
-	group.Go(func() error { return s.inference.RemoveLeftovers(ctx) })
-	group.Go(func() error { return s.segments.Run(ctx) })
-	group.Go(func() error { return s.exports.Run(ctx) })
-	group.Go(func() error { return s.deletion.Run(ctx) })
-	group.Go(func() error { return s.schedule.Run(ctx) })
-	group.Go(func() error { return s.reports.Run(ctx) })
-	group.Go(func() error { return s.updates.Run(ctx) })
-	group.Go(func() error { return s.experiments.Run(ctx) })
+	for _, q := range s.queues {
+		group.Go(func() error { return q.Run(ctx) })
+	}
+	for _, run := range s.periodic {
+		group.Go(func() error { return run(ctx) })
+	}
 	return group.Wait()
 }
 
@@ -221,15 +249,11 @@ func (s *Service) Ready(ctx context.Context) error {
 	return nil
 }
 
-// wake has the workers look for jobs now.
+// wake makes the idle workers look for jobs.
 func (s *Service) wake() {
-	s.imports.Wake()
-	s.training.Wake()
-	s.batches.Wake()
-	s.shards.Wake()
-	s.segments.Wake()
-	s.exports.Wake()
-	s.deletion.Wake()
+	for _, q := range s.queues {
+		q.Wake()
+	}
 }
 
 // wakeUps turns each record of penchant.jobs into a look at the catalog, which knows what there is to do.

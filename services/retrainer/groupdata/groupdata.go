@@ -1,5 +1,5 @@
-// Package groupdata finds what data a dataset group has, and where: the schemas of its datasets, what the log holds beyond
-// the archive, and whether anything has arrived. The retrainer's jobs read through it.
+// Package groupdata finds what data a dataset group has, and where: the schemas of its datasets, what the log holds
+// beyond the archive, and whether anything has arrived. The retrainer's jobs read through it.
 package groupdata
 
 import (

@@ -13,8 +13,8 @@ import (
 
 // Tail is what a dataset group's log holds beyond its archive at one moment: from each chain's end to the partition's.
 //
-// The chains' ends are looked up before the archive is read: what the firehose archives meanwhile is read twice and counts
-// once, and nothing is missed.
+// The chains' ends are looked up before the archive is read: what the firehose archives meanwhile is read twice and
+// counts once, and nothing is missed.
 type Tail struct {
 	bus    *bus.Client
 	topics []tailTopic
@@ -35,7 +35,8 @@ func (s *Source) OpenTail(ctx context.Context, group string) (*Tail, error) {
 		add func(*trainingset.Builder, bus.Record)
 	}{
 		{schema.Interactions, addInteraction(wire.UnmarshalInteraction, (*trainingset.Builder).Add)},
-		{schema.ActionInteractions, addInteraction(wire.UnmarshalActionInteraction, (*trainingset.Builder).AddActionInteraction)},
+		{schema.ActionInteractions,
+			addInteraction(wire.UnmarshalActionInteraction, (*trainingset.Builder).AddActionInteraction)},
 		{schema.Items, addEntity((*trainingset.Builder).AddItem)},
 		{schema.Users, addEntity((*trainingset.Builder).AddUser)},
 		{schema.Actions, addEntity((*trainingset.Builder).AddAction)},

@@ -12,8 +12,8 @@ import (
 
 // Maintain runs the queue's runner on a resource that is ACTIVE and stays so, under its lease: of several processes one
 // does. due decides on the newest state whether there is still anything to do; attempted is written after a success and
-// after a failure alike, so that the next attempt comes when the resource is due again. An attempt that was lost, or ended
-// with the process, writes nothing.
+// after a failure alike, so that the next attempt comes when the resource is due again. An attempt that was lost, or
+// ended with the process, writes nothing.
 func (q *Queue[R]) Maintain(ctx context.Context, arn string, due func(R) bool, attempted func(R)) {
 	w := q.worker
 	log := w.config.Log.With(zap.String("resource", arn))

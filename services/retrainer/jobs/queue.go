@@ -46,12 +46,15 @@ const (
 // errStopped ends a job's context when its user stops it.
 var errStopped = errors.New("the job was stopped by its user")
 
-// ErrLeaseLost ends a job's context when its lease has passed to another worker. A runner that returns it drops its job.
+// ErrLeaseLost ends a job's context when its lease has passed to another worker. A runner that returns it drops its
+// job.
 var ErrLeaseLost = errors.New("the job's lease has passed to another worker")
 
 // NewQueue returns the queue of a type of jobs, of which concurrency run at once in this process.
 func NewQueue[R catalog.Resource](w *Worker, name string, concurrency int, run Runner[R]) *Queue[R] {
-	return &Queue[R]{worker: w, name: name, concurrency: concurrency, Runner: run, wakeUps: make(chan struct{}, concurrency)}
+	return &Queue[R]{
+		Runner: run, worker: w, name: name, concurrency: concurrency, wakeUps: make(chan struct{}, concurrency),
+	}
 }
 
 // OnEnd has ended called for each job that this process has completed or failed. It must precede Run.
@@ -232,8 +235,8 @@ func (a *attempt[R]) begin(ctx context.Context) error {
 	return nil
 }
 
-// runWatched runs the job while keeping its lease alive. If the job is stopped or its lease lost, its context ends and the
-// error is errStopped or ErrLeaseLost.
+// runWatched runs the job while keeping its lease alive. If the job is stopped or its lease lost, its context ends and
+// the error is errStopped or ErrLeaseLost.
 func (a *attempt[R]) runWatched(ctx context.Context) (finish func(R), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -359,8 +362,8 @@ func (a *attempt[R]) handedBack(ctx context.Context) string {
 	return "handed back"
 }
 
-// write applies a change and releases the lease. Hours of work may depend on it, so it retries until the lease is lost, or
-// settleTimeout after ctx has ended.
+// write applies a change and releases the lease. Hours of work may depend on it, so it retries until the lease is lost,
+// or settleTimeout after ctx has ended.
 func (a *attempt[R]) write(ctx context.Context, doing string, change func(R)) bool {
 	detached, cancel := detachWithTimeout(ctx, settleTimeout)
 	defer cancel()

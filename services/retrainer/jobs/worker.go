@@ -1,9 +1,9 @@
 // Package jobs runs resources of the catalog as jobs: services/retrainer gives it one queue for each type of job.
 //
-// The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has expired;
-// whoever acquires the lease runs it. Wake-ups only shorten the wait, so a lost one costs seconds and a repeated one
-// nothing. Every outcome is written under the lease's epoch: a worker that was presumed dead and is not cannot overwrite
-// what its successor did.
+// The catalog is the queue. A job is a resource in CREATE PENDING, or in CREATE IN_PROGRESS under a lease that has
+// expired; whoever acquires the lease runs it. Wake-ups only shorten the wait, so a lost one costs seconds and a
+// repeated one nothing. Every outcome is written under the lease's epoch: a worker that was presumed dead and is not
+// cannot overwrite what its successor did.
 //
 //	PENDING --acquire, begin--> IN_PROGRESS --runner returns nil----------> ACTIVE
 //	   ^                             |------ returns a Fault--------------> FAILED

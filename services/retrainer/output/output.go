@@ -1,4 +1,5 @@
-// Package output writes what batch jobs and exports produce: objects of a folder, each of which appears whole or not at all.
+// Package output writes what batch jobs and exports produce: objects of a folder, each of which appears whole or not at
+// all.
 package output
 
 import (

@@ -28,9 +28,11 @@ func newExperimentMetrics(reg prometheus.Registerer) (*experimentMetrics, error)
 		users:       gauge("users", "Users who count in an experiment, by arm.", "arm"),
 		impressions: gauge("impressions", "Answers that count in an experiment, by arm.", "arm"),
 		rewards: gauge("rewards",
-			"Events that were counted for answers of an experiment, by arm and metric: metric or guard.", "arm", "metric"),
+			"Events that were counted for answers of an experiment, by arm and metric: metric or guard.",
+			"arm", "metric"),
 		pValue: gauge("p_value",
-			"Always valid p-value of an arm's difference from the control, by metric: metric or guard.", "arm", "metric"),
+			"Always valid p-value of an arm's difference from the control, by metric: metric or guard.",
+			"arm", "metric"),
 		mismatch: gauge("sample_ratio_mismatch",
 			"1 where the arms do not have the users that their shares ask for: the results are not to be believed."),
 		counted: gauge("counted_timestamp_seconds", "Until when events have been counted."),
@@ -40,7 +42,9 @@ func newExperimentMetrics(reg prometheus.Registerer) (*experimentMetrics, error)
 		}),
 		names: map[string]string{},
 	}
-	for _, c := range []prometheus.Collector{m.users, m.impressions, m.rewards, m.pValue, m.mismatch, m.counted, m.rollbacks} {
+	for _, c := range []prometheus.Collector{
+		m.users, m.impressions, m.rewards, m.pValue, m.mismatch, m.counted, m.rollbacks,
+	} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}

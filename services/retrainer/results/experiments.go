@@ -23,13 +23,13 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/groupdata"
 )
 
-// Experiments counts what the arms of experiments have shown and what came of it, and stops an experiment whose guard metric
-// has become worse.
+// Experiments counts what the arms of experiments have shown and what came of it, and stops an experiment whose guard
+// metric has become worse.
 //
-// The tally of an experiment, and the offsets up to which it was counted, are one object of the bucket (experiment.Tally),
-// which is replaced as a whole and only if it is still what was read. So a record counts once, whoever dies when: what was not
-// written down is counted again from the same offsets by the next retrainer, and of two that count at the same time one has
-// counted for nothing. No lease is needed.
+// The tally of an experiment, and the offsets up to which it was counted, are one object of the bucket
+// (experiment.Tally), which is replaced as a whole and only if it is still what was read. So a record counts once,
+// whoever dies when: what was not written down is counted again from the same offsets by the next retrainer, and of two
+// that count at the same time one has counted for nothing. No lease is needed.
 //
 // Interactions are counted some seconds after they arrived: by then the log has the answers that they name, which the
 // recommenders publish outside the requests' path.
@@ -64,13 +64,13 @@ const (
 	experimentsInterval = time.Second
 	// experimentRetry is the pause after a failure.
 	experimentRetry = 30 * time.Second
-	// experimentSpan bounds what is counted at once after an outage, so that answers do not pile up before their rewards are
-	// counted.
+	// experimentSpan bounds what is counted at once after an outage, so that answers do not pile up before their
+	// rewards are counted.
 	experimentSpan = 10 * time.Minute
 	// experimentMargin is how much the broker's clock may be behind the one that dated the experiment's creation.
 	experimentMargin = 5 * time.Minute
-	// experimentRest times the duration of a count is the pause after it, if that is longer than the interval. It is no longer
-	// than the retry's pause, because a guard metric must not wait.
+	// experimentRest times the duration of a count is the pause after it, if that is longer than the interval. It is no
+	// longer than the retry's pause, because a guard metric must not wait.
 	experimentRest = 4
 )
 
@@ -196,8 +196,8 @@ func (x *Experiments) write(ctx context.Context, e *catalog.Experiment, c *count
 	return true, nil
 }
 
-// judge stops an experiment whose guard metric is worse in an arm: from then on the control answers everybody. A tally that was
-// just written for an experiment that is gone is deleted.
+// judge stops an experiment whose guard metric is worse in an arm: from then on the control answers everybody. A tally
+// that was just written for an experiment that is gone is deleted.
 func (x *Experiments) judge(ctx context.Context, e *catalog.Experiment, tally *experiment.Tally) error {
 	current, err := x.config.Data.Store.Experiments.Get(ctx, e.ARN)
 	if errors.Is(err, catalog.ErrNotFound) || err == nil && (current.ID != e.ID || current.Deleting()) {
@@ -256,7 +256,8 @@ func (x *Experiments) countUntil(
 	return nil
 }
 
-// countAnswers counts the answers of the experiment in a span of the recommendations. What the log no longer has is lost.
+// countAnswers counts the answers of the experiment in a span of the recommendations. What the log no longer has is
+// lost.
 func (x *Experiments) countAnswers(
 	ctx context.Context, topic string, e *catalog.Experiment, answers *span, tally *experiment.Tally,
 ) error {
@@ -289,7 +290,8 @@ func (x *Experiments) countEvents(ctx context.Context, group string, events *spa
 	topic := schema.Interactions.Topic(group)
 	return x.config.Data.Bus.ReadRange(ctx, topic, events.held, func(records []bus.Record) error {
 		for _, record := range records {
-			if i, err := wire.UnmarshalInteraction(record.Value); err == nil { // the firehose reports what cannot be decoded
+			// The firehose reports what cannot be decoded.
+			if i, err := wire.UnmarshalInteraction(record.Value); err == nil {
 				i.Origin = groupdata.OriginOf(record)
 				tally.Happen(&i)
 			}
@@ -335,8 +337,8 @@ func (s *span) progress() experiment.Progress {
 	return experiment.Progress{TopicID: s.topicID, Next: next}
 }
 
-// uncounted returns the part of a topic that arrived before a time and has not been counted. Of a topic that was created
-// again, that is all it holds.
+// uncounted returns the part of a topic that arrived before a time and has not been counted. Of a topic that was
+// created again, that is all it holds.
 func (x *Experiments) uncounted(
 	ctx context.Context, topic string, e *catalog.Experiment, tally *experiment.Tally, until time.Time,
 ) (*span, error) {

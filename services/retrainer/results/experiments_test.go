@@ -45,7 +45,8 @@ func (i *installation) experimenting() *catalog.Experiment {
 	return e
 }
 
-// shows tells the log of answers of an experiment to users, each by his arm. The id of an answer is the user's with a number.
+// shows tells the log of answers of an experiment to users, each by his arm. The id of an answer is the user's with a
+// number.
 func (i *installation) shows(e *catalog.Experiment, number int, users ...string) {
 	i.Helper()
 	var records []bus.Record

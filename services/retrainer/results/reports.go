@@ -25,12 +25,12 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
-// Reports writes the reports of metric attributions: for each window of 15 minutes in which something happened one file in
-// the user's bucket. An interaction belongs to the window in which the log took it.
+// Reports writes the reports of metric attributions: for each window of 15 minutes in which something happened one file
+// in the user's bucket. An interaction belongs to the window in which the log took it.
 //
-// Each interaction is in exactly one report. The attribution's progress holds the offsets at which the next window begins; it
-// moves on, by compare-and-swap, after the files are written. If a retrainer dies in between, its files are written again,
-// from the same offsets and so with the same content, under the same names.
+// Each interaction is in exactly one report. The attribution's progress holds the offsets at which the next window
+// begins; it moves on, by compare-and-swap, after the files are written. If a retrainer dies in between, its files are
+// written again, from the same offsets and so with the same content, under the same names.
 type Reports struct {
 	config ReportsConfig
 	// later is when an attribution whose report failed is retried, by ARN. Only Run uses it.
@@ -194,20 +194,22 @@ func (r *Reports) writeReport(
 		folder += "/"
 	}
 	options := blob.PutOptions{ContentType: "text/csv"}
-	if _, err := r.config.Target.Bucket(bucket).Put(ctx, folder+name, attribution.CSV(windows...), options); err != nil {
+	_, err = r.config.Target.Bucket(bucket).Put(ctx, folder+name, attribution.CSV(windows...), options)
+	if err != nil {
 		return fmt.Errorf("writing s3://%s/%s%s: %w", bucket, folder, name, err)
 	}
 	for _, window := range windows {
 		if window.LeftOut > 0 {
 			r.config.Log.Warn("a report of metrics has too many sources, leaving out the smallest",
-				zap.String("metric_attribution", m.ARN), zap.Time("window", window.Begin), zap.Int("left_out", window.LeftOut))
+				zap.String("metric_attribution", m.ARN),
+				zap.Time("window", window.Begin), zap.Int("left_out", window.LeftOut))
 		}
 	}
 	return nil
 }
 
-// Import writes one file about what an import has brought, if its job asks for it and the group has a metric attribution with
-// a place for reports. Interactions are in the windows of their own time.
+// Import writes one file about what an import has brought, if its job asks for it and the group has a metric
+// attribution with a place for reports. Interactions are in the windows of their own time.
 func (r *Reports) Import(ctx context.Context, job *catalog.DatasetImportJob, version dataset.Version) error {
 	wanted := job.PublishAttributionMetricsToS3 != nil && *job.PublishAttributionMetricsToS3 &&
 		strings.HasSuffix(job.DatasetARN, "/"+schema.Interactions.DatasetType())
@@ -273,7 +275,8 @@ func (r *Reports) collect(
 	if progress.TopicID == from.TopicID {
 		maps.Copy(progress.Next, from.Next)
 	} else {
-		r.config.Log.Warn("the interactions topic was created again, leaving out of reports what its predecessor held unreported",
+		r.config.Log.Warn(
+			"the interactions topic was created again, leaving out of reports what its predecessor held unreported",
 			zap.String("topic", topic))
 	}
 	ranges, err := r.config.Data.Unarchived(ctx, group, schema.Interactions)
@@ -292,7 +295,8 @@ func (r *Reports) collect(
 	}
 	err = r.config.Data.Bus.ReadRange(ctx, topic, ranges, func(records []bus.Record) error {
 		for _, record := range records {
-			if i, err := wire.UnmarshalInteraction(record.Value); err == nil { // the firehose reports what cannot be decoded
+			// The firehose reports what cannot be decoded.
+			if i, err := wire.UnmarshalInteraction(record.Value); err == nil {
 				i.Origin = groupdata.OriginOf(record)
 				partitions[record.Partition].take(&i)
 			}

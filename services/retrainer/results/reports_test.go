@@ -30,7 +30,8 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/transfer"
 )
 
-// reporting creates a metric attribution the way control does, with reports under reports/shop/ in the installation's bucket.
+// reporting creates a metric attribution the way control does, with reports under reports/shop/ in the installation's
+// bucket.
 func (i *installation) reporting() *catalog.MetricAttribution {
 	i.Helper()
 	topic := schema.Interactions.Topic(i.Group.GroupKey())

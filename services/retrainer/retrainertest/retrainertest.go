@@ -1,5 +1,5 @@
-// Package retrainertest gives the tests of the retrainer's rooms what they all work on: a Kafka, a bucket and a catalog with a
-// dataset group, and ways to put data, solutions and solution versions there.
+// Package retrainertest gives the tests of the retrainer's rooms what they all work on: a Kafka, a bucket and a catalog
+// with a dataset group, and ways to put data, solutions and solution versions there.
 package retrainertest
 
 import (
@@ -173,7 +173,9 @@ func (i *Installation) Ends(v *catalog.SolutionVersion) *catalog.SolutionVersion
 }
 
 // Until waits until the version is as wanted and returns it.
-func (i *Installation) Until(v *catalog.SolutionVersion, what string, holds func(*catalog.SolutionVersion) bool) *catalog.SolutionVersion {
+func (i *Installation) Until(
+	v *catalog.SolutionVersion, what string, holds func(*catalog.SolutionVersion) bool,
+) *catalog.SolutionVersion {
 	i.Helper()
 	var now *catalog.SolutionVersion
 	eventually.Succeeds(i, what, func() (err error) {

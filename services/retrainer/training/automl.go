@@ -11,10 +11,12 @@ import (
 )
 
 // autoMLRecipes are compared if autoMLConfig gives no recipeList, as far as the table has them.
-var autoMLRecipes = []string{"aws-user-personalization", "aws-hrnn", "aws-hrnn-metadata", "aws-hrnn-coldstart", "aws-popularity-count"}
+var autoMLRecipes = []string{
+	"aws-user-personalization", "aws-hrnn", "aws-hrnn-metadata", "aws-hrnn-coldstart", "aws-popularity-count",
+}
 
-// chooseRecipe trains each recipe of the list with its default parameters and returns the best. A recipe that the data does
-// not suit, as aws-hrnn-coldstart without cold items, is skipped.
+// chooseRecipe trains each recipe of the list with its default parameters and returns the best. A recipe that the data
+// does not suit, as aws-hrnn-coldstart without cold items, is skipped.
 func (s *search) chooseRecipe(ctx context.Context, report func(float64)) (candidate, error) {
 	candidates, metric, err := autoMLCandidates(s.version)
 	if err != nil {

@@ -45,7 +45,8 @@ func (c candidate) checkData(set *trainingset.Set) error {
 	return nil
 }
 
-// choose finds the recipe and the parameters where the solution does not give them, and checks that the data suits them.
+// choose finds the recipe and the parameters where the solution does not give them, and checks that the data suits
+// them.
 func (r *run) choose(ctx context.Context) (err error) {
 	if err := r.checkMinimum(r.chosen.recipe, r.data.Set); err != nil {
 		return jobs.Fault(err)
@@ -77,12 +78,15 @@ func (r *run) search(ctx context.Context) (candidate, error) {
 	return search.tune(ctx, chosen, jobs.Between(report, first, 1))
 }
 
-// tunes reports whether a version's parameters are searched for. A recipe that AutoML has chosen need not have any to tune.
+// tunes reports whether a version's parameters are searched for. A recipe that AutoML has chosen need not have any to
+// tune.
 func tunes(version *catalog.SolutionVersion, r *recipe.Recipe) bool {
-	return version.PerformHPO && slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable })
+	tunable := func(p recipe.Parameter) bool { return p.Tunable }
+	return version.PerformHPO && slices.ContainsFunc(r.HyperParameters, tunable)
 }
 
-// trials counts the trainings that the searches of a version, for a recipe and for its parameters, make one after the other.
+// trials counts the trainings that the searches of a version, for a recipe and for its parameters, make one after the
+// other.
 func trials(version *catalog.SolutionVersion) (recipes, parameters float64) {
 	if version.PerformAutoML {
 		candidates, _, _ := autoMLCandidates(version) // what is wrong with them comes up when they are tried

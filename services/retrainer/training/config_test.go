@@ -22,8 +22,8 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/retrainertest"
 )
 
-// cliques puts interactions of so many circles of five users into the log: each circle has eight items of its own, of which
-// each of its users clicks six. What goes together is known from few users each.
+// cliques puts interactions of so many circles of five users into the log: each circle has eight items of its own, of
+// which each of its users clicks six. What goes together is known from few users each.
 func (i *installation) cliques(circles int) {
 	i.Helper()
 	random := rand.New(rand.NewPCG(1, 2))

@@ -21,15 +21,16 @@ const (
 	defaultParallelJobs = 1
 )
 
-// tune searches the recipe's tunable parameters for those with the highest gain (eval.Gain). The first candidate is what
-// the solution gives itself, if the ranges allow it; the others are spread evenly over the ranges (see spread).
+// tune searches the recipe's tunable parameters for those with the highest gain (eval.Gain). The first candidate is
+// what the solution gives itself, if the ranges allow it; the others are spread evenly over the ranges (see spread).
 func (s *search) tune(ctx context.Context, start candidate, report func(float64)) (candidate, error) {
 	var config personalize.HPOConfig
 	if c := s.version.Config; c != nil && c.HpoConfig != nil {
 		config = *c.HpoConfig
 	}
 	trainings, parallel := trainingsOf(config)
-	candidates, err := spread(start, rangesOf(start.recipe, config.AlgorithmHyperParameterRanges), trainings, s.config.Seed)
+	ranges := rangesOf(start.recipe, config.AlgorithmHyperParameterRanges)
+	candidates, err := spread(start, ranges, trainings, s.config.Seed)
 	if err != nil {
 		return candidate{}, jobs.Fault(err)
 	}
@@ -70,8 +71,8 @@ func tuned(c candidate) map[string]string {
 	return values
 }
 
-// rangesOf returns the parameters to search, with the ranges or values to search in: those that the configuration names, or
-// all that are tunable if it names none.
+// rangesOf returns the parameters to search, with the ranges or values to search in: those that the configuration
+// names, or all that are tunable if it names none.
 func rangesOf(r *recipe.Recipe, given *personalize.HyperParameterRanges) []recipe.Parameter {
 	var all []recipe.Parameter
 	for _, p := range r.HyperParameters {
@@ -137,9 +138,10 @@ func float(n *int64) *float64 {
 	return new(float64(*n))
 }
 
-// spread makes up to n different candidates: the start, if its values are within the ranges, and a Latin hypercube sample.
-// Each parameter's range is cut into as many parts as there are samples, and each part is used once, so that a few samples
-// cover every single parameter better than independent draws would. The same seed gives the same candidates.
+// spread makes up to n different candidates: the start, if its values are within the ranges, and a Latin hypercube
+// sample. Each parameter's range is cut into as many parts as there are samples, and each part is used once, so that a
+// few samples cover every single parameter better than independent draws would. The same seed gives the same
+// candidates.
 func spread(start candidate, ranges []recipe.Parameter, n int, seed int64) ([]candidate, error) {
 	var candidates []candidate
 	if within(start, ranges) {

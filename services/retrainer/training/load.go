@@ -94,8 +94,8 @@ func (t *Trainer) reportDamaged(log *zap.Logger, files []string) {
 	log.Error("damaged archive files are left out of a training", zap.Strings("files", files))
 }
 
-// builderOptions selects the data that a version is trained on: that of its configuration, and for a domain use case the
-// events of its type.
+// builderOptions selects the data that a version is trained on: that of its configuration, and for a domain use case
+// the events of its type.
 func builderOptions(version *catalog.SolutionVersion) (trainingset.Options, error) {
 	options := trainingset.Options{EventType: version.EventType}
 	r, known := recipe.ByARN(version.RecipeARN)
@@ -117,7 +117,9 @@ func builderOptions(version *catalog.SolutionVersion) (trainingset.Options, erro
 		options.Events = eventRules(c.EventsConfig.EventParametersList)
 	}
 	if t := c.TrainingDataConfig; t != nil {
-		options.Columns = trainingset.Columns{Excluded: byType(t.ExcludedDatasetColumns), Included: byType(t.IncludedDatasetColumns)}
+		options.Columns = trainingset.Columns{
+			Excluded: byType(t.ExcludedDatasetColumns), Included: byType(t.IncludedDatasetColumns),
+		}
 	}
 	if known && (r.Type == recipe.UserPersonalization || r.Type == recipe.PersonalizedRanking) {
 		options.Objective = objectiveOf(c.OptimizationObjective)
@@ -153,12 +155,13 @@ func byType(columns map[string][]string) map[string][]string {
 	return spelled
 }
 
-// sensitivities are how much an objective counts, in logits between the items that bring in most and least: at HIGH an item
-// that brings in most has e² ≈ 7.4 times the share of an equally relevant one that brings in nothing.
+// sensitivities are how much an objective counts, in logits between the items that bring in most and least: at HIGH an
+// item that brings in most has e² ≈ 7.4 times the share of an equally relevant one that brings in nothing.
 var sensitivities = map[string]float64{"LOW": 0.5, "MEDIUM": 1, "HIGH": 2}
 
 func objectiveOf(o *personalize.OptimizationObjective) trainingset.Objective {
-	if o == nil || o.ItemAttribute == nil || o.ObjectiveSensitivity == nil || sensitivities[*o.ObjectiveSensitivity] == 0 {
+	if o == nil || o.ItemAttribute == nil || o.ObjectiveSensitivity == nil ||
+		sensitivities[*o.ObjectiveSensitivity] == 0 {
 		return trainingset.Objective{}
 	}
 	return trainingset.Objective{Attribute: *o.ItemAttribute, Weight: sensitivities[*o.ObjectiveSensitivity]}

@@ -19,7 +19,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"recipe"}),
 		damaged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "penchant_retrainer_damaged_files_total",
-			Help: "Archive files that trainings did without because they could not be decoded, counted by each training.",
+			Help: "Archive files that trainings did without because they could not be decoded, " +
+				"counted by each training.",
 		}),
 	}
 	for _, c := range []prometheus.Collector{m.trained, m.damaged} {

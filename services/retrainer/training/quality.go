@@ -10,9 +10,9 @@ import (
 	"github.com/penchant-io/penchant/pkg/modelstore"
 )
 
-// QualityReport describes a trained model: the metrics of GetSolutionMetrics, and much that has no place there, since clients
-// expect Personalize's names and no others. It is stored in the bucket as report.json, next to its plots.
-// The same data and seed give the same bytes.
+// QualityReport describes a trained model: the metrics of GetSolutionMetrics, and much that has no place there, since
+// clients expect Personalize's names and no others. It is stored in the bucket as report.json, next to its plots. The
+// same data and seed give the same bytes.
 type QualityReport struct {
 	SolutionVersion string            `json:"solutionVersion"`
 	Recipe          string            `json:"recipe"`

@@ -17,12 +17,12 @@ import (
 	expression "github.com/penchant-io/penchant/pkg/schedule"
 )
 
-// Schedule creates the solution versions of automatic training. A solution's first is due some time after its creation if
-// nobody has created one by hand until then, each further one a period after the newest version, however that was created.
-// Without enough data nothing is created, and the data is checked again later.
+// Schedule creates the solution versions of automatic training. A solution's first is due some time after its creation
+// if nobody has created one by hand until then, each further one a period after the newest version, however that was
+// created. Without enough data nothing is created, and the data is checked again later.
 //
-// Any number of retrainers may run a schedule: the version of a due date has an id that follows from the solution and its
-// newest version, so that of several that try, the catalog lets one create it.
+// Any number of retrainers may run a schedule: the version of a due date has an id that follows from the solution and
+// its newest version, so that of several that try, the catalog lets one create it.
 type Schedule struct {
 	trainer *Trainer
 	wake    func()
@@ -79,7 +79,8 @@ func (s *Schedule) look(ctx context.Context) {
 		case errors.Is(err, errTooLittleData):
 			log.Debug("automatic training waits for more data")
 			s.later[solution.ARN] = now.Add(min(lookAgain, s.trainer.config.AutoTrainInitialDelay))
-		case errors.Is(err, catalog.ErrExists), errors.Is(err, catalog.ErrDeleting), errors.Is(err, catalog.ErrNotFound):
+		case errors.Is(err, catalog.ErrExists),
+			errors.Is(err, catalog.ErrDeleting), errors.Is(err, catalog.ErrNotFound):
 			// Another retrainer was faster, or the solution is going away; the view will show it in a moment.
 		default:
 			log.Warn("starting an automatic training failed, retrying", zap.Error(err))
@@ -130,7 +131,8 @@ func periodOf(solution *catalog.Solution) (time.Duration, error) {
 	case err != nil:
 		return 0, fmt.Errorf("schedulingExpression: %w", err)
 	case period%(24*time.Hour) != 0 || period > longestPeriod:
-		return 0, fmt.Errorf("schedulingExpression %q: it is from 1 to 30 days", *c.AutoTrainingConfig.SchedulingExpression)
+		return 0, fmt.Errorf("schedulingExpression %q: it is from 1 to 30 days",
+			*c.AutoTrainingConfig.SchedulingExpression)
 	}
 	return period, nil
 }
@@ -152,13 +154,13 @@ func (s *Schedule) create(
 	if !enough {
 		return nil, errTooLittleData
 	}
-	err = s.trainer.config.Data.Store.Create(ctx, version, catalog.Under(solution.ARN, func(now *catalog.Solution) error {
+	under := catalog.Under(solution.ARN, func(now *catalog.Solution) error {
 		if now.ID != solution.ID || now.Status != status.Active || !now.PerformAutoTraining {
 			return fmt.Errorf("%w: the solution has changed", catalog.ErrNotFound)
 		}
 		return nil
-	}))
-	return version, err
+	})
+	return version, s.trainer.config.Data.Store.Create(ctx, version, under)
 }
 
 // automaticVersion returns the next version of a solution, with everything that training needs.
@@ -174,7 +176,9 @@ func automaticVersion(solution *catalog.Solution, newest *catalog.SolutionVersio
 	hash := sha256.Sum256([]byte("automatic training after " + after))
 	id := arn.ID + "/" + hex.EncodeToString(hash[:4])
 	return &catalog.SolutionVersion{
-		Metadata:    catalog.Metadata{ARN: arn.With(resource.SolutionVersion, id).String(), Status: status.CreatePending},
+		Metadata: catalog.Metadata{
+			ARN: arn.With(resource.SolutionVersion, id).String(), Status: status.CreatePending,
+		},
 		SolutionARN: solution.ARN, RecipeARN: solution.RecipeARN, DatasetGroupARN: solution.DatasetGroupARN,
 		PerformHPO: solution.PerformHPO, PerformAutoML: solution.PerformAutoML,
 		PerformIncrementalUpdate: solution.PerformIncrementalUpdate, EventType: solution.EventType, Config: solution.Config,

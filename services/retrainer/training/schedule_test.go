@@ -60,7 +60,8 @@ func TestAutomaticTrainingFollowsItsSchedule(t *testing.T) {
 	i.finish(i.Version(byHand, "00000001"))
 	off := i.Solution("off", "aws-sims", nil)
 
-	// look moves the clock and has the schedule look; it then ends the versions made, and checks how many each solution has.
+	// look moves the clock and has the schedule look; it then ends the versions made, and checks how many each solution
+	// has.
 	look := func(after time.Duration, want map[*catalog.Solution]int) {
 		t.Helper()
 		now.add(after)

@@ -17,13 +17,13 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
-// search tries candidates of a solution version: each is trained without two tenths of the users and measured on the second
-// of them. The first tenth stays unseen, so that the metrics of the version, which are measured on it, are those of a
-// choice that did not know it.
+// search tries candidates of a solution version: each is trained without two tenths of the users and measured on the
+// second of them. The first tenth stays unseen, so that the metrics of the version, which are measured on it, are those
+// of a choice that did not know it.
 //
-// Each result is written into the version as it comes. A worker that takes the version over from one that died continues with
-// what is not tried yet. Data that has arrived in between then counts in some results and not in others; the held-back users
-// are the same, which is what matters when results are compared.
+// Each result is written into the version as it comes. A worker that takes the version over from one that died
+// continues with what is not tried yet. Data that has arrived in between then counts in some results and not in others;
+// the held-back users are the same, which is what matters when results are compared.
 type search struct {
 	config  *Config
 	version *catalog.SolutionVersion
@@ -51,8 +51,8 @@ type comparison struct {
 	parallel int
 }
 
-// best tries the candidates in their order and returns the index of the first that nobody beats. Candidates that cannot be
-// trained on the data lose against all others; if none can, the error is the first one's.
+// best tries the candidates in their order and returns the index of the first that nobody beats. Candidates that cannot
+// be trained on the data lose against all others; if none can, the error is the first one's.
 func (s *search) best(ctx context.Context, candidates []candidate, by comparison, report func(float64)) (int, error) {
 	by.parallel = max(1, min(by.parallel, model.Threads(s.config.Threads)))
 	trials := make([]*catalog.Trial, len(candidates))
@@ -117,12 +117,14 @@ func (s *search) try(ctx context.Context, c candidate, by comparison) (*catalog.
 	t := catalog.Trial{
 		RecipeARN: c.recipe.ARN(), HyperParameters: params, Metric: by.metric, Value: measured.Metrics[by.metric],
 	}
-	s.log.Info("candidate measured", zap.String("recipe", c.recipe.Name), zap.Any("parameters", params), zap.Float64(by.metric, t.Value), zap.Duration("took", time.Since(started)))
+	s.log.Info("candidate measured", zap.String("recipe", c.recipe.Name), zap.Any("parameters", params),
+		zap.Float64(by.metric, t.Value), zap.Duration("took", time.Since(started)))
 	s.remember(ctx, t)
 	return &t, nil
 }
 
-// remember writes a result into the version, for a worker that has to continue the search. If that fails, only time is lost.
+// remember writes a result into the version, for a worker that has to continue the search. If that fails, only time is
+// lost.
 func (s *search) remember(ctx context.Context, t catalog.Trial) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

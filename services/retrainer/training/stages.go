@@ -18,10 +18,10 @@ const (
 	stages
 )
 
-// clock turns the progress of the stages of a training into the share of the whole time that has passed. What a stage takes
-// is known when it has ended; while it runs it follows from the share of its work that is done; and before it begins from
-// what the others took: the second training costs as much as the first, on a tenth more of the users. So the share means
-// time, whatever the recipe, and what remains follows from it (jobs.ExpectedEnd).
+// clock turns the progress of the stages of a training into the share of the whole time that has passed. What a stage
+// takes is known when it has ended; while it runs it follows from the share of its work that is done; and before it
+// begins from what the others took: the second training costs as much as the first, on a tenth more of the users. So
+// the share means time, whatever the recipe, and what remains follows from it (jobs.ExpectedEnd).
 //
 // While the data is read nothing is known about the rest, so nothing is reported.
 type clock struct {
@@ -64,7 +64,8 @@ func (c *clock) enterLocked(s stage) {
 	c.at, c.began[s] = s, now
 }
 
-// progress returns the function to which a stage reports the share of its work. With its training an evaluation has not ended.
+// progress returns the function to which a stage reports the share of its work. With its training an evaluation has not
+// ended.
 func (c *clock) progress(s stage) func(done float64) {
 	return func(done float64) {
 		c.mu.Lock()

@@ -7,9 +7,9 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
-// TestWhatRemainsIsWithinAFactorOfTwo plays trainings of very different kinds on a clock of their own and looks at every end
-// that is foretold: from a tenth of the time on, what remains must be between half and twice of what is said. Near the end a
-// hundredth of the whole is not worth a word.
+// TestWhatRemainsIsWithinAFactorOfTwo plays trainings of very different kinds on a clock of their own and looks at
+// every end that is foretold: from a tenth of the time on, what remains must be between half and twice of what is said.
+// Near the end a hundredth of the whole is not worth a word.
 func TestWhatRemainsIsWithinAFactorOfTwo(t *testing.T) {
 	t.Parallel()
 	const candidates = 10

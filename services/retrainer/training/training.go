@@ -1,6 +1,6 @@
-// Package training makes solution versions: it reads a dataset group's data, chooses a recipe and its parameters, measures,
-// trains, and publishes the model. services/retrainer gives it the queue of solution versions; the recommender loads what it
-// publishes.
+// Package training makes solution versions: it reads a dataset group's data, chooses a recipe and its parameters,
+// measures, trains, and publishes the model. services/retrainer gives it the queue of solution versions; the
+// recommender loads what it publishes.
 //
 // A training reads downward: Trainer.Run (training.go) -> Load (load.go) -> choose (choose.go, by way of search.go with
 // automl.go and hpo.go) -> measure and fit -> publish (publish.go). Schedule creates the versions of automatic training
@@ -69,8 +69,8 @@ func NewTrainer(config Config) (*Trainer, error) {
 }
 
 // Run makes a solution version: it loads the data, chooses the recipe and its parameters where the solution leaves that
-// open, measures the choice on held-back users, trains on everything and publishes the model. A version with trainingMode
-// UPDATE gets the model of the newest full training with new items instead (update.go).
+// open, measures the choice on held-back users, trains on everything and publishes the model. A version with
+// trainingMode UPDATE gets the model of the newest full training with new items instead (update.go).
 //
 // A version trained by AutoML gets its recipe at the end, with its model.
 func (t *Trainer) Run(

@@ -26,11 +26,11 @@ import (
 //     next to the old one, and the pointer to it in the catalog moves by compare-and-swap under the version's lease;
 //     recommenders follow the pointer, as to any new model. A version made with UPDATE is never updated automatically.
 //
-// A model of a recipe whose answers grow old quickly, of what trends, is not extended but trained again in the second way, as
-// often as its parameter trend_discovery_frequency asks for.
+// A model of a recipe whose answers grow old quickly, of what trends, is not extended but trained again in the second
+// way, as often as its parameter trend_discovery_frequency asks for.
 
-// extend makes the model of a version with trainingMode UPDATE from the newest full training of its solution. It returns
-// nil if that cannot be extended: then the version is trained in full, which costs nothing but time.
+// extend makes the model of a version with trainingMode UPDATE from the newest full training of its solution. It
+// returns nil if that cannot be extended: then the version is trained in full, which costs nothing but time.
 func (r *run) extend(ctx context.Context) (func(*catalog.SolutionVersion), error) {
 	base := r.newestFull(r.version)
 	if base == nil {
@@ -65,8 +65,8 @@ func fullyTrained(v *catalog.SolutionVersion) bool {
 	return v.Status == status.Active && v.TrainingMode != mode.TrainingUpdate && v.ManifestKey != ""
 }
 
-// releaseExtended publishes a version's model, extended with the items of the data, as the model of another version, or of
-// the same. It returns nil if the model cannot be extended.
+// releaseExtended publishes a version's model, extended with the items of the data, as the model of another version, or
+// of the same. It returns nil if the model cannot be extended.
 func (t *Trainer) releaseExtended(
 	ctx context.Context, base *catalog.SolutionVersion, as string, r *recipe.Recipe, data *Loaded,
 ) (*published, error) {
@@ -79,7 +79,8 @@ func (t *Trainer) releaseExtended(
 		return nil, nil
 	}
 	return t.release(ctx, as, &release{r, m, data, modelstore.Meta{
-		Params: last.Manifest.Params, Metrics: last.Manifest.Metrics, Trained: last.Manifest.Trained, DataCut: cutOf(data),
+		Params: last.Manifest.Params, Metrics: last.Manifest.Metrics, Trained: last.Manifest.Trained,
+		DataCut: cutOf(data),
 	}})
 }
 
@@ -150,8 +151,8 @@ func (u *Updates) look(ctx context.Context) {
 	}
 }
 
-// maintain updates a version under its lease, unless another retrainer was faster. After a failure the next attempt comes
-// when the interval has passed again.
+// maintain updates a version under its lease, unless another retrainer was faster. After a failure the next attempt
+// comes when the interval has passed again.
 func (u *Updates) maintain(ctx context.Context, v *catalog.SolutionVersion) {
 	now := u.trainer.config.Now().UTC()
 	u.queue.Maintain(ctx, v.ARN, func(newest *catalog.SolutionVersion) bool {
@@ -167,8 +168,8 @@ func (u *Updates) interval(v *catalog.SolutionVersion) time.Duration {
 	return u.trainer.config.AutoUpdateInterval
 }
 
-// served lists the newest fully trained version of each solution, as far as a campaign or a recommender answers with it, and
-// its recipe makes recommendations for users or of what trends.
+// served lists the newest fully trained version of each solution, as far as a campaign or a recommender answers with
+// it, and its recipe makes recommendations for users or of what trends.
 func (u *Updates) served() []*catalog.SolutionVersion {
 	view := u.trainer.config.Data.View
 	newest := map[string]*catalog.SolutionVersion{}

@@ -45,12 +45,12 @@ type Deleter struct {
 //  2. The firehose must have archived everything below the cut: else the rest would be archived later.
 //  3. The archive's files are rewritten without the users' rows, under their names.
 //  4. The datasets get versions without the users' rows, and the old files are deleted.
-//  5. Session-updaters must have folded everything below the cut, and merged the new version: else they would bring back
-//     what they are working on. Then the users' states are deleted.
+//  5. Session-updaters must have folded everything below the cut, and merged the new version: else they would bring
+//     back what they are working on. Then the users' states are deleted.
 //
-// Each step may be repeated. With users go the anonymous events of the sessions in which they were seen. Kafka drops the
-// records when its retention has passed, those of the compacted users topic by an empty record for each user. Models that
-// were trained before know the users until they are replaced.
+// Each step may be repeated. With users go the anonymous events of the sessions in which they were seen. Kafka drops
+// the records when its retention has passed, those of the compacted users topic by an empty record for each user.
+// Models that were trained before know the users until they are replaced.
 func (r *Deleter) Run(
 	ctx context.Context, job *catalog.DataDeletionJob, report func(float64),
 ) (func(*catalog.DataDeletionJob), error) {
@@ -70,7 +70,8 @@ func (r *Deleter) Run(
 		return nil, blameUser(err)
 	}
 	steps := []func(context.Context) error{
-		d.findCut, d.awaitArchive, d.findSessions, d.remember, d.cleanArchive, d.cleanDatasets, d.awaitFold, d.cleanStates,
+		d.findCut, d.awaitArchive, d.findSessions, d.remember,
+		d.cleanArchive, d.cleanDatasets, d.awaitFold, d.cleanStates,
 	}
 	for n, step := range steps {
 		err := step(ctx)

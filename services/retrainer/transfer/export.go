@@ -41,8 +41,9 @@ type Exporter struct {
 	Log    *zap.Logger
 }
 
-// Run writes what was imported (BULK), what was put (PUT: the archive, and the log beyond its end), or both (ALL) as CSV
-// files that can be imported again. Equal rows are written once; of items and users in ALL only the newest record of each.
+// Run writes what was imported (BULK), what was put (PUT: the archive, and the log beyond its end), or both (ALL) as
+// CSV files that can be imported again. Equal rows are written once; of items and users in ALL only the newest record
+// of each.
 //
 // A visitor's anonymous events are attributed to the user who they turned out to be, as in training, or else to their
 // session.
@@ -141,8 +142,8 @@ func (e *export) open(ctx context.Context) (rows int64, err error) {
 	return rows, nil
 }
 
-// writeOnce writes each different row once. Each pass over the data writes the rows of those users, or items, whose hash
-// falls to it, so a user's rows of one second keep their order.
+// writeOnce writes each different row once. Each pass over the data writes the rows of those users, or items, whose
+// hash falls to it, so a user's rows of one second keep their order.
 func (e *export) writeOnce(ctx context.Context, rows int64) error {
 	passes := uint64(1 + rows/e.maxHashes)
 	e.total = rows * int64(passes)
@@ -206,8 +207,8 @@ func (p *pass) write(ctx context.Context) error {
 	return p.files.write(ctx, p.line)
 }
 
-// writeNewest writes the newest record of each id, in the order of the ids. It holds all of them in memory, as a training
-// does.
+// writeNewest writes the newest record of each id, in the order of the ids. It holds all of them in memory, as a
+// training does.
 func (e *export) writeNewest(ctx context.Context) error {
 	type record struct {
 		reco.Entity

@@ -40,8 +40,9 @@ type Importer struct {
 	Log *zap.Logger
 }
 
-// Run brings the files into the dataset, then writes the new version into the catalog. Both steps may be repeated, here or
-// by another worker: an import that has succeeded is recognised by the job's id, and the dataset's version only rises.
+// Run brings the files into the dataset, then writes the new version into the catalog. Both steps may be repeated, here
+// or by another worker: an import that has succeeded is recognised by the job's id, and the dataset's version only
+// rises.
 func (m *Importer) Run(
 	ctx context.Context, job *catalog.DatasetImportJob, report func(done float64),
 ) (finish func(*catalog.DatasetImportJob), err error) {

@@ -1,5 +1,5 @@
-// Package transfer runs the jobs that bring data into dataset groups and out of them: dataset imports and exports, and data
-// deletions. Each is the jobs.Runner of one queue of services/retrainer.
+// Package transfer runs the jobs that bring data into dataset groups and out of them: dataset imports and exports, and
+// data deletions. Each is the jobs.Runner of one queue of services/retrainer.
 package transfer
 
 import (

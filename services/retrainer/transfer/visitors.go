@@ -6,8 +6,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/reco"
 )
 
-// visitors attributes the anonymous events of sessions to users, by the training's rules: to the one user who was seen in
-// the session, unless the session's id is a user's.
+// visitors attributes the anonymous events of sessions to users, by the training's rules: to the one user who was seen
+// in the session, unless the session's id is a user's.
 type visitors struct {
 	users map[string]string // by session; "": several
 	named map[string]bool   // session ids that are users'
