@@ -1,9 +1,10 @@
-// Package control is the control plane: it answers the operations of the personalize API (Create…, Describe…, List…, Update…,
-// Delete…), each of which reads or changes one resource of the catalog and returns at once, and it reconciles the resources
-// with what was requested: topics for a new dataset group, the next model for a campaign, the deletion of what was deleted.
+// Package control is the control plane: it answers the operations of the personalize API (Create…, Describe…, List…,
+// Update…, Delete…), each of which reads or changes one resource of the catalog and returns at once, and it reconciles
+// the resources with what was requested: topics for a new dataset group, the next model for a campaign, the deletion of
+// what was deleted.
 //
-// Any number of replicas may run. None is the leader: every change is a compare-and-swap, and what only one at a time may do is
-// done under a lease. Jobs (imports, trainings) are only announced here; the retrainer runs them.
+// Any number of replicas may run. None is the leader: every change is a compare-and-swap, and what only one at a time
+// may do is done under a lease. Jobs (imports, trainings) are only announced here; the retrainer runs them.
 //
 //	SDK ──▶ <resource>.go ──▶ catalog ──▶ view ──▶ reconcile.go ──▶ Kafka topics, bucket, catalog
 //
@@ -13,9 +14,9 @@
 //	solutions     recipes, solutions, their versions, campaigns, recommenders, batch jobs
 //	experiments   experiments
 //
-// CreateFilter, for example, is filters.create in datasets/filter.go. The package crud has what rows are made of: finding,
-// creating, listing and deleting. Here are the loop that reconciles (reconcile.go) and the operations on tags, for all rows.
-// Workflows, with an API and a loop of their own, are the package workflow.
+// CreateFilter, for example, is filters.create in datasets/filter.go. The package crud has what rows are made of:
+// finding, creating, listing and deleting. Here are the loop that reconciles (reconcile.go) and the operations on tags,
+// for all rows. Workflows, with an API and a loop of their own, are the package workflow.
 package control
 
 import (
@@ -39,8 +40,8 @@ import (
 	"github.com/penchant-io/penchant/services/control/workflow"
 )
 
-// Config is what the control plane needs. AccountID and Region stand in the ARNs of new resources; a client that signs for another
-// region gets that one.
+// Config holds the dependencies and options of the control plane. AccountID and Region become parts of the ARNs of new
+// resources; a client that signs for another region gets that one.
 type Config struct {
 	Bus    *bus.Client
 	Bucket *blob.Bucket
@@ -87,7 +88,8 @@ func New(cfg Config) (*Service, error) {
 		env: env, rows: rows(env), byType: map[string]crud.Row{},
 		workflows: workflow.New(workflow.Config{
 			Bucket: cfg.Bucket, Store: cfg.Store, Bus: cfg.Bus, AccountID: cfg.AccountID, Region: cfg.Region,
-			Functions: cfg.Functions, Log: cfg.Log.Named("workflow"), LeaseTTL: cfg.LeaseTTL, Retention: cfg.WorkflowRetention,
+			Functions: cfg.Functions, Log: cfg.Log.Named("workflow"), LeaseTTL: cfg.LeaseTTL,
+			Retention: cfg.WorkflowRetention,
 		}),
 		queue: newQueue(),
 		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -123,8 +125,8 @@ func (s *Service) Ready(ctx context.Context) error {
 	return nil
 }
 
-// rows returns the resources of the control plane. A new resource is a file with its row in one of the packages, a line in the
-// package's Rows, and a type of the catalog.
+// rows returns the resources of the control plane. A new resource is a file with its row in one of the packages, a line
+// in the package's Rows, and a type of the catalog.
 func rows(env *crud.Env) []crud.Row {
 	resources := slices.Concat(datasets.Rows(env), solutions.Rows(env), experiments.Rows(env))
 	return append(resources, newTags(env, resources).row())

@@ -26,8 +26,10 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("--account-id %q: want 12 digits", o.AccountID)
 	}
 	if o.WorkflowRetention < 24*time.Hour {
-		return fmt.Errorf("--workflow-retention %s: must be at least 24h, since a scheduled execution may start late by as much",
-			o.WorkflowRetention)
+		return fmt.Errorf(
+			"--workflow-retention %s: must be at least 24h, since a scheduled execution may start late by as much",
+			o.WorkflowRetention,
+		)
 	}
 	for name, endpoint := range o.Functions {
 		u, err := url.Parse(endpoint)

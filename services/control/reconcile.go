@@ -19,13 +19,14 @@ const (
 	workers = 4
 	// scanInterval is how often pending resources are queued again: those that failed, or whose replica died.
 	scanInterval = 2 * time.Second
-	// catalogRepairInterval is how often the families of the catalog are checked, repairInterval how often Row.Repair is called.
+	// catalogRepairInterval is how often the families of the catalog are checked, repairInterval how often Row.Repair
+	// is called.
 	catalogRepairInterval = 30 * time.Second
 	repairInterval        = 10 * time.Second
 )
 
-// Run reconciles pending resources until the context ends. Each change in the catalog queues its resource; a scan makes up for
-// what failed.
+// Run reconciles pending resources until the context ends. Each change in the catalog queues its resource; a scan makes
+// up for what failed.
 func (s *Service) Run(ctx context.Context) error {
 	cancel := s.env.View.Subscribe(s.queue.add)
 	defer cancel()
@@ -70,7 +71,13 @@ func (s *Service) scanLoop(ctx context.Context) error {
 	if err := s.env.View.WaitReady(ctx); err != nil {
 		return nil // asked to stop
 	}
-	scan, repair, repairCatalog := time.NewTicker(scanInterval), time.NewTicker(repairInterval), time.NewTicker(catalogRepairInterval)
+	scan, repair, repairCatalog := time.NewTicker(
+		scanInterval,
+	), time.NewTicker(
+		repairInterval,
+	), time.NewTicker(
+		catalogRepairInterval,
+	)
 	defer scan.Stop()
 	defer repair.Stop()
 	defer repairCatalog.Stop()

@@ -12,7 +12,7 @@ import (
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// tags are the operations on the tags of all resources that can have some.
+// tags has the operations on the tags of all taggable resources.
 type tags struct {
 	*crud.Env
 	taggable []string // types
@@ -49,22 +49,35 @@ func (s tags) tag(ctx context.Context, req *personalize.TagResourceRequest) (*pe
 	if err != nil {
 		return nil, err
 	}
-	return &personalize.TagResourceResponse{}, s.update(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
-		maps.Copy(old, tags)
-		return s.ValidateTagCount(old)
-	})
+	return &personalize.TagResourceResponse{}, s.update(
+		ctx,
+		awsapi.Text(req.ResourceArn),
+		func(old map[string]string) error {
+			maps.Copy(old, tags)
+			return s.ValidateTagCount(old)
+		},
+	)
 }
 
-func (s tags) untag(ctx context.Context, req *personalize.UntagResourceRequest) (*personalize.UntagResourceResponse, error) {
+func (s tags) untag(
+	ctx context.Context, req *personalize.UntagResourceRequest,
+) (*personalize.UntagResourceResponse, error) {
 	if len(req.TagKeys) > s.Quotas.TagsPerResource {
-		return nil, &awsapi.Error{Code: awsapi.CodeTooManyTagKeys, Message: "A request can name as many tag keys as a resource can have tags"}
-	}
-	return &personalize.UntagResourceResponse{}, s.update(ctx, awsapi.Text(req.ResourceArn), func(old map[string]string) error {
-		for _, key := range req.TagKeys {
-			delete(old, key)
+		return nil, &awsapi.Error{
+			Code:    awsapi.CodeTooManyTagKeys,
+			Message: "A request can name as many tag keys as a resource can have tags",
 		}
-		return nil
-	})
+	}
+	return &personalize.UntagResourceResponse{}, s.update(
+		ctx,
+		awsapi.Text(req.ResourceArn),
+		func(old map[string]string) error {
+			for _, key := range req.TagKeys {
+				delete(old, key)
+			}
+			return nil
+		},
+	)
 }
 
 // update changes the tags of a resource.
@@ -88,7 +101,9 @@ func (s tags) update(ctx context.Context, arn string, change func(map[string]str
 	return err
 }
 
-func (s tags) list(ctx context.Context, req *personalize.ListTagsForResourceRequest) (*personalize.ListTagsForResourceResponse, error) {
+func (s tags) list(
+	ctx context.Context, req *personalize.ListTagsForResourceRequest,
+) (*personalize.ListTagsForResourceResponse, error) {
 	r, err := s.find(ctx, awsapi.Text(req.ResourceArn))
 	if err != nil {
 		return nil, err

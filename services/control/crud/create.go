@@ -10,8 +10,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/resource/status"
 )
 
-// Creation describes a request that creates a resource. Create takes its parts in the order of the fields, which is the order
-// in which a request that is wrong in two ways is refused.
+// Creation describes a request that creates a resource. Create takes its parts in the order of the fields, which is the
+// order in which a request that is wrong in two ways is refused.
 type Creation[R catalog.Resource] struct {
 	Name string
 	Tags []personalize.Tag
@@ -19,8 +19,8 @@ type Creation[R catalog.Resource] struct {
 	Resolve func() error
 	// ARN returns the new resource's.
 	ARN func() string
-	// RandomARN is set where ARN draws a random one: it is drawn again while it is taken, whereas an ARN that follows from the
-	// request's name is refused.
+	// RandomARN is set where ARN draws a random one: it is drawn again while it is taken, whereas an ARN that follows
+	// from the request's name is refused.
 	RandomARN bool
 	// JobLimit bounds the jobs of the type that are pending or in progress in the account. 0: the resource is no job.
 	JobLimit int
@@ -98,11 +98,11 @@ func (c *Creation[R]) places(ctx context.Context, e *Env, arn string) ([]catalog
 	return places, nil
 }
 
-// Parent is where a new resource is created under. It checks the parent's rules now, so that a request is refused in the right
-// order, and returns them as a part of the reservation in the parent, so that they hold.
+// Parent is where a new resource is created under. It checks the parent's rules now, so that a request is refused in
+// the right order, and returns them as a part of the reservation in the parent, so that they hold.
 type Parent func(context.Context, *Env) (catalog.Place, error)
 
-// Under is a parent that was read, and the rules for another child of it.
+// Under returns the parent that was read, with the rules that a new child must satisfy.
 func Under[P catalog.Resource](parent P, rules ...func(P) error) Parent {
 	return func(ctx context.Context, e *Env) (catalog.Place, error) {
 		if err := e.Store.Sweep(ctx, parent); err != nil {
@@ -113,7 +113,7 @@ func Under[P catalog.Resource](parent P, rules ...func(P) error) Parent {
 	}
 }
 
-// Limit is the rule that a parent has fewer than limit children of the type of a new child, which has ARN arn.
+// Limit returns the rule that a parent has fewer than limit other children of the type of a new child with ARN arn.
 func Limit[P catalog.Resource](arn string, limit int) func(P) error {
 	return func(parent P) error {
 		return CheckQuota(parent.Meta().Children.Count(resource.TypeOf(arn), arn), limit)

@@ -7,8 +7,8 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
-// MarkDeleting begins the deletion of the resource whose ARN is given in a member of the request, if the rules approve of it.
-// The reconciler completes it.
+// MarkDeleting begins the deletion of the resource whose ARN is given in a member of the request, if the rules approve
+// of it. The reconciler completes it.
 func MarkDeleting[R catalog.Resource](ctx context.Context, e *Env, member, arn string, rules ...func(R) error) error {
 	if _, err := Find[R](ctx, e, member, arn); err != nil {
 		return err
@@ -25,8 +25,8 @@ func MarkDeleting[R catalog.Resource](ctx context.Context, e *Env, member, arn s
 	return err
 }
 
-// Delete completes the deletion of a resource: first what it owns, which cleanup (nil: nothing) deletes, then itself. The catalog lets one
-// replica at a time do it.
+// Delete completes the deletion of a resource: first what it owns, which cleanup (nil: nothing) deletes, then itself.
+// The catalog lets one replica at a time do it.
 func Delete[R catalog.Resource](ctx context.Context, e *Env, r R, cleanup func(context.Context, R) error) error {
 	return e.Store.DeleteAfter(ctx, r, func(ctx context.Context, r catalog.Resource) error {
 		if cleanup == nil {
@@ -36,8 +36,8 @@ func Delete[R catalog.Resource](ctx context.Context, e *Env, r R, cleanup func(c
 	})
 }
 
-// DeleteAll deletes the resources of a type that match selects, and that own nothing, such as the finished jobs of a parent that
-// is being deleted.
+// DeleteAll deletes the resources of a type that match selects, and that own nothing, such as the finished jobs of a
+// parent that is being deleted.
 func DeleteAll[R catalog.Resource](ctx context.Context, e *Env, match func(R) bool) error {
 	found, err := catalog.Of[R](e.Store).List(ctx)
 	if err != nil {

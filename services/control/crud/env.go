@@ -1,9 +1,10 @@
 // Package crud is what the resources of the control plane have in common: a Row for each type, which says which
-// operations it has and how the reconciler drives it; Create, the one way in which resources come into being; and finding,
-// listing and deleting them. The resources themselves are in the package control, which calls this one.
+// operations it has and how the reconciler drives it; Create, the one way in which resources come into being; and
+// finding, listing and deleting them. The resources themselves are in the package control, which calls this one.
 //
-// A request is refused for the first of these reasons that applies: an ARN of the wrong type, an ARN of nothing, a name that
-// is taken, too many tags, a quota, a state that does not allow it, and what is wrong in itself (a schema, a hyperparameter).
+// A request is refused for the first of these reasons that applies: an ARN of the wrong type, an ARN of nothing, a name
+// that is taken, too many tags, a quota, a state that does not allow it, and what is wrong in itself (a schema, a
+// hyperparameter).
 package crud
 
 import (
@@ -57,7 +58,9 @@ func (e *Env) AnnounceJob(ctx context.Context, arn string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), announceTimeout)
 	defer cancel()
 	if err := e.publishJob(ctx, arn); err != nil {
-		e.Log.Warn("announcing a job failed, workers find it at their next scan", zap.String("arn", arn), zap.Error(err))
+		e.Log.Warn(
+			"announcing a job failed, workers find it at their next scan", zap.String("arn", arn), zap.Error(err),
+		)
 	}
 }
 

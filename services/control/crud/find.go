@@ -39,8 +39,8 @@ const (
 	createdPoll    = 20 * time.Millisecond
 )
 
-// FindCreated is Find for a resource that requests use as soon as they have its ARN, as Amazon's samples do with solutions and
-// datasets: it gives the reconciler a moment to make the resource ACTIVE.
+// FindCreated is Find for a resource that requests use as soon as they have its ARN, as Amazon's samples do with
+// solutions and datasets: it gives the reconciler a moment to make the resource ACTIVE.
 func FindCreated[R catalog.Resource](ctx context.Context, e *Env, member, arn string) (R, error) {
 	r, err := Find[R](ctx, e, member, arn)
 	deadline := time.Now().Add(createdTimeout)

@@ -26,8 +26,8 @@ func DatasetSchema(ctx context.Context, e *Env, d *catalog.Dataset) (*schema.Sch
 	return parsed, nil
 }
 
-// GroupSchemas returns the schemas of a group's datasets by upper-case dataset type. A dataset that is being created counts, so that a
-// client need not wait between two requests; one that is being deleted does not.
+// GroupSchemas returns the schemas of a group's datasets by upper-case dataset type. A dataset that is being created
+// counts, so that a client need not wait between two requests; one that is being deleted does not.
 func GroupSchemas(ctx context.Context, e *Env, groupARN string) (map[string]*schema.Schema, error) {
 	group, err := e.Store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {

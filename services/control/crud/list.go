@@ -22,8 +22,8 @@ type Page struct {
 	Size  *int64
 }
 
-// List returns a page of the resources of a type that keep (nil: all) selects, oldest first, in the shape of the response,
-// and the token of the next page.
+// List returns a page of the resources of a type that keep (nil: all) selects, oldest first, in the shape of the
+// response, and the token of the next page.
 func List[R catalog.Resource, T any](e *Env, p Page, keep func(R) bool, shape func(R) T) ([]T, *string, error) {
 	all := catalog.All[R](e.View)
 	kept := all[:0]
@@ -77,8 +77,8 @@ func (p Position) before(q Position) bool {
 	return cmp.Or(cmp.Compare(p.At, q.At), strings.Compare(p.ARN, q.ARN)) < 0
 }
 
-// A token is the last position of a page, with a checksum that ties it to its list: a token that was cut off, made up or taken
-// from another list is refused. It is not secret.
+// A token is the last position of a page, with a checksum that ties it to its list: a token that was cut off, made up
+// or taken from another list is refused. It is not secret.
 
 const checksumSize = 8
 
@@ -89,7 +89,8 @@ func newToken(scope string, last Position) string {
 
 func readToken(scope, token string) (Position, error) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(data) < checksumSize+8 || !bytes.Equal(data[:checksumSize], checksum(scope, data[checksumSize:])) {
+	if err != nil || len(data) < checksumSize+8 ||
+		!bytes.Equal(data[:checksumSize], checksum(scope, data[checksumSize:])) {
 		return Position{}, awsapi.InvalidNextToken("The nextToken is not one that this list returned")
 	}
 	body := data[checksumSize:]

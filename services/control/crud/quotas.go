@@ -26,7 +26,7 @@ type Quotas struct {
 	RunningTrainings, RunningBatchInferences, RunningBatchSegments int
 }
 
-// named is a quota with the name that settings know it by.
+// named is a quota with its name in the settings.
 type named struct {
 	name         string
 	quota        *int
@@ -54,8 +54,8 @@ func (q *Quotas) all() []named {
 	}
 }
 
-// ParseQuotas makes quotas of values by name, such as filters-per-group: 50. Those that are not named keep their defaults.
-// An unknown name or a value below 1 is an error.
+// ParseQuotas makes quotas of values by name, such as filters-per-group: 50. Those that are not named keep their
+// defaults. An unknown name or a value below 1 is an error.
 func ParseQuotas(values map[string]int) (Quotas, error) {
 	var q Quotas
 	all := q.all()
@@ -76,8 +76,8 @@ func ParseQuotas(values map[string]int) (Quotas, error) {
 	return q, nil
 }
 
-// UnmarshalText reads quotas as a setting has them: filters-per-group=50,schemas=3. Those that q has already and the text does
-// not name stay.
+// UnmarshalText reads quotas as a setting has them: filters-per-group=50,schemas=3. Those that q has already and the
+// text does not name stay.
 func (q *Quotas) UnmarshalText(text []byte) error {
 	values := map[string]int{}
 	for pair := range strings.SplitSeq(string(text), ",") {

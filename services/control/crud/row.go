@@ -20,7 +20,8 @@ type Row struct {
 	Pending func(catalog.Resource) bool
 	// Reconcile drives a pending resource one step. It must bear to be called twice, and by two replicas at once.
 	Reconcile func(context.Context, catalog.Resource) error
-	// Cleanup deletes what a resource owns, before the resource itself is deleted. nil: nothing. See catalog.DeleteAfter.
+	// Cleanup deletes what a resource owns, before the resource itself is deleted. nil: nothing. See
+	// catalog.DeleteAfter.
 	Cleanup func(context.Context, catalog.Resource) error
 	// Dependents returns the ARNs of the resources of this type that may be pending since another resource changed.
 	Dependents func(changedARN string) []string

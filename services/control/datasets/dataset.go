@@ -48,7 +48,9 @@ func (s datasets) create(
 			var ok bool
 			if kind, ok = schema.ParseType(*req.DatasetType); !ok {
 				return awsapi.InvalidInput(
-					"datasetType %s is none of Interactions, Items, Users, Actions, Action_Interactions", *req.DatasetType)
+					"datasetType %s is none of Interactions, Items, Users, Actions, Action_Interactions",
+					*req.DatasetType,
+				)
 			}
 			if described, err = crud.Find[*catalog.Schema](ctx, s.Env, "schemaArn", *req.SchemaArn); err != nil {
 				return err
@@ -99,7 +101,10 @@ func validateSchema(described *catalog.Schema, kind schema.Type, group *catalog.
 	case parsed.Type != kind:
 		return awsapi.InvalidInput("Schema %s describes %s, not %s", described.ARN, parsed.Type, kind)
 	case described.Domain != group.Domain:
-		return awsapi.InvalidInput("The schema's domain (%s) must be the dataset group's (%s)", orNone(described.Domain), orNone(group.Domain))
+		return awsapi.InvalidInput(
+			"The schema's domain (%s) must be the dataset group's (%s)", orNone(described.Domain),
+			orNone(group.Domain),
+		)
 	case group.Domain != "" && (kind == schema.Actions || kind == schema.ActionInteractions):
 		return awsapi.InvalidInput("A dataset group of domain %s has no %s dataset", group.Domain, kind)
 	}
@@ -113,13 +118,16 @@ func orNone(domain string) string {
 	return domain
 }
 
-func (s datasets) describe(ctx context.Context, req *personalize.DescribeDatasetRequest) (*personalize.DescribeDatasetResponse, error) {
+func (s datasets) describe(
+	ctx context.Context, req *personalize.DescribeDatasetRequest,
+) (*personalize.DescribeDatasetResponse, error) {
 	d, err := crud.Find[*catalog.Dataset](ctx, s.Env, "datasetArn", *req.DatasetArn)
 	if err != nil {
 		return nil, err
 	}
 	described := &personalize.Dataset{
-		Name: &d.Name, DatasetArn: &d.ARN, DatasetGroupArn: &d.DatasetGroupARN, DatasetType: &d.DatasetType, SchemaArn: &d.SchemaARN,
+		Name: &d.Name, DatasetArn: &d.ARN, DatasetGroupArn: &d.DatasetGroupARN, DatasetType: &d.DatasetType,
+		SchemaArn:  &d.SchemaARN,
 		TrackingId: awsapi.Present(d.TrackingID),
 		Status:     &d.Status, CreationDateTime: awsapi.At(d.CreatedAt), LastUpdatedDateTime: awsapi.At(d.UpdatedAt),
 	}
@@ -132,22 +140,29 @@ func (s datasets) describe(ctx context.Context, req *personalize.DescribeDataset
 	return &personalize.DescribeDatasetResponse{Dataset: described}, nil
 }
 
-func (s datasets) list(_ context.Context, req *personalize.ListDatasetsRequest) (*personalize.ListDatasetsResponse, error) {
+func (s datasets) list(
+	_ context.Context, req *personalize.ListDatasetsRequest,
+) (*personalize.ListDatasetsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	datasets, next, err := crud.List(s.Env, crud.Page{Scope: "ListDatasets " + group, Token: req.NextToken, Size: req.MaxResults},
+	datasets, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListDatasets " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(d *catalog.Dataset) bool { return group == "" || d.DatasetGroupARN == group },
 		func(d *catalog.Dataset) personalize.DatasetSummary {
 			return personalize.DatasetSummary{
 				Name: &d.Name, DatasetArn: &d.ARN, DatasetType: &d.DatasetType, Status: &d.Status,
 				CreationDateTime: awsapi.At(d.CreatedAt), LastUpdatedDateTime: awsapi.At(d.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListDatasetsResponse{Datasets: datasets, NextToken: next}, err
 }
 
-// update records the change of schema; the reconciler carries it out. What was imported or put before stays as it is, without
-// the new columns.
-func (s datasets) update(ctx context.Context, req *personalize.UpdateDatasetRequest) (*personalize.UpdateDatasetResponse, error) {
+// update records the change of schema; the reconciler carries it out. What was imported or put before stays as it is,
+// without the new columns.
+func (s datasets) update(
+	ctx context.Context, req *personalize.UpdateDatasetRequest,
+) (*personalize.UpdateDatasetResponse, error) {
 	dataset, err := crud.Find[*catalog.Dataset](ctx, s.Env, "datasetArn", *req.DatasetArn)
 	if err != nil {
 		return nil, err
@@ -173,7 +188,12 @@ func (s datasets) update(ctx context.Context, req *personalize.UpdateDatasetRequ
 			return err
 		}
 		now := time.Now().UTC()
-		d.LatestUpdate = &catalog.DatasetUpdate{SchemaARN: replacement.ARN, Status: status.CreatePending, CreatedAt: now, UpdatedAt: now}
+		d.LatestUpdate = &catalog.DatasetUpdate{
+			SchemaARN: replacement.ARN,
+			Status:    status.CreatePending,
+			CreatedAt: now,
+			UpdatedAt: now,
+		}
 		if !slices.Contains(d.Parents, replacement.ARN) {
 			d.Parents = append(d.Parents, replacement.ARN)
 		}
@@ -223,12 +243,17 @@ func (s datasets) validateReplacement(ctx context.Context, d *catalog.Dataset, r
 		case !ok:
 			return awsapi.InvalidInput("Schema %s lacks column %s, which the dataset has", replacement.ARN, old.Name)
 		case field != old:
-			return awsapi.InvalidInput("Schema %s changes column %s of the dataset; only new columns can be added", replacement.ARN, old.Name)
+			return awsapi.InvalidInput(
+				"Schema %s changes column %s of the dataset; only new columns can be added", replacement.ARN,
+				old.Name,
+			)
 		}
 	}
 	for _, added := range parsed.Fields {
 		if _, ok := present.Field(added.Name); !ok && !added.Nullable {
-			return awsapi.InvalidInput("Column %s is new and must be nullable: the dataset's records have no value for it", added.Name)
+			return awsapi.InvalidInput(
+				"Column %s is new and must be nullable: the dataset's records have no value for it", added.Name,
+			)
 		}
 	}
 	return nil
@@ -265,8 +290,8 @@ func (s datasets) delete(ctx context.Context, req *personalize.DeleteDatasetRequ
 	})
 }
 
-// checkNotTraining refuses while a solution version of the group waits or runs: it may be reading the dataset. The versions are found by
-// their reservations, which every creator of one makes, whoever it is.
+// checkNotTraining refuses while a solution version of the group waits or runs: it may be reading the dataset. The
+// versions are found by their reservations, which every creator of one makes, whoever it is.
 func (s datasets) checkNotTraining(ctx context.Context, groupARN string) error {
 	group, err := s.Store.DatasetGroups.Get(ctx, groupARN)
 	if err != nil {
@@ -307,5 +332,7 @@ func (s datasets) cleanup(ctx context.Context, d *catalog.Dataset) error {
 		}
 	}
 	err = crud.DeleteAll(ctx, s.Env, func(j *catalog.DatasetImportJob) bool { return j.DatasetARN == d.ARN })
-	return errors.Join(err, crud.DeleteAll(ctx, s.Env, func(j *catalog.DatasetExportJob) bool { return j.DatasetARN == d.ARN }))
+	return errors.Join(
+		err, crud.DeleteAll(ctx, s.Env, func(j *catalog.DatasetExportJob) bool { return j.DatasetARN == d.ARN }),
+	)
 }

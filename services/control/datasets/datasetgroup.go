@@ -45,7 +45,8 @@ func (s datasetGroups) create(
 		Build: func(m catalog.Metadata) (*catalog.DatasetGroup, error) {
 			return &catalog.DatasetGroup{
 				Metadata: m, ShortID: crud.ShortID(),
-				Domain: awsapi.Text(req.Domain), RoleARN: awsapi.Text(req.RoleArn), KMSKeyARN: awsapi.Text(req.KmsKeyArn),
+				Domain: awsapi.Text(req.Domain), RoleARN: awsapi.Text(req.RoleArn),
+				KMSKeyARN: awsapi.Text(req.KmsKeyArn),
 			}, crud.CheckQuota(len(catalog.All[*catalog.DatasetGroup](s.View)), s.Quotas.DatasetGroups)
 		},
 	})
@@ -55,7 +56,9 @@ func (s datasetGroups) create(
 	return &personalize.CreateDatasetGroupResponse{DatasetGroupArn: &group.ARN, Domain: req.Domain}, nil
 }
 
-func (s datasetGroups) describe(ctx context.Context, req *personalize.DescribeDatasetGroupRequest) (*personalize.DescribeDatasetGroupResponse, error) {
+func (s datasetGroups) describe(
+	ctx context.Context, req *personalize.DescribeDatasetGroupRequest,
+) (*personalize.DescribeDatasetGroupResponse, error) {
 	g, err := crud.Find[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
 	if err != nil {
 		return nil, err
@@ -67,14 +70,21 @@ func (s datasetGroups) describe(ctx context.Context, req *personalize.DescribeDa
 	}}, nil
 }
 
-func (s datasetGroups) list(_ context.Context, req *personalize.ListDatasetGroupsRequest) (*personalize.ListDatasetGroupsResponse, error) {
-	groups, next, err := crud.List(s.Env, crud.Page{Scope: "ListDatasetGroups", Token: req.NextToken, Size: req.MaxResults}, nil,
+func (s datasetGroups) list(
+	_ context.Context, req *personalize.ListDatasetGroupsRequest,
+) (*personalize.ListDatasetGroupsResponse, error) {
+	groups, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListDatasetGroups", Token: req.NextToken, Size: req.MaxResults},
+		nil,
 		func(g *catalog.DatasetGroup) personalize.DatasetGroupSummary {
 			return personalize.DatasetGroupSummary{
-				Name: &g.Name, DatasetGroupArn: &g.ARN, Status: &g.Status, FailureReason: awsapi.Present(g.FailureReason), Domain: awsapi.Present(g.Domain),
+				Name: &g.Name, DatasetGroupArn: &g.ARN, Status: &g.Status,
+				FailureReason: awsapi.Present(g.FailureReason), Domain: awsapi.Present(g.Domain),
 				CreationDateTime: awsapi.At(g.CreatedAt), LastUpdatedDateTime: awsapi.At(g.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListDatasetGroupsResponse{DatasetGroups: groups, NextToken: next}, err
 }
 
@@ -82,8 +92,8 @@ func (s datasetGroups) delete(ctx context.Context, req *personalize.DeleteDatase
 	return nil, crud.MarkDeleting[*catalog.DatasetGroup](ctx, s.Env, "datasetGroupArn", *req.DatasetGroupArn)
 }
 
-// cleanup deletes a group's topics, imported data and data deletion jobs. Its archive stays: it is the operator's record of what was accepted, and a
-// new group of the same name has another key.
+// cleanup deletes a group's topics, imported data and data deletion jobs. Its archive stays: it is the operator's
+// record of what was accepted, and a new group of the same name has another key.
 func (s datasetGroups) cleanup(ctx context.Context, g *catalog.DatasetGroup) error {
 	if err := s.PingBus(ctx); err != nil {
 		return fmt.Errorf("deleting the topics of a dataset group: %w", err)

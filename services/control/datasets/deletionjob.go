@@ -62,8 +62,8 @@ func (s deletionJobs) create(
 	return &personalize.CreateDataDeletionJobResponse{DataDeletionJobArn: &job.ARN}, nil
 }
 
-// checkNoJobs refuses a deletion while another job reads or writes the group's data. A job that the view shows as unfinished is read
-// again: a client who just saw its end expects to go on.
+// checkNoJobs refuses a deletion while another job reads or writes the group's data. A job that the view shows as
+// unfinished is read again: a client who just saw its end expects to go on.
 func (s deletionJobs) checkNoJobs(ctx context.Context, groupARN string) error {
 	for _, r := range catalog.All[catalog.Resource](s.View) {
 		if groupOfJob(r) != groupARN || r.Meta().Finished() || r.Meta().Deleting() {
@@ -83,7 +83,7 @@ func (s deletionJobs) checkNoJobs(ctx context.Context, groupARN string) error {
 	return nil
 }
 
-// groupOfJob is the dataset group whose data a job works on, "" for what is no such job.
+// groupOfJob returns the dataset group whose data a job reads or writes, and "" for other resources.
 func groupOfJob(r catalog.Resource) string {
 	switch r := r.(type) {
 	case *catalog.DatasetImportJob:
@@ -100,7 +100,9 @@ func groupOfJob(r catalog.Resource) string {
 	return ""
 }
 
-func (s deletionJobs) describe(ctx context.Context, req *personalize.DescribeDataDeletionJobRequest) (*personalize.DescribeDataDeletionJobResponse, error) {
+func (s deletionJobs) describe(
+	ctx context.Context, req *personalize.DescribeDataDeletionJobRequest,
+) (*personalize.DescribeDataDeletionJobResponse, error) {
 	j, err := crud.Find[*catalog.DataDeletionJob](ctx, s.Env, "dataDeletionJobArn", *req.DataDeletionJobArn)
 	if err != nil {
 		return nil, err
@@ -117,9 +119,13 @@ func (s deletionJobs) describe(ctx context.Context, req *personalize.DescribeDat
 	return &personalize.DescribeDataDeletionJobResponse{DataDeletionJob: described}, nil
 }
 
-func (s deletionJobs) list(_ context.Context, req *personalize.ListDataDeletionJobsRequest) (*personalize.ListDataDeletionJobsResponse, error) {
+func (s deletionJobs) list(
+	_ context.Context, req *personalize.ListDataDeletionJobsRequest,
+) (*personalize.ListDataDeletionJobsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	jobs, next, err := crud.List(s.Env, crud.Page{Scope: "ListDataDeletionJobs " + group, Token: req.NextToken, Size: req.MaxResults},
+	jobs, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListDataDeletionJobs " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(j *catalog.DataDeletionJob) bool { return group == "" || j.DatasetGroupARN == group },
 		func(j *catalog.DataDeletionJob) personalize.DataDeletionJobSummary {
 			return personalize.DataDeletionJobSummary{
@@ -127,6 +133,7 @@ func (s deletionJobs) list(_ context.Context, req *personalize.ListDataDeletionJ
 				Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListDataDeletionJobsResponse{DataDeletionJobs: jobs, NextToken: next}, err
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// eventTrackers are what the events of a dataset group are sent to. A group has one at most.
+// eventTrackers receive the events of dataset groups. A group has at most one.
 type eventTrackers struct{ *crud.Env }
 
 func (s eventTrackers) row() crud.Row {
@@ -69,27 +69,35 @@ func checkNoTracker(g *catalog.DatasetGroup) error {
 	return nil
 }
 
-func (s eventTrackers) describe(ctx context.Context, req *personalize.DescribeEventTrackerRequest) (*personalize.DescribeEventTrackerResponse, error) {
+func (s eventTrackers) describe(
+	ctx context.Context, req *personalize.DescribeEventTrackerRequest,
+) (*personalize.DescribeEventTrackerResponse, error) {
 	t, err := crud.Find[*catalog.EventTracker](ctx, s.Env, "eventTrackerArn", *req.EventTrackerArn)
 	if err != nil {
 		return nil, err
 	}
 	return &personalize.DescribeEventTrackerResponse{EventTracker: &personalize.EventTracker{
-		Name: &t.Name, EventTrackerArn: &t.ARN, AccountId: &s.Account, TrackingId: &t.TrackingID, DatasetGroupArn: &t.DatasetGroupARN,
-		Status: &t.Status, CreationDateTime: awsapi.At(t.CreatedAt), LastUpdatedDateTime: awsapi.At(t.UpdatedAt),
+		Name: &t.Name, EventTrackerArn: &t.ARN, AccountId: &s.Account, TrackingId: &t.TrackingID,
+		DatasetGroupArn: &t.DatasetGroupARN,
+		Status:          &t.Status, CreationDateTime: awsapi.At(t.CreatedAt), LastUpdatedDateTime: awsapi.At(t.UpdatedAt),
 	}}, nil
 }
 
-func (s eventTrackers) list(_ context.Context, req *personalize.ListEventTrackersRequest) (*personalize.ListEventTrackersResponse, error) {
+func (s eventTrackers) list(
+	_ context.Context, req *personalize.ListEventTrackersRequest,
+) (*personalize.ListEventTrackersResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	trackers, next, err := crud.List(s.Env, crud.Page{Scope: "ListEventTrackers " + group, Token: req.NextToken, Size: req.MaxResults},
+	trackers, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListEventTrackers " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(t *catalog.EventTracker) bool { return group == "" || t.DatasetGroupARN == group },
 		func(t *catalog.EventTracker) personalize.EventTrackerSummary {
 			return personalize.EventTrackerSummary{
 				Name: &t.Name, EventTrackerArn: &t.ARN, Status: &t.Status,
 				CreationDateTime: awsapi.At(t.CreatedAt), LastUpdatedDateTime: awsapi.At(t.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListEventTrackersResponse{EventTrackers: trackers, NextToken: next}, err
 }
 

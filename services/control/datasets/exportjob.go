@@ -56,27 +56,36 @@ func (s exportJobs) create(
 	return &personalize.CreateDatasetExportJobResponse{DatasetExportJobArn: &job.ARN}, nil
 }
 
-func (s exportJobs) describe(ctx context.Context, req *personalize.DescribeDatasetExportJobRequest) (*personalize.DescribeDatasetExportJobResponse, error) {
+func (s exportJobs) describe(
+	ctx context.Context, req *personalize.DescribeDatasetExportJobRequest,
+) (*personalize.DescribeDatasetExportJobResponse, error) {
 	j, err := crud.Find[*catalog.DatasetExportJob](ctx, s.Env, "datasetExportJobArn", *req.DatasetExportJobArn)
 	if err != nil {
 		return nil, err
 	}
 	return &personalize.DescribeDatasetExportJobResponse{DatasetExportJob: &personalize.DatasetExportJob{
-		JobName: &j.Name, DatasetExportJobArn: &j.ARN, DatasetArn: &j.DatasetARN, IngestionMode: &j.IngestionMode, RoleArn: &j.RoleARN,
+		JobName: &j.Name, DatasetExportJobArn: &j.ARN, DatasetArn: &j.DatasetARN, IngestionMode: &j.IngestionMode,
+		RoleArn:   &j.RoleARN,
 		JobOutput: j.JobOutput, Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}}, nil
 }
 
-func (s exportJobs) list(_ context.Context, req *personalize.ListDatasetExportJobsRequest) (*personalize.ListDatasetExportJobsResponse, error) {
+func (s exportJobs) list(
+	_ context.Context, req *personalize.ListDatasetExportJobsRequest,
+) (*personalize.ListDatasetExportJobsResponse, error) {
 	dataset := awsapi.Text(req.DatasetArn)
-	jobs, next, err := crud.List(s.Env, crud.Page{Scope: "ListDatasetExportJobs " + dataset, Token: req.NextToken, Size: req.MaxResults},
+	jobs, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListDatasetExportJobs " + dataset, Token: req.NextToken, Size: req.MaxResults},
 		func(j *catalog.DatasetExportJob) bool { return dataset == "" || j.DatasetARN == dataset },
 		func(j *catalog.DatasetExportJob) personalize.DatasetExportJobSummary {
 			return personalize.DatasetExportJobSummary{
-				JobName: &j.Name, DatasetExportJobArn: &j.ARN, Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
+				JobName: &j.Name, DatasetExportJobArn: &j.ARN, Status: &j.Status,
+				FailureReason:    awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListDatasetExportJobsResponse{DatasetExportJobs: jobs, NextToken: next}, err
 }

@@ -56,7 +56,8 @@ func (s filters) create(
 	return &personalize.CreateFilterResponse{FilterArn: &created.ARN}, nil
 }
 
-// validateFilterGroup is ValidateActive with the exception that CreateFilter has for it: ResourceInUse is not among its own.
+// validateFilterGroup is ValidateActive with the exception that CreateFilter has for it: ResourceInUse is not among its
+// own.
 func validateFilterGroup(g *catalog.DatasetGroup) error {
 	if g.Status != status.Active {
 		return awsapi.InvalidInput("Resource %s is %s, it must be ACTIVE", g.ARN, g.Status)
@@ -97,12 +98,17 @@ func (s filters) validateExpression(ctx context.Context, expression string, grou
 		}
 	}
 	if most := s.Quotas.FilterFieldsPerGroup; len(fields) > most {
-		return awsapi.LimitExceeded("The filters of a dataset group can use at most %d different fields, with this one they would use %d", most, len(fields))
+		return awsapi.LimitExceeded(
+			"The filters of a dataset group can use at most %d different fields, with this one they would use %d",
+			most, len(fields),
+		)
 	}
 	return nil
 }
 
-func (s filters) describe(ctx context.Context, req *personalize.DescribeFilterRequest) (*personalize.DescribeFilterResponse, error) {
+func (s filters) describe(
+	ctx context.Context, req *personalize.DescribeFilterRequest,
+) (*personalize.DescribeFilterResponse, error) {
 	f, err := crud.Find[*catalog.Filter](ctx, s.Env, "filterArn", *req.FilterArn)
 	if err != nil {
 		return nil, err
@@ -114,16 +120,22 @@ func (s filters) describe(ctx context.Context, req *personalize.DescribeFilterRe
 	}}, nil
 }
 
-func (s filters) list(_ context.Context, req *personalize.ListFiltersRequest) (*personalize.ListFiltersResponse, error) {
+func (s filters) list(
+	_ context.Context, req *personalize.ListFiltersRequest,
+) (*personalize.ListFiltersResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	filters, next, err := crud.List(s.Env, crud.Page{Scope: "ListFilters " + group, Token: req.NextToken, Size: req.MaxResults},
+	filters, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListFilters " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(f *catalog.Filter) bool { return group == "" || f.DatasetGroupARN == group },
 		func(f *catalog.Filter) personalize.FilterSummary {
 			return personalize.FilterSummary{
-				Name: &f.Name, FilterArn: &f.ARN, DatasetGroupArn: &f.DatasetGroupARN, Status: &f.Status, FailureReason: awsapi.Present(f.FailureReason),
+				Name: &f.Name, FilterArn: &f.ARN, DatasetGroupArn: &f.DatasetGroupARN, Status: &f.Status,
+				FailureReason:    awsapi.Present(f.FailureReason),
 				CreationDateTime: awsapi.At(f.CreatedAt), LastUpdatedDateTime: awsapi.At(f.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListFiltersResponse{Filters: filters, NextToken: next}, err
 }
 

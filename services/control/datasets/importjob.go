@@ -79,8 +79,8 @@ func validateDataLocation(location string) error {
 	return nil
 }
 
-// describedImportJob is Personalize's answer and, beside its members, what the data doctor says. SDKs pass over a member that they do
-// not know.
+// describedImportJob is Personalize's answer and, beside its members, what the data doctor says. SDKs pass over a
+// member that they do not know.
 type describedImportJob struct {
 	DatasetImportJob *examinedImportJob `json:"datasetImportJob"`
 }

@@ -69,7 +69,9 @@ func (s metricAttributions) create(
 }
 
 // validateMetrics refuses metrics that cannot be computed from the group's datasets.
-func (s metricAttributions) validateMetrics(ctx context.Context, metrics []personalize.MetricAttribute, groupARN string) error {
+func (s metricAttributions) validateMetrics(
+	ctx context.Context, metrics []personalize.MetricAttribute, groupARN string,
+) error {
 	schemas, err := crud.GroupSchemas(ctx, s.Env, groupARN)
 	if err != nil {
 		return err
@@ -103,38 +105,52 @@ func validateMetricsOutput(output *personalize.MetricAttributionOutput) error {
 		return nil
 	}
 	if _, _, err := dataset.ParseLocation(*output.S3DataDestination.Path); err != nil {
-		return awsapi.InvalidInput("metricsOutputConfig.s3DataDestination.path %q is not s3://<bucket>/<folder>/", *output.S3DataDestination.Path)
+		return awsapi.InvalidInput(
+			"metricsOutputConfig.s3DataDestination.path %q is not s3://<bucket>/<folder>/",
+			*output.S3DataDestination.Path,
+		)
 	}
 	return nil
 }
 
-func (s metricAttributions) describe(ctx context.Context, req *personalize.DescribeMetricAttributionRequest) (*personalize.DescribeMetricAttributionResponse, error) {
+func (s metricAttributions) describe(
+	ctx context.Context, req *personalize.DescribeMetricAttributionRequest,
+) (*personalize.DescribeMetricAttributionResponse, error) {
 	m, err := crud.Find[*catalog.MetricAttribution](ctx, s.Env, "metricAttributionArn", *req.MetricAttributionArn)
 	if err != nil {
 		return nil, err
 	}
 	return &personalize.DescribeMetricAttributionResponse{MetricAttribution: &personalize.MetricAttribution{
-		Name: &m.Name, MetricAttributionArn: &m.ARN, DatasetGroupArn: &m.DatasetGroupARN, MetricsOutputConfig: m.OutputConfig,
-		Status: &m.Status, FailureReason: awsapi.Present(m.FailureReason),
+		Name: &m.Name, MetricAttributionArn: &m.ARN, DatasetGroupArn: &m.DatasetGroupARN,
+		MetricsOutputConfig: m.OutputConfig,
+		Status:              &m.Status, FailureReason: awsapi.Present(m.FailureReason),
 		CreationDateTime: awsapi.At(m.CreatedAt), LastUpdatedDateTime: awsapi.At(m.UpdatedAt),
 	}}, nil
 }
 
-func (s metricAttributions) list(_ context.Context, req *personalize.ListMetricAttributionsRequest) (*personalize.ListMetricAttributionsResponse, error) {
+func (s metricAttributions) list(
+	_ context.Context, req *personalize.ListMetricAttributionsRequest,
+) (*personalize.ListMetricAttributionsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	attributions, next, err := crud.List(s.Env, crud.Page{Scope: "ListMetricAttributions " + group, Token: req.NextToken, Size: req.MaxResults},
+	attributions, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListMetricAttributions " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(m *catalog.MetricAttribution) bool { return group == "" || m.DatasetGroupARN == group },
 		func(m *catalog.MetricAttribution) personalize.MetricAttributionSummary {
 			return personalize.MetricAttributionSummary{
-				Name: &m.Name, MetricAttributionArn: &m.ARN, Status: &m.Status, FailureReason: awsapi.Present(m.FailureReason),
+				Name: &m.Name, MetricAttributionArn: &m.ARN, Status: &m.Status,
+				FailureReason:    awsapi.Present(m.FailureReason),
 				CreationDateTime: awsapi.At(m.CreatedAt), LastUpdatedDateTime: awsapi.At(m.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListMetricAttributionsResponse{MetricAttributions: attributions, NextToken: next}, err
 }
 
 // listMetrics lists by name, so that metrics that come and go between two pages do not move the others.
-func (s metricAttributions) listMetrics(_ context.Context, req *personalize.ListMetricAttributionMetricsRequest) (*personalize.ListMetricAttributionMetricsResponse, error) {
+func (s metricAttributions) listMetrics(
+	_ context.Context, req *personalize.ListMetricAttributionMetricsRequest,
+) (*personalize.ListMetricAttributionMetricsResponse, error) {
 	wanted := awsapi.Text(req.MetricAttributionArn)
 	metrics := map[string]personalize.MetricAttribute{}
 	for _, m := range catalog.All[*catalog.MetricAttribution](s.View) {
@@ -145,8 +161,10 @@ func (s metricAttributions) listMetrics(_ context.Context, req *personalize.List
 			metrics[m.ARN+" "+*metric.MetricName] = metric
 		}
 	}
-	names, next, err := crud.Paginate(crud.Page{Scope: "ListMetricAttributionMetrics " + wanted, Token: req.NextToken, Size: req.MaxResults}, slices.Sorted(maps.Keys(metrics)),
-		func(name string) crud.Position { return crud.Position{ARN: name} })
+	names, next, err := crud.Paginate(
+		crud.Page{Scope: "ListMetricAttributionMetrics " + wanted, Token: req.NextToken, Size: req.MaxResults},
+		slices.Sorted(maps.Keys(metrics)), func(name string) crud.Position { return crud.Position{ARN: name} },
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +180,9 @@ const maxMetrics = 10
 
 // update changes what the next reports hold. Nothing runs that would have to be waited for, so the attribution stays
 // ACTIVE.
-func (s metricAttributions) update(ctx context.Context, req *personalize.UpdateMetricAttributionRequest) (*personalize.UpdateMetricAttributionResponse, error) {
+func (s metricAttributions) update(
+	ctx context.Context, req *personalize.UpdateMetricAttributionRequest,
+) (*personalize.UpdateMetricAttributionResponse, error) {
 	if req.MetricAttributionArn == nil {
 		// The model says it is optional, but there is no other way to name one.
 		return nil, awsapi.InvalidInput("%s", constraint.Missing("metricAttributionArn").Error())
@@ -225,11 +245,11 @@ func (s metricAttributions) pending(m *catalog.MetricAttribution) bool {
 	return m.Status == status.CreatePending || m.Status == status.Active && lacksBeginning(m)
 }
 
-// lacksBeginning says whether an attribution's reports have to begin somewhere yet.
+// lacksBeginning reports whether an attribution's reports have to begin somewhere yet.
 func lacksBeginning(m *catalog.MetricAttribution) bool { return m.WritesReports() && m.Reports == nil }
 
-// beginReports notes where in the log the first window begins, before a client can see the attribution ACTIVE: what is put from then
-// on is reported.
+// beginReports notes where in the log the first window begins, before a client can see the attribution ACTIVE: what is
+// put from then on is reported.
 func (s metricAttributions) beginReports(ctx context.Context, m *catalog.MetricAttribution) error {
 	if !lacksBeginning(m) {
 		return crud.Activate(ctx, s.Env, m)
@@ -266,13 +286,21 @@ func (s metricAttributions) endOfLog(ctx context.Context, groupARN string) (*cat
 		return nil, err
 	}
 	id := topics[topic].ID
-	progress := &catalog.ReportProgress{Until: attribution.Begin(time.Now()), TopicID: hex.EncodeToString(id[:]), Next: map[int32]int64{}}
+	progress := &catalog.ReportProgress{
+		Until:   attribution.Begin(time.Now()),
+		TopicID: hex.EncodeToString(id[:]),
+		Next:    map[int32]int64{},
+	}
 	for place, held := range offsets {
 		progress.Next[place.Partition] = held.End
 	}
 	return progress, nil
 }
 
-func (s metricAttributions) delete(ctx context.Context, req *personalize.DeleteMetricAttributionRequest) (*awsapi.Empty, error) {
-	return nil, crud.MarkDeleting[*catalog.MetricAttribution](ctx, s.Env, "metricAttributionArn", *req.MetricAttributionArn)
+func (s metricAttributions) delete(
+	ctx context.Context, req *personalize.DeleteMetricAttributionRequest,
+) (*awsapi.Empty, error) {
+	return nil, crud.MarkDeleting[*catalog.MetricAttribution](
+		ctx, s.Env, "metricAttributionArn", *req.MetricAttributionArn,
+	)
 }

@@ -1,5 +1,5 @@
-// Package datasets is the part of the control plane that holds data: dataset groups, schemas, datasets, the jobs that import, export
-// and delete data, event trackers, filters and metric attributions. Each is a file with its row.
+// Package datasets is the part of the control plane that holds data: dataset groups, schemas, datasets, the jobs that
+// import, export and delete data, event trackers, filters and metric attributions. Each is a file with its row.
 package datasets
 
 import "github.com/penchant-io/penchant/services/control/crud"

@@ -49,7 +49,9 @@ func (s schemas) create(
 	return &personalize.CreateSchemaResponse{SchemaArn: &created.ARN}, nil
 }
 
-func (s schemas) describe(ctx context.Context, req *personalize.DescribeSchemaRequest) (*personalize.DescribeSchemaResponse, error) {
+func (s schemas) describe(
+	ctx context.Context, req *personalize.DescribeSchemaRequest,
+) (*personalize.DescribeSchemaResponse, error) {
 	r, err := crud.Find[*catalog.Schema](ctx, s.Env, "schemaArn", *req.SchemaArn)
 	if err != nil {
 		return nil, err
@@ -60,7 +62,9 @@ func (s schemas) describe(ctx context.Context, req *personalize.DescribeSchemaRe
 	}}, nil
 }
 
-func (s schemas) list(_ context.Context, req *personalize.ListSchemasRequest) (*personalize.ListSchemasResponse, error) {
+func (s schemas) list(
+	_ context.Context, req *personalize.ListSchemasRequest,
+) (*personalize.ListSchemasResponse, error) {
 	schemas, next, err := crud.List(s.Env, crud.Page{Scope: "ListSchemas", Token: req.NextToken, Size: req.MaxResults},
 		func(r *catalog.Schema) bool { return !r.Deleting() },
 		func(r *catalog.Schema) personalize.DatasetSchemaSummary {

@@ -24,7 +24,9 @@ func Topics(group string) []bus.TopicSpec {
 	for _, t := range schema.Types() {
 		specs = append(specs, bus.TopicSpec{Name: t.Topic(group), Compacted: !t.IsInteractions()})
 	}
-	return append(specs, bus.TopicSpec{Name: bus.DeadLetterTopic(group)}, bus.TopicSpec{Name: bus.RecommendationsTopic(group)})
+	return append(
+		specs, bus.TopicSpec{Name: bus.DeadLetterTopic(group)}, bus.TopicSpec{Name: bus.RecommendationsTopic(group)},
+	)
 }
 
 func (s datasetGroups) createTopics(ctx context.Context, g *catalog.DatasetGroup) error {
@@ -40,9 +42,9 @@ func (s datasetGroups) createTopics(ctx context.Context, g *catalog.DatasetGroup
 	return crud.Activate(ctx, s.Env, g)
 }
 
-// repairTopics creates the topics that groups in use lack: somebody has deleted them, and no event could be taken, or the group is
-// older than the release that gave it the topic. A topic made again has an identity of its own, and so an archive of its own behind
-// the old one's.
+// repairTopics creates the topics that groups in use lack: somebody has deleted them, and no event could be taken, or
+// the group is older than the release that gave it the topic. A topic made again has an identity of its own, and so an
+// archive of its own behind the old one's.
 func (s datasetGroups) repairTopics(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, topicsTimeout)
 	defer cancel()
@@ -69,16 +71,24 @@ func (s datasetGroups) repairTopics(ctx context.Context) {
 			continue
 		}
 		if err := s.Bus.EnsureTopics(ctx, missing...); err != nil {
-			s.Log.Warn("creating missing topics of a dataset group failed, it is tried again", zap.String("arn", group.ARN), zap.Error(err))
+			s.Log.Warn(
+				"creating missing topics of a dataset group failed, retrying", zap.String("arn", group.ARN),
+				zap.Error(err),
+			)
 			continue
 		}
 		names := topicNames(missing)
 		if addedLater(names, group.GroupKey()) {
-			s.Log.Info("created the topics that a dataset group of an earlier release did not have", zap.String("arn", group.ARN), zap.Strings("topics", names))
+			s.Log.Info(
+				"created the topics that a dataset group of an earlier release did not have",
+				zap.String("arn", group.ARN), zap.Strings("topics", names),
+			)
 			continue
 		}
-		s.Log.Error("topics of a dataset group were missing and were created again: what they held and was not archived is lost",
-			zap.String("arn", group.ARN), zap.Strings("topics", names))
+		s.Log.Error(
+			"topics of a dataset group were missing and were created again: what they held and was not archived is lost",
+			zap.String("arn", group.ARN), zap.Strings("topics", names),
+		)
 	}
 }
 

@@ -54,7 +54,12 @@ func (a *Arm) validate() *constraint.Violation {
 		return constraint.Missing("share")
 	}
 	return firstOf(
-		inMember("name", experimentName.Check(*a.Name)), inMember("campaignArn", experimentARN.Check(*a.CampaignArn)), inMember("share", shareRange.Check(*a.Share)))
+		inMember(
+			"name", experimentName.Check(*a.Name),
+		),
+		inMember("campaignArn", experimentARN.Check(*a.CampaignArn)),
+		inMember("share", shareRange.Check(*a.Share)),
+	)
 }
 
 // Metric is a rate of events.
@@ -334,7 +339,7 @@ func shapeExperiment(e *catalog.Experiment) Summary {
 	}
 }
 
-// newMetric is the metric of a request, per impression where it does not say.
+// newMetric returns the metric of a request, per impression by default.
 func newMetric(m *Metric) experiment.Metric {
 	metric := experiment.Metric{EventType: *m.EventType, Per: experiment.PerImpression}
 	if m.Per != nil {
@@ -361,7 +366,7 @@ func orElse[T any](member *T, usual T) T {
 	return *member
 }
 
-// manualStop is the reason of a stop that a client has asked for.
+// manualStop returns the reason of a stop that a client requested.
 func manualStop(arm string) string {
 	return fmt.Sprintf("stopped by UpdateExperiment to serve %s", arm)
 }

@@ -1,5 +1,5 @@
-// Package experiments is the part of the control plane that holds experiments, which compare campaigns. They are an extension:
-// Amazon Personalize has no such operations. Their shapes (api.go) follow those of its API.
+// Package experiments is the part of the control plane that holds experiments, which compare campaigns. They are an
+// extension: Amazon Personalize has no such operations. Their shapes (api.go) follow those of its API.
 package experiments
 
 import (
@@ -20,13 +20,9 @@ import (
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// An experiment is the recommenders' to answer and the retrainers' to count and, where the guard metric asks for it, to stop. Here it is
-// only written down. It holds its campaigns: none can be deleted under it, also not after it was stopped, since it is still
-// called.
-
-// experiments compare campaigns. The recommenders answer by them, and the retrainers count and, where the guard metric asks for
-// it, stop them; here they are only recorded. An experiment holds its campaigns: none can be deleted under it, even after it was
-// stopped, since it is still called.
+// experiments compare campaigns. The recommenders answer by them, and the retrainers count and, where the guard metric
+// asks for it, stop them; here they are only recorded. An experiment holds its campaigns: none can be deleted under it,
+// even after it was stopped, since it is still called.
 type experiments struct{ *crud.Env }
 
 // Rows returns the row of experiments.
@@ -136,11 +132,16 @@ func (s experiments) validateSameRequests(ctx context.Context, campaigns []*cata
 		known, ok := recipe.ByARN(version.RecipeARN)
 		switch {
 		case !ok:
-			return fmt.Errorf("solution version %s has recipe %s, which there is none of", version.ARN, version.RecipeARN)
+			return fmt.Errorf(
+				"solution version %s has recipe %s, which there is none of", version.ARN, version.RecipeARN,
+			)
 		case i == 0:
 			first = known.Type
 		case asks(known.Type) != asks(first):
-			return awsapi.InvalidInput("%s and %s cannot answer the same requests: one is of type %s, the other of %s", campaigns[0].ARN, c.ARN, first, known.Type)
+			return awsapi.InvalidInput(
+				"%s and %s cannot answer the same requests: one is of type %s, the other of %s", campaigns[0].ARN,
+				c.ARN, first, known.Type,
+			)
 		}
 	}
 	return nil
@@ -168,7 +169,10 @@ func divide(e *catalog.Experiment, arms []Arm) error {
 		known, ok := e.Arm(*arm.Name)
 		switch {
 		case ok && known.CampaignARN != *arm.CampaignArn:
-			return awsapi.InvalidInput("Arm %s has campaign %s, which cannot be changed: its results are that campaign's", known.Name, known.CampaignARN)
+			return awsapi.InvalidInput(
+				"Arm %s has campaign %s, which cannot be changed: its results are that campaign's", known.Name,
+				known.CampaignARN,
+			)
 		case !ok:
 			e.Arms = append(e.Arms, catalog.ExperimentArm{Name: *arm.Name, CampaignARN: *arm.CampaignArn})
 		}
@@ -195,8 +199,8 @@ func divide(e *catalog.Experiment, arms []Arm) error {
 // maxPhases bounds the shares that an experiment remembers.
 const maxPhases = 100
 
-// update changes the shares, adds arms or shadows, or ends the experiment. It takes effect when the recommenders see it, a
-// moment later; nothing runs that would have to be waited for, so the experiment stays ACTIVE.
+// update changes the shares, adds arms or shadows, or ends the experiment. It takes effect when the recommenders see
+// it, a moment later; nothing runs that would have to be waited for, so the experiment stays ACTIVE.
 func (s experiments) update(ctx context.Context, req *UpdateRequest) (*CreateResponse, error) {
 	current, err := crud.Find[*catalog.Experiment](ctx, s.Env, "experimentArn", *req.ExperimentArn)
 	if err != nil {
@@ -237,7 +241,10 @@ func (s experiments) update(ctx context.Context, req *UpdateRequest) (*CreateRes
 	}
 	for _, campaign := range left {
 		if err := s.Store.Detach(ctx, updated.Meta(), campaign); err != nil {
-			s.Log.Warn("a campaign is held by an experiment that it left until it is swept", zap.String("campaign", campaign), zap.Error(err))
+			s.Log.Warn(
+				"a campaign is held by an experiment that it left until it is swept",
+				zap.String("campaign", campaign), zap.Error(err),
+			)
 		}
 	}
 	return &CreateResponse{ExperimentArn: &current.ARN}, nil
@@ -277,10 +284,13 @@ func (s experiments) describe(ctx context.Context, req *Request) (*DescribeRespo
 		return nil, err
 	}
 	described := Description{
-		Name: e.Name, ExperimentArn: e.ARN, DatasetGroupArn: e.DatasetGroupARN, Status: e.Status, FailureReason: e.FailureReason, State: stateOf(e),
-		CreationDateTime: awsapi.At(e.CreatedAt), LastUpdatedDateTime: awsapi.At(e.UpdatedAt), Metric: shapeMetric(e.Metric), GuardMetric: shapeGuard(e.Guard),
+		Name: e.Name, ExperimentArn: e.ARN, DatasetGroupArn: e.DatasetGroupARN, Status: e.Status,
+		FailureReason: e.FailureReason, State: stateOf(e),
+		CreationDateTime: awsapi.At(e.CreatedAt), LastUpdatedDateTime: awsapi.At(e.UpdatedAt),
+		Metric: shapeMetric(e.Metric), GuardMetric: shapeGuard(e.Guard),
 		ShadowCampaignArns: e.ShadowCampaignARNs, AttributionWindowSeconds: int64(e.Window / time.Second),
-		ExpectedEffect: e.Effect, Confidence: e.Confidence, StopReason: e.StopReason, ServingArm: e.ServingArm, Results: results,
+		ExpectedEffect: e.Effect, Confidence: e.Confidence, StopReason: e.StopReason, ServingArm: e.ServingArm,
+		Results: results,
 	}
 	if e.Stopped() {
 		described.StopDateTime = awsapi.At(e.StoppedAt)
@@ -310,8 +320,10 @@ func (s experiments) results(ctx context.Context, e *catalog.Experiment) (experi
 
 func (s experiments) list(_ context.Context, req *ListRequest) (*ListResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	experiments, next, err := crud.List(s.Env, crud.Page{Scope: "ListExperiments " + group, Token: req.NextToken, Size: req.MaxResults},
-		func(e *catalog.Experiment) bool { return group == "" || e.DatasetGroupARN == group }, shapeExperiment)
+	experiments, next, err := crud.List(
+		s.Env, crud.Page{Scope: "ListExperiments " + group, Token: req.NextToken, Size: req.MaxResults},
+		func(e *catalog.Experiment) bool { return group == "" || e.DatasetGroupARN == group }, shapeExperiment,
+	)
 	return &ListResponse{Experiments: experiments, NextToken: next}, err
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// batchCreation is what the creations of batch inference jobs and of batch segment jobs have in common. A job holds the solution
-// whose version it uses, and its filter, until it has finished.
+// batchCreation is what the creations of batch inference jobs and of batch segment jobs have in common. A job holds the
+// solution whose version it uses, and its filter, until it has finished.
 type batchCreation struct {
 	env           *crud.Env
 	kind          string // of the job

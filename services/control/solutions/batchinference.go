@@ -73,7 +73,8 @@ func (s batchInferenceJobs) create(
 }
 
 func (s batchInferenceJobs) validate(
-	ctx context.Context, req *personalize.CreateBatchInferenceJobRequest, r *recipe.Recipe, version *catalog.SolutionVersion,
+	ctx context.Context, req *personalize.CreateBatchInferenceJobRequest, r *recipe.Recipe,
+	version *catalog.SolutionVersion,
 ) error {
 	if err := validateInference(req, r); err != nil {
 		return err
@@ -84,8 +85,8 @@ func (s batchInferenceJobs) validate(
 	return nil
 }
 
-// Tags with which a batch inference job is created to have its results looked up with GetBatchResult, which Amazon Personalize
-// does not have: the name of the set that they replace, and how long they can be looked up.
+// Tags with which a batch inference job is created to have its results looked up with GetBatchResult, which Amazon
+// Personalize does not have: the name of the set that they replace, and how long they can be looked up.
 const (
 	resultSetTag  = "penchant:result-set"
 	resultsTTLTag = "penchant:results-ttl"
@@ -94,14 +95,16 @@ const (
 	maxResultsTTL     = 366 * 24 * time.Hour
 )
 
-// resultSetName is what names of resources look like.
+// resultSetName has the pattern of the names of resources.
 var resultSetName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9\-_]{0,62}$`)
 
 func parseResultTags(tags map[string]string) (name string, ttl time.Duration, err error) {
 	name, named := tags[resultSetTag]
 	limit, limited := tags[resultsTTLTag]
 	if named && !resultSetName.MatchString(name) {
-		return "", 0, awsapi.InvalidInput("Tag %s has the value %q, which must match %s", resultSetTag, name, resultSetName)
+		return "", 0, awsapi.InvalidInput(
+			"Tag %s has the value %q, which must match %s", resultSetTag, name, resultSetName,
+		)
 	}
 	if !limited {
 		return name, defaultResultsTTL, nil
@@ -110,7 +113,9 @@ func parseResultTags(tags map[string]string) (name string, ttl time.Duration, er
 		return "", 0, awsapi.InvalidInput("Tag %s is for jobs with the tag %s", resultsTTLTag, resultSetTag)
 	}
 	if ttl, err = time.ParseDuration(limit); err != nil || ttl < time.Minute || ttl > maxResultsTTL {
-		return "", 0, awsapi.InvalidInput("Tag %s has the value %q, which must be a duration from 1m to 8784h", resultsTTLTag, limit)
+		return "", 0, awsapi.InvalidInput(
+			"Tag %s has the value %q, which must be a duration from 1m to 8784h", resultsTTLTag, limit,
+		)
 	}
 	return name, ttl, nil
 }
@@ -121,42 +126,57 @@ func validateInference(req *personalize.CreateBatchInferenceJobRequest, r *recip
 	case awsapi.Text(req.BatchInferenceJobMode) == modeThemes:
 		return awsapi.InvalidInput("batchInferenceJobMode %s is not supported: it is %s", modeThemes, modeInference)
 	case req.ThemeGenerationConfig != nil:
-		return awsapi.InvalidInput("themeGenerationConfig is for batchInferenceJobMode %s, which is not supported", modeThemes)
+		return awsapi.InvalidInput(
+			"themeGenerationConfig is for batchInferenceJobMode %s, which is not supported", modeThemes,
+		)
 	case r.Type == recipe.UserSegmentation:
 		return awsapi.InvalidInput("Recipe %s makes user segments: use CreateBatchSegmentJob", r.ARN())
 	case r.Type == recipe.PersonalizedActions, r.Name == "aws-trending-now":
 		return awsapi.InvalidInput("Batch inference is not possible with recipe %s", r.ARN())
 	}
-	if c := req.BatchInferenceJobConfig; c != nil && len(c.ItemExplorationConfig) > 0 && r.Type != recipe.UserPersonalization {
-		return awsapi.InvalidInput("itemExplorationConfig is for recipes of type %s, not for %s", recipe.UserPersonalization, r.ARN())
+	if c := req.BatchInferenceJobConfig; c != nil && len(c.ItemExplorationConfig) > 0 &&
+		r.Type != recipe.UserPersonalization {
+		return awsapi.InvalidInput(
+			"itemExplorationConfig is for recipes of type %s, not for %s", recipe.UserPersonalization, r.ARN(),
+		)
 	}
 	return nil
 }
 
-func (s batchInferenceJobs) describe(ctx context.Context, req *personalize.DescribeBatchInferenceJobRequest) (*personalize.DescribeBatchInferenceJobResponse, error) {
+func (s batchInferenceJobs) describe(
+	ctx context.Context, req *personalize.DescribeBatchInferenceJobRequest,
+) (*personalize.DescribeBatchInferenceJobResponse, error) {
 	j, err := crud.Find[*catalog.BatchInferenceJob](ctx, s.Env, "batchInferenceJobArn", *req.BatchInferenceJobArn)
 	if err != nil {
 		return nil, err
 	}
 	return &personalize.DescribeBatchInferenceJobResponse{BatchInferenceJob: &personalize.BatchInferenceJob{
-		JobName: &j.Name, BatchInferenceJobArn: &j.ARN, FilterArn: awsapi.Present(j.FilterARN), SolutionVersionArn: &j.SolutionVersionARN,
-		NumResults: nonZero(j.NumResults), JobInput: j.JobInput, JobOutput: j.JobOutput, BatchInferenceJobConfig: j.Config,
-		RoleArn: &j.RoleARN, BatchInferenceJobMode: &j.Mode, ThemeGenerationConfig: j.ThemeGenerationConfig,
+		JobName: &j.Name, BatchInferenceJobArn: &j.ARN, FilterArn: awsapi.Present(j.FilterARN),
+		SolutionVersionArn: &j.SolutionVersionARN,
+		NumResults:         nonZero(j.NumResults), JobInput: j.JobInput, JobOutput: j.JobOutput,
+		BatchInferenceJobConfig: j.Config,
+		RoleArn:                 &j.RoleARN, BatchInferenceJobMode: &j.Mode, ThemeGenerationConfig: j.ThemeGenerationConfig,
 		Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}}, nil
 }
 
-func (s batchInferenceJobs) list(_ context.Context, req *personalize.ListBatchInferenceJobsRequest) (*personalize.ListBatchInferenceJobsResponse, error) {
+func (s batchInferenceJobs) list(
+	_ context.Context, req *personalize.ListBatchInferenceJobsRequest,
+) (*personalize.ListBatchInferenceJobsResponse, error) {
 	version := awsapi.Text(req.SolutionVersionArn)
-	jobs, next, err := crud.List(s.Env, crud.Page{Scope: "ListBatchInferenceJobs " + version, Token: req.NextToken, Size: req.MaxResults},
+	jobs, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListBatchInferenceJobs " + version, Token: req.NextToken, Size: req.MaxResults},
 		func(j *catalog.BatchInferenceJob) bool { return version == "" || j.SolutionVersionARN == version },
 		func(j *catalog.BatchInferenceJob) personalize.BatchInferenceJobSummary {
 			return personalize.BatchInferenceJobSummary{
-				BatchInferenceJobArn: &j.ARN, JobName: &j.Name, SolutionVersionArn: &j.SolutionVersionARN, BatchInferenceJobMode: &j.Mode,
-				Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
+				BatchInferenceJobArn: &j.ARN, JobName: &j.Name, SolutionVersionArn: &j.SolutionVersionARN,
+				BatchInferenceJobMode: &j.Mode,
+				Status:                &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListBatchInferenceJobsResponse{BatchInferenceJobs: jobs, NextToken: next}, err
 }

@@ -49,7 +49,9 @@ func (s batchSegmentJobs) create(
 					used.ARN(), recipe.UserSegmentation)
 			}
 			if _, named := m.Tags[resultSetTag]; named {
-				return nil, awsapi.InvalidInput("Tag %s is for batch inference jobs: segments cannot be looked up", resultSetTag)
+				return nil, awsapi.InvalidInput(
+					"Tag %s is for batch inference jobs: segments cannot be looked up", resultSetTag,
+				)
 			}
 			return &catalog.BatchSegmentJob{
 				Metadata: m, DatasetGroupARN: batch.version.DatasetGroupARN, SolutionVersionARN: batch.version.ARN,
@@ -64,22 +66,29 @@ func (s batchSegmentJobs) create(
 	return &personalize.CreateBatchSegmentJobResponse{BatchSegmentJobArn: &job.ARN}, nil
 }
 
-func (s batchSegmentJobs) describe(ctx context.Context, req *personalize.DescribeBatchSegmentJobRequest) (*personalize.DescribeBatchSegmentJobResponse, error) {
+func (s batchSegmentJobs) describe(
+	ctx context.Context, req *personalize.DescribeBatchSegmentJobRequest,
+) (*personalize.DescribeBatchSegmentJobResponse, error) {
 	j, err := crud.Find[*catalog.BatchSegmentJob](ctx, s.Env, "batchSegmentJobArn", *req.BatchSegmentJobArn)
 	if err != nil {
 		return nil, err
 	}
 	return &personalize.DescribeBatchSegmentJobResponse{BatchSegmentJob: &personalize.BatchSegmentJob{
-		JobName: &j.Name, BatchSegmentJobArn: &j.ARN, FilterArn: awsapi.Present(j.FilterARN), SolutionVersionArn: &j.SolutionVersionARN,
-		NumResults: nonZero(j.NumResults), JobInput: j.JobInput, JobOutput: j.JobOutput, RoleArn: &j.RoleARN,
+		JobName: &j.Name, BatchSegmentJobArn: &j.ARN, FilterArn: awsapi.Present(j.FilterARN),
+		SolutionVersionArn: &j.SolutionVersionARN,
+		NumResults:         nonZero(j.NumResults), JobInput: j.JobInput, JobOutput: j.JobOutput, RoleArn: &j.RoleARN,
 		Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 		CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 	}}, nil
 }
 
-func (s batchSegmentJobs) list(_ context.Context, req *personalize.ListBatchSegmentJobsRequest) (*personalize.ListBatchSegmentJobsResponse, error) {
+func (s batchSegmentJobs) list(
+	_ context.Context, req *personalize.ListBatchSegmentJobsRequest,
+) (*personalize.ListBatchSegmentJobsResponse, error) {
 	version := awsapi.Text(req.SolutionVersionArn)
-	jobs, next, err := crud.List(s.Env, crud.Page{Scope: "ListBatchSegmentJobs " + version, Token: req.NextToken, Size: req.MaxResults},
+	jobs, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListBatchSegmentJobs " + version, Token: req.NextToken, Size: req.MaxResults},
 		func(j *catalog.BatchSegmentJob) bool { return version == "" || j.SolutionVersionARN == version },
 		func(j *catalog.BatchSegmentJob) personalize.BatchSegmentJobSummary {
 			return personalize.BatchSegmentJobSummary{
@@ -87,6 +96,7 @@ func (s batchSegmentJobs) list(_ context.Context, req *personalize.ListBatchSegm
 				Status: &j.Status, FailureReason: awsapi.Present(j.FailureReason),
 				CreationDateTime: awsapi.At(j.CreatedAt), LastUpdatedDateTime: awsapi.At(j.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListBatchSegmentJobsResponse{BatchSegmentJobs: jobs, NextToken: next}, err
 }

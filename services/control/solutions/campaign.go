@@ -83,8 +83,8 @@ func (s campaigns) pending(c *catalog.Campaign) bool {
 	return c.Status == status.CreatePending || c.LatestUpdate.Pending() || s.outdated(c)
 }
 
-// servedVersion is what a campaign's solutionVersionArn stands for: the version it names, or with $LATEST the newest ACTIVE one, nil
-// if there is none.
+// servedVersion resolves a campaign's solutionVersionArn: to the version it names, or for $LATEST the newest
+// ACTIVE one, nil if there is none.
 func (s campaigns) servedVersion(ctx context.Context, arn string) (*catalog.SolutionVersion, *catalog.Solution, error) {
 	if resource.IsLatest(arn) {
 		solution, err := crud.Find[*catalog.Solution](ctx, s.Env, "solutionVersionArn", resource.SolutionARN(arn))
@@ -109,41 +109,54 @@ func validateTrained(version *catalog.SolutionVersion, solutionARN string) error
 	return crud.ValidateActive(version)
 }
 
-// validateConfig looks at the exploration settings, and at $LATEST, which goes together with following. version is what the
-// campaign is to serve, named by versionARN.
-func (s campaigns) validateConfig(ctx context.Context, config *personalize.CampaignConfig, versionARN string, version *catalog.SolutionVersion) error {
+// validateConfig looks at the exploration settings, and at $LATEST, which goes together with following. version is what
+// the campaign is to serve, named by versionARN.
+func (s campaigns) validateConfig(
+	ctx context.Context, config *personalize.CampaignConfig, versionARN string, version *catalog.SolutionVersion,
+) error {
 	if config == nil {
 		config = &personalize.CampaignConfig{}
 	}
 	if flag(config.SyncWithLatestSolutionVersion) != resource.IsLatest(versionARN) {
-		return awsapi.InvalidInput("syncWithLatestSolutionVersion must be true exactly when solutionVersionArn is <solution ARN>/%s", resource.Latest)
+		return awsapi.InvalidInput(
+			"syncWithLatestSolutionVersion must be true exactly when solutionVersionArn is <solution ARN>/%s",
+			resource.Latest,
+		)
 	}
 	return validateExploration(ctx, s.Env, config.ItemExplorationConfig, version.RecipeARN, version.DatasetGroupARN)
 }
 
-func (s campaigns) describe(ctx context.Context, req *personalize.DescribeCampaignRequest) (*personalize.DescribeCampaignResponse, error) {
+func (s campaigns) describe(
+	ctx context.Context, req *personalize.DescribeCampaignRequest,
+) (*personalize.DescribeCampaignResponse, error) {
 	c, err := crud.Find[*catalog.Campaign](ctx, s.Env, "campaignArn", *req.CampaignArn)
 	if err != nil {
 		return nil, err
 	}
 	described := &personalize.Campaign{
-		Name: &c.Name, CampaignArn: &c.ARN, SolutionVersionArn: &c.SolutionVersionARN, MinProvisionedTPS: &c.MinProvisionedTPS, CampaignConfig: c.Config,
+		Name: &c.Name, CampaignArn: &c.ARN, SolutionVersionArn: &c.SolutionVersionARN,
+		MinProvisionedTPS: &c.MinProvisionedTPS, CampaignConfig: c.Config,
 		Status: &c.Status, FailureReason: awsapi.Present(c.FailureReason),
 		CreationDateTime: awsapi.At(c.CreatedAt), LastUpdatedDateTime: awsapi.At(c.UpdatedAt),
 	}
 	if u := c.LatestUpdate; u != nil {
 		described.LatestCampaignUpdate = &personalize.CampaignUpdateSummary{
-			SolutionVersionArn: &u.SolutionVersionARN, MinProvisionedTPS: &u.MinProvisionedTPS, CampaignConfig: u.Config,
-			Status: &u.Status, FailureReason: awsapi.Present(u.FailureReason),
+			SolutionVersionArn: &u.SolutionVersionARN, MinProvisionedTPS: &u.MinProvisionedTPS,
+			CampaignConfig: u.Config,
+			Status:         &u.Status, FailureReason: awsapi.Present(u.FailureReason),
 			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
 		}
 	}
 	return &personalize.DescribeCampaignResponse{Campaign: described}, nil
 }
 
-func (s campaigns) list(_ context.Context, req *personalize.ListCampaignsRequest) (*personalize.ListCampaignsResponse, error) {
+func (s campaigns) list(
+	_ context.Context, req *personalize.ListCampaignsRequest,
+) (*personalize.ListCampaignsResponse, error) {
 	solution := awsapi.Text(req.SolutionArn)
-	campaigns, next, err := crud.List(s.Env, crud.Page{Scope: "ListCampaigns " + solution, Token: req.NextToken, Size: req.MaxResults},
+	campaigns, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListCampaigns " + solution, Token: req.NextToken, Size: req.MaxResults},
 		func(c *catalog.Campaign) bool {
 			return solution == "" || resource.SolutionARN(c.SolutionVersionARN) == solution
 		},
@@ -152,12 +165,15 @@ func (s campaigns) list(_ context.Context, req *personalize.ListCampaignsRequest
 				Name: &c.Name, CampaignArn: &c.ARN, Status: &c.Status, FailureReason: awsapi.Present(c.FailureReason),
 				CreationDateTime: awsapi.At(c.CreatedAt), LastUpdatedDateTime: awsapi.At(c.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListCampaignsResponse{Campaigns: campaigns, NextToken: next}, err
 }
 
 // update records the change; the reconciler carries it out, and the campaign serves as before meanwhile.
-func (s campaigns) update(ctx context.Context, req *personalize.UpdateCampaignRequest) (*personalize.UpdateCampaignResponse, error) {
+func (s campaigns) update(
+	ctx context.Context, req *personalize.UpdateCampaignRequest,
+) (*personalize.UpdateCampaignResponse, error) {
 	campaign, err := crud.Find[*catalog.Campaign](ctx, s.Env, "campaignArn", *req.CampaignArn)
 	if err != nil {
 		return nil, err
@@ -180,7 +196,8 @@ func (s campaigns) update(ctx context.Context, req *personalize.UpdateCampaignRe
 		return nil, err
 	}
 	update.SolutionVersionARN = version.ARN
-	// A version of another solution: that one must not be deleted under the campaign. The reconciler gives the old one back.
+	// A version of another solution: that one must not be deleted under the campaign. The reconciler gives the old one
+	// back.
 	if err := s.attachTo(ctx, campaign, solution.ARN); err != nil {
 		return nil, err
 	}
@@ -205,8 +222,8 @@ func validateUpdatable(c *catalog.Campaign) error {
 	return nil
 }
 
-// newCampaignUpdate is the campaign as the request wants it: what it does not name stays. A campaign that followed its solution and is
-// given a certain version without a new configuration stops following.
+// newCampaignUpdate returns the campaign as requested: members that are absent keep their values. A campaign that
+// followed its solution and is given a certain version without a new configuration stops following.
 func newCampaignUpdate(c *catalog.Campaign, req *personalize.UpdateCampaignRequest) *catalog.CampaignUpdate {
 	now := time.Now().UTC()
 	update := &catalog.CampaignUpdate{
@@ -255,7 +272,7 @@ func (s campaigns) reconcile(ctx context.Context, c *catalog.Campaign) error {
 	return nil
 }
 
-// outdated says whether a campaign follows its solution and there is a newer version than the one it serves.
+// outdated reports whether a campaign follows its solution and there is a newer version than the one it serves.
 func (s campaigns) outdated(c *catalog.Campaign) bool {
 	if !c.FollowsLatest() || c.Status != status.Active || c.LatestUpdate.Pending() {
 		return false
@@ -290,12 +307,14 @@ func (s campaigns) applyUpdate(ctx context.Context, c *catalog.Campaign) error {
 	return crud.IgnoreOvertaken(updateErr)
 }
 
-// errCannotServe is the reason that a client sees in a failed update.
+// errCannotServe becomes the failure reason of an update.
 var errCannotServe = errors.New("the solution version cannot serve")
 
 // checkServable checks a version, after it made sure that its solution cannot be deleted under the campaign.
 func (s campaigns) checkServable(ctx context.Context, c *catalog.Campaign, versionARN string) error {
-	err := s.Store.Attach(ctx, c.Meta(), catalog.Under(resource.SolutionARN(versionARN), crud.ValidateActive[*catalog.Solution]))
+	err := s.Store.Attach(
+		ctx, c.Meta(), catalog.Under(resource.SolutionARN(versionARN), crud.ValidateActive[*catalog.Solution]),
+	)
 	if err == nil {
 		var version *catalog.SolutionVersion
 		if version, err = s.Store.SolutionVersions.Get(ctx, versionARN); err == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// The settings of an itemExplorationConfig: how new items are explored, and, which Amazon Personalize does not have, how diverse
-// lists are.
+// The settings of an itemExplorationConfig: how new items are explored, and, which Amazon Personalize does not have,
+// how diverse lists are.
 const (
 	explorationWeight = "explorationWeight"
 	itemAgeCutOff     = "explorationItemAgeCutOff"
@@ -20,9 +20,9 @@ const (
 	diversityColumn   = "diversityColumn"
 )
 
-// validateExploration refuses an itemExplorationConfig with settings that there are none of, that are out of range, or that the recipe
-// or the dataset group cannot have. Personalize takes settings of exploration for recipes that explore nothing, and so does this;
-// those of diversity are refused there, as nobody can have a reason to send them.
+// validateExploration refuses an itemExplorationConfig with settings that there are none of, that are out of range, or
+// that the recipe or the dataset group cannot have. Personalize takes settings of exploration for recipes that explore
+// nothing, and so does this; those of diversity are refused there, as nobody can have a reason to send them.
 func validateExploration(ctx context.Context, e *crud.Env, config map[string]string, recipeARN, groupARN string) error {
 	for _, name := range slices.Sorted(maps.Keys(config)) {
 		if err := validateExplorationSetting(name, config[name]); err != nil {
@@ -34,7 +34,9 @@ func validateExploration(ctx context.Context, e *crud.Env, config map[string]str
 			continue
 		}
 		if r, known := recipe.ByARN(recipeARN); known && !r.Explores {
-			return awsapi.InvalidInput("itemExplorationConfig: %s is for recipes that explore items, which %s does not", name, recipeARN)
+			return awsapi.InvalidInput(
+				"itemExplorationConfig: %s is for recipes that explore items, which %s does not", name, recipeARN,
+			)
 		}
 	}
 	if column, given := config[diversityColumn]; given {
@@ -65,8 +67,8 @@ func validateExplorationSetting(name, value string) error {
 	return nil
 }
 
-// validateDiversityColumn refuses a column that the Items dataset does not have, or whose values are no categories. Without a dataset
-// nothing can be said of it.
+// validateDiversityColumn refuses a column that the Items dataset does not have, or whose values are no categories.
+// Without a dataset nothing can be said of it.
 func validateDiversityColumn(ctx context.Context, e *crud.Env, column, groupARN string) error {
 	schemas, err := crud.GroupSchemas(ctx, e, groupARN)
 	if err != nil {
@@ -81,7 +83,9 @@ func validateDiversityColumn(ctx context.Context, e *crud.Env, column, groupARN 
 	case !has:
 		return awsapi.InvalidInput("%s: the %s dataset has no column %s", diversityColumn, schema.Items, column)
 	case field.Textual, items.FirstClass(column):
-		return awsapi.InvalidInput("%s: column %s of the %s dataset holds no categories", diversityColumn, column, schema.Items)
+		return awsapi.InvalidInput(
+			"%s: column %s of the %s dataset holds no categories", diversityColumn, column, schema.Items,
+		)
 	}
 	return nil
 }

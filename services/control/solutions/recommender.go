@@ -75,11 +75,16 @@ func (s recommenders) create(
 func validateUseCase(r *recipe.Recipe, group *catalog.DatasetGroup) error {
 	switch {
 	case group.Domain == "":
-		return awsapi.InvalidInput("Recommenders need a dataset group with a domain, and %s has none: create a solution and a campaign in it", group.ARN)
+		return awsapi.InvalidInput(
+			"Recommenders need a dataset group with a domain, and %s has none: create a solution and a campaign in it",
+			group.ARN,
+		)
 	case r.Domain == "":
 		return awsapi.InvalidInput("Recipe %s is no use case of a domain: create a solution with it", r.Name)
 	case r.Domain != group.Domain:
-		return awsapi.InvalidInput("Recipe %s is a use case of domain %s, and the dataset group's is %s", r.Name, r.Domain, group.Domain)
+		return awsapi.InvalidInput(
+			"Recipe %s is a use case of domain %s, and the dataset group's is %s", r.Name, r.Domain, group.Domain,
+		)
 	}
 	return nil
 }
@@ -87,7 +92,9 @@ func validateUseCase(r *recipe.Recipe, group *catalog.DatasetGroup) error {
 // minCutOff is the least explorationItemAgeCutOff of a recommender, in days.
 const minCutOff = 1
 
-func (s recommenders) validateConfig(ctx context.Context, config *personalize.RecommenderConfig, recipeARN, groupARN string) error {
+func (s recommenders) validateConfig(
+	ctx context.Context, config *personalize.RecommenderConfig, recipeARN, groupARN string,
+) error {
 	if config == nil {
 		return nil
 	}
@@ -96,21 +103,26 @@ func (s recommenders) validateConfig(ctx context.Context, config *personalize.Re
 	}
 	if cutOff, ok := config.ItemExplorationConfig[itemAgeCutOff]; ok {
 		if days, _ := parseFinite(cutOff); days < minCutOff { // checked to be a number
-			return awsapi.InvalidInput("%s %q of a recommender is not a number of days from %d", itemAgeCutOff, cutOff, minCutOff)
+			return awsapi.InvalidInput(
+				"%s %q of a recommender is not a number of days from %d", itemAgeCutOff, cutOff, minCutOff,
+			)
 		}
 	}
 	return validateTrainingColumns(ctx, s.Env, config.TrainingDataConfig, groupARN)
 }
 
-func (s recommenders) describe(ctx context.Context, req *personalize.DescribeRecommenderRequest) (*personalize.DescribeRecommenderResponse, error) {
+func (s recommenders) describe(
+	ctx context.Context, req *personalize.DescribeRecommenderRequest,
+) (*personalize.DescribeRecommenderResponse, error) {
 	r, err := crud.Find[*catalog.Recommender](ctx, s.Env, "recommenderArn", *req.RecommenderArn)
 	if err != nil {
 		return nil, err
 	}
 	described := &personalize.Recommender{
-		Name: &r.Name, RecommenderArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: &r.RecipeARN, RecommenderConfig: r.Config,
-		ModelMetrics: r.Metrics,
-		Status:       &r.Status, FailureReason: awsapi.Present(r.FailureReason),
+		Name: &r.Name, RecommenderArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: &r.RecipeARN,
+		RecommenderConfig: r.Config,
+		ModelMetrics:      r.Metrics,
+		Status:            &r.Status, FailureReason: awsapi.Present(r.FailureReason),
 		CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
 	}
 	if u := r.LatestUpdate; u != nil {
@@ -122,21 +134,30 @@ func (s recommenders) describe(ctx context.Context, req *personalize.DescribeRec
 	return &personalize.DescribeRecommenderResponse{Recommender: described}, nil
 }
 
-func (s recommenders) list(_ context.Context, req *personalize.ListRecommendersRequest) (*personalize.ListRecommendersResponse, error) {
+func (s recommenders) list(
+	_ context.Context, req *personalize.ListRecommendersRequest,
+) (*personalize.ListRecommendersResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	recommenders, next, err := crud.List(s.Env, crud.Page{Scope: "ListRecommenders " + group, Token: req.NextToken, Size: req.MaxResults},
+	recommenders, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListRecommenders " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(r *catalog.Recommender) bool { return group == "" || r.DatasetGroupARN == group },
 		func(r *catalog.Recommender) personalize.RecommenderSummary {
 			return personalize.RecommenderSummary{
-				Name: &r.Name, RecommenderArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: &r.RecipeARN, RecommenderConfig: r.Config,
-				Status: &r.Status, CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
+				Name: &r.Name, RecommenderArn: &r.ARN, DatasetGroupArn: &r.DatasetGroupARN, RecipeArn: &r.RecipeARN,
+				RecommenderConfig: r.Config,
+				Status:            &r.Status, CreationDateTime: awsapi.At(r.CreatedAt),
+				LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListRecommendersResponse{Recommenders: recommenders, NextToken: next}, err
 }
 
 // update records the change; the reconciler carries it out, and the recommender serves as before meanwhile.
-func (s recommenders) update(ctx context.Context, req *personalize.UpdateRecommenderRequest) (*personalize.UpdateRecommenderResponse, error) {
+func (s recommenders) update(
+	ctx context.Context, req *personalize.UpdateRecommenderRequest,
+) (*personalize.UpdateRecommenderResponse, error) {
 	recommender, err := crud.Find[*catalog.Recommender](ctx, s.Env, "recommenderArn", *req.RecommenderArn)
 	if err != nil {
 		return nil, err
@@ -152,7 +173,12 @@ func (s recommenders) update(ctx context.Context, req *personalize.UpdateRecomme
 			return err
 		}
 		now := time.Now().UTC()
-		r.LatestUpdate = &catalog.RecommenderUpdate{Config: req.RecommenderConfig, Status: status.CreatePending, CreatedAt: now, UpdatedAt: now}
+		r.LatestUpdate = &catalog.RecommenderUpdate{
+			Config:    req.RecommenderConfig,
+			Status:    status.CreatePending,
+			CreatedAt: now,
+			UpdatedAt: now,
+		}
 		return nil
 	})
 	return &personalize.UpdateRecommenderResponse{RecommenderArn: &recommender.ARN}, err
@@ -169,12 +195,16 @@ func validateStatus(r *catalog.Recommender, status string) error {
 	return nil
 }
 
-func (s recommenders) start(ctx context.Context, req *personalize.StartRecommenderRequest) (*personalize.StartRecommenderResponse, error) {
+func (s recommenders) start(
+	ctx context.Context, req *personalize.StartRecommenderRequest,
+) (*personalize.StartRecommenderResponse, error) {
 	err := s.changeStatus(ctx, *req.RecommenderArn, status.Inactive, status.StartPending)
 	return &personalize.StartRecommenderResponse{RecommenderArn: req.RecommenderArn}, err
 }
 
-func (s recommenders) stop(ctx context.Context, req *personalize.StopRecommenderRequest) (*personalize.StopRecommenderResponse, error) {
+func (s recommenders) stop(
+	ctx context.Context, req *personalize.StopRecommenderRequest,
+) (*personalize.StopRecommenderResponse, error) {
 	err := s.changeStatus(ctx, *req.RecommenderArn, status.Active, status.StopPending)
 	return &personalize.StopRecommenderResponse{RecommenderArn: req.RecommenderArn}, err
 }
@@ -195,7 +225,13 @@ func (s recommenders) changeStatus(ctx context.Context, arn, from, to string) er
 }
 
 func (s recommenders) delete(ctx context.Context, req *personalize.DeleteRecommenderRequest) (*awsapi.Empty, error) {
-	return nil, crud.MarkDeleting(ctx, s.Env, "recommenderArn", *req.RecommenderArn, func(r *catalog.Recommender) error {
-		return validateStatus(r, r.Status) // in any, but not while it is being updated
-	})
+	return nil, crud.MarkDeleting(
+		ctx,
+		s.Env,
+		"recommenderArn",
+		*req.RecommenderArn,
+		func(r *catalog.Recommender) error {
+			return validateStatus(r, r.Status) // in any, but not while it is being updated
+		},
+	)
 }

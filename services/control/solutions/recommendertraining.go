@@ -19,8 +19,8 @@ import (
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// recommenderTraining drives recommenders. A recommender trains with a solution of its own, which the retrainer treats like any
-// other, automatic training included, and which clients never see:
+// recommenderTraining drives recommenders. A recommender trains with a solution of its own, which the retrainer treats
+// like any other, automatic training included, and which clients never see:
 //
 //	CREATE PENDING ──▶ solution and first version made ──▶ CREATE IN_PROGRESS ──▶ version ACTIVE ──▶ ACTIVE
 //	                                                                         └──▶ version failed ──▶ CREATE FAILED
@@ -29,12 +29,13 @@ import (
 // All ids follow from the recommender, so that replicas which take the same step twice create one resource.
 type recommenderTraining struct{ *crud.Env }
 
-// trainedWith is the ARN of the solution that a recommender trains with. A recommender made again under the name has another.
+// solutionOf returns the ARN of the solution that a recommender trains with. A recommender created again under its name
+// has another.
 func solutionOf(r *catalog.Recommender) string {
 	return crud.SiblingARN(r.ARN, resource.Solution, crud.HiddenName(r))
 }
 
-// derivedVersion is the ARN of the version that a recommender's solution gets for a reason.
+// derivedVersion returns the ARN of the version that a recommender's solution gets for a reason.
 func derivedVersion(r *catalog.Recommender, reason string) string {
 	hash := sha256.Sum256([]byte(r.ID + " " + reason))
 	solution, err := resource.ParseARN(solutionOf(r))
@@ -50,7 +51,7 @@ func updatedVersion(r *catalog.Recommender) string {
 	return derivedVersion(r, "update of "+r.LatestUpdate.CreatedAt.Format(time.RFC3339Nano))
 }
 
-// pending says whether there is something to do for a recommender that is not being deleted.
+// pending reports whether there is something to do for a recommender that is not being deleted.
 func (s recommenderTraining) pending(r *catalog.Recommender) bool {
 	switch r.Status {
 	case status.CreatePending, status.StopPending, status.StopInProgress, status.StartPending, status.StartInProgress:
@@ -69,14 +70,15 @@ func (s recommenderTraining) pending(r *catalog.Recommender) bool {
 	return false
 }
 
-// drifted says whether a recommender's solution is not as the recommender wants it: a replica that had fallen asleep over an earlier
-// change has made it late.
+// drifted reports whether a recommender's solution is not as the recommender wants it: a replica that had fallen asleep
+// over an earlier change has made it late.
 func (s recommenderTraining) drifted(r *catalog.Recommender) bool {
 	solution, ok := catalog.Lookup[*catalog.Solution](s.View, solutionOf(r))
-	return ok && (solution.PerformAutoTraining != (r.Status == status.Active) || !reflect.DeepEqual(solution.Config, solutionConfigOf(r.Config)))
+	return ok &&
+		(solution.PerformAutoTraining != (r.Status == status.Active) || !reflect.DeepEqual(solution.Config, solutionConfigOf(r.Config)))
 }
 
-// versionEnded says whether a version has ended, or is not there: one whose creation took too long is taken back.
+// versionEnded reports whether a version has ended, or is not there: one whose creation took too long is taken back.
 func (s recommenderTraining) versionEnded(versionARN string) bool {
 	v, ok := catalog.Lookup[*catalog.SolutionVersion](s.View, versionARN)
 	return !ok || v.Finished()
@@ -113,9 +115,12 @@ func (s recommenderTraining) correctSolution(ctx context.Context, r *catalog.Rec
 }
 
 // update changes a recommender that is still as it was read but for its tags.
-func (s recommenderTraining) update(ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender)) error {
+func (s recommenderTraining) update(
+	ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender),
+) error {
 	_, err := s.Store.Recommenders.Update(ctx, r.ARN, func(current *catalog.Recommender) error {
-		if current.ID != r.ID || current.Status != r.Status || !reflect.DeepEqual(current.LatestUpdate, r.LatestUpdate) ||
+		if current.ID != r.ID || current.Status != r.Status ||
+			!reflect.DeepEqual(current.LatestUpdate, r.LatestUpdate) ||
 			current.SolutionVersionARN != r.SolutionVersionARN {
 			return crud.ErrOvertaken
 		}
@@ -173,7 +178,8 @@ func trainingColumns(config *personalize.RecommenderConfig) *personalize.Trainin
 	return config.TrainingDataConfig
 }
 
-// createVersion makes a version unless it is there, without regard to the quota of trainings: no client has asked for it.
+// createVersion makes a version unless it is there, without regard to the quota of trainings: no client has asked for
+// it.
 func (s recommenderTraining) createVersion(ctx context.Context, solution *catalog.Solution, arn string) error {
 	version := newVersion(solution, crud.NewMeta(arn, "", nil))
 	version.TrainingType = mode.TrainingAutomatic
@@ -206,15 +212,15 @@ func (s recommenderTraining) completeCreation(ctx context.Context, r *catalog.Re
 	if err := s.setAutoTraining(ctx, r, false); err != nil {
 		return err
 	}
-	return s.update(ctx, r, func(r *catalog.Recommender) { r.Fail(whyNot(version)) })
+	return s.update(ctx, r, func(r *catalog.Recommender) { r.Fail(failureOf(version)) })
 }
 
 func serve(r *catalog.Recommender, version *catalog.SolutionVersion) {
 	r.SolutionVersionARN, r.Metrics = version.ARN, version.Metrics
 }
 
-// whyNot is the reason that clients see for a version that did not become ACTIVE.
-func whyNot(version *catalog.SolutionVersion) string {
+// failureOf returns the failure reason of a version that did not become ACTIVE.
+func failureOf(version *catalog.SolutionVersion) string {
 	if version.FailureReason == "" {
 		return "Training was stopped"
 	}
@@ -233,7 +239,9 @@ func (s recommenderTraining) setAutoTraining(ctx context.Context, r *catalog.Rec
 	return s.updateSolution(ctx, r, func(solution *catalog.Solution) { solution.PerformAutoTraining = on })
 }
 
-func (s recommenderTraining) updateSolution(ctx context.Context, r *catalog.Recommender, change func(*catalog.Solution)) error {
+func (s recommenderTraining) updateSolution(
+	ctx context.Context, r *catalog.Recommender, change func(*catalog.Solution),
+) error {
 	_, err := s.Store.Solutions.Update(ctx, solutionOf(r), func(solution *catalog.Solution) error {
 		change(solution)
 		return nil
@@ -241,8 +249,8 @@ func (s recommenderTraining) updateSolution(ctx context.Context, r *catalog.Reco
 	return err
 }
 
-// applyUpdate carries out an update. One that changes which columns are trained on needs a new version, and is done when that is;
-// should it fail, everything stays as it was.
+// applyUpdate carries out an update. One that changes which columns are trained on needs a new version, and is done
+// when that is; should it fail, everything stays as it was.
 func (s recommenderTraining) applyUpdate(ctx context.Context, r *catalog.Recommender) error {
 	wanted := r.LatestUpdate.Config
 	if reflect.DeepEqual(trainingColumns(wanted), trainingColumns(r.Config)) {
@@ -266,7 +274,10 @@ func (s recommenderTraining) applyUpdate(ctx context.Context, r *catalog.Recomme
 		return err
 	}
 	return s.update(ctx, r, func(r *catalog.Recommender) {
-		r.LatestUpdate.Status, r.LatestUpdate.FailureReason, r.LatestUpdate.UpdatedAt = status.CreateFailed, whyNot(version), time.Now().UTC()
+		r.LatestUpdate.Status, r.LatestUpdate.FailureReason, r.LatestUpdate.UpdatedAt = status.CreateFailed, failureOf(
+			version,
+		), time.Now().
+			UTC()
 	})
 }
 
@@ -285,7 +296,9 @@ func (s recommenderTraining) retrain(ctx context.Context, r *catalog.Recommender
 	return s.update(ctx, r, func(r *catalog.Recommender) { r.LatestUpdate.Status = status.CreateInProgress })
 }
 
-func (s recommenderTraining) completeUpdate(ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender)) error {
+func (s recommenderTraining) completeUpdate(
+	ctx context.Context, r *catalog.Recommender, change func(*catalog.Recommender),
+) error {
 	return s.update(ctx, r, func(r *catalog.Recommender) {
 		r.LatestUpdate.Status, r.LatestUpdate.UpdatedAt = status.Active, time.Now().UTC()
 		r.Config = r.LatestUpdate.Config
@@ -293,8 +306,8 @@ func (s recommenderTraining) completeUpdate(ctx context.Context, r *catalog.Reco
 	})
 }
 
-// serveNewest moves a recommender to the version that automatic training has made, and removes those before the last: nobody else
-// can, and a replica may still be answering with the last.
+// serveNewest moves a recommender to the version that automatic training has made, and removes those before the last:
+// nobody else can, and a replica may still be answering with the last.
 func (s recommenderTraining) serveNewest(ctx context.Context, r *catalog.Recommender) error {
 	newest, err := newestActive(ctx, s.Env, solutionOf(r))
 	if err != nil || newest == nil || newest.ARN == r.SolutionVersionARN {
@@ -319,7 +332,7 @@ func (s recommenderTraining) cleanup(ctx context.Context, r *catalog.Recommender
 	return s.deleteSolution(ctx, solutionOf(r))
 }
 
-// abandoned says whether a solution's recommender is gone: it was made by a replica that had fallen asleep over it.
+// abandoned reports whether a solution's recommender is gone: it was made by a replica that had fallen asleep over it.
 func (s recommenderTraining) abandoned(solution *catalog.Solution) bool {
 	if solution.OwnedBy == "" {
 		return false

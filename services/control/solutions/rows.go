@@ -1,5 +1,6 @@
-// Package solutions is the part of the control plane that trains and serves: recipes, solutions and their versions, campaigns,
-// recommenders, and batch jobs. Each is a file with its row; solutionconfig.go and exploration.go validate their settings.
+// Package solutions is the part of the control plane that trains and serves: recipes, solutions and their versions,
+// campaigns, recommenders, and batch jobs. Each is a file with its row; solutionconfig.go and exploration.go validate
+// their settings.
 package solutions
 
 import "github.com/penchant-io/penchant/services/control/crud"

@@ -82,7 +82,7 @@ func (s solutions) reconcile(ctx context.Context, r *catalog.Solution) error {
 	return crud.Activate(ctx, s.Env, r)
 }
 
-// solutionRecipe is the recipe that a request names, nil where training is to choose one.
+// solutionRecipe returns the recipe that a request names, or nil if training will choose one.
 func solutionRecipe(req *personalize.CreateSolutionRequest) (*recipe.Recipe, error) {
 	if flag(req.PerformAutoML) {
 		if req.RecipeArn != nil {
@@ -96,7 +96,9 @@ func solutionRecipe(req *personalize.CreateSolutionRequest) (*recipe.Recipe, err
 	return crud.FindRecipe("recipeArn", *req.RecipeArn)
 }
 
-func (s solutions) describe(ctx context.Context, req *personalize.DescribeSolutionRequest) (*personalize.DescribeSolutionResponse, error) {
+func (s solutions) describe(
+	ctx context.Context, req *personalize.DescribeSolutionRequest,
+) (*personalize.DescribeSolutionResponse, error) {
 	r, err := crud.Find[*catalog.Solution](ctx, s.Env, "solutionArn", *req.SolutionArn)
 	if err != nil {
 		return nil, err
@@ -110,8 +112,9 @@ func (s solutions) describe(ctx context.Context, req *personalize.DescribeSoluti
 	}
 	if u := r.LatestUpdate; u != nil {
 		described.LatestSolutionUpdate = &personalize.SolutionUpdateSummary{
-			PerformAutoTraining: u.PerformAutoTraining, PerformIncrementalUpdate: u.PerformIncrementalUpdate, SolutionUpdateConfig: u.Config,
-			Status: &u.Status, FailureReason: awsapi.Present(u.FailureReason),
+			PerformAutoTraining: u.PerformAutoTraining, PerformIncrementalUpdate: u.PerformIncrementalUpdate,
+			SolutionUpdateConfig: u.Config,
+			Status:               &u.Status, FailureReason: awsapi.Present(u.FailureReason),
 			CreationDateTime: awsapi.At(u.CreatedAt), LastUpdatedDateTime: awsapi.At(u.UpdatedAt),
 		}
 	}
@@ -137,29 +140,36 @@ func (s solutions) describe(ctx context.Context, req *personalize.DescribeSoluti
 	return &personalize.DescribeSolutionResponse{Solution: described}, nil
 }
 
-// visible are the reservations of what clients have made.
+// visible returns the reservations of resources that clients created.
 func visible(children catalog.Children) catalog.Children {
 	children = maps.Clone(children)
 	maps.DeleteFunc(children, func(_ string, child catalog.Child) bool { return crud.IsHidden(child.ARN) })
 	return children
 }
 
-func (s solutions) list(_ context.Context, req *personalize.ListSolutionsRequest) (*personalize.ListSolutionsResponse, error) {
+func (s solutions) list(
+	_ context.Context, req *personalize.ListSolutionsRequest,
+) (*personalize.ListSolutionsResponse, error) {
 	group := awsapi.Text(req.DatasetGroupArn)
-	solutions, next, err := crud.List(s.Env, crud.Page{Scope: "ListSolutions " + group, Token: req.NextToken, Size: req.MaxResults},
+	solutions, next, err := crud.List(
+		s.Env,
+		crud.Page{Scope: "ListSolutions " + group, Token: req.NextToken, Size: req.MaxResults},
 		func(r *catalog.Solution) bool { return r.OwnedBy == "" && (group == "" || r.DatasetGroupARN == group) },
 		func(r *catalog.Solution) personalize.SolutionSummary {
 			return personalize.SolutionSummary{
 				Name: &r.Name, SolutionArn: &r.ARN, RecipeArn: awsapi.Present(r.RecipeARN), Status: &r.Status,
 				CreationDateTime: awsapi.At(r.CreatedAt), LastUpdatedDateTime: awsapi.At(r.UpdatedAt),
 			}
-		})
+		},
+	)
 	return &personalize.ListSolutionsResponse{Solutions: solutions, NextToken: next}, err
 }
 
-// update changes how the next versions are trained. Nothing runs that would have to be waited for, so the update is ACTIVE
-// at once.
-func (s solutions) update(ctx context.Context, req *personalize.UpdateSolutionRequest) (*personalize.UpdateSolutionResponse, error) {
+// update changes how the next versions are trained. Nothing runs that would have to be waited for, so the update is
+// ACTIVE at once.
+func (s solutions) update(
+	ctx context.Context, req *personalize.UpdateSolutionRequest,
+) (*personalize.UpdateSolutionResponse, error) {
 	solution, err := crud.Find[*catalog.Solution](ctx, s.Env, "solutionArn", *req.SolutionArn)
 	if err != nil {
 		return nil, err
@@ -200,7 +210,8 @@ func applySolutionUpdate(r *catalog.Solution, req *personalize.UpdateSolutionReq
 	}
 	now := time.Now().UTC()
 	r.LatestUpdate = &catalog.SolutionUpdate{
-		PerformAutoTraining: req.PerformAutoTraining, PerformIncrementalUpdate: req.PerformIncrementalUpdate, Config: req.SolutionUpdateConfig,
+		PerformAutoTraining: req.PerformAutoTraining, PerformIncrementalUpdate: req.PerformIncrementalUpdate,
+		Config: req.SolutionUpdateConfig,
 		Status: status.Active, CreatedAt: now, UpdatedAt: now,
 	}
 }
@@ -209,14 +220,16 @@ func (s solutions) delete(ctx context.Context, req *personalize.DeleteSolutionRe
 	return nil, crud.MarkDeleting[*catalog.Solution](ctx, s.Env, "solutionArn", *req.SolutionArn)
 }
 
-// cleanup deletes a solution's versions and their batch jobs. None can come to it since its deletion was accepted, and then none
-// was being trained but a recommender's.
+// cleanup deletes a solution's versions and their batch jobs. None can come to it since its deletion was accepted, and
+// then none was being trained but a recommender's.
 func (s solutions) cleanup(ctx context.Context, solution *catalog.Solution) error {
 	versions, err := s.Store.SolutionVersions.List(ctx)
 	if err != nil {
 		return err
 	}
-	versions = slices.DeleteFunc(versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solution.ARN })
+	versions = slices.DeleteFunc(
+		versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solution.ARN },
+	)
 	if solution.OwnedBy != "" {
 		if err := (solutionVersions{s.Env}).stopAll(ctx, versions); err != nil {
 			return err

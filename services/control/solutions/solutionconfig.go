@@ -17,9 +17,12 @@ import (
 	"github.com/penchant-io/penchant/services/control/crud"
 )
 
-// validateSolution refuses settings that the recipe does not have or that are out of range. What the API's model bounds by itself (lengths,
-// enumerations, weights) has been checked before. Without a recipe (nil) training chooses one.
-func validateSolution(ctx context.Context, e *crud.Env, req *personalize.CreateSolutionRequest, r *recipe.Recipe, group *catalog.DatasetGroup) error {
+// validateSolution refuses settings that the recipe does not have or that are out of range. What the API's model bounds
+// by itself (lengths, enumerations, weights) has been checked before. Without a recipe (nil) training chooses one.
+func validateSolution(
+	ctx context.Context, e *crud.Env, req *personalize.CreateSolutionRequest, r *recipe.Recipe,
+	group *catalog.DatasetGroup,
+) error {
 	config := req.SolutionConfig
 	if config == nil {
 		config = &personalize.SolutionConfig{}
@@ -37,7 +40,9 @@ func validateSolution(ctx context.Context, e *crud.Env, req *personalize.CreateS
 		}
 	}
 	if config.EventsConfig != nil && (req.EventType != nil || config.EventValueThreshold != nil) {
-		return awsapi.InvalidInput("eventsConfig goes with neither eventType nor eventValueThreshold: it has both for each type of event")
+		return awsapi.InvalidInput(
+			"eventsConfig goes with neither eventType nor eventValueThreshold: it has both for each type of event",
+		)
 	}
 	if err := validateEvents(config.EventsConfig); err != nil {
 		return err
@@ -55,9 +60,13 @@ func validateSolution(ctx context.Context, e *crud.Env, req *personalize.CreateS
 }
 
 // validateRecipeConfig looks at what differs from recipe to recipe.
-func validateRecipeConfig(req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig, r *recipe.Recipe) error {
+func validateRecipeConfig(
+	req *personalize.CreateSolutionRequest, config *personalize.SolutionConfig, r *recipe.Recipe,
+) error {
 	if r.Domain != "" {
-		return awsapi.InvalidInput("Recipe %s is a use case of domain %s: create a recommender with it", r.Name, r.Domain)
+		return awsapi.InvalidInput(
+			"Recipe %s is a use case of domain %s: create a recommender with it", r.Name, r.Domain,
+		)
 	}
 	if config.AutoMLConfig != nil {
 		return awsapi.InvalidInput("autoMLConfig is for solutions with performAutoML")
@@ -68,11 +77,13 @@ func validateRecipeConfig(req *personalize.CreateSolutionRequest, config *person
 	if err := validateIncremental(req.PerformIncrementalUpdate, r.Name); err != nil {
 		return err
 	}
-	if flag(req.PerformHPO) && !slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable }) {
+	if flag(req.PerformHPO) &&
+		!slices.ContainsFunc(r.HyperParameters, func(p recipe.Parameter) bool { return p.Tunable }) {
 		return awsapi.InvalidInput("performHPO: recipe %s has no hyperparameter that can be tuned", r.Name)
 	}
 	if objective := config.OptimizationObjective; objective != nil && awsapi.Text(objective.ObjectiveSensitivity) != sensitivityOff &&
-		r.Type != recipe.UserPersonalization && r.Type != recipe.PersonalizedRanking {
+		r.Type != recipe.UserPersonalization &&
+		r.Type != recipe.PersonalizedRanking {
 		return awsapi.InvalidInput("optimizationObjective is not possible with recipe %s", r.Name)
 	}
 	if config.HpoConfig == nil || config.HpoConfig.AlgorithmHyperParameterRanges == nil {
@@ -81,7 +92,7 @@ func validateRecipeConfig(req *personalize.CreateSolutionRequest, config *person
 	return validateRanges(config.HpoConfig.AlgorithmHyperParameterRanges, r)
 }
 
-// autoMLMetrics are what recipes can be compared by: the metrics that each of them has.
+// autoMLMetrics lists the metrics that all recipes have, and so can be compared by.
 var autoMLMetrics = []string{
 	"coverage", "mean_reciprocal_rank_at_25",
 	"normalized_discounted_cumulative_gain_at_5", "normalized_discounted_cumulative_gain_at_10", "normalized_discounted_cumulative_gain_at_25",
@@ -106,7 +117,9 @@ func validateAutoML(req *personalize.CreateSolutionRequest, config *personalize.
 		return nil
 	}
 	if metric := config.AutoMLConfig.MetricName; metric != nil && !slices.Contains(autoMLMetrics, *metric) {
-		return awsapi.InvalidInput("autoMLConfig.metricName %q is none of %s", *metric, strings.Join(autoMLMetrics, ", "))
+		return awsapi.InvalidInput(
+			"autoMLConfig.metricName %q is none of %s", *metric, strings.Join(autoMLMetrics, ", "),
+		)
 	}
 	for _, arn := range config.AutoMLConfig.RecipeList {
 		r, err := crud.FindRecipe("autoMLConfig.recipeList", arn)
@@ -114,7 +127,10 @@ func validateAutoML(req *personalize.CreateSolutionRequest, config *personalize.
 			return err
 		}
 		if r.Domain != "" || r.Type != recipe.UserPersonalization && r.Type != recipe.PopularItems {
-			return awsapi.InvalidInput("autoMLConfig.recipeList: %s is no recipe of type %s or %s", arn, recipe.UserPersonalization, recipe.PopularItems)
+			return awsapi.InvalidInput(
+				"autoMLConfig.recipeList: %s is no recipe of type %s or %s", arn, recipe.UserPersonalization,
+				recipe.PopularItems,
+			)
 		}
 	}
 	return nil
@@ -149,8 +165,11 @@ func validateSolutionUpdate(req *personalize.UpdateSolutionRequest, solution *ca
 	if update == nil {
 		return nil
 	}
-	if config := solution.Config; update.EventsConfig != nil && (solution.EventType != "" || config != nil && config.EventValueThreshold != nil) {
-		return awsapi.InvalidInput("eventsConfig goes with neither eventType nor eventValueThreshold, which the solution has")
+	if config := solution.Config; update.EventsConfig != nil &&
+		(solution.EventType != "" || config != nil && config.EventValueThreshold != nil) {
+		return awsapi.InvalidInput(
+			"eventsConfig goes with neither eventType nor eventValueThreshold, which the solution has",
+		)
 	}
 	if err := validateEvents(update.EventsConfig); err != nil {
 		return err
@@ -178,7 +197,9 @@ func validateSchedule(config *personalize.AutoTrainingConfig) error {
 			return nil
 		}
 	}
-	return awsapi.InvalidInput("schedulingExpression %q is not rate(<n> days) with n from 1 to 30", *config.SchedulingExpression)
+	return awsapi.InvalidInput(
+		"schedulingExpression %q is not rate(<n> days) with n from 1 to 30", *config.SchedulingExpression,
+	)
 }
 
 // Bounds of hyper-parameter optimisation.
@@ -248,7 +269,9 @@ func validateRange(r *recipe.Recipe, name string, kind recipe.Kind, low, high *f
 		to = *high
 	}
 	if from < p.Min || to > p.Max || from > to {
-		return awsapi.InvalidInput("Range [%v, %v] of hyperparameter %s is not within [%v, %v]", from, to, name, p.Min, p.Max)
+		return awsapi.InvalidInput(
+			"Range [%v, %v] of hyperparameter %s is not within [%v, %v]", from, to, name, p.Min, p.Max,
+		)
 	}
 	return nil
 }
@@ -259,7 +282,9 @@ func findTunable(r *recipe.Recipe, name string, kind recipe.Kind) (recipe.Parame
 			return p, nil
 		}
 	}
-	return recipe.Parameter{}, awsapi.InvalidInput("Recipe %s has no hyperparameter %q of this type that can be tuned", r.Name, name)
+	return recipe.Parameter{}, awsapi.InvalidInput(
+		"Recipe %s has no hyperparameter %q of this type that can be tuned", r.Name, name,
+	)
 }
 
 func number(n *int64) *float64 {
@@ -270,14 +295,18 @@ func number(n *int64) *float64 {
 	return &f
 }
 
-// validateTrainingColumns refuses columns that the group's datasets do not have, and the exclusion of those without which there is no
-// record.
-func validateTrainingColumns(ctx context.Context, e *crud.Env, config *personalize.TrainingDataConfig, groupARN string) error {
+// validateTrainingColumns refuses columns that the group's datasets do not have, and the exclusion of those without
+// which there is no record.
+func validateTrainingColumns(
+	ctx context.Context, e *crud.Env, config *personalize.TrainingDataConfig, groupARN string,
+) error {
 	if config == nil {
 		return nil
 	}
 	if len(config.ExcludedDatasetColumns) > 0 && len(config.IncludedDatasetColumns) > 0 {
-		return awsapi.InvalidInput("trainingDataConfig takes excludedDatasetColumns or includedDatasetColumns, not both")
+		return awsapi.InvalidInput(
+			"trainingDataConfig takes excludedDatasetColumns or includedDatasetColumns, not both",
+		)
 	}
 	schemas, err := crud.GroupSchemas(ctx, e, groupARN)
 	if err != nil {
@@ -329,7 +358,9 @@ func validateColumns(member string, given map[string][]string, schemas map[strin
 const sensitivityOff = "OFF"
 
 // validateObjective refuses an objective that the group's items do not have.
-func validateObjective(ctx context.Context, e *crud.Env, objective *personalize.OptimizationObjective, groupARN string) error {
+func validateObjective(
+	ctx context.Context, e *crud.Env, objective *personalize.OptimizationObjective, groupARN string,
+) error {
 	if objective == nil || awsapi.Text(objective.ObjectiveSensitivity) == sensitivityOff {
 		return nil
 	}
@@ -345,7 +376,10 @@ func validateObjective(ctx context.Context, e *crud.Env, objective *personalize.
 		return awsapi.InvalidInput("optimizationObjective needs an Items dataset")
 	}
 	if field, ok := items.Field(*objective.ItemAttribute); !ok || !field.Kind.Numeric() || field.Nullable {
-		return awsapi.InvalidInput("itemAttribute %s is not a numeric column of the Items dataset that is never null", *objective.ItemAttribute)
+		return awsapi.InvalidInput(
+			"itemAttribute %s is not a numeric column of the Items dataset that is never null",
+			*objective.ItemAttribute,
+		)
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func newVersion(solution *catalog.Solution, m catalog.Metadata) *catalog.Solutio
 	}
 }
 
-// updatable are the recipes whose models can take in new items without a full training.
+// updatable lists the recipes whose models can add new items without a full training.
 var updatable = []string{
 	"arn:aws:personalize:::recipe/aws-user-personalization",
 	"arn:aws:personalize:::recipe/aws-hrnn-coldstart",
@@ -227,8 +227,8 @@ func (s solutionVersions) completeStop(ctx context.Context, v *catalog.SolutionV
 	})
 }
 
-// stopAll stops what a recommender is being trained with, because it is not asked for before it is deleted. A worker whose
-// version went away under it would leave a model behind.
+// stopAll stops what a recommender is being trained with, because it is not asked for before it is deleted. A worker
+// whose version went away under it would leave a model behind.
 func (s solutionVersions) stopAll(ctx context.Context, versions []*catalog.SolutionVersion) error {
 	stopping := false
 	for _, v := range versions {

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// scanInterval is how often executions are looked for that nobody drives.
+	// scanInterval is how often unowned executions are looked for.
 	scanInterval = 2 * time.Second
-	// pollInterval is how often the one who drives an execution looks whether a call to another replica changed it.
+	// pollInterval is how often the owner of an execution checks whether a call to another replica changed it.
 	pollInterval = time.Second
 	// unbegunAfter is when the mark of an execution that was never written is removed: long after the call that wrote
 	// it.
@@ -139,7 +139,7 @@ type driver struct {
 	signals  chan struct{}
 }
 
-// attempt is a task under way.
+// attempt is a task in progress.
 type attempt struct{ cancel context.CancelFunc }
 
 func (d *driver) acquire(ctx context.Context) (err error) {

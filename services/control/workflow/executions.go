@@ -67,7 +67,7 @@ func (s *Service) startExecution(ctx context.Context, req *sfn.StartExecutionInp
 	return &sfn.StartExecutionOutput{ExecutionArn: &r.Execution.Info.ID, StartDate: awsapi.At(r.Execution.Started)}, nil
 }
 
-// first is the record of a new execution.
+// first returns the record of a new execution.
 func (s *Service) first(ctx context.Context, m *machine, name, input string) (*record, error) {
 	hash, err := s.keepDefinition(ctx, m.Definition)
 	if err != nil {
@@ -139,7 +139,9 @@ func (s *Service) stopExecution(ctx context.Context, req *sfn.StopExecutionInput
 	return &sfn.StopExecutionOutput{StopDate: awsapi.At(r.Execution.Ended)}, nil
 }
 
-func (s *Service) describeExecution(ctx context.Context, req *sfn.DescribeExecutionInput) (*sfn.DescribeExecutionOutput, error) {
+func (s *Service) describeExecution(
+	ctx context.Context, req *sfn.DescribeExecutionInput,
+) (*sfn.DescribeExecutionOutput, error) {
 	_, r, err := s.findExecution(ctx, *req.ExecutionArn)
 	if err != nil {
 		return nil, err
@@ -163,8 +165,11 @@ func (s *Service) describeExecution(ctx context.Context, req *sfn.DescribeExecut
 
 // enlist gives an execution its place in the list. Where that fails, whoever drives the execution does it.
 func (s *Service) enlist(ctx context.Context, e execution, r *record) {
-	if _, err := s.Bucket.Put(ctx, e.listed(r.Execution.Started), nil, blob.PutOptions{}); err != nil && ctx.Err() == nil {
-		s.Log.Warn("an execution has not found its place in the list yet", zap.String("execution", e.path()), zap.Error(err))
+	if _, err := s.Bucket.Put(ctx, e.listed(r.Execution.Started), nil, blob.PutOptions{}); err != nil &&
+		ctx.Err() == nil {
+		s.Log.Warn(
+			"an execution has not found its place in the list yet", zap.String("execution", e.path()), zap.Error(err),
+		)
 	}
 }
 
@@ -221,7 +226,8 @@ func (s *Service) listExecutions(ctx context.Context, req *sfn.ListExecutionsInp
 
 func listItem(x *asl.Execution) sfn.ExecutionListItem {
 	item := sfn.ExecutionListItem{
-		ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name, Status: new(string(x.Status)), StartDate: awsapi.At(x.Started),
+		ExecutionArn: &x.Info.ID, StateMachineArn: &x.Info.MachineID, Name: &x.Info.Name,
+		Status: new(string(x.Status)), StartDate: awsapi.At(x.Started),
 	}
 	if x.Status != asl.Running {
 		item.StopDate = awsapi.At(x.Ended)
@@ -229,7 +235,7 @@ func listItem(x *asl.Execution) sfn.ExecutionListItem {
 	return item
 }
 
-// history is the answer of GetExecutionHistory, with events as they are kept.
+// history is the response of GetExecutionHistory, with events as they are stored.
 type history struct {
 	Events    []json.RawMessage `json:"events"`
 	NextToken *string           `json:"nextToken,omitempty"`
@@ -297,7 +303,9 @@ func (s *Service) report(ctx context.Context, token string, event func(task int6
 	return err
 }
 
-func (s *Service) sendTaskSuccess(ctx context.Context, req *sfn.SendTaskSuccessInput) (*sfn.SendTaskSuccessOutput, error) {
+func (s *Service) sendTaskSuccess(
+	ctx context.Context, req *sfn.SendTaskSuccessInput,
+) (*sfn.SendTaskSuccessOutput, error) {
 	if !json.Valid([]byte(*req.Output)) {
 		return nil, refuse(invalidOutput, "Invalid Output: it is no JSON")
 	}
@@ -306,12 +314,18 @@ func (s *Service) sendTaskSuccess(ctx context.Context, req *sfn.SendTaskSuccessI
 	})
 }
 
-func (s *Service) sendTaskFailure(ctx context.Context, req *sfn.SendTaskFailureInput) (*sfn.SendTaskFailureOutput, error) {
+func (s *Service) sendTaskFailure(
+	ctx context.Context, req *sfn.SendTaskFailureInput,
+) (*sfn.SendTaskFailureOutput, error) {
 	return &sfn.SendTaskFailureOutput{}, s.report(ctx, *req.TaskToken, func(task int64) asl.Event {
 		return asl.TaskFailed{Task: task, Error: awsapi.Text(req.Error), Cause: awsapi.Text(req.Cause)}
 	})
 }
 
-func (s *Service) sendTaskHeartbeat(ctx context.Context, req *sfn.SendTaskHeartbeatInput) (*sfn.SendTaskHeartbeatOutput, error) {
-	return &sfn.SendTaskHeartbeatOutput{}, s.report(ctx, *req.TaskToken, func(task int64) asl.Event { return asl.TaskHeartbeat{Task: task} })
+func (s *Service) sendTaskHeartbeat(
+	ctx context.Context, req *sfn.SendTaskHeartbeatInput,
+) (*sfn.SendTaskHeartbeatOutput, error) {
+	return &sfn.SendTaskHeartbeatOutput{}, s.report(
+		ctx, *req.TaskToken, func(task int64) asl.Event { return asl.TaskHeartbeat{Task: task} },
+	)
 }

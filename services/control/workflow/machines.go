@@ -36,12 +36,12 @@ const (
 	machineType, executionArn = "stateMachine", "execution"
 )
 
-// arn is the ARN of a machine or of an execution.
+// arn returns the ARN of a machine or an execution.
 func (s *Service) arn(ctx context.Context, kind, id string) string {
 	return "arn:aws:states:" + s.regionOf(ctx) + ":" + s.AccountID + ":" + kind + ":" + id
 }
 
-// regionOf is the region for which a request is signed, or the installation's.
+// regionOf returns the region that a request is signed for, or the installation's.
 func (s *Service) regionOf(ctx context.Context) string {
 	if region := awsapi.RequestRegion(ctx); region != "" {
 		return region
@@ -53,7 +53,10 @@ func (s *Service) regionOf(ctx context.Context) string {
 func parseARN(arn, kind string) (id string, err error) {
 	parts := strings.SplitN(arn, ":", 7)
 	if len(parts) != 7 || parts[0] != "arn" || parts[2] != "states" || parts[5] != kind || parts[6] == "" {
-		return "", refuse(invalidArn, "Invalid Arn: '%s' is not the ARN of %s", arn, map[string]string{machineType: "a state machine", executionArn: "an execution"}[kind])
+		return "", refuse(
+			invalidArn, "Invalid Arn: '%s' is not the ARN of %s", arn,
+			map[string]string{machineType: "a state machine", executionArn: "an execution"}[kind],
+		)
 	}
 	return parts[6], nil
 }
@@ -88,7 +91,9 @@ func (s *Service) findMachine(ctx context.Context, arn string) (*machine, error)
 	return m, err
 }
 
-func (s *Service) createStateMachine(ctx context.Context, req *sfn.CreateStateMachineInput) (*sfn.CreateStateMachineOutput, error) {
+func (s *Service) createStateMachine(
+	ctx context.Context, req *sfn.CreateStateMachineInput,
+) (*sfn.CreateStateMachineOutput, error) {
 	if err := checkName(*req.Name); err != nil {
 		return nil, err
 	}
@@ -96,7 +101,9 @@ func (s *Service) createStateMachine(ctx context.Context, req *sfn.CreateStateMa
 	case req.Type != nil && *req.Type != standard:
 		return nil, refuse(machineTypeNotSupported, "State Machine Type Not Supported: only STANDARD is")
 	case req.Publish != nil && *req.Publish:
-		return nil, refuse(awsapi.CodeValidation, "Versions of state machines are not supported: 'publish' must be false")
+		return nil, refuse(
+			awsapi.CodeValidation, "Versions of state machines are not supported: 'publish' must be false",
+		)
 	}
 	if _, err := s.parse(*req.Definition); err != nil {
 		return nil, err
@@ -126,11 +133,17 @@ func (s *Service) createStateMachine(ctx context.Context, req *sfn.CreateStateMa
 	return &sfn.CreateStateMachineOutput{StateMachineArn: &m.ARN, CreationDate: awsapi.At(m.CreatedAt)}, nil
 }
 
-func (s *Service) updateStateMachine(ctx context.Context, req *sfn.UpdateStateMachineInput) (*sfn.UpdateStateMachineOutput, error) {
+func (s *Service) updateStateMachine(
+	ctx context.Context, req *sfn.UpdateStateMachineInput,
+) (*sfn.UpdateStateMachineOutput, error) {
 	if req.Publish != nil && *req.Publish {
-		return nil, refuse(awsapi.CodeValidation, "Versions of state machines are not supported: 'publish' must be false")
+		return nil, refuse(
+			awsapi.CodeValidation, "Versions of state machines are not supported: 'publish' must be false",
+		)
 	}
-	if req.Definition == nil && req.RoleArn == nil && req.LoggingConfiguration == nil && req.TracingConfiguration == nil && req.EncryptionConfiguration == nil {
+	if req.Definition == nil && req.RoleArn == nil && req.LoggingConfiguration == nil &&
+		req.TracingConfiguration == nil &&
+		req.EncryptionConfiguration == nil {
 		return nil, refuse("MissingRequiredParameter", "Either the definition or the role ARN must be specified")
 	}
 	if req.Definition != nil {
@@ -170,7 +183,9 @@ func (s *Service) changeMachine(ctx context.Context, m *machine, change func(*ma
 }
 
 // deleteStateMachine removes the machine at once; its executions run on to their end.
-func (s *Service) deleteStateMachine(ctx context.Context, req *sfn.DeleteStateMachineInput) (*sfn.DeleteStateMachineOutput, error) {
+func (s *Service) deleteStateMachine(
+	ctx context.Context, req *sfn.DeleteStateMachineInput,
+) (*sfn.DeleteStateMachineOutput, error) {
 	m, err := s.findMachine(ctx, *req.StateMachineArn)
 	var refusal *awsapi.Error
 	if errors.As(err, &refusal) && refusal.Code == machineAbsent {
@@ -182,20 +197,25 @@ func (s *Service) deleteStateMachine(ctx context.Context, req *sfn.DeleteStateMa
 	return &sfn.DeleteStateMachineOutput{}, s.Bucket.Delete(ctx, machineKey(m.Name))
 }
 
-func (s *Service) describeStateMachine(ctx context.Context, req *sfn.DescribeStateMachineInput) (*sfn.DescribeStateMachineOutput, error) {
+func (s *Service) describeStateMachine(
+	ctx context.Context, req *sfn.DescribeStateMachineInput,
+) (*sfn.DescribeStateMachineOutput, error) {
 	m, err := s.findMachine(ctx, *req.StateMachineArn)
 	if err != nil {
 		return nil, err
 	}
 	return &sfn.DescribeStateMachineOutput{
-		StateMachineArn: &m.ARN, Name: &m.Name, Status: new("ACTIVE"), Definition: &m.Definition, RoleArn: &m.RoleARN, Type: new(standard),
+		StateMachineArn: &m.ARN, Name: &m.Name, Status: new("ACTIVE"), Definition: &m.Definition, RoleArn: &m.RoleARN,
+		Type:         new(standard),
 		CreationDate: awsapi.At(m.CreatedAt), RevisionId: awsapi.Present(m.Revision),
 		LoggingConfiguration: &sfn.LoggingConfiguration{Level: new("OFF"), IncludeExecutionData: new(false)},
 		TracingConfiguration: &sfn.TracingConfiguration{Enabled: new(false)},
 	}, nil
 }
 
-func (s *Service) listStateMachines(ctx context.Context, req *sfn.ListStateMachinesInput) (*sfn.ListStateMachinesOutput, error) {
+func (s *Service) listStateMachines(
+	ctx context.Context, req *sfn.ListStateMachinesInput,
+) (*sfn.ListStateMachinesOutput, error) {
 	machines, err := list[machine](ctx, s.Bucket, machinesRoot)
 	if err != nil {
 		return nil, err
@@ -207,7 +227,12 @@ func (s *Service) listStateMachines(ctx context.Context, req *sfn.ListStateMachi
 	}
 	items := make([]sfn.StateMachineListItem, len(found))
 	for i, m := range found {
-		items[i] = sfn.StateMachineListItem{StateMachineArn: &m.ARN, Name: &m.Name, Type: new(standard), CreationDate: awsapi.At(m.CreatedAt)}
+		items[i] = sfn.StateMachineListItem{
+			StateMachineArn: &m.ARN,
+			Name:            &m.Name,
+			Type:            new(standard),
+			CreationDate:    awsapi.At(m.CreatedAt),
+		}
 	}
 	return &sfn.ListStateMachinesOutput{StateMachines: items, NextToken: next}, nil
 }
@@ -235,7 +260,9 @@ func page[T any](items []T, at func(T) string, token *string, size *int64) ([]T,
 	return items[:most], new(base64.RawURLEncoding.EncodeToString([]byte(at(items[most-1])))), nil
 }
 
-func (s *Service) validateStateMachineDefinition(_ context.Context, req *sfn.ValidateStateMachineDefinitionInput) (*sfn.ValidateStateMachineDefinitionOutput, error) {
+func (s *Service) validateStateMachineDefinition(
+	_ context.Context, req *sfn.ValidateStateMachineDefinitionInput,
+) (*sfn.ValidateStateMachineDefinitionOutput, error) {
 	found, err := s.parse(*req.Definition)
 	result := "OK"
 	if err != nil {
@@ -257,7 +284,11 @@ func (s *Service) validateStateMachineDefinition(_ context.Context, req *sfn.Val
 			Severity: &d.Severity, Code: &d.Code, Message: &d.Message, Location: awsapi.Present(d.Location),
 		})
 	}
-	return &sfn.ValidateStateMachineDefinitionOutput{Result: &result, Diagnostics: diagnostics, Truncated: &truncated}, nil
+	return &sfn.ValidateStateMachineDefinitionOutput{
+		Result:      &result,
+		Diagnostics: diagnostics,
+		Truncated:   &truncated,
+	}, nil
 }
 
 func withTags(old map[string]string, tags []sfn.Tag) (map[string]string, error) {
@@ -308,7 +339,9 @@ func (s *Service) untagResource(ctx context.Context, req *sfn.UntagResourceInput
 	return &sfn.UntagResourceOutput{}, err
 }
 
-func (s *Service) listTagsForResource(ctx context.Context, req *sfn.ListTagsForResourceInput) (*sfn.ListTagsForResourceOutput, error) {
+func (s *Service) listTagsForResource(
+	ctx context.Context, req *sfn.ListTagsForResourceInput,
+) (*sfn.ListTagsForResourceOutput, error) {
 	m, err := s.tagged(ctx, *req.ResourceArn)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 const (
 	// usualRetention is Step Functions'.
 	usualRetention = 90 * 24 * time.Hour
-	// sweepInterval is how often executions are looked for that have been over for long enough.
+	// sweepInterval is how often expired executions are looked for.
 	sweepInterval = time.Hour
 )
 
@@ -60,7 +60,10 @@ func (s *Service) sweep(ctx context.Context, now time.Time) error {
 		if err := s.remove(ctx, e, r); err != nil {
 			return fmt.Errorf("removing the execution %s: %w", e.path(), err)
 		}
-		s.Log.Info("an old execution was removed", zap.String("execution", r.Execution.Info.ID), zap.Time("ended", r.Execution.Ended))
+		s.Log.Info(
+			"an old execution was removed", zap.String("execution", r.Execution.Info.ID),
+			zap.Time("ended", r.Execution.Ended),
+		)
 	}
 	return nil
 }

@@ -36,18 +36,18 @@ const (
 	enabled, disabled = "ENABLED", "DISABLED"
 )
 
-// scheduled is a schedule as it is kept.
+// scheduled is a schedule as it is stored.
 type scheduled struct {
 	ARN string `json:"arn"`
 	// ID tells it from an earlier one of its name.
 	ID string `json:"id"`
-	// Settings are what clients asked for.
+	// Settings are the request that made the schedule.
 	Settings   *scheduler.UpdateScheduleInput `json:"settings"`
 	CreatedAt  time.Time                      `json:"createdAt"`
 	ModifiedAt time.Time                      `json:"modifiedAt"`
 	// Anchor is where a rate begins that has no StartDate.
 	Anchor time.Time `json:"anchor"`
-	// Done is the time up to which everything that was due has been started, or is not to be.
+	// Done is the time up to which every due start was made or dropped.
 	Done  time.Time `json:"done"`
 	Nonce string    `json:"nonce"`
 }
@@ -59,13 +59,19 @@ func (s *Service) registerSchedules(r *awsapi.Router) {
 	handleScheduler(r, http.MethodPost, "/schedules/{Name}", "CreateSchedule", nil, s.createSchedule)
 	handleScheduler(r, http.MethodPut, "/schedules/{Name}", "UpdateSchedule", nil, s.updateSchedule)
 	handleScheduler(r, http.MethodGet, "/schedules/{Name}", "GetSchedule", group, s.getSchedule)
-	handleScheduler(r, http.MethodDelete, "/schedules/{Name}", "DeleteSchedule", map[string]string{"groupName": "GroupName", "clientToken": "ClientToken"}, s.deleteSchedule)
+	handleScheduler(
+		r, http.MethodDelete, "/schedules/{Name}", "DeleteSchedule",
+		map[string]string{"groupName": "GroupName", "clientToken": "ClientToken"}, s.deleteSchedule,
+	)
 	handleScheduler(r, http.MethodGet, "/schedules", "ListSchedules", map[string]string{
 		"ScheduleGroup": "GroupName", "NamePrefix": "NamePrefix", "State": "State", "NextToken": "NextToken", "MaxResults": "MaxResults",
 	}, s.listSchedules)
 }
 
-func handleScheduler[Req, Resp any](r *awsapi.Router, method, path, operation string, query map[string]string, h func(context.Context, *Req) (*Resp, error)) {
+func handleScheduler[Req, Resp any](
+	r *awsapi.Router, method, path, operation string, query map[string]string,
+	h func(context.Context, *Req) (*Resp, error),
+) {
 	awsapi.HandleScheduler(r, method, path, operation, query, bounded(h), awsapi.MaxBody(maxBody))
 }
 
@@ -76,16 +82,24 @@ func (s *scheduled) check(now time.Time) error {
 		return err
 	}
 	if _, err := parseARN(*settings.Target.Arn, machineType); err != nil {
-		return refuse(awsapi.CodeValidation, "Target.Arn '%s' is not the ARN of a state machine, and nothing else can be scheduled", *settings.Target.Arn)
+		return refuse(
+			awsapi.CodeValidation,
+			"Target.Arn '%s' is not the ARN of a state machine, and nothing else can be scheduled",
+			*settings.Target.Arn,
+		)
 	}
 	if input := settings.Target.Input; input != nil && !json.Valid([]byte(*input)) {
 		return refuse(awsapi.CodeValidation, "Target.Input is no JSON, which the input of a state machine must be")
 	}
 	window := settings.FlexibleTimeWindow
 	if (*window.Mode == "FLEXIBLE") != (window.MaximumWindowInMinutes != nil) {
-		return refuse(awsapi.CodeValidation, "FlexibleTimeWindow.MaximumWindowInMinutes must be given for the Mode FLEXIBLE, and only for it")
+		return refuse(
+			awsapi.CodeValidation,
+			"FlexibleTimeWindow.MaximumWindowInMinutes must be given for the Mode FLEXIBLE, and only for it",
+		)
 	}
-	if start, end := settings.StartDate, settings.EndDate; start != nil && end != nil && !start.Time().Before(end.Time()) {
+	if start, end := settings.StartDate, settings.EndDate; start != nil && end != nil &&
+		!start.Time().Before(end.Time()) {
 		return refuse(awsapi.CodeValidation, "StartDate must be before EndDate")
 	}
 	if _, err := s.expression(); err != nil {
@@ -99,7 +113,9 @@ func (s *scheduled) check(now time.Time) error {
 
 func checkGroup(name *string) error {
 	if name != nil && *name != theGroup {
-		return refuse(awsapi.CodeResourceNotFound, "Schedule group %s does not exist: there is %s only.", *name, theGroup)
+		return refuse(
+			awsapi.CodeResourceNotFound, "Schedule group %s does not exist: there is %s only.", *name, theGroup,
+		)
 	}
 	return nil
 }
@@ -117,7 +133,7 @@ func (s *scheduled) expression() (*schedule.Expression, error) {
 	return schedule.Parse(*s.Settings.ScheduleExpression, zone)
 }
 
-// next is the first time after another one at which the schedule is due, and whether there is one.
+// next returns the first time after another one at which the schedule is due, and whether there is one.
 func (s *scheduled) next(after time.Time) (time.Time, bool) {
 	expression, err := s.expression()
 	if err != nil {
@@ -134,7 +150,7 @@ func (s *scheduled) next(after time.Time) (time.Time, bool) {
 	return due, ok
 }
 
-// due is the latest time that has come and is not done, and whether there is one.
+// due returns the latest time that has passed and is not done, and whether there is one.
 func (s *scheduled) due(now time.Time) (latest time.Time, found bool) {
 	age := maxEventAge
 	if policy := s.Settings.Target.RetryPolicy; policy != nil && policy.MaximumEventAgeInSeconds != nil {
@@ -153,12 +169,15 @@ func (s *scheduled) due(now time.Time) (latest time.Time, found bool) {
 	}
 }
 
-func (s *Service) createSchedule(ctx context.Context, req *scheduler.CreateScheduleInput) (*scheduler.CreateScheduleOutput, error) {
+func (s *Service) createSchedule(
+	ctx context.Context, req *scheduler.CreateScheduleInput,
+) (*scheduler.CreateScheduleOutput, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	settings := scheduler.UpdateScheduleInput(*req)
 	made := &scheduled{
-		ARN: s.scheduleARN(ctx, *req.Name), ID: newID(), Settings: &settings, CreatedAt: now, ModifiedAt: now, Anchor: now,
-		Done: now.Add(-time.Millisecond), // a rate begins at once
+		ARN: s.scheduleARN(ctx, *req.Name), ID: newID(), Settings: &settings, CreatedAt: now, ModifiedAt: now,
+		Anchor: now,
+		Done:   now.Add(-time.Millisecond), // a rate begins at once
 	}
 	if err := made.check(now); err != nil {
 		return nil, err
@@ -185,7 +204,9 @@ func (s *Service) scheduleARN(ctx context.Context, name string) string {
 }
 
 // updateSchedule replaces all settings. What came due before is not started any more.
-func (s *Service) updateSchedule(ctx context.Context, req *scheduler.UpdateScheduleInput) (*scheduler.UpdateScheduleOutput, error) {
+func (s *Service) updateSchedule(
+	ctx context.Context, req *scheduler.UpdateScheduleInput,
+) (*scheduler.UpdateScheduleOutput, error) {
 	if err := checkGroup(req.GroupName); err != nil {
 		return nil, err
 	}
@@ -206,7 +227,7 @@ func (s *Service) updateSchedule(ctx context.Context, req *scheduler.UpdateSched
 	return &scheduler.UpdateScheduleOutput{ScheduleArn: &updated.ARN}, nil
 }
 
-// absentSchedule is what a client is told where an object is not there.
+// absentSchedule returns the refusal for a schedule that does not exist.
 func absentSchedule(err error, name string) error {
 	if errors.Is(err, blob.ErrNotFound) {
 		return refuse(awsapi.CodeResourceNotFound, "Schedule %s does not exist.", name)
@@ -214,7 +235,9 @@ func absentSchedule(err error, name string) error {
 	return err
 }
 
-func (s *Service) getSchedule(ctx context.Context, req *scheduler.GetScheduleInput) (*scheduler.GetScheduleOutput, error) {
+func (s *Service) getSchedule(
+	ctx context.Context, req *scheduler.GetScheduleInput,
+) (*scheduler.GetScheduleOutput, error) {
 	if err := checkGroup(req.GroupName); err != nil {
 		return nil, err
 	}
@@ -224,10 +247,13 @@ func (s *Service) getSchedule(ctx context.Context, req *scheduler.GetScheduleInp
 	}
 	settings := found.Settings
 	return &scheduler.GetScheduleOutput{
-		Arn: &found.ARN, GroupName: new(theGroup), Name: settings.Name, ScheduleExpression: settings.ScheduleExpression, StartDate: settings.StartDate,
-		EndDate: settings.EndDate, Description: settings.Description, ScheduleExpressionTimezone: orElse(settings.ScheduleExpressionTimezone, "UTC"),
-		State: orElse(settings.State, enabled), CreationDate: awsapi.At(found.CreatedAt), LastModificationDate: awsapi.At(found.ModifiedAt),
-		KmsKeyArn: settings.KmsKeyArn, Target: settings.Target, FlexibleTimeWindow: settings.FlexibleTimeWindow,
+		Arn: &found.ARN, GroupName: new(theGroup), Name: settings.Name,
+		ScheduleExpression: settings.ScheduleExpression, StartDate: settings.StartDate,
+		EndDate: settings.EndDate, Description: settings.Description,
+		ScheduleExpressionTimezone: orElse(settings.ScheduleExpressionTimezone, "UTC"),
+		State:                      orElse(settings.State, enabled), CreationDate: awsapi.At(found.CreatedAt),
+		LastModificationDate: awsapi.At(found.ModifiedAt),
+		KmsKeyArn:            settings.KmsKeyArn, Target: settings.Target, FlexibleTimeWindow: settings.FlexibleTimeWindow,
 		ActionAfterCompletion: orElse(settings.ActionAfterCompletion, "NONE"),
 	}, nil
 }
@@ -239,14 +265,18 @@ func orElse(member *string, otherwise string) *string {
 	return member
 }
 
-func (s *Service) deleteSchedule(ctx context.Context, req *scheduler.DeleteScheduleInput) (*scheduler.DeleteScheduleOutput, error) {
+func (s *Service) deleteSchedule(
+	ctx context.Context, req *scheduler.DeleteScheduleInput,
+) (*scheduler.DeleteScheduleOutput, error) {
 	if _, err := s.getSchedule(ctx, &scheduler.GetScheduleInput{Name: req.Name, GroupName: req.GroupName}); err != nil {
 		return nil, err
 	}
 	return &scheduler.DeleteScheduleOutput{}, s.Bucket.Delete(ctx, scheduleKey(*req.Name))
 }
 
-func (s *Service) listSchedules(ctx context.Context, req *scheduler.ListSchedulesInput) (*scheduler.ListSchedulesOutput, error) {
+func (s *Service) listSchedules(
+	ctx context.Context, req *scheduler.ListSchedulesInput,
+) (*scheduler.ListSchedulesOutput, error) {
 	if err := checkGroup(req.GroupName); err != nil {
 		return nil, err
 	}
@@ -266,7 +296,8 @@ func (s *Service) listSchedules(ctx context.Context, req *scheduler.ListSchedule
 	for i, f := range found {
 		items[i] = scheduler.ScheduleSummary{
 			Arn: &f.ARN, Name: f.Settings.Name, GroupName: new(theGroup), State: orElse(f.Settings.State, enabled),
-			CreationDate: awsapi.At(f.CreatedAt), LastModificationDate: awsapi.At(f.ModifiedAt), Target: &scheduler.TargetSummary{Arn: f.Settings.Target.Arn},
+			CreationDate: awsapi.At(f.CreatedAt), LastModificationDate: awsapi.At(f.ModifiedAt),
+			Target: &scheduler.TargetSummary{Arn: f.Settings.Target.Arn},
 		}
 	}
 	return &scheduler.ListSchedulesOutput{Schedules: items, NextToken: next}, nil
@@ -344,9 +375,13 @@ func (c *clockwork) look(ctx context.Context, now time.Time) error {
 func (c *clockwork) fire(ctx context.Context, key string, s *scheduled, due time.Time, log *zap.Logger) error {
 	when := due.UTC().Format(time.RFC3339)
 	name := uuid.NewSHA1(uuid.NameSpaceOID, []byte(s.ID+" "+when)).String()
-	input := strings.NewReplacer("<aws.scheduler.schedule-arn>", s.ARN, "<aws.scheduler.scheduled-time>", when,
-		"<aws.scheduler.execution-id>", name, "<aws.scheduler.attempt-number>", "1").Replace(*orElse(s.Settings.Target.Input, "{}"))
-	_, err := c.startExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: s.Settings.Target.Arn, Name: &name, Input: &input})
+	input := strings.NewReplacer(
+		"<aws.scheduler.schedule-arn>", s.ARN, "<aws.scheduler.scheduled-time>", when, "<aws.scheduler.execution-id>",
+		name, "<aws.scheduler.attempt-number>", "1",
+	).Replace(*orElse(s.Settings.Target.Input, "{}"))
+	_, err := c.startExecution(
+		ctx, &sfn.StartExecutionInput{StateMachineArn: s.Settings.Target.Arn, Name: &name, Input: &input},
+	)
 	var refusal *awsapi.Error
 	switch {
 	case err == nil:

@@ -49,12 +49,12 @@ type execution struct{ machine, name string }
 func (e execution) path() string { return url.PathEscape(e.machine) + "/" + url.PathEscape(e.name) }
 func (e execution) key() string  { return executionsRoot + e.path() + ".json" }
 
-// listed is the key of the execution's place in its machine's list, which sorts the newest first.
+// listed returns the key of the execution's place in its machine's list, which sorts the newest first.
 func (e execution) listed(started time.Time) string {
 	return fmt.Sprintf("%s%s/%016x-%s", startedRoot, url.PathEscape(e.machine), math.MaxInt64-started.UnixMilli(), url.PathEscape(e.name))
 }
 
-// executionOf is the execution of a key under a root.
+// executionOf returns the execution of a key under a root.
 func executionOf(key, root, suffix string) (execution, bool) {
 	machine, name, ok := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(key, root), suffix), "/")
 	m, err1 := url.PathUnescape(machine)
@@ -148,7 +148,7 @@ func (s *Service) keepDefinition(ctx context.Context, definition string) (string
 	return hash, nil
 }
 
-// program is the machine of a kept definition. What was taken once is not refused when the configuration has changed:
+// program returns the machine of a stored definition. What was taken once is not refused when the configuration has changed:
 // its tasks fail.
 func (s *Service) program(ctx context.Context, hash string) (*asl.Machine, error) {
 	s.mu.Lock()
@@ -274,7 +274,7 @@ func readAll[T any](ctx context.Context, b *blob.Bucket, keys []string) ([]*T, e
 	return slices.DeleteFunc(found, func(v *T) bool { return v == nil }), nil
 }
 
-// marked are the executions that may not have ended.
+// marked returns the executions that may not have ended.
 func (s *Service) marked(ctx context.Context) ([]execution, error) {
 	var found []execution
 	for info, err := range s.Bucket.List(ctx, runningRoot) {

@@ -35,7 +35,7 @@ const (
 	kafkaService       = "kafka" // Penchant's own
 )
 
-// sdkServices are what errors call the services of Personalize.
+// sdkServices names the services of Personalize in errors.
 var sdkServices = map[string]string{personalizeService: "Personalize", runtimeService: "PersonalizeRuntime", eventsService: "PersonalizeEvents"}
 
 // operation finds an operation of one of Personalize's services in this process, or one that Penchant adds to them.
@@ -70,7 +70,7 @@ func failed(name, format string, args ...any) *taskFailure {
 	return &taskFailure{name, fmt.Sprintf(format, args...)}
 }
 
-// checkResource says whether a Task's resource can be run here.
+// checkResource reports whether a Task's resource can be run here.
 func (s *Service) checkResource(r asl.Resource) error {
 	switch {
 	case r.Function:
@@ -172,7 +172,7 @@ func (s *Service) personalize(ctx context.Context, id string, r asl.Resource, pa
 	return encode(fromWire(reflect.ValueOf(answer)))
 }
 
-// createdKind is the catalog's type of what an operation creates, "" if it creates nothing.
+// createdKind returns the type of the resource that an operation creates, "" if it creates nothing.
 func createdKind(operation string) string {
 	name, creates := strings.CutPrefix(operation, "Create")
 	if !creates {
@@ -188,7 +188,7 @@ func createdKind(operation string) string {
 	return kind.String()
 }
 
-// adopted is what the operation would have answered that created a resource.
+// adopted returns the response that the operation which created a resource would have had.
 func adopted(r catalog.Resource, name string) map[string]any {
 	answer := map[string]any{name + "Arn": r.Meta().ARN}
 	switch r := r.(type) {
@@ -269,7 +269,7 @@ func fieldOf(t reflect.Type, pascal string) (reflect.StructField, bool) {
 	return reflect.StructField{}, false
 }
 
-// fromWire is the other way round; absent members are left out, and times are written as ISO 8601.
+// fromWire is the reverse of toWire; absent members are left out, and times are written as ISO 8601.
 func fromWire(v reflect.Value) any {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
@@ -311,7 +311,7 @@ func fromWire(v reflect.Value) any {
 	return v.Interface()
 }
 
-// functionName is the name in a function's ARN, or the name itself.
+// functionName returns the name in a function's ARN, or the name itself.
 func functionName(function string) string {
 	if _, rest, ok := strings.Cut(function, ":function:"); ok {
 		function = rest

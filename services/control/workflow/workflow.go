@@ -39,7 +39,7 @@ import (
 	"github.com/penchant-io/penchant/pkg/catalog"
 )
 
-// Config is what the service needs.
+// Config holds the dependencies and options of the service.
 type Config struct {
 	Bucket *blob.Bucket
 	Store  *catalog.Store
@@ -55,7 +55,7 @@ type Config struct {
 	Retention time.Duration
 }
 
-// Service is the workflow engine.
+// Service runs workflows.
 type Service struct {
 	Config
 	router *awsapi.Router
@@ -79,9 +79,14 @@ func New(cfg Config) *Service {
 		cfg.Log = zap.NewNop()
 	}
 	return &Service{
-		Config: cfg, machines: map[string]*asl.Machine{}, driving: map[execution]chan struct{}{}, wake: make(chan struct{}, 1),
+		Config: cfg, machines: map[string]*asl.Machine{}, driving: map[execution]chan struct{}{},
+		wake: make(chan struct{}, 1),
 		http: &http.Client{
-			Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute},
+			Transport: &http.Transport{
+				Proxy:               http.ProxyFromEnvironment,
+				MaxIdleConnsPerHost: 8,
+				IdleConnTimeout:     time.Minute,
+			},
 			// A redirect would take a task's body elsewhere than the definition says.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -125,7 +130,7 @@ func handle[Req, Resp any](r *awsapi.Router, operation string, h func(context.Co
 	awsapi.HandleStates(r, operation, bounded(h), awsapi.MaxBody(maxBody))
 }
 
-// bounded is a handler that answers in time.
+// bounded limits the time of a handler.
 func bounded[Req, Resp any](h func(context.Context, *Req) (*Resp, error)) func(context.Context, *Req) (*Resp, error) {
 	return func(ctx context.Context, req *Req) (*Resp, error) {
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
