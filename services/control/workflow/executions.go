@@ -21,7 +21,10 @@ import (
 	"github.com/penchant-io/penchant/pkg/blob"
 )
 
-func (s *Service) startExecution(ctx context.Context, req *sfn.StartExecutionInput) (*sfn.StartExecutionOutput, error) {
+// executionAPI has the operations of executions and of tasks that wait for their token.
+type executionAPI struct{ *Service }
+
+func (s executionAPI) start(ctx context.Context, req *sfn.StartExecutionInput) (*sfn.StartExecutionOutput, error) {
 	m, err := s.findMachine(ctx, *req.StateMachineArn)
 	if err != nil {
 		return nil, err
@@ -126,8 +129,8 @@ func (s *Service) apply(ctx context.Context, e execution, event asl.Event) (*rec
 	return r, err
 }
 
-// stopExecution ends an execution; one that has ended stays as it is.
-func (s *Service) stopExecution(ctx context.Context, req *sfn.StopExecutionInput) (*sfn.StopExecutionOutput, error) {
+// stop ends an execution; one that has ended stays as it is.
+func (s executionAPI) stop(ctx context.Context, req *sfn.StopExecutionInput) (*sfn.StopExecutionOutput, error) {
 	e, _, err := s.findExecution(ctx, *req.ExecutionArn)
 	if err != nil {
 		return nil, err
@@ -139,7 +142,7 @@ func (s *Service) stopExecution(ctx context.Context, req *sfn.StopExecutionInput
 	return &sfn.StopExecutionOutput{StopDate: awsapi.At(r.Execution.Ended)}, nil
 }
 
-func (s *Service) describeExecution(
+func (s executionAPI) describe(
 	ctx context.Context, req *sfn.DescribeExecutionInput,
 ) (*sfn.DescribeExecutionOutput, error) {
 	_, r, err := s.findExecution(ctx, *req.ExecutionArn)
@@ -173,9 +176,9 @@ func (s *Service) enlist(ctx context.Context, e execution, r *record) {
 	}
 }
 
-// listExecutions lists the newest first. It reads no more executions than it answers with, unless they are to have a
+// list lists the newest first. It reads no more executions than it answers with, unless they are to have a
 // status.
-func (s *Service) listExecutions(ctx context.Context, req *sfn.ListExecutionsInput) (*sfn.ListExecutionsOutput, error) {
+func (s executionAPI) list(ctx context.Context, req *sfn.ListExecutionsInput) (*sfn.ListExecutionsOutput, error) {
 	if req.StateMachineArn == nil {
 		return nil, refuse(awsapi.CodeValidation, "'stateMachineArn' is required: there are no map runs")
 	}
@@ -241,7 +244,7 @@ type history struct {
 	NextToken *string           `json:"nextToken,omitempty"`
 }
 
-func (s *Service) getExecutionHistory(ctx context.Context, req *sfn.GetExecutionHistoryInput) (*history, error) {
+func (s executionAPI) getHistory(ctx context.Context, req *sfn.GetExecutionHistoryInput) (*history, error) {
 	_, r, err := s.findExecution(ctx, *req.ExecutionArn)
 	if err != nil {
 		return nil, err
@@ -283,7 +286,7 @@ func (s *Service) getExecutionHistory(ctx context.Context, req *sfn.GetExecution
 }
 
 // report applies an event of a task whose token somebody reports.
-func (s *Service) report(ctx context.Context, token string, event func(task int64) asl.Event) error {
+func (s executionAPI) report(ctx context.Context, token string, event func(task int64) asl.Event) error {
 	arn, task, err := asl.ParseToken(token)
 	if err != nil {
 		return refuse(invalidToken, "Invalid Token: '%v'", err)
@@ -303,7 +306,7 @@ func (s *Service) report(ctx context.Context, token string, event func(task int6
 	return err
 }
 
-func (s *Service) sendTaskSuccess(
+func (s executionAPI) sendTaskSuccess(
 	ctx context.Context, req *sfn.SendTaskSuccessInput,
 ) (*sfn.SendTaskSuccessOutput, error) {
 	if !json.Valid([]byte(*req.Output)) {
@@ -314,7 +317,7 @@ func (s *Service) sendTaskSuccess(
 	})
 }
 
-func (s *Service) sendTaskFailure(
+func (s executionAPI) sendTaskFailure(
 	ctx context.Context, req *sfn.SendTaskFailureInput,
 ) (*sfn.SendTaskFailureOutput, error) {
 	return &sfn.SendTaskFailureOutput{}, s.report(ctx, *req.TaskToken, func(task int64) asl.Event {
@@ -322,7 +325,7 @@ func (s *Service) sendTaskFailure(
 	})
 }
 
-func (s *Service) sendTaskHeartbeat(
+func (s executionAPI) sendTaskHeartbeat(
 	ctx context.Context, req *sfn.SendTaskHeartbeatInput,
 ) (*sfn.SendTaskHeartbeatOutput, error) {
 	return &sfn.SendTaskHeartbeatOutput{}, s.report(

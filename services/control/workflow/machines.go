@@ -91,7 +91,10 @@ func (s *Service) findMachine(ctx context.Context, arn string) (*machine, error)
 	return m, err
 }
 
-func (s *Service) createStateMachine(
+// machineAPI has the operations of state machines and their tags.
+type machineAPI struct{ *Service }
+
+func (s machineAPI) create(
 	ctx context.Context, req *sfn.CreateStateMachineInput,
 ) (*sfn.CreateStateMachineOutput, error) {
 	if err := checkName(*req.Name); err != nil {
@@ -133,7 +136,7 @@ func (s *Service) createStateMachine(
 	return &sfn.CreateStateMachineOutput{StateMachineArn: &m.ARN, CreationDate: awsapi.At(m.CreatedAt)}, nil
 }
 
-func (s *Service) updateStateMachine(
+func (s machineAPI) update(
 	ctx context.Context, req *sfn.UpdateStateMachineInput,
 ) (*sfn.UpdateStateMachineOutput, error) {
 	if req.Publish != nil && *req.Publish {
@@ -172,7 +175,7 @@ func (s *Service) updateStateMachine(
 	return &sfn.UpdateStateMachineOutput{UpdateDate: awsapi.At(now), RevisionId: &m.Revision}, nil
 }
 
-func (s *Service) changeMachine(ctx context.Context, m *machine, change func(*machine) error) (*machine, error) {
+func (s machineAPI) changeMachine(ctx context.Context, m *machine, change func(*machine) error) (*machine, error) {
 	changed, _, err := s.machineDocument(m.Name).Update(ctx, func(m *machine) error {
 		return change(m)
 	})
@@ -182,8 +185,8 @@ func (s *Service) changeMachine(ctx context.Context, m *machine, change func(*ma
 	return changed, err
 }
 
-// deleteStateMachine removes the machine at once; its executions run on to their end.
-func (s *Service) deleteStateMachine(
+// delete removes the machine at once; its executions run on to their end.
+func (s machineAPI) delete(
 	ctx context.Context, req *sfn.DeleteStateMachineInput,
 ) (*sfn.DeleteStateMachineOutput, error) {
 	m, err := s.findMachine(ctx, *req.StateMachineArn)
@@ -197,7 +200,7 @@ func (s *Service) deleteStateMachine(
 	return &sfn.DeleteStateMachineOutput{}, s.Bucket.Delete(ctx, machineKey(m.Name))
 }
 
-func (s *Service) describeStateMachine(
+func (s machineAPI) describe(
 	ctx context.Context, req *sfn.DescribeStateMachineInput,
 ) (*sfn.DescribeStateMachineOutput, error) {
 	m, err := s.findMachine(ctx, *req.StateMachineArn)
@@ -213,7 +216,7 @@ func (s *Service) describeStateMachine(
 	}, nil
 }
 
-func (s *Service) listStateMachines(
+func (s machineAPI) list(
 	ctx context.Context, req *sfn.ListStateMachinesInput,
 ) (*sfn.ListStateMachinesOutput, error) {
 	machines, err := list[machine](ctx, s.Bucket, machinesRoot)
@@ -260,7 +263,7 @@ func page[T any](items []T, at func(T) string, token *string, size *int64) ([]T,
 	return items[:most], new(base64.RawURLEncoding.EncodeToString([]byte(at(items[most-1])))), nil
 }
 
-func (s *Service) validateStateMachineDefinition(
+func (s machineAPI) validateDefinition(
 	_ context.Context, req *sfn.ValidateStateMachineDefinitionInput,
 ) (*sfn.ValidateStateMachineDefinitionOutput, error) {
 	found, err := s.parse(*req.Definition)
@@ -306,7 +309,7 @@ func withTags(old map[string]string, tags []sfn.Tag) (map[string]string, error) 
 }
 
 // tagged finds what a tag operation names: only machines have tags.
-func (s *Service) tagged(ctx context.Context, arn string) (*machine, error) {
+func (s machineAPI) tagged(ctx context.Context, arn string) (*machine, error) {
 	m, err := s.findMachine(ctx, arn)
 	var refusal *awsapi.Error
 	if errors.As(err, &refusal) && refusal.Code == machineAbsent {
@@ -315,7 +318,7 @@ func (s *Service) tagged(ctx context.Context, arn string) (*machine, error) {
 	return m, err
 }
 
-func (s *Service) tagResource(ctx context.Context, req *sfn.TagResourceInput) (*sfn.TagResourceOutput, error) {
+func (s machineAPI) tag(ctx context.Context, req *sfn.TagResourceInput) (*sfn.TagResourceOutput, error) {
 	m, err := s.tagged(ctx, *req.ResourceArn)
 	if err != nil {
 		return nil, err
@@ -327,7 +330,7 @@ func (s *Service) tagResource(ctx context.Context, req *sfn.TagResourceInput) (*
 	return &sfn.TagResourceOutput{}, err
 }
 
-func (s *Service) untagResource(ctx context.Context, req *sfn.UntagResourceInput) (*sfn.UntagResourceOutput, error) {
+func (s machineAPI) untag(ctx context.Context, req *sfn.UntagResourceInput) (*sfn.UntagResourceOutput, error) {
 	m, err := s.tagged(ctx, *req.ResourceArn)
 	if err != nil {
 		return nil, err
@@ -339,7 +342,7 @@ func (s *Service) untagResource(ctx context.Context, req *sfn.UntagResourceInput
 	return &sfn.UntagResourceOutput{}, err
 }
 
-func (s *Service) listTagsForResource(
+func (s machineAPI) listTags(
 	ctx context.Context, req *sfn.ListTagsForResourceInput,
 ) (*sfn.ListTagsForResourceOutput, error) {
 	m, err := s.tagged(ctx, *req.ResourceArn)

@@ -16,7 +16,7 @@ import (
 // start starts an execution.
 func (r *replicas) start(name string) execution {
 	r.Helper()
-	if _, err := r.clocks[0].startExecution(r.Context(), &sfn.StartExecutionInput{StateMachineArn: &r.machine, Name: &name}); err != nil {
+	if _, err := (executionAPI{r.clocks[0].Service}).start(r.Context(), &sfn.StartExecutionInput{StateMachineArn: &r.machine, Name: &name}); err != nil {
 		r.Fatal(err)
 	}
 	return execution{"nightly", name}
@@ -27,7 +27,7 @@ func (r *replicas) listed(size int64, status *string) string {
 	r.Helper()
 	var names []string
 	for req := (&sfn.ListExecutionsInput{StateMachineArn: &r.machine, MaxResults: &size, StatusFilter: status}); ; {
-		page, err := r.clocks[0].listExecutions(r.Context(), req)
+		page, err := executionAPI{r.clocks[0].Service}.list(r.Context(), req)
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -54,18 +54,21 @@ type scheduled struct {
 
 func scheduleKey(name string) string { return schedulesRoot + name + ".json" } // names need no escapes
 
-func (s *Service) registerSchedules(r *awsapi.Router) {
+// scheduleAPI has the operations of schedules.
+type scheduleAPI struct{ *Service }
+
+func (s scheduleAPI) register(r *awsapi.Router) {
 	group := map[string]string{"groupName": "GroupName"}
-	handleScheduler(r, http.MethodPost, "/schedules/{Name}", "CreateSchedule", nil, s.createSchedule)
-	handleScheduler(r, http.MethodPut, "/schedules/{Name}", "UpdateSchedule", nil, s.updateSchedule)
-	handleScheduler(r, http.MethodGet, "/schedules/{Name}", "GetSchedule", group, s.getSchedule)
+	handleScheduler(r, http.MethodPost, "/schedules/{Name}", "CreateSchedule", nil, s.create)
+	handleScheduler(r, http.MethodPut, "/schedules/{Name}", "UpdateSchedule", nil, s.update)
+	handleScheduler(r, http.MethodGet, "/schedules/{Name}", "GetSchedule", group, s.get)
 	handleScheduler(
 		r, http.MethodDelete, "/schedules/{Name}", "DeleteSchedule",
-		map[string]string{"groupName": "GroupName", "clientToken": "ClientToken"}, s.deleteSchedule,
+		map[string]string{"groupName": "GroupName", "clientToken": "ClientToken"}, s.delete,
 	)
 	handleScheduler(r, http.MethodGet, "/schedules", "ListSchedules", map[string]string{
 		"ScheduleGroup": "GroupName", "NamePrefix": "NamePrefix", "State": "State", "NextToken": "NextToken", "MaxResults": "MaxResults",
-	}, s.listSchedules)
+	}, s.list)
 }
 
 func handleScheduler[Req, Resp any](
@@ -169,7 +172,7 @@ func (s *scheduled) due(now time.Time) (latest time.Time, found bool) {
 	}
 }
 
-func (s *Service) createSchedule(
+func (s scheduleAPI) create(
 	ctx context.Context, req *scheduler.CreateScheduleInput,
 ) (*scheduler.CreateScheduleOutput, error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -199,12 +202,12 @@ func (s *Service) createSchedule(
 	return &scheduler.CreateScheduleOutput{ScheduleArn: &made.ARN}, nil
 }
 
-func (s *Service) scheduleARN(ctx context.Context, name string) string {
+func (s scheduleAPI) scheduleARN(ctx context.Context, name string) string {
 	return "arn:aws:scheduler:" + s.regionOf(ctx) + ":" + s.AccountID + ":schedule/" + theGroup + "/" + name
 }
 
-// updateSchedule replaces all settings. What came due before is not started any more.
-func (s *Service) updateSchedule(
+// update replaces all settings. What came due before is not started any more.
+func (s scheduleAPI) update(
 	ctx context.Context, req *scheduler.UpdateScheduleInput,
 ) (*scheduler.UpdateScheduleOutput, error) {
 	if err := checkGroup(req.GroupName); err != nil {
@@ -235,7 +238,7 @@ func absentSchedule(err error, name string) error {
 	return err
 }
 
-func (s *Service) getSchedule(
+func (s scheduleAPI) get(
 	ctx context.Context, req *scheduler.GetScheduleInput,
 ) (*scheduler.GetScheduleOutput, error) {
 	if err := checkGroup(req.GroupName); err != nil {
@@ -265,16 +268,16 @@ func orElse(member *string, otherwise string) *string {
 	return member
 }
 
-func (s *Service) deleteSchedule(
+func (s scheduleAPI) delete(
 	ctx context.Context, req *scheduler.DeleteScheduleInput,
 ) (*scheduler.DeleteScheduleOutput, error) {
-	if _, err := s.getSchedule(ctx, &scheduler.GetScheduleInput{Name: req.Name, GroupName: req.GroupName}); err != nil {
+	if _, err := s.get(ctx, &scheduler.GetScheduleInput{Name: req.Name, GroupName: req.GroupName}); err != nil {
 		return nil, err
 	}
 	return &scheduler.DeleteScheduleOutput{}, s.Bucket.Delete(ctx, scheduleKey(*req.Name))
 }
 
-func (s *Service) listSchedules(
+func (s scheduleAPI) list(
 	ctx context.Context, req *scheduler.ListSchedulesInput,
 ) (*scheduler.ListSchedulesOutput, error) {
 	if err := checkGroup(req.GroupName); err != nil {
@@ -376,10 +379,10 @@ func (c *clockwork) fire(ctx context.Context, key string, s *scheduled, due time
 	when := due.UTC().Format(time.RFC3339)
 	name := uuid.NewSHA1(uuid.NameSpaceOID, []byte(s.ID+" "+when)).String()
 	input := strings.NewReplacer(
-		"<aws.scheduler.schedule-arn>", s.ARN, "<aws.scheduler.scheduled-time>", when, "<aws.scheduler.execution-id>",
-		name, "<aws.scheduler.attempt-number>", "1",
+		"<aws.scheduler.schedule-arn>", s.ARN, "<aws.scheduler.scheduled-time>", when,
+		"<aws.scheduler.execution-id>", name, "<aws.scheduler.attempt-number>", "1",
 	).Replace(*orElse(s.Settings.Target.Input, "{}"))
-	_, err := c.startExecution(
+	_, err := executionAPI{c.Service}.start(
 		ctx, &sfn.StartExecutionInput{StateMachineArn: s.Settings.Target.Arn, Name: &name, Input: &input},
 	)
 	var refusal *awsapi.Error

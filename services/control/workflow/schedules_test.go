@@ -38,7 +38,7 @@ func newReplicas(t *testing.T, n int) *replicas {
 		s := New(Config{Bucket: objects.Bucket(servers.Bucket), AccountID: "000000000000", Region: "us-east-1"})
 		r.clocks = append(r.clocks, &clockwork{Service: s})
 	}
-	made, err := r.clocks[0].createStateMachine(t.Context(), &sfn.CreateStateMachineInput{
+	made, err := machineAPI{r.clocks[0].Service}.create(t.Context(), &sfn.CreateStateMachineInput{
 		Name: new("nightly"), RoleArn: new("arn:aws:iam::000000000000:role/any"), Definition: new(`{"StartAt":"P","States":{"P":{"Type":"Wait","Seconds":600,"End":true}}}`),
 	})
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *replicas) schedule(name, expression string, change func(*scheduler.Crea
 	if change != nil {
 		change(req)
 	}
-	if _, err := r.clocks[0].createSchedule(r.Context(), req); err != nil {
+	if _, err := (scheduleAPI{r.clocks[0].Service}).create(r.Context(), req); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -190,7 +190,7 @@ func TestSchedulesThatAreOver(t *testing.T) {
 	if got := strings.Join(by, " "); got != "kept once short" {
 		t.Errorf("started by %s", got)
 	}
-	listed, err := r.clocks[0].listSchedules(t.Context(), &scheduler.ListSchedulesInput{})
+	listed, err := scheduleAPI{r.clocks[0].Service}.list(t.Context(), &scheduler.ListSchedulesInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestAScheduleThatIsSwitchedOn(t *testing.T) {
 	r.look(time.Now())
 	settings := *r.kept("switch").Settings
 	settings.State = new(enabled)
-	if _, err := r.clocks[0].updateSchedule(t.Context(), &settings); err != nil {
+	if _, err := (scheduleAPI{r.clocks[0].Service}).update(t.Context(), &settings); err != nil {
 		t.Fatal(err)
 	}
 	r.look(time.Now())

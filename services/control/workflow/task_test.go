@@ -40,17 +40,17 @@ func TestTasksOfTheRuntime(t *testing.T) {
 		"aws-sdk:personalizeruntime:getRecommendations.waitForTaskToken": "do not report task tokens",
 		"aws-sdk:s3:getObject":                                           "there is no integration",
 	} {
-		if _, err := s.createStateMachine(t.Context(), definition(resource)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := (machineAPI{s}).create(t.Context(), definition(resource)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", resource, err, want)
 		}
 	}
-	machine, err := s.createStateMachine(t.Context(), definition("aws-sdk:personalizeruntime:getRecommendations"))
+	machine, err := machineAPI{s}.create(t.Context(), definition("aws-sdk:personalizeruntime:getRecommendations"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.drive()
 	for user, want := range map[string]string{"ada": `"for-ada"`, "nobody": "(Service: PersonalizeRuntime, Status Code: 400"} {
-		if _, err := s.startExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: machine.StateMachineArn, Name: &user, Input: new(`{"user":"` + user + `"}`)}); err != nil {
+		if _, err := (executionAPI{s}).start(t.Context(), &sfn.StartExecutionInput{StateMachineArn: machine.StateMachineArn, Name: &user, Input: new(`{"user":"` + user + `"}`)}); err != nil {
 			t.Fatal(err)
 		}
 		var found *record

@@ -96,28 +96,28 @@ func New(cfg Config) *Service {
 // Register puts the operations on a router, whose Personalize operations tasks call.
 func (s *Service) Register(r *awsapi.Router) {
 	s.router = r
-	handle(r, "CreateStateMachine", s.createStateMachine)
-	handle(r, "UpdateStateMachine", s.updateStateMachine)
-	handle(r, "DeleteStateMachine", s.deleteStateMachine)
-	handle(r, "DescribeStateMachine", s.describeStateMachine)
-	handle(r, "ListStateMachines", s.listStateMachines)
-	handle(r, "ValidateStateMachineDefinition", s.validateStateMachineDefinition)
+	machines := machineAPI{s}
+	handle(r, "CreateStateMachine", machines.create)
+	handle(r, "UpdateStateMachine", machines.update)
+	handle(r, "DeleteStateMachine", machines.delete)
+	handle(r, "DescribeStateMachine", machines.describe)
+	handle(r, "ListStateMachines", machines.list)
+	handle(r, "ValidateStateMachineDefinition", machines.validateDefinition)
+	handle(r, "TagResource", machines.tag)
+	handle(r, "UntagResource", machines.untag)
+	handle(r, "ListTagsForResource", machines.listTags)
 
-	handle(r, "StartExecution", s.startExecution)
-	handle(r, "StopExecution", s.stopExecution)
-	handle(r, "DescribeExecution", s.describeExecution)
-	handle(r, "ListExecutions", s.listExecutions)
-	handle(r, "GetExecutionHistory", s.getExecutionHistory)
+	executions := executionAPI{s}
+	handle(r, "StartExecution", executions.start)
+	handle(r, "StopExecution", executions.stop)
+	handle(r, "DescribeExecution", executions.describe)
+	handle(r, "ListExecutions", executions.list)
+	handle(r, "GetExecutionHistory", executions.getHistory)
+	handle(r, "SendTaskSuccess", executions.sendTaskSuccess)
+	handle(r, "SendTaskFailure", executions.sendTaskFailure)
+	handle(r, "SendTaskHeartbeat", executions.sendTaskHeartbeat)
 
-	handle(r, "SendTaskSuccess", s.sendTaskSuccess)
-	handle(r, "SendTaskFailure", s.sendTaskFailure)
-	handle(r, "SendTaskHeartbeat", s.sendTaskHeartbeat)
-
-	handle(r, "TagResource", s.tagResource)
-	handle(r, "UntagResource", s.untagResource)
-	handle(r, "ListTagsForResource", s.listTagsForResource)
-
-	s.registerSchedules(r)
+	scheduleAPI{s}.register(r)
 }
 
 // answerTimeout bounds a call while the bucket hangs.
