@@ -72,18 +72,18 @@ func TestAViewFollowsTheOtherProcesses(t *testing.T) {
 	defer b.Subscribe(func(arn string) { mu.Lock(); defer mu.Unlock(); seen[arn]++ })()
 
 	group := newGroup("movies")
-	must(0, a.Store.Create(ctx, group))(t)
+	must(0, a.Create(ctx, group))(t)
 	if _, ok := Lookup[*DatasetGroup](a.View, group.ARN); !ok {
 		t.Error("a process does not see its own write at once")
 	}
 	eventually.True(t, "the other view has the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return ok })
 
 	started := time.Now()
-	must(a.Store.DatasetGroups.Update(ctx, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
+	must(a.DatasetGroups.Update(ctx, group.ARN, func(g *DatasetGroup) error { g.RoleARN = "r"; return nil }))(t)
 	eventually.True(t, "the other view has the update", func() bool { g, _ := Lookup[*DatasetGroup](b.View, group.ARN); return g.RoleARN == "r" })
 	t.Logf("an update was seen after %v", time.Since(started))
 
-	must(0, a.Store.Delete(ctx, group))(t)
+	must(0, a.Delete(ctx, group))(t)
 	eventually.True(t, "the other view has lost the group", func() bool { _, ok := Lookup[*DatasetGroup](b.View, group.ARN); return !ok })
 	eventually.True(t, "the subscriber was told", func() bool { mu.Lock(); defer mu.Unlock(); return seen[group.ARN] >= 3 })
 }

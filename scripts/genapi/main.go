@@ -49,7 +49,7 @@ func run(models, out string) error {
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", models, err)
 	}
-	defer wheel.Close()
+	defer func() { _ = wheel.Close() }() // only read
 	for _, service := range services {
 		api, err := readModel(wheel, path.Join("botocore/data", service.model, "service-2.json.gz"))
 		if err != nil {

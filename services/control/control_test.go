@@ -150,11 +150,14 @@ func disappears(t testing.TB, describe func() error) {
 	t.Helper()
 	eventually.Succeeds(t, "the resource is gone", func() error {
 		err := describe()
+		if err == nil {
+			return errors.New("it is still there")
+		}
 		var refusal awserr.Error
 		if errors.As(err, &refusal) && refusal.Code() == "ResourceNotFoundException" {
 			return nil
 		}
-		return fmt.Errorf("describing it gives %v", err)
+		return fmt.Errorf("describing it gives %w", err)
 	})
 }
 

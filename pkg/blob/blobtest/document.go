@@ -150,7 +150,7 @@ func documentRefusal(t *testing.T, d *desk) {
 	must(t, err)
 	refused := errors.New("refused")
 	n, read, err := d.stamped(d.near).Update(t.Context(), func(*note) error { return refused })
-	if err != refused || n == nil || read != etag {
+	if !errors.Is(err, refused) || n == nil || read != etag {
 		t.Errorf("the change's error came back as %v, with %v", err, n)
 	}
 	d.hasLines(t, "first")

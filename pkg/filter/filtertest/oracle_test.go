@@ -129,5 +129,3 @@ func users(holds func(u row) bool) []string { return where(Users, []string{Recor
 func actions(holds func(a row) bool) []string {
 	return where(Actions, nil, holds)
 }
-
-func everyItem() []string { return items(func(row) bool { return true }) }

@@ -18,7 +18,7 @@ import (
 type recommenders struct{ *crud.Env }
 
 func (s recommenders) row() crud.Row {
-	training := recommenderTraining{s.Env}
+	training := recommenderTraining(s)
 	return crud.Kind[*catalog.Recommender]{
 		Taggable:   true,
 		Pending:    training.pending,

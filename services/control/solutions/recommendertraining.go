@@ -320,7 +320,7 @@ func (s recommenderTraining) serveNewest(ctx context.Context, r *catalog.Recomme
 	versions := versionsOf(s.View, solutionOf(r))
 	older := slices.IndexFunc(versions, func(v *catalog.SolutionVersion) bool { return v.ARN == last })
 	for _, v := range versions[:max(older, 0)] {
-		if err := crud.Delete(ctx, s.Env, v, solutionVersions{s.Env}.cleanup); err != nil {
+		if err := crud.Delete(ctx, s.Env, v, solutionVersions(s).cleanup); err != nil {
 			return err
 		}
 	}
@@ -361,7 +361,7 @@ func (s recommenderTraining) deleteSolution(ctx context.Context, arn string) err
 	if err != nil {
 		return err
 	}
-	return crud.Delete(ctx, s.Env, solution, solutions{s.Env}.cleanup)
+	return crud.Delete(ctx, s.Env, solution, solutions(s).cleanup)
 }
 
 // dependents returns the recommender that a changed solution or version may belong to.

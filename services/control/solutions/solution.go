@@ -72,12 +72,12 @@ func (s solutions) create(
 }
 
 func (s solutions) pending(r *catalog.Solution) bool {
-	return r.Status == status.CreatePending || recommenderTraining{s.Env}.abandoned(r)
+	return r.Status == status.CreatePending || recommenderTraining(s).abandoned(r)
 }
 
 func (s solutions) reconcile(ctx context.Context, r *catalog.Solution) error {
 	if r.OwnedBy != "" {
-		return recommenderTraining{s.Env}.deleteAbandoned(ctx, r)
+		return recommenderTraining(s).deleteAbandoned(ctx, r)
 	}
 	return crud.Activate(ctx, s.Env, r)
 }
@@ -231,7 +231,7 @@ func (s solutions) cleanup(ctx context.Context, solution *catalog.Solution) erro
 		versions, func(v *catalog.SolutionVersion) bool { return v.SolutionARN != solution.ARN },
 	)
 	if solution.OwnedBy != "" {
-		if err := (solutionVersions{s.Env}).stopAll(ctx, versions); err != nil {
+		if err := solutionVersions(s).stopAll(ctx, versions); err != nil {
 			return err
 		}
 	}
@@ -242,7 +242,7 @@ func (s solutions) cleanup(ctx context.Context, solution *catalog.Solution) erro
 		if err := crud.DeleteAll(ctx, s.Env, func(j *catalog.BatchSegmentJob) bool { return j.SolutionVersionARN == version.ARN }); err != nil {
 			return err
 		}
-		if err := crud.Delete(ctx, s.Env, version, solutionVersions{s.Env}.cleanup); err != nil {
+		if err := crud.Delete(ctx, s.Env, version, solutionVersions(s).cleanup); err != nil {
 			return err
 		}
 	}

@@ -16,8 +16,6 @@ import (
 	penchantv1 "github.com/penchant-io/penchant/proto/penchant/v1"
 )
 
-import ()
-
 // sourcesOf finds the campaigns or recommenders of recommendations.
 func (r *Reports) sourcesOf(
 	ctx context.Context, group string, ids map[string]bool, since time.Time,

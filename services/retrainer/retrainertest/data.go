@@ -23,7 +23,11 @@ func (i *Installation) Redis() *userstate.Store {
 	if err != nil {
 		i.Fatal(err)
 	}
-	i.Cleanup(func() { users.Close() })
+	i.Cleanup(func() {
+		if err := users.Close(); err != nil {
+			i.Errorf("closing Redis: %v", err)
+		}
+	})
 	return users
 }
 

@@ -12,8 +12,6 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
-import ()
-
 // candidate is what a model can be trained with.
 type candidate struct {
 	recipe *recipe.Recipe

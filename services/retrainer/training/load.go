@@ -18,8 +18,6 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
-import ()
-
 // Loaded is a training set and the state of the data that it was made of.
 type Loaded struct {
 	*dataset.Loaded
