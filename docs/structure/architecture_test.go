@@ -1,6 +1,6 @@
-// Package penchant_test holds the repository to its own rules: which package may import which, and the pictures of it
+// Package structure_test holds the repository to its own rules: which package may import which, and the pictures of it
 // in README. It imports nothing of the product, so that it runs in a second.
-package penchant_test
+package structure_test
 
 import (
 	"encoding/json"
@@ -183,10 +183,10 @@ func TestEachLibraryHasOneDoor(t *testing.T) {
 
 var update = flag.Bool("update", false, "write what is generated into README")
 
-// TestReadmeShowsTheLayers keeps the README's picture true; `go test . -run Readme -update` redraws it.
+// TestReadmeShowsTheLayers keeps the README's picture true; `go test ./docs/structure -run Readme -update` redraws it.
 func TestReadmeShowsTheLayers(t *testing.T) {
 	t.Parallel()
-	const readme, begin, end = "README.md", "<!-- layers: drawn by architecture_test.go -->\n", "<!-- end of layers -->"
+	const readme, begin, end = "../../README.md", "<!-- layers: drawn by architecture_test.go -->\n", "<!-- end of layers -->"
 	content, err := os.ReadFile(readme)
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package penchant_test
+package structure_test
 
 import (
 	"os"
@@ -14,13 +14,16 @@ type step struct {
 	file, function string
 }
 
+// root is the path of the repository from here.
+const root = "../../"
+
 var stepLine = regexp.MustCompile("(?m)^\\d+\\. (?:From ([^:]+): )?`([^`]+)`, `([^`]+)`:")
 
 // TestWalksFollowTheLinks keeps the newcomer's walks in CONTRIBUTING true: a step's function is declared in its file, and
 // called in a file of an earlier step, unless data comes from elsewhere.
 func TestWalksFollowTheLinks(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile("CONTRIBUTING.md")
+	content, err := os.ReadFile(root + "CONTRIBUTING.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +53,7 @@ func checkWalk(t *testing.T, title string, steps []step) {
 	t.Helper()
 	var passed []string // the contents of the files so far
 	for n, s := range steps {
-		content, err := os.ReadFile(s.file)
+		content, err := os.ReadFile(root + s.file)
 		if err != nil {
 			t.Errorf("%s: %v", title, err)
 			continue
