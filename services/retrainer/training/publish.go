@@ -13,8 +13,6 @@ import (
 	"github.com/penchant-io/penchant/pkg/recipe"
 )
 
-import ()
-
 // publish publishes the trained model with its report, and returns what to write into the version.
 func (r *run) publish(ctx context.Context) (func(*catalog.SolutionVersion), error) {
 	r.clock.enter(publishing)

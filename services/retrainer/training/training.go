@@ -24,8 +24,6 @@ import (
 	"github.com/penchant-io/penchant/services/retrainer/jobs"
 )
 
-import ()
-
 // Config is what a Trainer works with, and the Schedule and Updates of its models.
 type Config struct {
 	Worker *jobs.Worker
